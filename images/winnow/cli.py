@@ -1,0 +1,200 @@
+"""The command line. Each command's body lives in its module and is imported when called: `winnow run` must start fast,
+because a task that finds its work done should cost next to nothing.
+
+The last line on stdout is one JSON object for the caller (Airflow, a script); everything for a person goes to stderr.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Results must not depend on how many cores a pod has: BLAS reads these once, when it loads.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+# No library phones home: Great Expectations, dbt, and whatever honours the common flag.
+os.environ.update(GX_ANALYTICS_ENABLED="false", DBT_SEND_ANONYMOUS_USAGE_STATS="false", DO_NOT_TRACK="1")
+
+import json  # noqa: E402
+import sys  # noqa: E402
+
+import click  # noqa: E402
+
+from winnow import __version__, errors  # noqa: E402
+from winnow.lake import Lake  # noqa: E402
+from winnow.settings import Settings, load  # noqa: E402
+
+
+def deployment() -> tuple[Lake, Settings]:
+    """The lake and the settings of this process's environment."""
+    settings = load()
+    return Lake(settings.lake), settings
+
+
+def answer(value: dict) -> None:
+    """The command's result: the last line on stdout."""
+    click.echo(json.dumps(value, sort_keys=True, default=str))
+
+
+def _json(_ctx: click.Context, _param: click.Parameter, value: str) -> dict:
+    try:
+        parsed = json.loads(value)
+    except json.JSONDecodeError as error:
+        raise click.BadParameter(f"not JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise click.BadParameter("a JSON object is wanted, as in '{\"window_s\": 10}'")
+    return parsed
+
+
+def _list(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[str]:
+    return [part.strip() for part in (value or "").split(",") if part.strip()]
+
+
+batch_option = click.option("--batch", required=True, help="Key of the batch, e.g. 2026-11-01.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="winnow")
+def cli() -> None:
+    """Curate audio-visual datasets. The environment (WINNOW_…) says where the lake is and what may be fetched."""
+
+
+@cli.command()
+@batch_option
+def ingest(batch: str) -> None:
+    """Turn what lies in <inbox>/<batch>/ into the batch's candidates."""
+    from winnow.ingest import ingest as body
+
+    lake, settings = deployment()
+    answer(body(batch, settings, lake))
+
+
+@cli.command()
+@batch_option
+@click.option("--shard-size", default=16, show_default=True, help="Candidates a shard.")
+def plan(batch: str, shard_size: int) -> None:
+    """Cut the accepted candidates into numbered shards."""
+    from winnow.plan import plan as body
+
+    answer(body(deployment()[0], batch, shard_size))
+
+
+@cli.command()
+@click.argument("stage")
+@batch_option
+@click.option("--part", default=0, show_default=True, help="This process's part, from 0.")
+@click.option("--parts", default=1, show_default=True, help="Into how many parts the shards fall.")
+@click.option("--params", default="{}", callback=_json, help="JSON of the stage's parameters.")
+@click.option("--retry-reasons", callback=_list, help="Try rows again that failed for these, e.g. timeout,refused.")
+def run(stage: str, batch: str, part: int, parts: int, params: dict, retry_reasons: list[str]) -> None:
+    """Run STAGE over the shards of a batch that are not done."""
+    from winnow.runtime import run_stage
+
+    lake, settings = deployment()
+    answer(run_stage(lake, stage, batch, params, settings, part, parts, retry_reasons))
+
+
+@cli.command()
+@batch_option
+@click.option("--params", default="{}", callback=_json, help='JSON of stage parameters by stage: {"clip": {…}}.')
+@click.option("--shard-size", default=16, show_default=True, help="Candidates a shard.")
+@click.option("--retry-reasons", callback=_list, help="Fetch rows again that failed for these, e.g. timeout,refused.")
+def curate(batch: str, params: dict, shard_size: int, retry_reasons: list[str]) -> None:
+    """All steps of one batch in this process, from ingest to gate, without Airflow."""
+    from winnow.local import curate as body
+
+    lake, settings = deployment()
+    answer(body(batch, settings, lake, params=params, shard_size=shard_size, retry=tuple(retry_reasons)))
+
+
+@cli.command()
+@click.option("--batches", required=True, callback=_list, help="Comma-separated keys of measured batches.")
+@click.option("--seed", default=0, show_default=True)
+def fit(batches: list[str], seed: int) -> None:
+    """Fit the built-in correspondence scorer on named batches and freeze it by its digest."""
+    from winnow.fit import fit as body
+
+    lake, settings = deployment()
+    answer(body(lake, batches, seed=seed, settings=settings))
+
+
+@cli.command()
+@click.option("--point", type=click.Choice(["fetch"]), default="fetch", show_default=True)
+@batch_option
+def decide(point: str, batch: str) -> None:
+    """Let dbt decide, at a point inside a batch's flow."""
+    from winnow.decide import decide_fetch
+
+    lake, settings = deployment()
+    answer(decide_fetch(batch, settings, lake))
+
+
+@cli.command()
+@click.option("--batch", "batches", required=True, multiple=True, help="Key of a batch; may be given several times.")
+def gate(batches: tuple[str, ...]) -> None:
+    """Check the stage tables of batches with Great Expectations; admit them to releases."""
+    from winnow.gates import gate_batch
+
+    lake, settings = deployment()
+    answer(gate_batch(sorted(batches), settings, lake))
+
+
+@cli.command()
+@click.argument("step", type=click.Choice(["all", "build", "gate", "report", "publish"]), default="all")
+@click.option(
+    "--policy", type=click.Choice(["hash", "quota"]), default="hash", show_default=True, help="How splits are assigned."
+)
+def release(step: str, policy: str) -> None:
+    """Build, gate, report and publish a release of all admitted batches (STEP: one of these; all by default)."""
+    from winnow.release import release as body
+
+    lake, settings = deployment()
+    answer(body(lake, settings, step=step, policy=policy))
+
+
+@cli.command()
+@click.option("--release", "release_id", help="A release's id; the current one by default.")
+def report(release_id: str | None) -> None:
+    """Say where the published report lies."""
+    from winnow.publish import report_path
+
+    answer({"report": str(report_path(deployment()[0], release_id))})
+
+
+@cli.command()
+@click.argument("query")
+@click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
+@click.option("--release", "release_id", help="A release's id; the current one by default.")
+def sql(query: str, form: str, release_id: str | None) -> None:
+    """Query the published snapshot, read-only."""
+    from winnow.query import run as body
+
+    click.echo(body(deployment()[0], query, form, release_id), nl=False)
+
+
+@cli.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def demo(arguments: tuple[str, ...]) -> None:
+    """The main job from end to end on a small world whose truth is known (`winnow demo --help`)."""
+    from winnow.demo import main as body
+
+    sys.exit(body(list(arguments)))
+
+
+def main() -> None:
+    """Entry point: a WinnowError ends the process with its exit code and its message, nothing else."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(errors.EXIT_CONFIG)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except errors.WinnowError as error:
+        click.echo(f"winnow: {type(error).__name__}: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""The exception tree. What a stage raises decides what Airflow does next, through the process's exit code.
+
+    WinnowError                      70   fail
+    ├── ConfigError                  78   fail at once: the deployment or a parameter is wrong
+    ├── ContractError                65   fail at once: data breaks a promise that a table makes
+    │   └── GateFailed               65   … and Great Expectations says which table, rule and rows
+    ├── TransientError               75   retry: the same command may work later
+    └── FailureBudgetExceeded        70   fail: more samples failed through the system's fault than a shard may lose
+
+A message says what happened, where, and which command to try next. A *sample* that fails is no exception of this tree:
+it is a row with a Reason (`sample.SampleFailed`).
+"""
+
+from __future__ import annotations
+
+EXIT_OK = 0
+EXIT_CONTRACT = 65
+EXIT_FAIL = 70
+EXIT_TRANSIENT = 75
+EXIT_CONFIG = 78
+
+#: Exit codes after which a retry cannot help: Airflow fails the task at once, Kubernetes the Job.
+PERMANENT_EXIT_CODES = (EXIT_CONTRACT, EXIT_FAIL, EXIT_CONFIG)
+
+
+class WinnowError(Exception):
+    """Base of everything Winnow raises on purpose."""
+
+    exit_code = EXIT_FAIL
+
+
+class ConfigError(WinnowError):
+    """The deployment (environment) or a run's parameter is wrong; nothing was computed."""
+
+    exit_code = EXIT_CONFIG
+
+
+class ContractError(WinnowError):
+    """Data breaks a promise: a schema, a digest, a count that must agree."""
+
+    exit_code = EXIT_CONTRACT
+
+
+class GateFailed(ContractError):
+    """A Great Expectations gate found rows that must not pass."""
+
+
+class TransientError(WinnowError):
+    """Something outside was not there; the same command may work later."""
+
+    exit_code = EXIT_TRANSIENT
+
+
+class FailureBudgetExceeded(WinnowError):
+    """Too many samples of a shard failed for reasons that are the system's, not the data's."""

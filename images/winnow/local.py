@@ -1,0 +1,78 @@
+"""One batch from its lists to the gate in this process, without Airflow: for a first look, a laptop, a test.
+
+The order is not written down here: it follows from what each stage needs, as it does in the DAG `curate`, which starts
+the same commands as processes or pods and adds schedules, parts, retries, pools and a UI.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from graphlib import TopologicalSorter
+
+from winnow.lake import Lake
+from winnow.runtime import run_stage
+from winnow.sample import check_batch
+from winnow.settings import Settings
+from winnow.stage import stage_class, stage_needs
+
+CUT = ("ingest", "plan")
+
+
+def stages_after(cut: str) -> list[str]:
+    """Stages whose shards are those of a cut table, in an order in which each finds what it needs."""
+    needs = stage_needs()
+
+    def origin(stage: str) -> str:
+        return origin(needs[stage][0]) if stage in needs else stage
+
+    order = TopologicalSorter({s: [n for n in sorted(needs[s]) if n in needs] for s in sorted(needs)}).static_order()
+    return [s for s in order if origin(s) == cut]
+
+
+def curate(
+    batch: str,
+    settings: Settings,
+    lake: Lake,
+    *,
+    params: dict[str, dict] | None = None,
+    shard_size: int = 16,
+    retry: tuple[str, ...] = (),
+    say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
+) -> dict:
+    """Ingest, screen, decide, plan, measure and gate one batch. `params` holds stage parameters by stage.
+
+    Returns what each step returned, by step. An empty partition ends after `ingest`; without a fitted scorer the batch
+    is measured up to `correspond` and waits for `winnow fit`.
+    """
+    from winnow.decide import decide_fetch
+    from winnow.gates import gate_batch
+    from winnow.ingest import ingest
+    from winnow.plan import plan
+
+    check_batch(batch)
+    done: dict[str, dict] = {"ingest": ingest(batch, settings, lake)}
+    if done["ingest"].get("empty"):
+        say(f"{batch}: nothing lies in the inbox, nothing to do")
+        return done
+
+    def measure(stage: str) -> None:
+        retried = retry if stage == "fetch" else ()
+        done[stage] = run_stage(lake, stage, batch, (params or {}).get(stage, {}), settings, retry=retried)
+
+    for stage in stages_after("ingest"):
+        measure(stage)
+    done["decide"] = decide_fetch(batch, settings, lake)
+    done["plan"] = plan(lake, batch, shard_size)
+    for stage in stages_after("plan"):
+        if not scorer_ready(lake, stage):
+            say(f"{batch}: {stage} waits for a fitted scorer: run `winnow fit --batches {batch}`, then this again")
+            return done
+        measure(stage)
+    done["gate"] = gate_batch([batch], settings, lake)
+    return done
+
+
+def scorer_ready(lake: Lake, stage: str) -> bool:
+    """Whether a stage has the fitted model it needs (true for a stage that needs none)."""
+    return not getattr(stage_class(stage), "fitted", False) or lake.model_current(stage) is not None

@@ -1,0 +1,56 @@
+"""Manifest: the JSON beside a shard's table. It is written last, once, exclusively; a shard without one does not exist.
+
+It names the table's file and digest, what went in (digests of the input tables), what measured it (code, parameters,
+model), and what came out (rows, counts by reason). Clocks and hosts stand here and nowhere in a table.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One committed shard of one stage table."""
+
+    stage: str
+    v: str
+    batch: str
+    shard: str
+    file: str
+    sha256: str
+    bytes: int
+    rows: int
+    rows_in: int
+    ok: int
+    failed: int
+    reasons: dict[str, int] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    code: str = ""
+    params: dict[str, object] = field(default_factory=dict)
+    model: str | None = None
+    sidecar: str | None = None
+    sidecar_bytes: int = 0
+    retry_of: str | None = None
+    at: str = ""
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    device: str = "cpu"
+    host: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def number(self) -> int:
+        """The shard's number in its batch."""
+        return int(self.shard[:5])
+
+    def dumps(self) -> bytes:
+        """The file's bytes."""
+        return (json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+    @classmethod
+    def loads(cls, data: bytes) -> Manifest:
+        """Read one; fields of later versions are ignored."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{k: value for k, value in json.loads(data).items() if k in known})

@@ -1,0 +1,33 @@
+"""What all tests share: a missing tool skips a test, and says which; in CI, which installs them, it fails it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+from winnow import settings
+
+
+@pytest.fixture
+def need_tool() -> Callable[..., str]:
+    """Path of the first of some programs that is installed; without any, the test is skipped (in CI: failed)."""
+
+    def find(*names: str) -> str:
+        for name in names:
+            if path := shutil.which(name):
+                return path
+        message = f"{' or '.join(names)} is not installed"
+        if os.environ.get("CI"):
+            pytest.fail(f"{message}, and CI must have it")
+        pytest.skip(message)
+
+    return find
+
+
+@pytest.fixture(autouse=True)
+def _fresh_settings() -> None:
+    """Settings are read once a process; every test reads its own environment."""
+    settings.load.cache_clear()

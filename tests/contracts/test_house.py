@@ -1,0 +1,151 @@
+"""The laws that can be read off the tree: one name everywhere, who imports whom, wiring stays wiring."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from winnow import sample, stage, table
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGES = stage.stage_names()
+#: Tables that are cut rather than measured: they have a staging model and a task, and no Stage.
+CUT = {"ingest", "decide", "plan"}
+#: What dbt reads beside stage tables: the list of its inputs, their manifests, the last release.
+OTHER = {"inputs", "manifests", "published_clips", "published_splits"}
+
+
+def test_there_are_stages() -> None:
+    assert {"screen", "fetch", "clip", "probe", "visual", "audio", "correspond"} <= set(STAGES)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_one_name_everywhere(name: str) -> None:
+    cls = stage.stage_class(name)
+    assert cls.name == name
+    assert (ROOT / f"dbt/models/staging/stg_{name}.sql").is_file(), f"stage {name} has no staging model"
+    tasks = set()
+    for dag in (ROOT / "dags").glob("*.py"):
+        tasks |= set(re.findall(r"\b(?:stage|command)\(\s*[\"'](\w+)[\"']", dag.read_text()))
+        tasks |= {
+            n.value
+            for n in ast.walk(ast.parse(dag.read_text()))
+            if isinstance(n, ast.Constant) and isinstance(n.value, str)
+        }
+    assert name in tasks, f"no DAG has a task {name}"
+
+
+def test_every_staging_model_has_its_stage() -> None:
+    models = {p.stem.removeprefix("stg_") for p in (ROOT / "dbt/models/staging").glob("stg_*.sql")}
+    assert models <= set(STAGES) | CUT | OTHER
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_declares_what_the_house_needs(name: str) -> None:
+    cls = stage.stage_class(name)
+    assert cls.needs
+    assert set(cls.needs) <= set(STAGES) | CUT, f"{name} needs what no stage makes"
+    assert cls.image in {"base", "fetch", "media", "model", "corpus", "warehouse"}
+    assert cls.version
+    assert not set(cls.schema) & set(table.KEY_COLUMNS)
+    assert len(table.arrow_schema(cls.schema)) == len(cls.schema) + len(table.KEY_COLUMNS)
+    assert cls.Params.model_config.get("frozen")
+    assert all(not f.is_required() for f in cls.Params.model_fields.values()), "every parameter has a default"
+    assert (sys.modules[cls.__module__].__doc__ or "").strip(), f"stages/{name}.py says nothing about itself"
+
+
+def test_stages_and_the_command_line_import_nothing_heavy() -> None:
+    heavy = [
+        "av",
+        "numpy",
+        "pandas",
+        "pyarrow",
+        "duckdb",
+        "scipy",
+        "sklearn",
+        "yt_dlp",
+        "great_expectations",
+        "webdataset",
+    ]
+    code = (
+        "import sys, winnow.cli, winnow.runtime, winnow.stage as s\n"
+        "[s.stage_class(n) for n in s.stage_names()]\n"
+        f"print([m for m in {heavy} if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert out.strip() == "[]"
+
+
+def test_who_may_import_whom() -> None:
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout
+
+
+@pytest.mark.parametrize("dag", sorted((ROOT / "dags").glob("*.py")), ids=lambda p: p.stem)
+def test_a_dag_file_is_wiring(dag: Path) -> None:
+    text = dag.read_text()
+    assert len(text.splitlines()) < 100
+    imported = {n.module or "" for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ImportFrom)}
+    imported |= {a.name for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Import) for a in n.names}
+    allowed = ("airflow", "winnow_", "__future__", "datetime", "pendulum")
+    assert all(name.startswith(allowed) for name in imported), imported
+
+
+def test_every_version_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = list(project["project"]["dependencies"])
+    for extra in project["project"]["optional-dependencies"].values():
+        wanted += extra
+    for group in project["dependency-groups"].values():
+        wanted += group
+    pinned = {
+        re.sub(r"[-_.]+", "-", line.split("==")[0]).lower()
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    }
+    names = {re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", w)[0]).lower() for w in wanted}
+    assert names <= pinned, f"run `make lock`: {sorted(names - pinned)}"
+
+
+def test_nothing_names_one_machine() -> None:
+    files = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    words = re.compile("/wo" "rk/|/ro" "ot/|py" r"pi\.org|registry\.np" "mjs|files\\.pythonho" "sted")
+    found = []
+    for name in filter(None, files):
+        path = ROOT / name
+        if path.is_file() and path.suffix in {
+            ".py",
+            ".md",
+            ".toml",
+            ".yml",
+            ".yaml",
+            ".sql",
+            ".txt",
+            ".html",
+            ".sh",
+            "",
+        }:
+            found += [f"{name}: {m[0]}" for m in words.finditer(path.read_text(errors="replace"))]
+    assert files
+    assert found == []
+
+
+def test_reasons_are_a_closed_list_with_two_kinds() -> None:
+    assert set(sample.Reason) > sample.TRANSIENT
+    assert sample.Reason.internal_error.systemic
+    assert not sample.Reason.gone.systemic
