@@ -129,8 +129,8 @@ def decide(point: str, batch: str) -> None:
 
 
 @cli.command()
-@click.option("--batch", "batches", required=True, multiple=True, help="Key of a batch; may be given several times.")
-def gate(batches: tuple[str, ...]) -> None:
+@click.option("--batch", "batches", required=True, callback=_list, help="Comma-separated keys of measured batches.")
+def gate(batches: list[str]) -> None:
     """Check the stage tables of batches with Great Expectations; admit them to releases."""
     from winnow.gates import gate_batch
 

@@ -269,8 +269,8 @@ class Runtime:
         if count >= MIN_BUDGET_ROWS and count > self.stage.failure_budget * rows:
             reasons = ", ".join(f"{r.value} {n}" for r, n in sorted(systemic.items()))
             raise FailureBudgetExceeded(
-                f"{self.stage.name} {name} of batch {self.batch}: {count} of {rows} samples failed for reasons that are "
-                f"not the data's ({reasons}). Nothing was committed. Look at the log above, mend the cause, run it again."
+                f"{self.stage.name} {name} of batch {self.batch}: {count} of {rows} samples failed for reasons that "
+                f"are not the data's ({reasons}). Nothing was committed. See the log above, mend it, run it again."
             )
 
     @staticmethod
