@@ -23,6 +23,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -148,6 +149,15 @@ class Lake:
             yield scratch, target
         finally:
             scratch.unlink(missing_ok=True)
+
+    def sweep(self, folder: str, older_than_s: float = 86400.0) -> None:
+        """Remove what killed writers left half-written in a folder, once it is older than any writer can be."""
+        if not self.is_local:
+            return
+        for scratch in Path(self.full(folder)).glob(".*"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - scratch.stat().st_mtime > older_than_s:
+                    scratch.unlink()
 
     @contextlib.contextmanager
     def local(self, key: str) -> Iterator[Path]:

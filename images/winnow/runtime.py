@@ -113,6 +113,7 @@ class Runtime:
             )
         before = self.lake.stand(self.stage.name, self.batch)
         self.lake.set_stand(self.stage.name, self.batch, {"v": self.v})
+        self.lake.sweep(self.lake.folder(self.stage.name, self.v, self.batch))
         for number in self.chain.numbers(self.stage.name)[part::parts]:
             manifest = self._shard(number, retry, before, summary)
             summary.shards += 1

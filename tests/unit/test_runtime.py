@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -161,6 +162,19 @@ def test_many_attempts_at_once_commit_once(tmp_path: Path) -> None:
     assert len(wins) == 1
     assert lake.read("x/y.json") == str(wins[0]).encode()
     assert lake.list("x") == ["y.json"]
+
+
+def test_what_a_killed_writer_left_is_swept_away_later(lake: Lake) -> None:
+    run = runtime(lake, Count)
+    run.run()
+    folder = Path(lake.full(lake.folder("count", run.v, "day")))
+    old, new = folder / ".00000-x.parquet.0123abcd", folder / ".00001-x.parquet.4567cdef"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    runtime(lake, Count).run()
+    assert not old.exists()
+    assert new.exists(), "it may belong to a writer at work"
 
 
 def test_bytes_that_changed_under_a_commit_are_noticed(lake: Lake) -> None:
