@@ -1,0 +1,176 @@
+"""Makes a world on disk: plan, media, lists, truth.
+
+What exists already is kept: files appear whole or not at all, and a stamp names everything their bytes depend on
+(seed, size, this package's sources, the encoders' versions). So a second `make` does nothing, an interrupted one goes
+on, and a fourth day is added to three without touching them. Under another stamp the folder is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+
+from tests.world.lists import write_lists
+from tests.world.plan import DEFAULT_VIDEOS, make_plan
+from tests.world.render import render
+from tests.world.video import Video
+
+STAMP = "world.json"
+SERVING = ("server.py", "__main__.py", "__init__.py")
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class World:
+    """A world on disk: `root` holds media/, inbox/<date>/, truth.jsonl, truth_rows.jsonl; `made`: files written now."""
+
+    root: Path
+    videos: list[Video]
+    made: int
+
+    @property
+    def inbox(self) -> Path:
+        """The folder that holds one folder of lists a day."""
+        return self.root / "inbox"
+
+    def truth(self) -> list[dict[str, object]]:
+        """One row per source video."""
+        return _read(self.root / "truth.jsonl")
+
+    def truth_rows(self) -> list[dict[str, object]]:
+        """One row per bad list row."""
+        return _read(self.root / "truth_rows.jsonl")
+
+
+def make_world(
+    root: Path | str,
+    seed: int = 0,
+    videos: int = DEFAULT_VIDEOS,
+    batches: int = 3,
+    seconds: tuple[float, float] = (15.0, 60.0),
+    plants: dict[str, int] | None = None,
+    jobs: int = 2,
+    progress: Progress | None = None,
+) -> World:
+    """Make, or complete, a world in `root`.
+
+    videos: source videos in three batches (a fourth adds a third of it); seconds: shortest and longest video;
+    plants: how many of each kind in three batches, by default their share of `plan.PLANTS`; jobs: worker processes,
+    1 for this one alone.
+    Raises FileExistsError where `root` holds a media or inbox folder that no world made.
+    """
+    root = Path(root)
+    plan = make_plan(seed, videos, batches, seconds, plants)
+    _prepare(root, {"seed": seed, "videos": videos, "seconds": list(seconds), "plants": plants, "maker": _maker()})
+    wanted = {video.file for video in plan if video.file}
+    _sweep(root, wanted)
+    by_name = {video.video: video for video in plan}
+    missing = [video for video in plan if video.file and not (root / video.file).exists()]
+    missing.sort(key=lambda video: -video.duration_s * video.width * video.height)
+    first = [(video, None) for video in missing if not video.of]
+    copies = [(video, by_name[video.of]) for video in missing if video.of]
+    done = 0
+    for stage in (first, copies):
+        done = _render_all(stage, root, jobs, done, len(missing), progress)
+    rows = [row for batch in range(batches) for row in write_lists(root, plan, batch)]
+    _write(root / "truth_rows.jsonl", rows)
+    _write(root / "truth.jsonl", [_truth(video) for video in plan])
+    return World(root, plan, len(missing))
+
+
+def _truth(video: Video) -> dict[str, object]:
+    playable = video.file is not None and video.planted not in ("truncated", "text_as_mp4")
+    return {
+        "video": video.video,
+        "url": video.url,
+        "batch": video.key,
+        "visual_class": video.visual_class,
+        "audio_class": video.audio_class,
+        "planted": video.planted,
+        "uploader": video.uploader,
+        "of": video.of,
+        "duration_s": video.duration_s if playable else None,
+        "n_shots": len(video.shots_s) if playable else None,
+        "expected": video.expected,
+        "file": video.file,
+        "segments": [list(segment) for segment in video.segments],
+    }
+
+
+def _maker() -> str:
+    """Digest of what the bytes depend on besides the parameters."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        if source.name not in SERVING:
+            digest.update(source.read_bytes())
+    for package in ("av", "numpy", "scipy", "pyarrow"):
+        digest.update(f"{package} {version(package)}".encode())
+    return digest.hexdigest()[:12]
+
+
+def _prepare(root: Path, stamp: dict[str, object]) -> None:
+    """Make the folder ready: keep what the same stamp made, remove what another one did."""
+    path, ours = root / STAMP, [root / "media", root / "inbox"]
+    found = json.loads(path.read_text()) if path.exists() else None
+    if found is None and any(folder.exists() for folder in ours):
+        raise FileExistsError(f"{root} holds a media or inbox folder that is no world's: choose another --dir")
+    if found != stamp:
+        for folder in ours:
+            shutil.rmtree(folder, ignore_errors=True)
+    root.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(stamp, sort_keys=True) + "\n")
+
+
+def _sweep(root: Path, wanted: set[str]) -> None:
+    """Remove files of days that are no longer asked for, and lists, which are cheap to write again."""
+    for folder in (root / "media", root / "inbox"):
+        for path in sorted(folder.rglob("*"), reverse=True):
+            if path.is_file() and path.relative_to(root).as_posix() not in wanted:
+                path.unlink()
+            elif path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+    (root / "media").mkdir(parents=True, exist_ok=True)
+
+
+def _render_all(
+    tasks: list[tuple[Video, Video | None]], root: Path, jobs: int, done: int, total: int, progress: Progress | None
+) -> int:
+    """Render in this process, or in a pool of spawned ones; the bytes do not depend on which."""
+    if jobs <= 1 or len(tasks) <= 1:
+        for video, original in tasks:
+            render(video, root, original)
+            done += 1
+            if progress:
+                progress(done, total)
+        return done
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        futures: list[Future[None]] = [pool.submit(render, video, root, original) for video, original in tasks]
+        for future in as_completed(futures):
+            future.result()
+            done += 1
+            if progress:
+                progress(done, total)
+    return done
+
+
+def _write(path: Path, rows: list[dict[str, object]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _read(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def print_progress(done: int, total: int) -> None:
+    """A line on stderr for every tenth of the videos."""
+    if done == total or done * 10 // total != (done - 1) * 10 // total:
+        print(f"world: {done}/{total} videos", file=sys.stderr, flush=True)
