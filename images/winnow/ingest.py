@@ -1,0 +1,202 @@
+"""Ingest: what lies in `<inbox>/<partition>/` becomes the batch's table of candidates, one row per row of a list.
+
+Files are taken by their content: unchanged files are not read again, whatever their dates say. Rows come in the order
+of file paths and list rows, so the first of two equal rows is always the same one. What is no candidate stays a row
+with a reason; what is no list and no media (hidden and temporary files, links, other types) is named in the answer.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from winnow.errors import ConfigError, TransientError
+from winnow.lake import Lake, digest, sha256_bytes, sha256_file
+from winnow.manifest import Manifest
+from winnow.sample import Reason, SampleFailed, candidate_id, check_batch, sid
+from winnow.settings import Settings
+from winnow.shard import shard_name
+from winnow.sources import source_of
+from winnow.sources.candidate import candidate
+from winnow.sources.columns import Header
+from winnow.sources.urls import canonical
+from winnow.stage import code_digest
+
+COLUMNS = {
+    "batch": "string", "video_id": "string", "source": "string", "list_path": "string", "list_row": "int64",
+    "source_id": "string", "url": "string", "start_s": "double", "end_s": "double", "title": "string",
+    "description": "string", "uploader": "string", "license": "string", "labels": "string[]", "duration_s": "double",
+    "extra": "string", "content_sha256": "string",
+}  # fmt: skip
+SHARD_ROWS = 10_000
+TEMPORARY = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".download", ".swp", ".ytdl", "~")
+MAX_DEPTH = 16
+
+
+def ingest(batch: str, settings: Settings, lake: Lake, *, shard_rows: int = SHARD_ROWS) -> dict:
+    """Read a batch's part of the inbox into the `ingest` table. Returns counts, `computed`, and what was passed over as
+    `skipped`; {"empty": True} when there is no row. TransientError when a file changes while it is read."""
+    check_batch(batch)
+    files, skipped = _files(Path(settings.inbox), batch)
+    nothing = {"batch": batch, "empty": True, **({"skipped": skipped} if skipped else {})}
+    if not files:
+        return nothing
+    stats = {name: _stamp(path) for name, path in files.items()}
+    digests = {name: sha256_file(path) for name, path in files.items()}
+    code = code_digest("ingest")
+    cut = digest([digests, code, COLUMNS, shard_rows])
+    before = lake.stand("ingest", batch)
+    if before and before.get("cut") == cut:
+        return {**before["counts"], "batch": batch, "computed": False, "skipped": skipped}
+    v, names, reasons, rows = digest([code, COLUMNS]), [], Counter(), 0
+    records = _records(batch, files, digests)
+    while block := [record for _, record in zip(range(shard_rows), records, strict=False)]:
+        manifest = _commit(lake, batch, v, code, len(names), block, digests)
+        names.append(manifest.shard)
+        rows += manifest.rows
+        reasons.update(manifest.reasons)
+    for name, path in files.items():
+        if _stamp(path) != stats[name]:
+            raise TransientError(f"{batch}/{name} changed while it was read: wait until it is complete, ingest again")
+    if not names:
+        return nothing
+    failed = sum(reasons.values())
+    counts = {
+        "rows": rows, "ok": rows - failed, "failed": failed, "reasons": dict(sorted(reasons.items())),
+        "shards": len(names),
+    }  # fmt: skip
+    lake.set_stand("ingest", batch, {"v": v, "shards": names, "cut": cut, "counts": counts})
+    return {**counts, "batch": batch, "computed": True, "skipped": skipped}
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def _files(inbox: Path, batch: str) -> tuple[dict[str, Path], list[str]]:
+    """Lists and media of a partition by their path inside it, ordered; and what was passed over, each with why."""
+    top, root = inbox / batch, inbox.resolve()
+    if not top.is_dir():
+        return {}, []
+    if not top.resolve().is_relative_to(root):
+        raise ConfigError(f"{top} leads out of the inbox: put the files themselves there")
+    files: dict[str, Path] = {}
+    skipped: list[str] = []
+    for folder, inner, names in os.walk(top):
+        here = Path(folder)
+        for name in sorted(inner):
+            path = here / name
+            why = "hidden" if name.startswith(".") else "a link" if path.is_symlink() else ""
+            if not why and len(path.relative_to(top).parts) > MAX_DEPTH:
+                why = f"deeper than {MAX_DEPTH} folders"
+            if why:
+                inner.remove(name)
+                skipped.append(f"{_shown(path, top)}/: {why}")
+        for name in names:
+            path = here / name
+            why = _passed_over(path, root)
+            if why:
+                skipped.append(f"{_shown(path, top)}: {why}")
+            else:
+                files[path.relative_to(top).as_posix()] = path
+    return dict(sorted(files.items())), sorted(skipped)
+
+
+def _passed_over(path: Path, root: Path) -> str:
+    """Why a file of the inbox is not read; '' when it is."""
+    name = path.name
+    if name.startswith("."):
+        return "hidden"
+    if name.lower().endswith(TEMPORARY):
+        return "temporary"
+    if not name.isprintable():
+        return "its name is not plain text"
+    try:
+        if not path.resolve(strict=True).is_relative_to(root):
+            return "a link out of the inbox"
+        found = path.stat()
+    except (OSError, RuntimeError):
+        return "a broken link"
+    if not stat.S_ISREG(found.st_mode):
+        return "not a file"
+    if found.st_size == 0:
+        return "empty"
+    return "" if source_of(path) else "neither a list (.csv .tsv .jsonl .ndjson .parquet .pq) nor media"
+
+
+def _shown(path: Path, top: Path) -> str:
+    return path.relative_to(top).as_posix().encode("utf-8", "replace").decode()
+
+
+def _records(batch: str, files: dict[str, Path], digests: dict[str, str]) -> Iterator[dict[str, object]]:
+    """The table's rows in order, ids and outcomes included; a repeated candidate is a `duplicate_row`."""
+    seen: dict[str, tuple[str, int]] = {}
+    for name, path in files.items():
+        source = source_of(path)
+        assert source is not None
+        header, columns = Header(()), None
+        for row in source.read(path):
+            record = {"batch": batch, "source": source.name, "list_path": name, "list_row": row.number}
+            failure: SampleFailed | None
+            if row.values is None:
+                failure = SampleFailed(Reason.bad_row, row.problem or "unreadable")
+            else:
+                if row.values.keys() != columns:
+                    columns = row.values.keys()
+                    header = Header(columns)
+                found, failure = candidate(row.values, header)
+                record |= found
+                if source.name == "folder":
+                    record |= {"url": f"inbox:{batch}/{name}", "content_sha256": digests[name]}
+                    failure = None
+            if failure is None:
+                address = f"inbox:{digests[name]}" if source.name == "folder" else canonical(str(record["url"]))
+                record["video_id"] = sid("video", address)
+                key = candidate_id(record["video_id"], record.get("start_s"), record.get("end_s"))
+                first = seen.setdefault(key, (name, row.number))
+                if first != (name, row.number):
+                    failure = SampleFailed(Reason.duplicate_row, f"the same as row {first[1]} of {first[0]}")
+            if failure is None:
+                record |= {"sample_id": key, "outcome": "ok"}
+            else:
+                record |= {
+                    "sample_id": sid("row", name, row.number), "outcome": "failed",
+                    "reason": failure.reason.value, "detail": failure.detail[:500],
+                }  # fmt: skip
+            yield record
+
+
+def _commit(
+    lake: Lake, batch: str, v: str, code: str, number: int, rows: list[dict], digests: dict[str, str]
+) -> Manifest:
+    """Commit one shard, unless the same one is committed already."""
+    import pyarrow as pa
+
+    from winnow import table
+
+    clock = datetime.now(UTC)
+    rows.sort(key=lambda r: r["sample_id"])
+    schema = table.arrow_schema(COLUMNS)
+    data = table.to_bytes(pa.Table.from_pydict({n: [r.get(n) for r in rows] for n in schema.names}, schema=schema))
+    sha256 = sha256_bytes(data)
+    shard = shard_name(number, {"rows": sha256})
+    done = lake.manifest("ingest", v, batch, shard)
+    if done is not None:
+        return done
+    reasons = Counter(str(r["reason"]) for r in rows if r["outcome"] == "failed")
+    failed = sum(reasons.values())
+    return lake.commit(
+        Manifest(
+            stage="ingest", v=v, batch=batch, shard=shard, file=f"{shard}.{sha256[:8]}.parquet", sha256=sha256,
+            bytes=len(data), rows=len(rows), rows_in=len(rows), ok=len(rows) - failed, failed=failed,
+            reasons=dict(sorted(reasons.items())),
+            inputs={name: digests[name] for name in sorted({str(r["list_path"]) for r in rows})}, code=code,
+            at=clock.isoformat(timespec="seconds"), seconds=round((datetime.now(UTC) - clock).total_seconds(), 3),
+        ),
+        data,
+    )  # fmt: skip

@@ -1,0 +1,21 @@
+"""One row of a list as its reader found it, and the bounds within which a row is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+#: Largest row (a CSV record, a JSON line, a Parquet row as JSON), bytes. Far above any real one.
+MAX_ROW_BYTES = 1 << 20
+#: Most columns of a list.
+MAX_COLUMNS = 1000
+
+
+@dataclass(frozen=True)
+class Row:
+    """`number` counts the list's data rows from 0. `values` maps the list's own column names to what stands there; a
+    row that could not be read has `problem` instead, which says what is wrong, where, and what to do."""
+
+    number: int
+    values: Mapping[str, object] | None = None
+    problem: str | None = None

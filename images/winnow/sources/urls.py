@@ -1,0 +1,97 @@
+"""Addresses of videos: which strings are one, and which of them name the same video.
+
+The forms of a YouTube address are one video, `youtube:<id>`. Any other address is canonical in the sense of RFC 3986,
+section 6.2.2: scheme and host in lower case, no default port, no fragment. Nothing that a server could tell apart is
+touched: query strings stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult, parse_qs, urlsplit
+
+from winnow.sample import Reason, SampleFailed
+
+MAX_CHARS = 4096
+#: Schemes that read from the machine they are opened on. A list that names one asks for what is not its own.
+LOCAL_SCHEMES = frozenset({"file", "inbox", "data", "javascript", "about", "blob", "smb", "gopher", "jar"})
+DEFAULT_PORTS = {"http": 80, "https": 443}
+YOUTUBE_HOSTS = frozenset({"youtube.com", "youtube-nocookie.com", "youtu.be"})
+_YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}\Z")
+_YOUTUBE_PATH = re.compile(r"/(?:embed|v|e|shorts|live)/([^/?#]+)")
+_BARE_HOST = re.compile(r"(?:www\.[\w-]+\.\w+|(?:m\.)?youtube\.com|youtu\.be)/", re.IGNORECASE)
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+
+
+def youtube_url(video: str) -> str:
+    """The watch page of a YouTube id; fails as `bad_url` when it cannot be one."""
+    if not _YOUTUBE_ID.match(video):
+        raise SampleFailed(Reason.bad_url, f"{shown(video)} is no YouTube id: 11 letters, digits, '-' or '_' are")
+    return f"https://www.youtube.com/watch?v={video}"
+
+
+def check(text: str) -> str:
+    """The address as it will be fetched; SampleFailed with `bad_url` or `blocked_scheme` when it is none.
+
+    An address without a scheme is taken as https where it begins like one (www.…, youtube.com/, youtu.be/)."""
+    if len(text) > MAX_CHARS:
+        raise SampleFailed(Reason.bad_url, f"an address of {len(text)} characters; the most is {MAX_CHARS}")
+    if _BARE_HOST.match(text):
+        text = f"https://{text}"
+    scheme = _SCHEME.match(text)
+    if scheme and scheme[1].lower() in LOCAL_SCHEMES:
+        what = f"a list may not name {scheme[1].lower()}: addresses, only http and https"
+        raise SampleFailed(Reason.blocked_scheme, what)
+    parts = _split(text)
+    if parts is None or not parts.scheme or not parts.hostname:
+        raise SampleFailed(Reason.bad_url, f"{shown(text)} is no address: http:// or https:// and a host is wanted")
+    if not text.isprintable() or any(c.isspace() for c in text):
+        raise SampleFailed(Reason.bad_url, f"{shown(text)} holds spaces or control characters: percent-encode them")
+    if "@" in parts.netloc:
+        raise SampleFailed(Reason.bad_url, f"the address of {parts.hostname} holds a user name: take it out")
+    return text
+
+
+def canonical(url: str) -> str:
+    """What names the video in its id: 'youtube:<id>' for YouTube's forms, else the canonical address."""
+    parts = urlsplit(url)
+    video = youtube_id(parts)
+    if video:
+        return f"youtube:{video}"
+    host, scheme = (parts.hostname or "").rstrip("."), parts.scheme.lower()
+    host = f"[{host}]" if ":" in host else host
+    port = "" if parts.port in (None, DEFAULT_PORTS.get(scheme)) else f":{parts.port}"
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{scheme}://{host}{port}{parts.path or '/'}{query}"
+
+
+def youtube_id(parts: SplitResult) -> str | None:
+    """The id in an address of YouTube (watch, short link, embed, shorts, live), or None."""
+    host = (parts.hostname or "").lower().rstrip(".")
+    for prefix in ("www.", "m.", "music."):
+        host = host.removeprefix(prefix)
+    if host not in YOUTUBE_HOSTS or parts.scheme.lower() not in DEFAULT_PORTS:
+        return None
+    if host == "youtu.be":
+        found = parts.path.strip("/").partition("/")[0]
+    elif in_path := _YOUTUBE_PATH.match(parts.path):
+        found = in_path[1]
+    else:
+        found = (parse_qs(parts.query, max_num_fields=50).get("v") or [""])[0]
+    return found if _YOUTUBE_ID.match(found) else None
+
+
+def shown(text: str) -> str:
+    """A value of a list as a message may show it: short, and without control characters."""
+    clean = "".join(c if c.isprintable() else "?" for c in text[:80])
+    return repr(clean) + ("…" if len(text) > 80 else "")
+
+
+def _split(text: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 (raises for a port that is no number)
+        parse_qs(parts.query, max_num_fields=1000)
+    except ValueError:
+        return None
+    return parts
