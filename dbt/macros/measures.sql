@@ -1,0 +1,43 @@
+{# A number, or null where it is NaN or infinite: DuckDB sorts NaN above everything, so `z < 1.6` would keep it. #}
+{% macro finite(column) -%}
+    case when isfinite({{ column }}) then {{ column }} end
+{%- endmacro %}
+
+{#
+    One row per key for which a rule of thresholds.csv fires: the first one, and the sentence "z 0.31 < 1.645 sigma".
+
+    `relation` has the key columns and, beside them, numbers only: each is a measure that a rule may name. A rule fires
+    where `measure op value` holds. A null never fires one (UNPIVOT leaves nulls out); what must not be null has a rule of
+    its own (`unmeasured`).
+#}
+{% macro first_failed(relation, keys, point) -%}
+{%- set keys = keys | join(', ') -%}
+with long as (
+    unpivot {{ relation }} on columns(* exclude ({{ keys }})) into name measure value measured
+),
+
+fired as (
+    select {{ keys }}, rules.*, long.measured
+    from long
+    join {{ ref('thresholds') }} as rules using (measure)
+    where
+        rules.point = '{{ point }}'
+        and case rules.op
+            when '<' then long.measured < rules.value
+            when '<=' then long.measured <= rules.value
+            when '>' then long.measured > rules.value
+            when '>=' then long.measured >= rules.value
+            when '=' then long.measured = rules.value
+            when '!=' then long.measured != rules.value
+        end
+)
+
+select
+    {{ keys }},
+    arg_min(rule, position) as rule,
+    arg_min(
+        measure || ' ' || round(measured, 3) || ' ' || op || ' ' || value || coalesce(' ' || unit, ''), position
+    ) as detail
+from fired
+group by {{ keys }}
+{%- endmacro %}

@@ -1,0 +1,29 @@
+{#
+    The files of one stage table, as a subquery: every column that a file has, and which batch and shard it came from
+    (lake_batch, lake_seq, lake_shard).
+
+    The files are listed when the model is compiled, from `inputs.parquet` in the folder where dbt was started
+    (winnow/warehouse.py writes it): an explicit list, never a glob, so what a build contains is exactly what was admitted. A stage that has not run
+    is a typed empty file in that list. Columns that a model does not name are never read: feature vectors stay on disk.
+#}
+{% macro stage_table(stage) -%}
+    {%- do source('lake', stage) -%}
+    {%- set paths = [] -%}
+    {%- if execute -%}
+        {%- set listed -%}
+            select path from read_parquet('inputs.parquet') where stage = '{{ stage }}' order by path
+        {%- endset -%}
+        {%- set paths = run_query(listed).columns[0].values() -%}
+        {%- if not paths -%}
+            {{ exceptions.raise_compiler_error("inputs name no file of stage '" ~ stage ~ "': not even the typed empty one") }}
+        {%- endif -%}
+    {%- endif -%}
+    (
+        select files.*, inputs.batch as lake_batch, inputs.seq as lake_seq, inputs.shard as lake_shard
+        from read_parquet(
+            [{% for path in paths %}'{{ path | replace("'", "''") }}'{% if not loop.last %}, {% endif %}{% endfor %}],
+            union_by_name = true, filename = 'lake_path', hive_partitioning = false
+        ) as files
+        join {{ ref('stg_inputs') }} as inputs on inputs.path = files.lake_path
+    )
+{%- endmacro %}

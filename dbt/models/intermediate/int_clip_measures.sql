@@ -1,0 +1,26 @@
+-- One row per clip and candidate: its numbers that a rule may name before release.
+select
+    batch,
+    candidate_id,
+    sample_id,
+    occurrence::double as occurrence,
+    media_copy::double as media_copy,
+    duration_s,
+    has_audio::integer::double as has_audio,
+    loudness_lufs,
+    peak_dbfs,
+    silence_ratio,
+    stillness,
+    black_ratio,
+    width::double as width,
+    height::double as height,
+    fps,
+    rate_hz::double as rate_hz,
+    channels::double as channels,
+    av_offset_s,
+    score,
+    z,
+    semantic,
+    sync,
+    is_measured::integer::double as is_measured
+from {{ ref('int_clips') }}

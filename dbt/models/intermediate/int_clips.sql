@@ -1,0 +1,67 @@
+-- One row per clip and candidate that leads to it, with what every stage measured.
+--
+-- Two candidates may lead to the same seconds of the same video, in one batch or in two: the first one, in the order in
+-- which batches were admitted, is the clip (occurrence 1). Later batches never change that.
+with clips as (
+    select
+        *,
+        row_number() over (partition by sample_id order by seq, batch, shard_number, candidate_id) as occurrence
+    from {{ ref('stg_clip') }}
+    where outcome = 'ok'
+),
+
+copies as (
+    select
+        sample_id,
+        row_number() over (partition by media_sha256 order by seq, sample_id) as media_copy
+    from clips
+    where occurrence = 1 and media_sha256 is not null
+)
+
+select
+    clips.* exclude (outcome, reason, detail),
+    copies.media_copy,
+    candidates.uploader_key,
+    candidates.source_sha256,
+    coalesce(candidates.labels[1], 'unlabelled') as label,
+    probe.container,
+    probe.video_codec,
+    probe.width,
+    probe.height,
+    probe.fps,
+    probe.n_frames,
+    probe.audio_codec,
+    probe.rate_hz,
+    probe.channels,
+    probe.has_audio,
+    probe.loudness_lufs,
+    probe.peak_dbfs,
+    probe.silence_ratio,
+    probe.stillness,
+    probe.black_ratio,
+    correspond.score,
+    correspond.z,
+    correspond.semantic,
+    correspond.sync,
+    correspond.fold,
+    correspond.model,
+    case
+        when probe.outcome = 'failed' then 'probe: ' || probe.reason
+        when visual.outcome = 'failed' then 'visual: ' || visual.reason
+        when audio.outcome = 'failed' then 'audio: ' || audio.reason
+        when correspond.outcome = 'failed' then 'correspond: ' || correspond.reason
+    end as failed_stage,
+    probe.outcome is null or visual.outcome is null or audio.outcome is null or correspond.outcome is null as is_pending,
+    coalesce(
+        probe.outcome = 'ok' and visual.outcome = 'ok' and audio.outcome = 'ok' and correspond.outcome = 'ok'
+        and clips.duration_s is not null and probe.has_audio is not null and probe.silence_ratio is not null
+        and probe.stillness is not null and probe.black_ratio is not null and correspond.z is not null,
+        false
+    ) as is_measured
+from clips
+join {{ ref('int_candidates') }} as candidates using (batch, candidate_id)
+left join copies using (sample_id)
+left join {{ ref('stg_probe') }} as probe using (batch, shard_number, sample_id)
+left join {{ ref('stg_visual') }} as visual using (batch, shard_number, sample_id)
+left join {{ ref('stg_audio') }} as audio using (batch, shard_number, sample_id)
+left join {{ ref('stg_correspond') }} as correspond using (batch, shard_number, sample_id)

@@ -1,0 +1,14 @@
+-- One row per way in which clips that no rule dropped tie things together: a video, its uploader and its bytes, in a
+-- batch (seq is the order of admission), for a category.
+--
+-- Only clips that would be kept are here: a dropped clip leaks nothing, so it ties nothing.
+select
+    clips.seq,
+    clips.video_id,
+    clips.uploader_key,
+    clips.source_sha256,
+    clips.label,
+    count(*) as clips
+from {{ ref('int_clips') }} as clips
+anti join {{ ref('int_clip_failures') }} as failures using (batch, candidate_id, sample_id)
+group by all

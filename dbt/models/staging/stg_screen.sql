@@ -1,0 +1,14 @@
+-- One row per readable candidate: what its metadata alone says.
+select
+    lake_batch as batch,
+    sample_id as candidate_id,
+    outcome,
+    reason,
+    detail,
+    url_scheme,
+    url_host,
+    {{ finite('declared_duration_s') }} as declared_duration_s,
+    {{ finite('segment_s') }} as segment_s,
+    cast(title_chars as bigint) as title_chars,
+    cast(has_times as boolean) as has_times
+from {{ stage_table('screen') }}

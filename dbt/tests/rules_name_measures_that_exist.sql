@@ -1,0 +1,9 @@
+-- A rule of the release whose measure is no column that it could compare: it would never fire. Must be none.
+select rule, measure
+from {{ ref('thresholds') }}
+where
+    point = 'release'
+    and measure != 'joins_two_splits'
+    and measure not in (
+        select column_name from information_schema.columns where table_name = '{{ ref("int_clip_measures").identifier }}'
+    )

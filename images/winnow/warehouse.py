@@ -1,0 +1,282 @@
+"""Warehouse: how dbt is run, and what leaves it.
+
+dbt is a program here, never a library: each call is a process with a private folder (its DuckDB file, its target path,
+its logs), because DuckDB allows one writer and one open reader blocks it. What a call reads is one Parquet, `inputs`,
+that names every file; what users see is exported afterwards, ordered by each table's key, so that the bytes depend on
+the rows alone and not on threads or on the order of files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from winnow.errors import ConfigError, ContractError
+from winnow.lake import Lake, digest, sha256_bytes
+
+if TYPE_CHECKING:
+    from winnow.settings import Settings
+
+#: Tables that the release now current hands to the next one.
+PUBLISHED_COLUMNS = {
+    "published_splits": {
+        "sample_id": "string", "video_id": "string", "uploader_key": "string", "source_sha256": "string", "split": "string",
+    },
+    "published_clips": {"sample_id": "string", "status": "string", "first_failed_rule": "string", "split": "string"},
+}  # fmt: skip
+PUBLISHED_FILES = {"published_splits": "splits", "published_clips": "fct_clips"}
+_INPUT_FIELDS = ("stage", "batch", "seq", "v", "shard", "path", "sha256")
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One file that a dbt call reads; `path` is absolute, `batch` None for what belongs to none."""
+
+    stage: str
+    path: str
+    batch: str | None = None
+    seq: int | None = None
+    v: str | None = None
+    shard: str | None = None
+    sha256: str | None = None
+
+
+def stage_columns() -> dict[str, Mapping[str, str]]:
+    """Columns of every table that dbt may read, by stage, in the aliases of a Stage's schema."""
+    from winnow import decide, ingest, plan
+    from winnow.stage import stage_class, stage_names
+
+    cut = {"ingest": ingest.COLUMNS, "decide": decide.COLUMNS, "plan": plan.COLUMNS}
+    return {**cut, **{name: stage_class(name).schema for name in stage_names()}}
+
+
+def write_inputs(files: Iterable[InputFile], out: Path, columns: Mapping[str, Mapping[str, str]]) -> Path:
+    """Write `<out>/inputs.parquet`, with a typed empty file for every stage of `columns` that has none; its path."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from winnow import table
+
+    listed = sorted(files, key=lambda f: (f.stage, f.seq or 0, f.batch or "", f.shard or "", f.path))
+    empty = out / "empty"
+    empty.mkdir(parents=True, exist_ok=True)
+    (empty / "none.json").write_text("{}")
+    for stage in sorted(set(columns) - {f.stage for f in listed}):
+        (empty / f"{stage}.parquet").write_bytes(table.empty(columns[stage]))
+        listed.append(InputFile(stage, str(empty / f"{stage}.parquet")))
+    kinds = {"seq": pa.int64()}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in _INPUT_FIELDS])
+    path = out / "inputs.parquet"
+    pq.write_table(pa.Table.from_pylist([{n: getattr(f, n) for n in _INPUT_FIELDS} for f in listed], schema=schema), path)
+    return path
+
+
+def run_dbt(
+    arguments: list[str], out: Path, settings: Settings, *, threads: int | None = None, cache: Lake | None = None
+) -> None:
+    """Run one dbt command in the private folder `out`, where `inputs.parquet` lies; ContractError with every failing node
+    and its message. What dbt parsed is kept in the `cache` under a digest of all it parsed, which saves the next call a
+    third of its time; it is a copy, so concurrent calls share it safely."""
+    project = Path(settings.dbt_dir).resolve()
+    if not (project / "dbt_project.yml").is_file():
+        raise ConfigError(f"WINNOW_DBT_DIR={project}: no dbt_project.yml there")
+    beside = Path(sys.executable).parent / "dbt"
+    program = str(beside) if beside.exists() else shutil.which("dbt")
+    if program is None:
+        raise ConfigError("dbt is not installed here: decisions run in the warehouse image, or `pip install 'winnow[warehouse]'`")
+    threads = threads or settings.threads
+    environment = {**os.environ, "WINNOW_THREADS": str(threads), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1"}
+    command = [program, "--no-version-check", "--no-use-colors", "--log-level", "warn", "--log-level-file", "none"]
+    variables = arguments[arguments.index("--vars") + 1] if "--vars" in arguments else ""
+    parsed = f"cache/dbt/{digest([str(project), project_digest(project), version('dbt-core'), variables, threads])}.msgpack"
+    known = cache.read_or_none(parsed) if cache else None
+    if known is not None:
+        (out / "parsed.msgpack").write_bytes(known)
+        command += ["--partial-parse-file-path", str(out / "parsed.msgpack")]
+    command += [
+        *arguments, "--project-dir", str(project), "--profiles-dir", str(project),
+        "--target-path", str(out / "target"), "--log-path", str(out / "logs"),
+    ]  # fmt: skip
+    done = subprocess.run(command, env=environment, cwd=out, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ContractError(f"dbt {arguments[0]} failed:\n{_failures(out) or (done.stdout + done.stderr).strip()[-4000:]}")
+    if cache and known is None:
+        cache.write(parsed, (out / "target" / "partial_parse.msgpack").read_bytes())
+
+
+def project_digest(project: Path) -> str:
+    """Digest of the dbt project: all that dbt parses, without the gates' suites that lie beside it."""
+    wanted = (".sql", ".py", ".csv", ".yml")
+    files = sorted(p for p in project.rglob("*") if p.suffix in wanted and p.relative_to(project).parts[0] not in ("gx", "target"))
+    return digest([[p.relative_to(project).as_posix(), sha256_bytes(p.read_bytes())] for p in files])
+
+
+def _failures(out: Path) -> str:
+    """One paragraph per node that dbt says failed."""
+    try:
+        results = json.loads((out / "target" / "run_results.json").read_text())["results"]
+    except FileNotFoundError:
+        return ""
+    bad = [r for r in results if r["status"] in ("error", "fail", "runtime error")]
+    return "\n".join(f"  {r['unique_id'].split('.', 1)[0]} {r['unique_id'].split('.')[2]}: {(r['message'] or '').strip()}" for r in bad)
+
+
+# -- a release ---------------------------------------------------------------------------------------------------------
+def build_release(
+    work: Path, lake: Lake, settings: Settings, *, policy: str = "hash", threads: int | None = None
+) -> dict[str, object]:
+    """Run `dbt build` over all admitted batches into the private folder `work`; what a publish copies from there is
+    `tables/*.parquet`, `ops/*.parquet` and `winnow.duckdb`. Unit tests (of the SQL) run in `make test`; here the data
+    tests do. Returns counts; ContractError when no batch is admitted, or when dbt finds a broken promise."""
+    heads = batch_heads(lake)
+    if not heads:
+        raise ContractError("no batch is admitted, so there is nothing to release: run `winnow gate --batch KEY` on one first")
+    out = work / "dbt"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    write_inputs([*head_files(lake, heads), *published_files(lake)], out, {**stage_columns(), **PUBLISHED_COLUMNS})
+    variables = json.dumps({"split_policy": policy})
+    selection = ["--exclude", "tag:decide_fetch", "--exclude-resource-type", "unit_test"]
+    run_dbt(["build", "--vars", variables, *selection], out, settings, threads=threads, cache=lake)
+    tables = published_tables(out)
+    export(out / "warehouse.duckdb", tables, work)
+    snapshot(tables, work)
+    return {"batches": sorted(heads), "policy": policy, "tables": sorted(t.name for t in tables)}
+
+
+def release_key(lake: Lake, settings: Settings, policy: str = "hash") -> str:
+    """Digest of what a release's tables depend on beside the release before it: the admitted tables, the dbt project, the
+    policy and its code. While it stands, there is nothing new to release."""
+    heads = [
+        [h["batch"], h["seq"], stage, sorted(f["sha256"] for f in at["files"])]
+        for _, h in sorted(batch_heads(lake).items())
+        for stage, at in sorted(h["stages"].items())
+    ]
+    code = [sha256_bytes(Path(__file__).with_name(name).read_bytes()) for name in ("warehouse.py", "splits.py")]
+    return digest([policy, heads, project_digest(Path(settings.dbt_dir)), code])
+
+
+def batch_heads(lake: Lake) -> dict[str, dict]:
+    """The admitted batches, by key."""
+    names = [name for name in lake.list("batches") if name.endswith(".json")]
+    return {name.removesuffix(".json"): json.loads(lake.read(f"batches/{name}")) for name in names}
+
+
+def head_files(lake: Lake, heads: Mapping[str, dict]) -> list[InputFile]:
+    """Every file that the admitted batches stand on."""
+    return [
+        InputFile(stage, lake.full(f["path"]), head["batch"], head["seq"], at["v"], f["shard"], f["sha256"])
+        for head in heads.values()
+        for stage, at in head["stages"].items()
+        for f in at["files"]
+    ]
+
+
+def published_files(lake: Lake) -> list[InputFile]:
+    """What the current release hands to the next one; [] before the first."""
+    current = lake.read_or_none("releases/current")
+    if current is None:
+        return []
+    tables = f"releases/{current.decode().strip()}/tables"
+    files = {stage: f"{tables}/{name}.parquet" for stage, name in PUBLISHED_FILES.items()}
+    return [InputFile(stage, lake.full(key)) for stage, key in files.items() if lake.exists(key)]
+
+
+def docs(settings: Settings, out: Path) -> Path:
+    """Write the project's documentation as one HTML file, `<out>/index.html`, over typed empty tables; its path. The page
+    holds everything it shows and loads nothing: dbt's page tracker only starts where anonymous statistics are allowed."""
+    write_inputs([], out, {**stage_columns(), **PUBLISHED_COLUMNS})
+    run_dbt(["build", "--exclude-resource-type", "unit_test"], out, settings)
+    run_dbt(["docs", "generate", "--static"], out, settings)
+    page = out / "index.html"
+    text = (out / "target" / "static_index.html").read_text(encoding="utf-8")
+    page.write_text(text.replace(str(out), "").replace(str(Path(settings.dbt_dir).resolve()), "dbt"), encoding="utf-8")
+    return page
+
+
+# -- what leaves -------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class PublishedTable:
+    """A table that users see: `main` holds what the inputs alone determine, `ops` what clocks, hosts and history do."""
+
+    schema: str
+    name: str
+    key: tuple[str, ...]
+    description: str
+    columns: Mapping[str, str]
+
+    @property
+    def file(self) -> str:
+        """Its place in a release."""
+        return f"{'tables' if self.schema == 'main' else 'ops'}/{self.name}.parquet"
+
+
+def published_tables(out: Path) -> list[PublishedTable]:
+    """The models and seeds tagged `published`, from the manifest that dbt wrote; each names its key (`meta.key`)."""
+    nodes = json.loads((out / "target" / "manifest.json").read_text())["nodes"].values()
+    found = [
+        PublishedTable(
+            node["schema"], node["alias"], tuple(node["config"]["meta"]["key"]), node["description"],
+            {name: column["description"] for name, column in node["columns"].items()},
+        )
+        for node in nodes
+        if "published" in node["tags"] and node["resource_type"] in ("model", "seed")
+    ]  # fmt: skip
+    return sorted(found, key=lambda t: (t.schema, t.name))
+
+
+def export(database: Path, tables: Iterable[PublishedTable], work: Path) -> None:
+    """Write every published table as Parquet, ordered by its key."""
+    for table in tables:
+        target = work / table.file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy_table(database, f"{table.schema}.{table.name}", table.key, target)
+
+
+def copy_table(database: Path, name: str, key: Iterable[str], target: Path) -> None:
+    """Write one table of a private DuckDB file as Parquet, ordered by its key: equal rows, equal bytes."""
+    import duckdb
+
+    with duckdb.connect(str(database), read_only=True) as con:
+        order = ", ".join(f'"{column}"' for column in key)
+        con.execute(
+            f"COPY (SELECT * FROM {name} ORDER BY {order}) TO '{target}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
+        )
+
+
+def count_by(path: Path, column: str) -> dict[str | None, int]:
+    """Rows of a Parquet file by a column's value."""
+    import duckdb
+
+    with duckdb.connect() as con:
+        return dict(con.execute(f"SELECT {column}, count(*) FROM read_parquet('{path}') GROUP BY 1").fetchall())
+
+
+def snapshot(tables: Iterable[PublishedTable], work: Path) -> Path:
+    """Write `<work>/winnow.duckdb`: the published tables, as tables, with their descriptions as comments. Nothing in it
+    points to a file, so it can be copied anywhere."""
+    import duckdb
+
+    target = work / "winnow.duckdb"
+    target.unlink(missing_ok=True)
+    with duckdb.connect(str(target)) as con:
+        con.execute("CREATE SCHEMA ops")
+        for table in tables:
+            name = f'{table.schema}."{table.name}"'
+            con.execute(f"CREATE TABLE {name} AS SELECT * FROM read_parquet('{work / table.file}')")
+            con.execute(f"COMMENT ON TABLE {name} IS {_quoted(table.description)}")
+            for column, description in table.columns.items():
+                con.execute(f'COMMENT ON COLUMN {name}."{column}" IS {_quoted(description)}')
+    return target
+
+
+def _quoted(text: str) -> str:
+    return "'" + " ".join(text.split()).replace("'", "''") + "'"

@@ -1,0 +1,214 @@
+"""Synthetic lakes: stage tables whose truth is known because it is written down here, committed as the Runtime commits.
+
+`Candidate` and `Clip` say how a row fares at every stage; `write_batch` turns them into the stage tables of one admitted
+batch. The schemas are the stages' own, so a column that a stage renames breaks these tests too.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import pyarrow as pa
+
+from winnow import table, warehouse
+from winnow.lake import Lake, sha256_bytes
+from winnow.manifest import Manifest
+from winnow.sample import candidate_id, clip_id, sid
+from winnow.shard import shard_name
+
+V = "0123456789ab"
+STAGES = ("ingest", "screen", "decide", "plan", "fetch", "clip", "probe", "visual", "audio", "correspond")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip of a candidate, and what the stages measure of it."""
+
+    start_s: float = 0.0
+    end_s: float = 10.0
+    z: float | None = 5.0
+    media: str | None = None
+    probe: dict = field(default_factory=dict)
+    failed: dict = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One list row, and how far it comes."""
+
+    video: str
+    uploader: str | None = None
+    labels: tuple[str, ...] = ("dog",)
+    source: str | None = None
+    times: tuple[float | None, float | None] = (None, None)
+    declared_duration_s: float | None = None
+    bad_row: str | None = None
+    rejected: str | None = None
+    fetch_reason: str | None = None
+    clip_reason: str | None = None
+    stops_before: str | None = None
+    clips: tuple[Clip, ...] = (Clip(),)
+    row: int = 0
+
+    @property
+    def video_id(self) -> str:
+        """Id of the source video."""
+        return sid("video", self.url)
+
+    @property
+    def url(self) -> str:
+        """Logical, like those of the demo's world."""
+        return f"http://media.world.test/{self.video}.mp4"
+
+    @property
+    def id(self) -> str:
+        """The candidate's sample id."""
+        return sid("row", "list.csv", self.row) if self.bad_row else candidate_id(self.video_id, *self.times)
+
+
+def rows_of(candidate: Candidate) -> dict[str, list[dict]]:
+    """The candidate's rows, by stage."""
+    c, key = candidate, candidate.id
+    start_s, end_s = c.times
+    ok = {"outcome": "ok"}
+    about = {
+        "video_id": c.video_id, "url": c.url, "start_s": start_s, "end_s": end_s, "title": c.video, "uploader": c.uploader,
+        "source_id": c.video,
+    }  # fmt: skip
+    listed = {
+        **about, "source": "csv", "list_path": "list.csv", "list_row": c.row, "labels": list(c.labels),
+        "duration_s": c.declared_duration_s, "license": "CC-BY-4.0",
+    }  # fmt: skip
+    out: dict[str, list[dict]] = {stage: [] for stage in STAGES}
+
+    def add(stage: str, **values: object) -> bool:
+        if c.stops_before == stage:
+            return False
+        out[stage].append({"sample_id": key, **values})
+        return values["outcome"] == "ok"
+
+    if c.bad_row:
+        add("ingest", outcome="failed", reason=c.bad_row, list_path="list.csv", list_row=c.row, source="csv")
+        return out
+    segment_s = None if start_s is None or end_s is None else end_s - start_s
+    screened = {"url_scheme": "http", "url_host": "media.world.test", "declared_duration_s": c.declared_duration_s, "segment_s": segment_s}
+    add("ingest", **ok, **listed)
+    if not add("screen", **ok, **screened, title_chars=len(c.video), has_times=start_s is not None):
+        return out
+    decision = {"outcome": "failed", "reason": c.rejected, "detail": "rejected"} if c.rejected else ok
+    if not add("decide", **decision, **about) or not add("plan", **ok, **about):
+        return out
+    fetched = {"media_sha256": sid("source", c.source or c.video) * 3, "media_ext": "mp4", "media_bytes": 1000, "fetched_duration_s": 60.0}
+    if not add("fetch", **({"outcome": "failed", "reason": c.fetch_reason} if c.fetch_reason else {**ok, **fetched})):
+        return out
+    if c.clip_reason:
+        add("clip", outcome="failed", reason=c.clip_reason)
+    elif c.stops_before != "clip":
+        for clip in c.clips:
+            for stage, row in _clip_rows(c, clip).items():
+                out[stage].append(row)
+    return out
+
+
+def _clip_rows(c: Candidate, clip: Clip) -> dict[str, dict]:
+    key = clip_id(c.video_id, clip.start_s, clip.end_s)
+    duration_s = clip.end_s - clip.start_s
+    measured = {
+        "clip": {
+            "candidate_id": c.id, "video_id": c.video_id, "start_s": clip.start_s, "end_s": clip.end_s, "duration_s": duration_s,
+            "window": "shot", "shot_index": 0, "cut": "copy", "media_sha256": sid("media", clip.media or key) * 3,
+            "media_bytes": 900, "width": 320, "height": 180, "fps": 25.0, "has_audio": True, "av_offset_s": 0.0,
+        },
+        "probe": {
+            "duration_s": duration_s, "container": "mp4", "video_codec": "h264", "width": 320, "height": 180, "fps": 25.0,
+            "n_frames": 250, "audio_codec": "aac", "rate_hz": 44100, "channels": 2, "has_audio": True, "loudness_lufs": -20.0,
+            "peak_dbfs": -3.0, "silence_ratio": 0.1, "stillness": 0.2, "black_ratio": 0.0, **clip.probe,
+        },
+        "visual": {"grid_hz": 8.0, "n_frames": 80},
+        "audio": {"grid_hz": 8.0, "n_samples": 320000},
+        "correspond": {
+            "video_id": c.video_id, "score": None if clip.z is None else clip.z / 10, "z": clip.z, "semantic": 0.5, "sync": 0.5,
+            "null_mean": 0.0, "null_std": 0.1, "fold": 0, "model": "m",
+        },
+    }  # fmt: skip
+    out = {}
+    for stage, values in measured.items():
+        if stage in clip.absent:
+            continue
+        failed = clip.failed.get(stage)
+        out[stage] = {"sample_id": key, **({"outcome": "failed", "reason": failed} if failed else {"outcome": "ok", **values})}
+    return out
+
+
+def write_batch(lake: Lake, batch: str, seq: int, candidates: Iterable[Candidate], shard_size: int = 8, admit: bool = True) -> dict:
+    """Commit the stage tables of one batch and, when it is admitted, its head; returns the head."""
+    columns = warehouse.stage_columns()
+    candidates = [replace(c, row=i) for i, c in enumerate(candidates)]
+    whole = {"ingest", "screen", "decide"}
+    head: dict = {"batch": batch, "seq": seq, "stages": {}}
+    for stage in STAGES:
+        size = len(candidates) or 1 if stage in whole else shard_size
+        parts = [candidates[i : i + size] for i in range(0, max(len(candidates), 1), size)]
+        files, names = [], []
+        for number, part in enumerate(parts):
+            rows = [row for c in part for row in rows_of(c)[stage]]
+            manifest = write_table(lake, stage, batch, number, rows, columns[stage])
+            files.append({"shard": manifest.shard, "path": lake.table_key(manifest), "sha256": manifest.sha256, "rows": manifest.rows})
+            names.append(manifest.shard)
+        lake.set_stand(stage, batch, {"v": V, "shards": names} if stage in ("ingest", "decide", "plan") else {"v": V})
+        head["stages"][stage] = {"v": V, "files": files}
+    if admit:
+        lake.write(f"batches/{batch}.json", json.dumps(head).encode())
+    return head
+
+
+def write_table(
+    lake: Lake, stage: str, batch: str, number: int, rows: list[dict], columns: Mapping[str, str], name: str | None = None
+) -> Manifest:
+    """Commit one shard, named by its content unless a name is given."""
+    rows = sorted(({**row, "batch": batch} for row in rows), key=lambda r: r["sample_id"])
+    schema = table.arrow_schema(columns)
+    data = table.to_bytes(pa.Table.from_pylist([{f.name: row.get(f.name) for f in schema} for row in rows], schema=schema))
+    sha256 = sha256_bytes(data)
+    failed = sum(row["outcome"] == "failed" for row in rows)
+    name = name or shard_name(number, {"rows": sha256})
+    manifest = Manifest(
+        stage=stage, v=V, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256, bytes=len(data),
+        rows=len(rows), rows_in=len(rows), ok=len(rows) - failed, failed=failed, at="2026-11-01T00:00:00+00:00",
+        seconds=0.5, cpu_seconds=0.25, host="here",
+    )  # fmt: skip
+    return lake.commit(manifest, data)
+
+
+def random_candidates(count: int, seed: int, day: int = 0, uploaders: int = 30) -> list[Candidate]:
+    """A day's list with something of everything, the same for the same seed."""
+    rng = random.Random(f"{seed}/{day}")
+    labels = ["dog", "bell", "drum", "rain"]
+    bad = [
+        {"bad_row": "missing_url"}, {"bad_row": "duplicate_row"}, {"rejected": "declared_too_long"}, {"fetch_reason": "gone"},
+        {"fetch_reason": "timeout"}, {"clip_reason": "undecodable"}, {"stops_before": "fetch"},
+    ]  # fmt: skip
+    out = []
+    for i in range(count):
+        uploader = f"u{rng.randrange(uploaders)}" if rng.random() < 0.5 else None
+        label = tuple(rng.sample(labels, rng.choice([1, 1, 1, 2])))
+        clips = tuple(_random_clip(rng, 12 * k) for k in range(rng.choice([1, 2, 3])))
+        source = f"same{rng.randrange(5)}" if rng.random() < 0.05 else None
+        fate = rng.choice(bad) if rng.random() < 0.25 else {}
+        video = f"v{day}-{i}" if rng.random() > 0.05 or i == 0 else f"v{day}-{rng.randrange(i)}"
+        times = (0.0, 10.0 + i) if rng.random() < 0.1 else (None, None)
+        out.append(Candidate(video, uploader, label, source, times, clips=clips, **fate))
+    unique = {c.id: c for c in out if not c.bad_row}
+    return [*unique.values(), *(c for c in out if c.bad_row)]
+
+
+def _random_clip(rng: random.Random, at_s: float) -> Clip:
+    fate = rng.choice(
+        [{}, {}, {}, {}, {}, {"z": 0.5}, {"probe": {"silence_ratio": 1.0}}, {"probe": {"stillness": 1.0}}, {"failed": {"visual": "undecodable"}}]
+    )
+    media = f"twin{rng.randrange(4)}" if rng.random() < 0.03 else None
+    return Clip(at_s, at_s + rng.choice([1.0, 5.0, 10.0, 15.0]), media=media, **fate)

@@ -1,0 +1,138 @@
+"""The decision before fetch: what it decides, that it is committed once, and when dbt is started at all."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.dbt.lake import V, Candidate, rows_of, write_table
+from winnow import decide, warehouse
+from winnow.errors import ConfigError, ContractError
+from winnow.lake import Lake
+from winnow.settings import Settings
+from winnow.shard import shard_name
+
+BATCH = "2026-11-01"
+CANDIDATES = [
+    Candidate("plain"),
+    Candidate("long", declared_duration_s=7201.0),
+    Candidate("at the limit", declared_duration_s=7200.0),
+    Candidate("segment", times=(5.0, 5.5)),
+    Candidate("long segment of a long video", times=(0.0, 99.0), declared_duration_s=9999.0),
+    Candidate("bad", bad_row="missing_url"),
+]
+REJECTED = {"long": "declared_too_long", "segment": "segment_too_short", "long segment of a long video": "declared_too_long"}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the dbt project that a test may change."""
+    copy = tmp_path / "dbt"
+    shutil.copytree(Settings().dbt_dir, copy)
+    return copy
+
+
+@pytest.fixture
+def screened(lake: Lake) -> Lake:
+    """A lake with one batch that is ingested and screened."""
+    write_screened(lake, CANDIDATES)
+    return lake
+
+
+def write_screened(lake: Lake, candidates: list[Candidate]) -> None:
+    columns = warehouse.stage_columns()
+    rows = [rows_of(replace(c, row=i)) for i, c in enumerate(candidates)]
+    ingest = write_table(lake, "ingest", BATCH, 0, [r for row in rows for r in row["ingest"]], columns["ingest"])
+    lake.set_stand("ingest", BATCH, {"v": V, "shards": [ingest.shard]})
+    name = shard_name(0, {"ingest": ingest.sha256})
+    write_table(lake, "screen", BATCH, 0, [r for row in rows for r in row["screen"]], columns["screen"], name=name)
+    lake.set_stand("screen", BATCH, {"v": V})
+
+
+def decided(lake: Lake) -> dict[str, dict]:
+    """The committed decisions, by source id."""
+    stand = lake.stand("decide", BATCH)
+    manifest = lake.manifest("decide", stand["v"], BATCH, stand["shards"][0])
+    return {row["source_id"]: row for row in pq.read_table(io.BytesIO(lake.read_table(manifest))).to_pylist()}
+
+
+def test_candidates_are_accepted_or_rejected_by_the_first_rule(screened: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(lake=screened.root)
+    answer = decide.decide_fetch(BATCH, settings, screened)
+    rows = decided(screened)
+    assert {name: row["reason"] for name, row in rows.items() if row["outcome"] == "failed"} == REJECTED
+    assert set(rows) == {c.video for c in CANDIDATES if not c.bad_row}
+    assert rows["long"]["detail"] == "declared_duration_s 7201.0 > 7200.0 s"
+    assert rows["segment"]["start_s"] == 5.0 and rows["plain"]["url"] == CANDIDATES[0].url and rows["plain"]["batch"] == BATCH
+    assert {k: answer[k] for k in ("computed", "rows", "accepted", "rejected", "reasons")} == {
+        "computed": True, "rows": 5, "accepted": 2, "rejected": 3, "reasons": {"declared_too_long": 2, "segment_too_short": 1},
+    }  # fmt: skip
+    assert list(next(iter(rows.values()))) == ["sample_id", "outcome", "reason", "detail", *decide.COLUMNS]
+
+    monkeypatch.setattr(warehouse, "run_dbt", lambda *a, **k: pytest.fail("dbt was started although nothing changed"))
+    assert decide.decide_fetch(BATCH, settings, screened) == {**answer, "computed": False}
+
+
+def test_a_changed_rule_decides_again_and_the_old_decision_stays(screened: Lake, project: Path) -> None:
+    settings = Settings(lake=screened.root, dbt_dir=project)
+    before = decide.decide_fetch(BATCH, settings, screened)
+    seed = project / "seeds/thresholds.csv"
+    seed.write_text(seed.read_text().replace("declared_duration_s,>,7200,", "declared_duration_s,>,9000,"))
+    after = decide.decide_fetch(BATCH, settings, screened)
+    assert after["computed"] and after["v"] != before["v"]
+    assert after["reasons"] == {"declared_too_long": 1, "segment_too_short": 1}
+    assert decided(screened)["long"]["outcome"] == "ok"
+    assert screened.exists(f"decide/v={before['v']}/batch={BATCH}")
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("seeds/thresholds.csv", lambda text: text.replace("z,<,1.645", "z,<,3")),
+        ("models/reports/rpt_funnel.sql", lambda text: text + "-- later\n"),
+        ("models/staging/stg_probe.sql", lambda text: text + "-- later\n"),
+        ("README.md", lambda text: text + "more\n"),
+    ],
+)
+def test_what_the_decision_does_not_depend_on_changes_nothing(project: Path, file: str, changes: Callable[[str], str]) -> None:
+    before = decide.rules_digest(project)
+    path = project / file
+    assert changes(path.read_text()) != path.read_text()
+    path.write_text(changes(path.read_text()))
+    assert decide.rules_digest(project) == before
+
+
+@pytest.mark.parametrize(
+    "file", ["models/staging/stg_screen.sql", "models/intermediate/decide_fetch.sql", "macros/measures.sql", "dbt_project.yml"]
+)
+def test_what_the_decision_depends_on_changes_its_digest(project: Path, file: str) -> None:
+    before = decide.rules_digest(project)
+    (project / file).write_text((project / file).read_text() + "\n-- changed\n")
+    assert decide.rules_digest(project) != before
+
+
+def test_a_rule_that_could_never_fire_is_refused(screened: Lake, project: Path) -> None:
+    seed = project / "seeds/thresholds.csv"
+    seed.write_text(seed.read_text().replace("declared_too_long,declared_duration_s", "declared_too_long,declared_duraton_s"))
+    with pytest.raises(ContractError, match="rules_before_fetch_name_measures_that_exist"):
+        decide.decide_fetch(BATCH, Settings(lake=screened.root, dbt_dir=project), screened)
+    assert screened.stand("decide", BATCH) is None
+
+
+def test_a_batch_that_is_not_screened_says_what_to_run(lake: Lake, screened: Lake) -> None:
+    with pytest.raises(ContractError, match="winnow ingest --batch 2026-12-24"):
+        decide.decide_fetch("2026-12-24", Settings(lake=lake.root), lake)
+    screened.set_stand("screen", BATCH, {"v": "ffffffffffff"})
+    with pytest.raises(ContractError, match=f"winnow run screen --batch {BATCH}"):
+        decide.decide_fetch(BATCH, Settings(lake=lake.root), lake)
+
+
+def test_a_deployment_without_the_project_is_a_configuration_error(screened: Lake, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="WINNOW_DBT_DIR"):
+        decide.decide_fetch(BATCH, Settings(lake=screened.root, dbt_dir=tmp_path), screened)

@@ -1,0 +1,180 @@
+"""A whole release over a small lake: what it says of each sample, that it adds up, and that its bytes depend on nothing else."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Callable
+from fractions import Fraction
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.dbt.conftest import DAYS, Built, three_days
+from tests.dbt.lake import Candidate, Clip, rows_of, write_batch
+from winnow import warehouse
+from winnow.errors import ContractError
+from winnow.lake import Lake
+from winnow.splits import apportion
+
+SILENT, FROZEN, BLACK = {"silence_ratio": 1.0}, {"stillness": 1.0}, {"black_ratio": 1.0}
+
+
+def test_every_candidate_and_clip_gets_its_first_reason(build: Callable[..., Built], lake: Lake) -> None:
+    """The truth table: one candidate for each fate, several reasons at once for the order of the rules."""
+    fates: dict[str, Candidate] = {
+        "ingest failed missing_url": Candidate("a", bad_row="missing_url"),
+        "screen pending not_screened": Candidate("b", stops_before="screen"),
+        "decide dropped declared_too_long": Candidate("c", rejected="declared_too_long"),
+        "decide pending not_decided": Candidate("d", stops_before="decide"),
+        "fetch pending not_fetched": Candidate("e", stops_before="plan"),
+        "fetch failed gone": Candidate("f", fetch_reason="gone"),
+        "clip failed undecodable": Candidate("g", clip_reason="undecodable"),
+        "clip pending not_clipped": Candidate("h", stops_before="clip"),
+        "release kept None": Candidate("k"),
+        "release dropped too_short": Candidate("l", clips=(Clip(0, 2.9, 0.0, probe=SILENT),)),
+        "release dropped no_audio": Candidate(
+            "m",
+            clips=(Clip(probe={"has_audio": False, **FROZEN}, failed={"audio": "no_audio_stream", "correspond": "no_input"}),),
+        ),
+        "release dropped silent": Candidate("n", clips=(Clip(0, 10, 0.0, probe={**SILENT, **FROZEN}),)),
+        "release dropped frozen": Candidate("o", clips=(Clip(0, 10, 0.0, probe={**FROZEN, **BLACK}),)),
+        "release dropped black": Candidate("p", clips=(Clip(0, 10, 0.0, probe=BLACK),)),
+        "release dropped unmeasured": Candidate("q", clips=(Clip(failed={"visual": "undecodable", "correspond": "no_input"}),)),
+        "release dropped low_correspondence": Candidate("r", clips=(Clip(0, 10, 1.6),)),
+        "release pending not_measured": Candidate("s", clips=(Clip(absent=("correspond",)),)),
+    }
+    nan = Candidate("t", clips=(Clip(0, 10, float("nan")),))
+    at_threshold = Candidate("u", clips=(Clip(0, 3.0, 1.645, probe={"silence_ratio": 0.9, "stillness": 0.95, "black_ratio": 0.9}),))
+    write_batch(lake, DAYS[0], 0, [*fates.values(), nan, at_threshold])
+    # The next day: the same seconds of k through another candidate, and the bytes of k's clip under another id.
+    again = Candidate("k", times=(0.0, 10.0))
+    copy = Candidate("w", clips=(Clip(media=clip_of("k")),))
+    write_batch(lake, DAYS[1], 1, [again, copy])
+
+    built = build(lake)
+    # A bad row's id follows from its place in the list.
+    fates["ingest failed missing_url"] = Candidate("a", bad_row="missing_url", row=0)
+    ends = {(b, c): f"{step} {status} {reason}" for b, c, step, status, reason in built.rows(
+        "SELECT batch, candidate_id, step, status, reason FROM fct_outcomes")}  # fmt: skip
+    assert {name: ends.pop((DAYS[0], c.id)) for name, c in fates.items()} == {name: name for name in fates}
+    assert ends.pop((DAYS[0], nan.id)) == "release dropped unmeasured"
+    assert ends.pop((DAYS[0], at_threshold.id)) == "release kept None"
+    assert ends.pop((DAYS[1], again.id)) == "release dropped duplicate_clip"
+    assert ends.pop((DAYS[1], copy.id)) == "release dropped duplicate_media"
+    assert not ends
+    details = dict(built.rows("SELECT first_failed_rule, detail FROM fct_clips WHERE status = 'dropped' AND url NOT LIKE '%t.mp4'"))
+    assert details["low_correspondence"] == "z 1.6 < 1.645 sigma"
+    assert details["unmeasured"] == "visual: undecodable"
+
+
+def clip_of(video: str) -> str:
+    """The id of a candidate's only clip, from which its bytes are made."""
+    return rows_of(Candidate(video))["clip"][0]["sample_id"]
+
+
+def test_a_clip_that_would_join_two_splits_is_dropped_by_that_rule(build: Callable[..., Built], lake: Lake) -> None:
+    """Forty uploaders stand in all splits; the second day's video shares its file with one and its uploader with another."""
+    write_batch(lake, DAYS[0], 0, [Candidate(f"v{n}", f"u{n}", source=f"f{n}") for n in range(40)])
+    first = dict(build(lake).rows("SELECT uploader_key, split FROM splits"))
+    other = next(n for n in range(40) if first[f"u{n}"] != first["u0"])
+    torn = Candidate("torn", "u0", source=f"f{other}")
+    write_batch(lake, DAYS[1], 1, [torn, Candidate("new", "u0")])
+    built = build(lake)
+    assert built.rows(f"SELECT status, reason FROM fct_outcomes WHERE candidate_id = '{torn.id}'") == [("dropped", "joins_two_splits")]
+    after = {u: s for u, s in built.rows("SELECT DISTINCT uploader_key, split FROM splits")}
+    assert after == first
+
+
+def test_the_funnel_adds_up_and_covers_everything(release: Built) -> None:
+    funnel = release.rows("SELECT batch, step, items_in, passed, failed, dropped, pending, unexplained FROM rpt_funnel ORDER BY batch, position")
+    assert len(funnel) == 6 * len(DAYS)
+    assert all(row[-1] == 0 and row[2] == sum(row[3:7]) for row in funnel)
+    listed = Counter({day: len(candidates) for day, candidates in zip(DAYS, three_days(), strict=True)})
+    assert Counter({row[0]: row[2] for row in funnel if row[1] == "ingest"}) == listed
+    assert sum(row[3] for row in funnel if row[1] == "release") == release.rows("SELECT count(*) FROM splits")[0][0] > 20
+    assert sum(row[4] + row[5] + row[6] for row in funnel) + release.rows("SELECT count(*) FROM splits")[0][0] == (
+        release.rows("SELECT count(*) FROM fct_outcomes")[0][0]
+    )
+
+
+def test_statistics_are_what_plain_python_counts(release: Built) -> None:
+    clips = release.rows("SELECT sample_id, video_id, split, start_ms, end_ms FROM fct_clips WHERE status = 'kept'")
+    spoken = {"all": clips, **{s: [c for c in clips if c[2] == s] for s in {c[2] for c in clips}}}
+    found = {r[0]: r[1:] for r in release.rows("SELECT split, clips, videos, clip_ms, unique_ms FROM rpt_statistics WHERE label = 'all'")}
+    for split, members in spoken.items():
+        seconds = {(c[1], t) for c in members for t in range(c[3], c[4], 500)}
+        assert found[split] == (len(members), len({c[1] for c in members}), sum(c[4] - c[3] for c in members), 500 * len(seconds))
+
+
+def test_the_same_rows_give_the_same_bytes(release: Built, build: Callable[..., Built], lake: Lake) -> None:
+    """One thread, other shards, lists in another order, batches written in another order."""
+    days = [(seq, day, candidates) for seq, (day, candidates) in enumerate(zip(DAYS, three_days(), strict=True))]
+    for seq, day, candidates in reversed(days):
+        readable = [c for c in candidates if not c.bad_row]
+        random.Random(seq).shuffle(readable)
+        # Bad rows are named by their place in the list, which stays.
+        shuffled = iter(readable)
+        write_batch(lake, day, seq, [c if c.bad_row else next(shuffled) for c in candidates], shard_size=3)
+    other = build(lake, threads=1)
+    mine, theirs = release.tables(), other.tables()
+    assert set(mine) == set(theirs) and len(mine) >= 10
+    rows_in_list = {"fct_candidates"}
+    assert [name for name in mine if mine[name] != theirs[name] and name not in rows_in_list] == []
+    columns = [c for c in pq.read_schema(other.work / "tables/fct_candidates.parquet").names if c != "list_row"]
+    tables = [pq.read_table(b.work / "tables/fct_candidates.parquet", columns=columns) for b in (release, other)]
+    assert tables[0].equals(tables[1])
+
+
+def test_the_last_release_does_not_depend_on_which_ran(release: Built, build: Callable[..., Built], lake: Lake) -> None:
+    """After the first day and then all three: the same as all three at once; and what changed is told."""
+    for seq, (day, candidates) in enumerate(zip(DAYS, three_days(), strict=True)):
+        write_batch(lake, day, seq, candidates)
+        if seq == 0:
+            first = build(lake)
+            first.publish("one")
+    last = build(lake)
+    assert last.tables() == release.tables()
+    assert release.rows("SELECT count(*) FROM ops.rpt_changes") == [(0,)]
+    entered = last.rows("SELECT count(*) FROM ops.rpt_changes WHERE change = 'entered'")[0][0]
+    kept = [built.rows("SELECT count(*) FROM splits")[0][0] for built in (first, last)]
+    assert entered == kept[1] - kept[0] > 0
+    assert last.rows("SELECT count(*) FROM ops.rpt_changes WHERE change IN ('moved', 'left')") == [(0,)]
+
+
+def test_quota_is_exact_per_category(build: Callable[..., Built], lake: Lake) -> None:
+    sizes = {"dog": 23, "bell": 10, "rain": 7}
+    days = [[Candidate(f"{label}{n}", labels=(label,)) for label, size in sizes.items() for n in range(size)][k::2] for k in range(2)]
+    for seq, candidates in enumerate(days):
+        write_batch(lake, DAYS[seq], seq, candidates)
+    built = build(lake, policy="quota")
+    found = {(label, split): n for label, split, n in built.rows("SELECT label, split, count(*) FROM splits GROUP BY ALL")}
+    for label, size in sizes.items():
+        assert [found[label, s] for s in ("train", "val", "test")] == apportion(size, [Fraction(3, 5), Fraction(1, 5), Fraction(1, 5)])
+
+
+def test_what_users_see_names_no_folder_and_holds_every_table(release: Built) -> None:
+    tables = {f"{schema}.{name}" for schema, name in release.rows("SELECT schema_name, table_name FROM duckdb_tables()")}
+    files = {f"main.{p.stem}" for p in (release.work / "tables").iterdir()} | {f"ops.{p.stem}" for p in (release.work / "ops").iterdir()}
+    assert tables == files
+    assert release.rows("SELECT count(*) FROM duckdb_views() WHERE NOT internal") == [(0,)]
+    assert release.rows("SELECT table_name FROM duckdb_tables() WHERE comment IS NULL") == []
+    for folder in (release.lake.root, release.work):
+        for table in sorted(tables):
+            assert release.rows(f"SELECT count(*) FROM {table} AS t WHERE contains(t::VARCHAR, '{folder}')") == [(0,)], table
+
+
+def test_without_an_admitted_batch_there_is_nothing_to_release(build: Callable[..., Built], lake: Lake) -> None:
+    with pytest.raises(ContractError, match="winnow gate"):
+        build(lake)
+
+
+def test_the_release_key_follows_from_content(lake: Lake, release: Built) -> None:
+    write_batch(lake, DAYS[0], 0, three_days()[0])
+    settings = release.settings
+    key = warehouse.release_key(lake, settings)
+    assert re.fullmatch("[0-9a-f]{12}", key) and key == warehouse.release_key(lake, settings)
+    assert key != warehouse.release_key(lake, settings, "quota")
+    write_batch(lake, DAYS[1], 1, three_days()[1])
+    assert key != warehouse.release_key(lake, settings)
