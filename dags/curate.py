@@ -1,0 +1,67 @@
+"""Curate one day's batch: from lists of candidate videos to measured, scored and admitted clips.
+
+The partition is the batch: the lists in `<inbox>/<partition>/` become `candidates`; SQL decides which are worth
+fetching; what is fetched is cut into clips, and every clip is measured and scored. The gate then checks the batch's
+tables and admits it to the lake's releases, which triggers `release`. An empty day skips everything and triggers
+nothing.
+
+It runs each midnight (UTC) over the day that has just ended, and over any days of a backfill, from the UI, from
+`airflow backfill create --dag-id curate --from-date … --to-date …` or from `POST /api/v2/backfills`. Finished shards
+are skipped: a reprocessing backfill computes only stages whose module, parameters, models or inputs have changed, and
+each task's log says which and why. The first batches stop before `correspond`, because no scorer is fitted yet: run
+`fit` over them.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, CronPartitionTimetable, Param, task_group
+
+from winnow_stage import BATCHES, DEFAULT_ARGS, PlanOperator, command, stage
+
+BATCH = "{{ partition_key }}"
+
+with DAG(
+    "curate",
+    description="One day's lists → fetched, cut, measured, scored and admitted clips",
+    doc_md=__doc__,
+    # run_offset -1: at midnight the lists of the day before are complete. The plain date is the partition's folder.
+    schedule=CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"),
+    catchup=False,  # switching it on must not fetch the past: that is what a backfill is for
+    max_active_runs=4,  # days of a backfill side by side; the pools bound what they do at once
+    default_args=DEFAULT_ARGS,
+    tags=["winnow", "batch"],
+    params={
+        "parts": Param(1, type="integer", minimum=1, maximum=1024, description="Tasks that share a batch's shards"),
+        "shard_size": Param(16, type="integer", minimum=1, description="Candidates per shard: the unit of resume"),
+        "retry_reasons": Param(
+            [],
+            type="array",
+            items={"type": "string"},
+            description="Failed rows to try again, by transient Reason: timeout, refused, throttled, server_error …",
+        ),
+        "stages": Param(
+            {},
+            type="object",
+            additionalProperties={"type": "object"},
+            description='Parameters by stage, as in {"clip": {"window": "shot"}}; a change recomputes that stage',
+        ),
+    },
+):
+
+    @task_group(prefix_group_id=False)
+    def measure(part: int):
+        """One part of the plan, from download to score; parts do not wait for each other."""
+        share = {"part": part, "parts": "{{ params.parts }}"}
+        fetch = stage("fetch", pool="fetch", **share)
+        clip, probe, visual, audio = (stage(name, **share) for name in ("clip", "probe", "visual", "audio"))
+        correspond = stage("correspond", needs_model="correspond", **share)
+
+        fetch >> clip >> [probe, visual, audio] >> correspond
+
+    ingest = command("ingest", "--batch", BATCH, skip_on="empty")
+    screen = stage("screen")
+    decide = command("decide", "--point", "fetch", "--batch", BATCH)
+    plan = command("plan", "--batch", BATCH, "--shard-size", "{{ params.shard_size }}", operator=PlanOperator)
+    gate = command("gate", "--batch", BATCH, admits=BATCH, outlets=[BATCHES])
+
+    ingest >> screen >> decide >> plan >> measure.expand(part=plan.output) >> gate

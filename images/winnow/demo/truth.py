@@ -1,0 +1,131 @@
+"""Planted against found: what the published tables say of each thing that the world planted.
+
+The truth is read here and nowhere else: nothing that decides has seen it. A kind is judged by the ends of its videos'
+ways (`fct_outcomes`: one per clip, or one per candidate that gave none), and the scorer by how well its score tells
+matching clips from mismatched ones (area under the ROC curve: 0.5 is chance, 1 is perfect).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from winnow import publish, query
+from winnow.lake import Lake
+
+KEPT = "kept"
+OUTCOMES = """
+    select candidates.batch, list_path, list_row, outcomes.url, coalesce(outcomes.reason, 'kept') as reason
+    from fct_outcomes as outcomes join fct_candidates as candidates using (batch, candidate_id)
+"""
+SCORES = "select url, score from fct_clips where score is not null"
+LEAKS = """
+    select count(*) as leaks from (
+        select uploader from fct_clips where status = 'kept' and uploader is not null
+        group by uploader having count(distinct split) > 1)
+"""
+#: Plants that no stage looks for yet; the table says so instead of leaving a reader to wonder.
+NOT_YET = {
+    "near_duplicate": "not detected yet",
+    "voice_over": "no detector yet, only the score",
+    "music": "no detector yet, only the score",
+}
+
+
+def compare(world: Path, lake: Path) -> dict:
+    """Everything that DIR/truth.json holds. `world`: the world's folder; `lake`: the published lake."""
+    videos, bad_rows = _read(world / "truth.jsonl"), _read(world / "truth_rows.jsonl")
+    store = Lake(lake)
+    outcomes, scores = _rows(store, OUTCOMES), _rows(store, SCORES)
+    bad = {(row["batch"], row["list_path"], row["list_row"]): row["expected"] for row in bad_rows}
+    by_url: dict[str, Counter[str]] = defaultdict(Counter)
+    rows: dict[str, Counter[str]] = defaultdict(Counter)
+    for outcome in outcomes:
+        place = (outcome["batch"], outcome["list_path"], outcome["list_row"])
+        if place in bad:
+            rows[bad[place]][outcome["reason"]] += 1
+        else:
+            by_url[outcome["url"]][outcome["reason"]] += 1
+    return {
+        "release": publish.current(store),
+        "planted": _kinds(videos, by_url),
+        "bad_rows": {
+            expected: {"rows": sum(found.values()), "found": found[expected], "otherwise": _others(found, expected)}
+            for expected, found in sorted(rows.items())
+        },
+        "missing_rows": len(bad_rows) - sum(sum(found.values()) for found in rows.values()),
+        "auc": _aucs(videos, scores),
+        "uploaders_in_two_splits": _rows(store, LEAKS)[0]["leaks"],
+    }
+
+
+def _kinds(videos: Sequence[Mapping], by_url: Mapping[str, Counter[str]]) -> dict[str, dict]:
+    kinds: dict[str, dict] = {}
+    for kind in sorted({v["planted"] or "" for v in videos}):
+        members = [v for v in videos if (v["planted"] or "") == kind]
+        expected = members[0]["expected"]
+        found = sum((by_url.get(v["url"], Counter()) for v in members), Counter())
+        kinds[kind or "nothing"] = {
+            "videos": len(members),
+            "ends": sum(found.values()),
+            "expected": expected,
+            "found": found[expected],
+            "otherwise": _others(found, expected),
+            "unseen": sum(v["url"] not in by_url for v in members),
+        }
+    return kinds
+
+
+def _others(found: Counter[str], expected: str) -> dict[str, int]:
+    return {reason: count for reason, count in sorted(found.items()) if reason != expected}
+
+
+def _aucs(videos: Sequence[Mapping], scores: Sequence[Mapping]) -> dict[str, float | int | None]:
+    kind = {v["url"]: v["planted"] for v in videos}
+    right = {v["url"] for v in videos if v["expected"] == KEPT}
+    matched = [row["score"] for row in scores if row["url"] in right]
+    found: dict[str, float | int | None] = {"matched_clips": len(matched)}
+    for plant in ("mismatch", "voice_over", "music"):
+        wrong = [row["score"] for row in scores if kind.get(row["url"]) == plant]
+        found[f"{plant}_clips"] = len(wrong)
+        found[plant] = None if not wrong or not matched else round(area_under_curve(matched, wrong), 4)
+    return found
+
+
+def area_under_curve(positives: Sequence[float], negatives: Sequence[float]) -> float:
+    """Probability that a random positive scores above a random negative, ties counted half (Mann and Whitney, 1947)."""
+    wins = sum((p > n) + 0.5 * (p == n) for p in positives for n in negatives)
+    return wins / (len(positives) * len(negatives))
+
+
+def table(found: Mapping) -> str:
+    """The comparison as lines for a terminal."""
+    lines = [f"{'planted':17}{'videos':>7}{'ends':>6}  {'expected':19}{'found':>6}  otherwise"]
+    for kind, row in found["planted"].items():
+        others = ", ".join(f"{count} {reason}" for reason, count in row["otherwise"].items())
+        note = f"[{NOT_YET[kind]}] " if kind in NOT_YET else ""
+        lines.append(
+            f"{kind:17}{row['videos']:>7}{row['ends']:>6}  {row['expected']:19}{row['found']:>6}  {note}{others}"
+        )
+    total = sum(row["rows"] for row in found["bad_rows"].values())
+    right = sum(row["found"] for row in found["bad_rows"].values())
+    lines.append(f"bad list rows: {right} of {total} ended with the expected reason")
+    auc = found["auc"]
+    figures = [
+        f"{plant} {auc[plant]:.3f} ({auc[f'{plant}_clips']} clips)"
+        for plant in ("mismatch", "voice_over", "music")
+        if auc[plant] is not None
+    ]
+    lines.append(f"AUC of the score, {auc['matched_clips']} matched clips against: {', '.join(figures) or 'nothing'}")
+    lines.append(f"uploaders in two splits: {found['uploaders_in_two_splits']}")
+    return "\n".join(lines)
+
+
+def _rows(lake: Lake, sql: str) -> list[dict]:
+    return json.loads(query.run(lake, sql, "json"))
+
+
+def _read(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -1,0 +1,227 @@
+"""How a DAG starts work: `stage()` for one part of a stage, `command()` for everything else the `winnow` program does.
+
+The seam between Airflow and the work is a command line and lake paths; nothing else crosses. A task runs
+`winnow …` in a process group of its own, copies its output to the task's log, and reads two things back: the exit code,
+which decides between retry and failure, and the summary, one JSON object on the last line, which goes to XCom under
+`summary` for people and the demo to read. No data passes through XCom, only the numbers of parts to map over.
+
+    exit code           Airflow
+    0                   success, or skipped when the summary has the key named by `skip_on`
+    75                  retry: something outside was not there
+    64-78 otherwise     fail at once: a retry repeats the same result
+    anything else       retry: the process was killed or the machine is at fault
+
+With `WINNOW_RUNTIME=local` (the default) the process runs on the Airflow worker.
+
+Tasks name one of three pools: `fetch`, `decode`, `warehouse`. They are Airflow's, described in pools.json beside this
+file, and must exist, because a task of a missing pool is never scheduled: `airflow pools import plugins/pools.json`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset, BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+#: One event per admitted batch, its partition key the batch key. `release` listens to it.
+BATCHES = Asset(name="winnow_batches", uri="winnow://batches")
+
+#: What a task of Winnow gets unless its DAG says otherwise.
+DEFAULT_ARGS: dict[str, Any] = {
+    "owner": "winnow",
+    # Two more attempts: what a worker's restart or a remote host's bad minute needs. Manifests make a retry cheap.
+    "retries": 2,
+    # The first retry soon (a killed process), the second later (a host that throttles).
+    "retry_delay": timedelta(seconds=15),
+    "retry_exponential_backoff": 4,
+    # A stage that hangs must not hold its pool slot over the weekend; hours, because real shards are large.
+    "execution_timeout": timedelta(hours=6),
+}
+
+#: Time between TERM and KILL, s: under the 5 s after which Airflow itself kills the task's process.
+TERM_GRACE_S = 3.0
+#: sysexits.h: codes a program chooses on purpose. Of these only 75, EX_TEMPFAIL, asks for a retry.
+PERMANENT_EXIT_CODES = range(64, 79)
+EXIT_TRANSIENT = 75
+
+
+class WinnowOperator(BaseOperator):
+    """Run `winnow <arguments>` and map its exit code to Airflow's states.
+
+    :param arguments: the command line after `winnow`; templated, elements may be other tasks' results.
+    :param skip_on: key of the summary that, when true, makes the task and what follows it skipped.
+    :param needs_model: name of a fitted model; without it in the lake the task is skipped with a hint.
+    :param admits: batch keys (comma-separated, templated) for each of which every outlet gets an event.
+    """
+
+    template_fields: Sequence[str] = ("arguments", "admits")
+
+    def __init__(
+        self,
+        *,
+        arguments: Sequence[Any],
+        skip_on: str | None = None,
+        needs_model: str | None = None,
+        admits: str = "",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.arguments = list(arguments)
+        self.skip_on = skip_on
+        self.needs_model = needs_model
+        self.admits = admits
+        self._process: subprocess.Popen[str] | None = None
+
+    def execute(self, context: Context) -> Any:
+        """Run the command; the return value is what mapped tasks expand over, None for most commands."""
+        self._require_runtime()
+        if self.needs_model:
+            self._require_model(self.needs_model)
+        summary = self._run([str(argument) for argument in self.arguments])
+        context["ti"].xcom_push(key="summary", value=summary)
+        if self.skip_on and summary.get(self.skip_on):
+            raise AirflowSkipException(f"{self.skip_on}: nothing to do for what follows")
+        for outlet in self.outlets if self.admits else ():
+            context["outlet_events"][outlet].add_partitions(self.admits.split(","))
+        return self.units(summary, context)
+
+    def units(self, summary: dict[str, Any], context: Context) -> list[Any] | None:
+        """What a task group maps over after this command; nothing by default."""
+        return None
+
+    def _require_runtime(self) -> None:
+        runtime = os.environ.get("WINNOW_RUNTIME", "local")
+        if runtime != "local":
+            raise AirflowFailException(
+                f"WINNOW_RUNTIME={runtime}: stages start as local processes only, so far; set WINNOW_RUNTIME=local"
+            )
+
+    def _require_model(self, name: str) -> None:
+        from winnow.lake import Lake
+        from winnow.settings import load
+
+        if Lake(load().lake).model_current(name) is None:
+            raise AirflowSkipException(
+                f"no {name!r} model is fitted yet: trigger the DAG `fit` with the batches to fit it on; "
+                "it scores and admits them, and later batches use the model on their own"
+            )
+
+    def _run(self, arguments: list[str]) -> dict[str, Any]:
+        command = [*winnow_command(), *arguments]
+        self.log.info("%s", shlex.join(["winnow", *arguments]))
+        last = ""
+        self._process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="backslashreplace",
+            start_new_session=True,  # its own group, so that on_kill reaches whatever the stage has started
+        )
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.log.info("%s", line.rstrip())
+            last = line if line.startswith("{") else last
+        code = self._process.wait()
+        if code == 0:
+            return json.loads(last) if last else {}
+        hint = f"`winnow {shlex.join(arguments)}` {describe_exit(code)}"
+        if code in PERMANENT_EXIT_CODES and code != EXIT_TRANSIENT:
+            raise AirflowFailException(f"{hint}; a retry would repeat it, the reason is above")
+        raise AirflowException(f"{hint}; a retry may help")
+
+    def on_kill(self) -> None:
+        """Cleared, timed out or stopped: end the whole process group. A half-written shard has no manifest."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        _signal_group(process.pid, signal.SIGTERM)
+        deadline = time.monotonic() + TERM_GRACE_S
+        while time.monotonic() < deadline and not _has_exited(process.pid):
+            time.sleep(0.05)
+        _signal_group(process.pid, signal.SIGKILL)
+
+
+class PlanOperator(WinnowOperator):
+    """`winnow plan`; the tasks after it map over its parts: as many as asked for, no more than there are shards."""
+
+    def units(self, summary: dict[str, Any], context: Context) -> list[int]:
+        """[0, …]: at least one part, so that a batch without accepted candidates still leaves its empty tables."""
+        return list(range(max(1, min(int(context["params"]["parts"]), int(summary["shards"])))))
+
+
+class FitOperator(WinnowOperator):
+    """`winnow fit`; the tasks after it map over its batches."""
+
+    def units(self, summary: dict[str, Any], context: Context) -> list[str]:
+        """The batch keys, sorted, so that the order of the Param changes nothing."""
+        return sorted(context["params"]["batches"])
+
+
+def command(
+    name: str, *arguments: Any, operator: type[WinnowOperator] = WinnowOperator, pool: str = "warehouse", **kwargs: Any
+) -> WinnowOperator:
+    """A task `name` that runs `winnow name arguments…`; give `task_id` where the two differ."""
+    kwargs.setdefault("task_id", name)
+    return operator(arguments=[*name.split(), *arguments], pool=pool, **kwargs)
+
+
+def stage(
+    name: str, *, batch: Any = "{{ partition_key }}", part: Any = 0, parts: Any = 1, pool: str = "decode", **kwargs: Any
+) -> WinnowOperator:
+    """The task `name`: part `part` of `parts` of one stage over one batch.
+
+    The stage's parameters and the reasons to try again come from the DAG's Params `stages` and `retry_reasons`,
+    where it has them.
+    """
+    arguments = ["run", name, "--batch", batch, "--part", part, "--parts", parts]
+    arguments += ["--params", f"{{{{ params.get('stages', {{}}).get('{name}', {{}}) | tojson }}}}"]
+    arguments += ["--retry-reasons", "{{ params.get('retry_reasons', []) | join(',') }}"]
+    return WinnowOperator(task_id=name, arguments=arguments, pool=pool, **kwargs)
+
+
+def unless_asked(param: str) -> Callable[[Context], None]:
+    """A `pre_execute` hook: the task is skipped unless the run's boolean Param asks for it."""
+
+    def skip(context: Context) -> None:
+        if not context["params"][param]:
+            raise AirflowSkipException(f"the Param {param!r} is off")
+
+    return skip
+
+
+def winnow_command() -> list[str]:
+    """The `winnow` program of this environment, or `WINNOW_COMMAND` where Winnow has an environment of its own."""
+    return shlex.split(os.environ.get("WINNOW_COMMAND", "")) or [sys.executable, "-m", "winnow.cli"]
+
+
+def describe_exit(code: int) -> str:
+    """An exit status in words, the signal's name where there is one."""
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, number)
+
+
+def _has_exited(pid: int) -> bool:
+    """Whether a child has ended, without reaping it: the interrupted `wait` of `execute` still wants its status."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True

@@ -1,0 +1,63 @@
+"""Winnow's pages in Airflow's own navigation: the latest report, read from the lake when it is asked for.
+
+Airflow runs every file of this folder in each of its processes, the tasks' too, so the web application is built at its
+first request. Who may see Airflow may see the report; who may not log in gets neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cached_property
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+PREFIX = "/winnow"
+Scope = MutableMapping[str, Any]
+Message = Callable[..., Awaitable[Any]]
+
+
+class Pages:
+    """An ASGI application that is made when it is first called."""
+
+    async def __call__(self, scope: Scope, receive: Message, send: Message) -> None:
+        await self._application(scope, receive, send)
+
+    @cached_property
+    def _application(self) -> Callable[[Scope, Message, Message], Awaitable[None]]:
+        from airflow.api_fastapi.core_api.security import get_user
+        from fastapi import Depends, FastAPI, HTTPException
+        from fastapi.responses import FileResponse
+
+        from winnow import publish
+        from winnow.errors import WinnowError
+        from winnow.lake import Lake
+        from winnow.settings import load
+
+        application = FastAPI(title="Winnow", dependencies=[Depends(get_user)], openapi_url=None)
+
+        @application.get("/report", response_class=FileResponse)
+        def report() -> Any:
+            """The report of the current release; resolved anew for every request."""
+            try:
+                page = publish.report_path(Lake(load().lake))
+            except WinnowError as error:
+                raise HTTPException(404, str(error)) from error
+            return FileResponse(page, headers={"Cache-Control": "no-cache"})
+
+        return application
+
+
+class WinnowPages(AirflowPlugin):
+    """What Airflow reads: where the application answers, and its entry in the navigation."""
+
+    name = "winnow_ui"
+    fastapi_apps = [{"app": Pages(), "url_prefix": PREFIX, "name": "Winnow"}]
+    external_views = [
+        {
+            "name": "Dataset report",
+            "href": f"{PREFIX}/report",
+            "destination": "nav",
+            "url_route": "winnow-report",
+        }
+    ]
