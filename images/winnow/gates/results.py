@@ -1,0 +1,89 @@
+"""What a gate found: plain values, written as JSON beside the page that a person reads. No clock, no path."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+
+EXAMPLES = 20
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """One rule on one table. `failed` counts rows (or is 1 for a statement about the whole table)."""
+
+    name: str
+    expectation: str
+    kwargs: dict[str, object]
+    why: str
+    passed: bool
+    checked: int | None = None
+    failed: int = 0
+    observed: object = None
+    examples: tuple[dict[str, object], ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class TableResult:
+    """All rules on one table."""
+
+    table: str
+    grain: str
+    rows: int
+    key: tuple[str, ...]
+    rules: tuple[RuleResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every rule holds."""
+        return all(rule.passed for rule in self.rules)
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """One boundary for one subject: a batch's key, or a release."""
+
+    boundary: str
+    subject: str
+    suites: str
+    tables: tuple[TableResult, ...] = field(default_factory=tuple)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the subject may pass."""
+        return all(table.passed for table in self.tables)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """(rules that hold, rules)."""
+        rules = [rule for table in self.tables for rule in table.rules]
+        return sum(rule.passed for rule in rules), len(rules)
+
+    def to_json(self) -> dict[str, object]:
+        """As plain values."""
+        held, rules = self.counts
+        return {"passed": self.passed, "rules_held": held, "rules": rules, **asdict(self)}
+
+    def message(self, page: str) -> str:
+        """What a terminal shows of a failed gate: table, rule, why, the offending rows."""
+        held, rules = self.counts
+        lines = [f"the gate of {self.boundary} {self.subject} stopped it: {rules - held} of {rules} rules do not hold"]
+        for table in self.tables:
+            for rule in table.rules:
+                if not rule.passed:
+                    lines += _lines(table, rule)
+        return "\n".join([*lines, f"  every rule and its rows: {page}"])
+
+
+def _lines(table: TableResult, rule: RuleResult) -> list[str]:
+    what = f"{rule.failed} of {rule.checked} rows" if rule.checked is not None else f"observed {rule.observed!r}"
+    lines = [
+        f"  table {table.table}, rule {rule.name}: {rule.error or what}",
+        f"    {rule.expectation}({', '.join(f'{k}={v!r}' for k, v in rule.kwargs.items())})",
+        f"    why: {rule.why}",
+    ]
+    if rule.examples:
+        shown = [" ".join(f"{k}={row[k]}" for k in row) for row in rule.examples]
+        more = f" … and {rule.failed - len(shown)} more" if rule.failed > len(shown) else ""
+        lines.append(f"    rows: {'; '.join(shown)}{more}")
+    return lines

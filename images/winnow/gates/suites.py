@@ -1,0 +1,105 @@
+"""Suites: what must hold at a boundary, as files in `dbt/gx/<boundary>/<table>.yml`.
+
+A suite is one data frame, given by SQL over the boundary's tables, and the Great Expectations rules that it must meet.
+The SQL keeps the frame narrow (a feature vector enters as its length and as "all finite", never as itself) and turns
+statements over several tables ("clips × mean = clip-hours") into rows that a rule can point at.
+
+    table: probe
+    grain: one row per clip
+    key: [sample_id]                 # how an offending row is named
+    frame: SELECT sample_id, duration_s FROM probe WHERE outcome = 'ok'
+    rules:
+      - name: has_duration
+        expectation: expect_column_values_to_not_be_null
+        kwargs: {column: duration_s}
+        why: A clip without a duration cannot be counted in hours.
+
+`each_stage: true` repeats a suite for every stage table, `{stage}` standing for its name. A value `$reasons` in kwargs is
+filled in by the boundary.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from winnow.errors import ConfigError
+
+BOUNDARIES = ("batch", "release")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One expectation and the sentence that says why it is there."""
+
+    name: str
+    expectation: str
+    kwargs: Mapping[str, object]
+    why: str
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The rules of one table at one boundary."""
+
+    table: str
+    grain: str
+    key: tuple[str, ...]
+    frame: str
+    rules: tuple[Rule, ...]
+    each_stage: bool = False
+
+    def for_stage(self, stage: str) -> Suite:
+        """The same suite about one stage's table."""
+        return replace(
+            self,
+            table=self.table.replace("{stage}", stage),
+            frame=self.frame.replace("{stage}", stage),
+            each_stage=False,
+        )
+
+
+def folder(dbt_dir: Path, boundary: str) -> Path:
+    """Where a boundary's suites lie."""
+    return Path(dbt_dir) / "gx" / boundary
+
+
+def load_suites(dbt_dir: Path, boundary: str) -> list[Suite]:
+    """Every suite of one boundary, in file order; a file that does not parse is a ConfigError naming it."""
+    import yaml
+
+    paths = sorted(folder(dbt_dir, boundary).glob("*.yml"))
+    if not paths:
+        raise ConfigError(f"no suites in {folder(dbt_dir, boundary)}: a gate without rules would pass everything")
+    suites = []
+    for path in paths:
+        try:
+            suites.append(_parse(yaml.safe_load(path.read_text(encoding="utf-8"))))
+        except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"{path} is not a suite: {type(error).__name__} {error}") from error
+    return suites
+
+
+def suites_digest(dbt_dir: Path, boundary: str) -> str:
+    """12 hex characters over the boundary's files: two gates with the same digest check the same."""
+    digest = hashlib.sha256()
+    for path in sorted(folder(dbt_dir, boundary).glob("*.yml")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+def _parse(document: Mapping) -> Suite:
+    rules = tuple(Rule(r["name"], r["expectation"], r.get("kwargs") or {}, r["why"]) for r in document["rules"])
+    names = [rule.name for rule in rules]
+    if len(set(names)) != len(names) or not names:
+        raise TypeError("rule names must be there and unique")
+    return Suite(
+        table=document["table"],
+        grain=document["grain"],
+        key=tuple(document["key"]),
+        frame=document["frame"].strip(),
+        rules=rules,
+        each_stage=bool(document.get("each_stage", False)),
+    )

@@ -1,0 +1,139 @@
+"""Great Expectations, kept to one function: a suite and a data frame in, results out.
+
+The context is ephemeral: nothing is written to a project folder and nothing is sent anywhere. Frames, not SQL: GX's SQL
+path fails on DuckDB, its pandas path does not. The import costs seconds, so it happens on the first frame, not before.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import warnings
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from winnow.errors import ConfigError
+from winnow.gates.results import EXAMPLES, RuleResult, TableResult
+from winnow.gates.suites import Rule, Suite
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@lru_cache(maxsize=1)
+def _context() -> Any:
+    """One quiet ephemeral context per process, telemetry off before the import reads the environment."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    os.environ["DO_NOT_TRACK"] = "1"
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import great_expectations as gx
+
+        context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    context.data_sources.add_pandas("frames")
+    return context
+
+
+def validate(suite: Suite, frame: pd.DataFrame, values: Mapping[str, object] | None = None) -> TableResult:
+    """Check one frame against its suite; `values` fill the `$names` in kwargs. Never raises for bad data."""
+    rules = [_filled(rule, values or {}) for rule in suite.rules]
+    missing = [column for column in suite.key if column not in frame.columns]
+    if missing:
+        raise ConfigError(f"suite {suite.table}: its frame has no key column {', '.join(missing)}")
+    found = _run(suite, rules, frame)
+    results = tuple(_result(rule, found[rule.name], suite, frame) for rule in rules)
+    return TableResult(suite.table, suite.grain, len(frame), suite.key, results)
+
+
+def _run(suite: Suite, rules: list[Rule], frame: pd.DataFrame) -> dict[str, Any]:
+    import great_expectations as gx  # after _context() has switched telemetry off
+
+    context = _context()
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            expectations = [get_expectation_impl(r.expectation)(**r.kwargs, meta={"rule": r.name}) for r in rules]
+        except Exception as error:  # an unknown expectation or a wrong argument: GX and pydantic raise many kinds
+            raise ConfigError(f"suite {suite.table} names an expectation that GX refuses: {error}") from error
+        asset = context.data_sources.get("frames").add_dataframe_asset(f"{suite.table}-{_serial()}")
+        definition = gx.ValidationDefinition(
+            name=asset.name,
+            data=asset.add_batch_definition_whole_dataframe("whole"),
+            suite=context.suites.add(gx.ExpectationSuite(name=asset.name, expectations=expectations)),
+        )
+        done = context.validation_definitions.add(definition).run(
+            batch_parameters={"dataframe": frame},
+            result_format={
+                "result_format": "SUMMARY",
+                "partial_unexpected_count": EXAMPLES,
+                "unexpected_index_column_names": list(suite.key),
+                "return_unexpected_index_query": False,
+            },
+        )
+    return {result.expectation_config.meta["rule"]: result for result in done.results}
+
+
+_count = iter(range(1 << 62))
+
+
+def _serial() -> int:
+    """A context's names must be unique; one batch may pass several times in one process."""
+    return next(_count)
+
+
+def _filled(rule: Rule, values: Mapping[str, object]) -> Rule:
+    kwargs = {}
+    for name, value in rule.kwargs.items():
+        if isinstance(value, str) and value.startswith("$"):
+            if value[1:] not in values:
+                raise ConfigError(f"rule {rule.name}: nothing is known as {value} at this boundary")
+            value = values[value[1:]]
+        kwargs[name] = value
+    return Rule(rule.name, rule.expectation, kwargs, rule.why)
+
+
+def _result(rule: Rule, found: Any, suite: Suite, frame: pd.DataFrame) -> RuleResult:
+    """GX's nested answer as one flat row."""
+    known = found.result or {}
+    examples: list[dict[str, object]] = [
+        {**{k: row.get(k) for k in suite.key}, **row} for row in known.get("partial_unexpected_index_list") or []
+    ]
+    checked, failed = known.get("element_count"), known.get("unexpected_count", 0)
+    if not found.success and checked is None and rule.expectation == "expect_table_row_count_to_equal":
+        checked = failed = len(frame)  # a frame of offenders: its rows are what is wrong
+        examples = frame.head(EXAMPLES).to_dict("records")
+    return RuleResult(
+        name=rule.name,
+        expectation=rule.expectation,
+        kwargs=dict(rule.kwargs),
+        why=rule.why,
+        passed=bool(found.success),
+        checked=checked,
+        failed=0 if found.success else int(failed or 1),
+        observed=_plain(known.get("observed_value")),
+        examples=() if found.success else tuple({k: _plain(v) for k, v in row.items()} for row in examples[:EXAMPLES]),
+        error=None if found.success else _error(found),
+    )
+
+
+def _error(found: Any) -> str | None:
+    """What GX could not compute (a column that is not there), without its traceback."""
+    info = found.exception_info or {}
+    infos = [info] if "raised_exception" in info else list(info.values())
+    messages = {str(i["exception_message"]).split("\n")[0] for i in infos if i.get("raised_exception")}
+    return "; ".join(sorted(messages)) or None
+
+
+def _plain(value: Any) -> Any:
+    """JSON's types: numpy scalars become Python's, NaN and infinities become text."""
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if value is None or isinstance(value, str | int | float | bool | list | dict) else str(value)
