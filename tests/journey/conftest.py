@@ -1,0 +1,54 @@
+"""One small world and one finished journey through it, shared by this folder's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.journey.house import House
+from tests.world import World, WorldServer, make_world
+
+#: Small, and still one of each plant.
+PLANTS = {
+    "mismatch": 4, "voice_over": 1, "music": 1, "silence": 1, "frozen": 1, "near_duplicate": 1, "same_uploader": 2,
+    "no_audio": 1, "too_short": 1, "truncated": 1, "text_as_mp4": 1, "gone": 1, "refused": 1, "redirect": 1,
+    "redirect_private": 2, "hang": 1, "html": 1,
+}  # fmt: skip
+DAYS = ("2026-11-01", "2026-11-02", "2026-11-03")
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("world"), seed=11, videos=42, seconds=(5.0, 14.0), plants=PLANTS)
+
+
+@pytest.fixture(scope="session")
+def server(world: World) -> Iterator[WorldServer]:
+    with WorldServer(world.root) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def journey(tmp_path_factory: pytest.TempPathFactory, world: World, server: WorldServer) -> House:
+    """Three batches curated, the scorer fitted on them, the batches scored and admitted, a release published."""
+    house = House(tmp_path_factory.mktemp("journey"), world.root, server)
+    curate_all(house)
+    house("release")
+    return house
+
+
+def curate_all(house: House, days: tuple[str, ...] = DAYS, *options: str) -> None:
+    """Measure the days, fit on them in order, then score and admit them."""
+    for day in days:
+        house("curate", "--batch", day, *options)
+    house("fit", "--batches", ",".join(sorted(days)))
+    for day in days:
+        house("curate", "--batch", day, *options)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, world: World, server: WorldServer) -> House:
+    """A deployment that has not run anything yet, over the same world."""
+    return House(tmp_path, world.root, server)

@@ -1,0 +1,157 @@
+"""From lists to a published release, in one process: what was planted is found, every row is explained, and nothing is
+computed twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+
+import pytest
+
+from tests.journey.conftest import DAYS, PLANTS, curate_all
+from tests.journey.house import House
+from tests.world import World, WorldServer
+from winnow.stage import stage_names
+
+#: What each plant must come to without anyone looking at a score: its own Reason or rule.
+CERTAIN = {
+    "silence": "silent",
+    "frozen": "frozen",
+    "no_audio": "no_audio",
+    "too_short": "too_short",
+    "truncated": "undecodable",
+    "text_as_mp4": "not_media",
+    "gone": "gone",
+    "refused": "refused",
+    "redirect_private": "blocked_address",
+    "hang": "timeout",
+    "html": "not_media",
+}
+
+
+def outcomes(house: House) -> dict[str, Counter]:
+    """Reasons (None for kept) by source URL."""
+    found: dict[str, Counter] = {}
+    for row in house.rows("select url, reason from fct_outcomes"):
+        found.setdefault(row["url"], Counter())[row["reason"]] += 1
+    return found
+
+
+@pytest.mark.parametrize("planted", sorted(CERTAIN))
+def test_each_kind_of_bad_input_reaches_its_own_reason(journey: House, world: World, planted: str) -> None:
+    found = outcomes(journey)
+    videos = [row for row in world.truth() if row["planted"] == planted]
+    assert len(videos) == PLANTS[planted]
+    for video in videos:
+        reasons = found[video["url"]]
+        assert set(reasons) == {CERTAIN[planted]}, f"{video['video']}: {reasons}"
+
+
+def test_bad_rows_of_lists_are_rows_with_a_reason(journey: House, world: World) -> None:
+    planted = Counter(row["expected"] for row in world.truth_rows())
+    found = Counter(r["reason"] for r in journey.rows("select reason from fct_outcomes where step = 'ingest'"))
+    assert planted
+    assert found == planted
+
+
+def test_the_funnel_explains_every_row(journey: House) -> None:
+    funnel = journey.rows("select * from rpt_funnel")
+    assert {row["batch"] for row in funnel} == set(DAYS)
+    assert sum(row["items_in"] for row in funnel) > 100
+    assert [row for row in funnel if row["unexplained"] != 0] == []
+    for row in funnel:
+        assert row["items_in"] == row["passed"] + row["failed"] + row["dropped"] + row["pending"]
+
+
+def test_statistics_follow_from_the_published_clips(journey: House) -> None:
+    whole = journey.rows("select * from rpt_statistics where scope = 'total'")[0]
+    clips = journey.rows("select video_id, duration_s from fct_clips where status = 'kept'")
+    assert whole["clips"] == len(clips) > 20
+    assert whole["videos"] == len({c["video_id"] for c in clips})
+    splits = journey.rows(
+        "select sum(clips) as clips, sum(clip_ms) as clip_ms from rpt_statistics where scope = 'split'"
+    )[0]
+    assert (splits["clips"], splits["clip_ms"]) == (whole["clips"], whole["clip_ms"])
+
+
+def test_no_video_and_no_uploader_in_two_splits(journey: House) -> None:
+    query = "select {0} from fct_clips where status = 'kept' and {0} is not null group by 1 having count(distinct split) > 1"
+    assert journey.rows(query.format("video_id")) == []
+    assert journey.rows(query.format("uploader")) == []
+    assert len(journey.rows("select distinct split from fct_clips where status = 'kept'")) > 1
+
+
+def test_every_clip_has_a_score_from_a_model_that_never_saw_its_video(journey: House) -> None:
+    from winnow.models import correspondence
+
+    rows = journey.rows("select video_id, score, z, fold, model from fct_clips where score is not null")
+    assert len(rows) > 30
+    assert all(row["z"] is not None for row in rows)
+    assert {row["model"] for row in rows} == {journey.lake.model_current("correspond")}
+    assert all(row["fold"] == correspondence.fold_of(row["video_id"]) for row in rows)
+
+
+def test_the_release_names_the_digest_of_everything_in_it(journey: House) -> None:
+    manifest = json.loads((journey.release / "manifest.json").read_text())
+    files = {str(p.relative_to(journey.release)): p for p in journey.release.rglob("*") if p.is_file()}
+    listed = manifest["files"]
+    assert set(files) - {"manifest.json"} == set(listed)
+    for name, entry in listed.items():
+        assert hashlib.sha256(files[name].read_bytes()).hexdigest() == entry["sha256"], name
+
+
+def test_a_second_journey_computes_nothing(journey: House, server: WorldServer) -> None:
+    requests = sum(server.requests.values())
+    manifests = sorted(str(p) for p in (journey.root / "lake").rglob("*-*.json"))
+    current = journey.release.name
+    for day in DAYS:
+        done = journey("curate", "--batch", day)
+        assert set(stage_names()) <= set(done)
+        assert all(done[stage]["computed"] == 0 for stage in stage_names()), done
+        assert not done["plan"]["computed"]
+        assert not done["decide"]["computed"]
+    assert journey("fit", "--batches", ",".join(DAYS))["computed"] is False
+    assert journey("release")["already"] is True
+    assert sum(server.requests.values()) == requests
+    assert sorted(str(p) for p in (journey.root / "lake").rglob("*-*.json")) == manifests
+    assert journey.release.name == current
+
+
+def test_rows_that_failed_for_a_passing_reason_are_tried_again_when_asked(
+    fresh: House, world: World, server: WorldServer
+) -> None:
+    video = next(row for row in world.truth() if row["planted"] == "refused")
+    day = video["batch"]
+    for step in (("ingest",), ("run", "screen"), ("decide",), ("plan",)):
+        fresh(*step, "--batch", day)
+    assert fresh("run", "fetch", "--batch", day)["reasons"]["refused"] == 1
+    assert fresh("run", "fetch", "--batch", day)["computed"] == 0
+    good = next(row for row in world.truth() if row["planted"] is None and row["url"].startswith("http"))
+    name = video["url"].rsplit("/", 1)[1]
+    rewrites = json.loads(fresh.environment["WINNOW_FETCH_REWRITES"])
+    target = (
+        next(value for key, value in rewrites.items() if good["url"].startswith(key)) + good["url"].rsplit("/", 1)[1]
+    )
+    fresh.environment["WINNOW_FETCH_REWRITES"] = json.dumps(
+        {video["url"].removesuffix(name) + name: target, **rewrites}
+    )
+    again = fresh("run", "fetch", "--batch", day, "--retry-reasons", "refused")
+    assert again["retried"] == 1
+    assert "refused" not in again["reasons"]
+
+
+def test_two_independent_journeys_publish_the_same_bytes(journey: House, fresh: House) -> None:
+    curate_all(fresh, tuple(reversed(DAYS)), "--shard-size", "5")
+    fresh("release")
+    ours, theirs = journey.published(), fresh.published()
+    assert ours
+    assert {n: hashlib.sha256(b).hexdigest() for n, b in ours.items()} == {
+        n: hashlib.sha256(b).hexdigest() for n, b in theirs.items()
+    }
+    assert journey.release.name == fresh.release.name
+
+
+def test_an_empty_partition_does_nothing(fresh: House) -> None:
+    assert fresh("curate", "--batch", "2026-12-24") == {"ingest": {"batch": "2026-12-24", "empty": True}}
+    assert not (fresh.root / "lake").exists() or not list((fresh.root / "lake").rglob("*.parquet"))
