@@ -1,0 +1,49 @@
+"""The README's walkthrough "Your own videos", run as it stands there over a folder of video files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.world import World
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def block() -> str:
+    """The commands of the README's walkthrough."""
+    found = re.search(r"<!-- walkthrough: .*? -->\n```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert found, "README.md has no walkthrough"
+    return found[1]
+
+
+def test_the_walkthrough_publishes_a_release_of_your_own_videos(tmp_path: Path, world: World) -> None:
+    videos = tmp_path / "path/to/videos"
+    videos.mkdir(parents=True)
+    playable = [row for row in world.truth() if row["file"] and row["planted"] in (None, "mismatch", "same_uploader")]
+    for row in playable[:16]:
+        source = world.root / row["file"]
+        (videos / source.name).write_bytes(source.read_bytes())
+    commands = block()
+    assert "winnow release" in commands
+    programs = Path(sys.executable).parent
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WINNOW_")}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands.replace("$PWD/.venv/bin", str(programs))],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = Path(json.loads(done.stdout.splitlines()[-1])["report"])
+    page = (tmp_path / report).read_text()
+    assert "<video" in page
+    assert "kept" in done.stdout
+    released = json.loads((tmp_path / report).with_name("manifest.json").read_text())
+    assert list(released["batches"]) == ["2026-11-20"]
