@@ -48,6 +48,8 @@ DEFAULT_ARGS: dict[str, Any] = {
     # The first retry soon (a killed process), the second later (a host that throttles).
     "retry_delay": timedelta(seconds=15),
     "retry_exponential_backoff": 4,
+    # Finish what is begun: of two tasks that want a slot, the one further down its DAG goes first.
+    "weight_rule": "upstream",
     # A stage that hangs must not hold its pool slot over the weekend; hours, because real shards are large.
     "execution_timeout": timedelta(hours=6),
 }
@@ -139,10 +141,7 @@ class WinnowOperator(BaseOperator):
         code = self._process.wait()
         if code == 0:
             return json.loads(last) if last else {}
-        hint = f"`winnow {shlex.join(arguments)}` {describe_exit(code)}"
-        if code in PERMANENT_EXIT_CODES and code != EXIT_TRANSIENT:
-            raise AirflowFailException(f"{hint}; a retry would repeat it, the reason is above")
-        raise AirflowException(f"{hint}; a retry may help")
+        raise failure(code, f"`winnow {shlex.join(arguments)}`")
 
     def on_kill(self) -> None:
         """Cleared, timed out or stopped: end the whole process group. A half-written shard has no manifest."""
@@ -209,9 +208,12 @@ def winnow_command() -> list[str]:
     return shlex.split(os.environ.get("WINNOW_COMMAND", "")) or [sys.executable, "-m", "winnow.cli"]
 
 
-def describe_exit(code: int) -> str:
-    """An exit status in words, the signal's name where there is one."""
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+def failure(code: int, what: str) -> AirflowException:
+    """The exception that makes Airflow do what an exit status (negative: a signal) asks for."""
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    if code in PERMANENT_EXIT_CODES and code != EXIT_TRANSIENT:
+        return AirflowFailException(f"{what} {how}; a retry would repeat it, the reason is above")
+    return AirflowException(f"{what} {how}; a retry may help")
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

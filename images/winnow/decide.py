@@ -1,7 +1,7 @@
 """Decide: a decision point inside a batch's flow. Before anything is fetched, dbt accepts or rejects each candidate.
 
-The decision is one Parquet beside the stage tables, committed like them (`decide/v=…/batch=…/`); `plan` reads it, and the
-release reads it again as a source: a rule that changes later does not rewrite what was decided then. Its `v` is the
+The decision is one Parquet beside the stage tables, committed like them (`decide/v=…/batch=…/`). `plan` reads it, and
+the release reads it again as a source: a rule that changes later does not rewrite what was decided then. Its `v` is the
 digest of the SQL and the rules that it depends on, its shard's name that of the tables it read: while neither changes,
 dbt is not even started.
 """
@@ -67,11 +67,19 @@ def decide_fetch(batch: str, settings: Settings, lake: Lake) -> dict:
 def rules_digest(dbt_dir: Path, model: str = MODEL, point: str = "fetch") -> str:
     """Digest of everything in the dbt project that a decision depends on: the model, the models and seeds it refers to,
     the macros, the project file; of thresholds.csv only the rows of its own decision point."""
-    known = {p.stem: p for folder in ("models", "seeds") for p in sorted((dbt_dir / folder).rglob("*")) if p.suffix in (".sql", ".csv", ".py")}
+    known = {
+        p.stem: p
+        for folder in ("models", "seeds")
+        for p in sorted((dbt_dir / folder).rglob("*"))
+        if p.suffix in (".sql", ".csv", ".py")
+    }
     if model not in known:
         raise ConfigError(f"WINNOW_DBT_DIR={dbt_dir}: there is no model {model}")
     macros = "\n".join(p.read_text() for p in sorted((dbt_dir / "macros").glob("*.sql")))
-    parts = {"macros": sha256_bytes(macros.encode()), "project": sha256_bytes((dbt_dir / "dbt_project.yml").read_bytes())}
+    parts = {
+        "macros": sha256_bytes(macros.encode()),
+        "project": sha256_bytes((dbt_dir / "dbt_project.yml").read_bytes()),
+    }
     todo = [model, *_REF.findall(macros)]
     while todo:
         name = todo.pop()
@@ -87,7 +95,13 @@ def rules_digest(dbt_dir: Path, model: str = MODEL, point: str = "fetch") -> str
 
 
 def _compute(
-    lake: Lake, settings: Settings, batch: str, v: str, name: str, inputs: dict[tuple[str, int], Manifest], digests: dict[str, str]
+    lake: Lake,
+    settings: Settings,
+    batch: str,
+    v: str,
+    name: str,
+    inputs: dict[tuple[str, int], Manifest],
+    digests: dict[str, str],
 ) -> Manifest:
     """Run the dbt selection in a folder of its own and commit what it decided."""
     from winnow import warehouse
@@ -96,21 +110,25 @@ def _compute(
     with tempfile.TemporaryDirectory(prefix="winnow-decide-") as folder:
         out = Path(folder)
         columns = warehouse.stage_columns()
-        files = [
-            warehouse.InputFile(stage, lake.full(lake.table_key(m)), batch, 0, m.v, m.shard, m.sha256) for (stage, _), m in inputs.items()
-        ]
+        files = []
+        for (stage, _), m in inputs.items():
+            copy = out / f"{stage}-{m.shard}.parquet"
+            copy.write_bytes(lake.read_table(m))
+            files.append(warehouse.InputFile(stage, str(copy), batch, 0, m.v, m.shard, m.sha256))
         warehouse.write_inputs(files, out, {stage: columns[stage] for stage in READS})
-        selection = ["--select", f"+{MODEL}", "--indirect-selection", "cautious", "--exclude-resource-type", "unit_test"]
+        selection = ["--select", f"+{MODEL}", "--indirect-selection", "cautious"]
+        selection += ["--exclude-resource-type", "unit_test"]
         warehouse.run_dbt(["build", *selection], out, settings, cache=lake)
         table = out / "decide.parquet"
         warehouse.copy_table(out / "warehouse.duckdb", f"intermediate.{MODEL}", ["sample_id"], table)
         data = table.read_bytes()
         reasons = warehouse.count_by(table, "reason")
     rows = sum(reasons.values())
-    rejected = {reason: n for reason, n in sorted(reasons.items()) if reason}
+    rejected = {reason: n for reason, n in sorted(reasons.items(), key=str) if reason is not None}
     sha256, failed = sha256_bytes(data), sum(rejected.values())
     manifest = Manifest(
-        stage="decide", v=v, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256, bytes=len(data),
+        stage="decide", v=v, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256,
+        bytes=len(data),
         rows=rows, rows_in=rows, ok=rows - failed, failed=failed, reasons=rejected, inputs=digests, code=v,
         at=at.isoformat(timespec="seconds"), seconds=round(time.perf_counter() - clock, 3),
     )  # fmt: skip

@@ -26,7 +26,7 @@ import yt_dlp
 from yt_dlp.globals import plugin_dirs
 from yt_dlp.networking import Request, Response
 from yt_dlp.networking import _urllib as rh
-from yt_dlp.networking.exceptions import TransportError
+from yt_dlp.networking.exceptions import IncompleteRead, TransportError
 
 from winnow import failures
 from winnow.egress import SCHEMES, Blocked, Guard, guarded
@@ -57,12 +57,14 @@ class Download:
 
 @dataclass
 class Job:
-    """One download in progress: what its requests have in common."""
+    """One download in progress: what its requests have in common. `trouble` is the last answer that broke off: the
+    downloader gives up with words alone."""
 
     guard: Guard
     mirror: Callable[[str], str]
     max_bytes: int
     redirects: int = 0
+    trouble: BaseException | None = None
 
     def address(self, url: str) -> str:
         """Where a request really goes: the deployment's mirror of the address; Blocked for a scheme nobody may use."""
@@ -107,7 +109,7 @@ class Downloader:
             with guarded(guard), client.working(job, folder):
                 info = client.extract_info(job.address(url), ie_key="Generic" if direct else None) or {}
         except Exception as error:
-            raise failures.explain(error, guard) from error
+            raise failures.explain(error, guard, job.trouble) from error
         if guard.blocked or guard.aborted:
             raise failures.explain(None, guard)
         if info.get("_type") in ("playlist", "multi_video"):
@@ -128,7 +130,7 @@ class Downloader:
     def _client(self, direct: bool) -> Client:
         """The client for plain links, or the one that knows the sites; made when it is first needed."""
         if direct not in self._clients:
-            only = {"allowed_extractors": ["generic"]} if direct else {}
+            only = {"allowed_extractors": ["generic", "html5"]} if direct else {}
             self._clients[direct] = Client({**self._options, **only})
         return self._clients[direct]
 
@@ -219,20 +221,33 @@ class Answer(Response):
 
     def __init__(self, inner: Response, job: Job) -> None:
         super().__init__(inner, inner.url, inner.headers, inner.status, inner.reason, inner.extensions)
-        self.job, self.began = job, False
+        self.job, self.began, self._came = job, False, 0
+        length = inner.headers.get("Content-Length", "")
+        self._promised = int(length) if length.isdigit() and not inner.headers.get("Content-Encoding") else 0
 
     def read(self, amt: int | None = None) -> bytes:
         """Bytes of the body; all of them without `amt`, and then too_large beyond a page."""
         self.began = True
         if amt is not None:
-            return self.fp.read(amt)
+            return self._block(amt)
         blocks, size = [], 0
-        while block := self.fp.read(BLOCK_BYTES):
+        while block := self._block(BLOCK_BYTES):
             size += len(block)
             if size > MAX_PAGE_BYTES:
                 raise SampleFailed(Reason.too_large, f"a page of more than {MAX_PAGE_BYTES >> 20} MiB")
             blocks.append(block)
         return b"".join(blocks)
+
+    def _block(self, amt: int) -> bytes:
+        try:
+            block = self.fp.read(amt)
+        except TransportError as error:
+            self.job.trouble = error
+            raise
+        self._came += len(block)
+        if not block and self._came < self._promised:
+            self.job.trouble = IncompleteRead(self._came)
+        return block
 
 
 class GuardedRH(rh.UrllibRH):

@@ -7,8 +7,9 @@
     releases/current                 a small file: the id
 
 The folder appears by one rename, complete, and is never changed afterwards. `current` is replaced by one rename too; a
-reader resolves it once and then reads one release to the end, so it sees the old one or the new one and never a mix. Old
-releases stay. The id is a digest of the published tables and the policy: the same content has the same id everywhere.
+reader resolves it once and then reads one release to the end, so it sees the old one or the new one and never a mix.
+Old releases stay. The id is a digest of the published tables and the policy: the same content has the same id
+everywhere.
 
 Needs a file system with atomic rename: a local or mounted one.
 """
@@ -73,28 +74,36 @@ def content_id(work: Path, policy: str) -> str:
     return digest({"tables": tables, "policy": policy})
 
 
-def publish(work: Path, lake: Lake, *, release: str, key: str, base: str | None, policy: str) -> dict[str, object]:
+def publish(
+    work: Path, lake: Lake, *, release: str, key: str | None, base: str | None, policy: str
+) -> dict[str, object]:
     """Make a built, gated and reported work folder visible.
 
-    `base` is the release that was current when it was built: when another one was published since, this one was built on
-    what is no longer current (its splits, its list of changes) and ContractError says to build again. A process that dies
-    anywhere in here leaves the old release current and whole.
+    `base` is the release that was current when it was built: when another one was published since, this one was built
+    on what is no longer current (its splits, its list of changes) and ContractError says to build again. `key` is
+    remembered as leading to this release. A process that dies anywhere in here leaves the old release current and
+    whole.
     """
     if missing := [name for name in REQUIRED if not (work / name).exists()]:
         steps = {"gates": "gate", "report.html": "report"}
-        raise ContractError(f"{work} has no {', '.join(missing)}: run `winnow release {steps.get(missing[0], 'build')}` first")
+        raise ContractError(
+            f"{work} has no {', '.join(missing)}: run `winnow release {steps.get(missing[0], 'build')}` first"
+        )
     if not json.loads((work / "gates" / "release.json").read_text(encoding="utf-8"))["passed"]:
         raise ContractError(f"the gate of release {release} did not pass; its page is {work / 'gates' / 'index.html'}")
     if content_id(work, policy) != release:
         raise ContractError(f"the tables in {work} changed after they were built: run `winnow release build` again")
     before = current(lake)
     if before not in (base, release):
-        raise ContractError(f"release {before} was published while {release} was built on {base}: run `winnow release` again")
+        raise ContractError(
+            f"release {before} was published while {release} was built on {base}: run `winnow release` again"
+        )
     target = Path(lake.full(f"releases/{release}"))
     existed = target.exists()
     if not existed:
-        _place(work, target, _manifest(work, lake, release=release, key=key, base=base, policy=policy))
-    lake.write(f"releases/inputs/{key}", f"{release}\n".encode())
+        _place(work, target, _manifest(work, release=release, base=base, policy=policy))
+    if key is not None:
+        lake.write(f"releases/inputs/{key}", f"{release}\n".encode())
     if before != release:
         lake.write("releases/current", f"{release}\n".encode())
     return {
@@ -139,13 +148,9 @@ def _files(root: Path) -> Iterator[Path]:
     return (path for path in sorted(root.rglob("*")) if path.is_file())
 
 
-def _manifest(
-    work: Path, lake: Lake, *, release: str, key: str, base: str | None, policy: str
-) -> dict[str, object]:
+def _manifest(work: Path, *, release: str, base: str | None, policy: str) -> dict[str, object]:
     """What the release is: every file's digest, and what made it."""
     import pyarrow.parquet as pq
-
-    from winnow.warehouse import batch_heads
 
     files = {}
     for name in CONTENT:
@@ -155,29 +160,29 @@ def _manifest(
             if path.suffix == ".parquet":
                 entry["rows"] = pq.read_metadata(path).num_rows
             files[path.relative_to(work).as_posix()] = entry
-    built = set(_column(work / "ops" / "dim_batches.parquet", "batch"))
-    heads = {batch: head for batch, head in sorted(batch_heads(lake).items()) if batch in built}
-    shards = pq.read_table(work / "ops" / "fct_shards.parquet", columns=["stage", "v", "params", "model"]).to_pylist()
+    batches = pq.read_table(work / "ops" / "dim_batches.parquet", columns=["batch", "seq"]).to_pylist()
+    shards = pq.read_table(work / "ops" / "fct_shards.parquet").to_pylist()
     stages: dict[str, dict[str, dict]] = {}
     for row in shards:
-        stages.setdefault(row["stage"], {})[row["v"]] = {"params": json.loads(row["params"] or "{}"), "model": row["model"]}
-    thresholds = work / "tables" / "thresholds.parquet"
+        stages.setdefault(row["stage"], {})[row["v"]] = {
+            "params": json.loads(row["params"] or "{}"),
+            "model": row["model"],
+        }
     return {
         "id": release,
-        "key": key,
         "policy": policy,
         "before": base,
         "winnow": __version__,
         "published_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "batches": {batch: {"seq": head["seq"], "tables": head.get("gate", {}).get("tables")} for batch, head in heads.items()},
+        "batches": {
+            row["batch"]: {
+                "seq": row["seq"],
+                "tables": digest(sorted(s["sha256"] for s in shards if s["batch"] == row["batch"])),
+            }
+            for row in sorted(batches, key=lambda row: row["seq"])
+        },
         "stages": stages,
         "models": sorted({row["model"] for row in shards if row["model"]}),
-        "thresholds_sha256": sha256_file(thresholds) if thresholds.exists() else None,
+        "thresholds": files["tables/thresholds.parquet"]["sha256"],
         "files": files,
     }
-
-
-def _column(path: Path, name: str) -> list[object]:
-    import pyarrow.parquet as pq
-
-    return pq.read_table(path, columns=[name])[name].to_pylist()

@@ -1,8 +1,9 @@
 """`winnow sql`: questions to the published snapshot, read-only.
 
-The snapshot is opened read-only with DuckDB's access to files, networks and extensions switched off and its configuration
-locked, so that a query, wherever it comes from, reads the published tables and nothing else: `read_csv('/etc/passwd')`
-fails, and anything but a question is refused by its kind before it runs. Tables of the schema `ops` need no prefix.
+The snapshot is opened read-only with DuckDB's access to files, networks and extensions switched off and its
+configuration locked, so that a query, wherever it comes from, reads the published tables and nothing else:
+`read_csv('/etc/passwd')` fails, and anything but a question is refused by its kind before it runs. Tables of the
+schema `ops` need no prefix.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 FORMATS = ("table", "csv", "json")
 #: Rows that `table` shows at most; csv and json give all.
 TABLE_ROWS = 200
-_OUTSIDE = re.compile(r"disabled (by|through) configuration|enable_external_access|configuration has been locked", re.IGNORECASE)
+_OUTSIDE = re.compile(
+    r"disabled (by|through) configuration|enable_external_access|configuration has been locked", re.IGNORECASE
+)
 
 
 def run(lake: Lake, query: str, form: str = "table", release: str | None = None) -> str:
@@ -84,7 +87,8 @@ def tables(con: duckdb.DuckDBPyConnection) -> list[str]:
 def _explain(con: duckdb.DuckDBPyConnection, error: duckdb.Error) -> str:
     message = str(error).strip()
     if _OUTSIDE.search(message):
-        return f"queries read the published tables and nothing else (no files, no network, no settings): {message.splitlines()[0]}"
+        first = message.splitlines()[0]
+        return f"queries read the published tables and nothing else (no files, no network, no settings): {first}"
     if "Table with name" in message or "does not exist" in message:
         return f"{message.splitlines()[0]}\n  tables: {', '.join(tables(con))}"
     return message

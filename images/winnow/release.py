@@ -1,9 +1,9 @@
 """Release: build → gate → report → publish, over one private work folder.
 
-`winnow release` runs all four in a folder of its own. The same steps as separate commands (the DAG `release` is made of
-them) share the folder `releases/.work/steps-<policy>/`, so that what was built is what is gated, looked at, approved and
-published, whatever is admitted meanwhile. One release is made at a time: a writer's lock makes the second one wait, and
-it then finds its content published and stops at `build`.
+`winnow release` runs all four in a folder of its own. The same steps as separate commands (the DAG `release` is made
+of them) share the folder `releases/.work/steps-<policy>/`, so that what was built is what is gated, looked at,
+approved and published, whatever is admitted meanwhile. One release is made at a time: a writer's lock makes the second
+one wait, and it then finds its content published and stops at `build`.
 
 A release's content follows from the admitted batches, the dbt project and the policy (`warehouse.release_key`). Which
 key led to which release is kept in `releases/inputs/<key>`, so content that is published already costs no dbt at all.
@@ -32,10 +32,11 @@ WORK = "releases/.work"
 
 @dataclass(frozen=True)
 class Draft:
-    """What a build made: the release's id, the key of its inputs, and the release that was current then."""
+    """What a build made: the release's id, the key of its inputs (None when they changed while it was built), and the
+    release that was current then."""
 
     release: str
-    key: str
+    key: str | None
     base: str | None
     policy: str
 
@@ -49,7 +50,9 @@ class Draft:
         try:
             return cls(**json.loads((work / "draft.json").read_text(encoding="utf-8")))
         except FileNotFoundError:
-            raise ContractError(f"nothing is built in {work}: run `winnow release build --policy {policy}` first") from None
+            raise ContractError(
+                f"nothing is built in {work}: run `winnow release build --policy {policy}` first"
+            ) from None
 
 
 def release(lake: Lake, settings: Settings, *, step: str = "all", policy: str = "hash") -> dict[str, object]:
@@ -110,7 +113,8 @@ def build(work: Path, lake: Lake, settings: Settings, policy: str) -> dict[str, 
         return {"release": base, "already": True, "step": "build", "policy": policy}
     work.mkdir(parents=True, exist_ok=True)
     built = warehouse.build_release(work, lake, settings, policy=policy)
-    draft = Draft(publish.content_id(work, policy), key, base, policy)
+    same = key if input_key(lake, settings, policy) == key else None
+    draft = Draft(publish.content_id(work, policy), same, base, policy)
     draft.write(work)
     return {**built, "release": draft.release, "already": False, "step": "build"}
 

@@ -3,14 +3,15 @@ video, an uploader, a file's bytes. A group is never divided.
 
 Two policies:
 
-`hash`, for a dataset that grows. Batches are taken in the order of their admission; a group gets its split from the hash
-of its smallest video id when it first appears and keeps it. A later clip that would tie groups of two splits together is
-dropped (rule `joins_two_splits`), and the groups stay apart. What is published already is an input and wins. So a split
-never changes, and, as every batch is decided from itself and the batches before it, the last of several releases holds
-the same whichever of them ran.
+`hash`, for a dataset that grows. Batches are taken in the order of their admission; a group gets its split from the
+hash of its smallest video id when it first appears and keeps it. A later clip that would tie groups of two splits
+together is dropped (rule `joins_two_splits`), and the groups stay apart. What is published already is an input and
+wins. So a split never changes, and, as every batch is decided from itself and the batches before it, the last of
+several releases holds the same whichever of them ran.
 
-`quota`, for a frozen edition: exact shares per category (largest remainder), counted in videos. Groups of several videos
-or categories are placed first, largest first, where they fit best; single videos fill each category's quota exactly.
+`quota`, for a frozen edition: exact shares per category (largest remainder), counted in videos. Groups of several
+videos or categories are placed first, largest first, where they fit best; single videos then fill each category's quota
+exactly.
 
 Plain arrays in, plain arrays out: dbt calls `assign` from the model `int_splits`.
 """
@@ -161,7 +162,7 @@ class _Graph:
         low, high = np.full(count, len(self.split)), np.full(count, _NONE)
         np.minimum.at(low, component[split >= 0], split[split >= 0])
         np.maximum.at(high, component[split >= 0], split[split >= 0])
-        clash = (low < high) & (high >= 0)
+        clash = (low < high) & (high >= 9)
         root = np.full(count, len(self.parent))
         np.minimum.at(root, component, touched)
         quiet = ~clash[component]

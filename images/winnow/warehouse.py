@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 #: Tables that the release now current hands to the next one.
 PUBLISHED_COLUMNS = {
     "published_splits": {
-        "sample_id": "string", "video_id": "string", "uploader_key": "string", "source_sha256": "string", "split": "string",
+        "sample_id": "string", "video_id": "string", "uploader_key": "string", "source_sha256": "string",
+        "split": "string",
     },
     "published_clips": {"sample_id": "string", "status": "string", "first_failed_rule": "string", "split": "string"},
 }  # fmt: skip
@@ -75,28 +76,38 @@ def write_inputs(files: Iterable[InputFile], out: Path, columns: Mapping[str, Ma
     kinds = {"seq": pa.int64()}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in _INPUT_FIELDS])
     path = out / "inputs.parquet"
-    pq.write_table(pa.Table.from_pylist([{n: getattr(f, n) for n in _INPUT_FIELDS} for f in listed], schema=schema), path)
+    pq.write_table(
+        pa.Table.from_pylist([{n: getattr(f, n) for n in _INPUT_FIELDS} for f in listed], schema=schema), path
+    )
     return path
 
 
 def run_dbt(
     arguments: list[str], out: Path, settings: Settings, *, threads: int | None = None, cache: Lake | None = None
 ) -> None:
-    """Run one dbt command in the private folder `out`, where `inputs.parquet` lies; ContractError with every failing node
-    and its message. What dbt parsed is kept in the `cache` under a digest of all it parsed, which saves the next call a
-    third of its time; it is a copy, so concurrent calls share it safely."""
+    """Run one dbt command in the private folder `out`, where `inputs.parquet` lies; ContractError with every failing
+    node and its message. What dbt parsed is kept in the `cache` under a digest of all that it parsed, which saves the
+    next call a third of its time; each call works on a copy, so concurrent ones share it safely."""
     project = Path(settings.dbt_dir).resolve()
     if not (project / "dbt_project.yml").is_file():
         raise ConfigError(f"WINNOW_DBT_DIR={project}: no dbt_project.yml there")
     beside = Path(sys.executable).parent / "dbt"
     program = str(beside) if beside.exists() else shutil.which("dbt")
     if program is None:
-        raise ConfigError("dbt is not installed here: decisions run in the warehouse image, or `pip install 'winnow[warehouse]'`")
+        raise ConfigError(
+            "dbt is not installed here: decisions run in the warehouse image, or `pip install 'winnow[warehouse]'`"
+        )
     threads = threads or settings.threads
-    environment = {**os.environ, "WINNOW_THREADS": str(threads), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1"}
+    environment = {
+        **os.environ,
+        "WINNOW_THREADS": str(threads),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DO_NOT_TRACK": "1",
+    }
     command = [program, "--no-version-check", "--no-use-colors", "--log-level", "warn", "--log-level-file", "none"]
     variables = arguments[arguments.index("--vars") + 1] if "--vars" in arguments else ""
-    parsed = f"cache/dbt/{digest([str(project), project_digest(project), version('dbt-core'), variables, threads])}.msgpack"
+    versions = [d.version for name in ("dbt-core", "dbt-duckdb") for d in distributions(name=name)]
+    parsed = f"cache/dbt/{digest([str(project), project_digest(project), versions, variables, threads])}.msgpack"
     known = cache.read_or_none(parsed) if cache else None
     if known is not None:
         (out / "parsed.msgpack").write_bytes(known)
@@ -107,7 +118,9 @@ def run_dbt(
     ]  # fmt: skip
     done = subprocess.run(command, env=environment, cwd=out, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ContractError(f"dbt {arguments[0]} failed:\n{_failures(out) or (done.stdout + done.stderr).strip()[-4000:]}")
+        raise ContractError(
+            f"dbt {arguments[0]} failed:\n{_failures(out) or (done.stdout + done.stderr).strip()[-4000:]}"
+        )
     if cache and known is None:
         cache.write(parsed, (out / "target" / "partial_parse.msgpack").read_bytes())
 
@@ -115,7 +128,9 @@ def run_dbt(
 def project_digest(project: Path) -> str:
     """Digest of the dbt project: all that dbt parses, without the gates' suites that lie beside it."""
     wanted = (".sql", ".py", ".csv", ".yml")
-    files = sorted(p for p in project.rglob("*") if p.suffix in wanted and p.relative_to(project).parts[0] not in ("gx", "target"))
+    files = sorted(
+        p for p in project.rglob("*") if p.suffix in wanted and p.relative_to(project).parts[0] not in ("gx", "target")
+    )
     return digest([[p.relative_to(project).as_posix(), sha256_bytes(p.read_bytes())] for p in files])
 
 
@@ -126,7 +141,10 @@ def _failures(out: Path) -> str:
     except FileNotFoundError:
         return ""
     bad = [r for r in results if r["status"] in ("error", "fail", "runtime error")]
-    return "\n".join(f"  {r['unique_id'].split('.', 1)[0]} {r['unique_id'].split('.')[2]}: {(r['message'] or '').strip()}" for r in bad)
+    return "\n".join(
+        f"  {r['unique_id'].split('.', 1)[0]} {r['unique_id'].split('.')[2]}: {(r['message'] or '').strip()}"
+        for r in bad
+    )
 
 
 # -- a release ---------------------------------------------------------------------------------------------------------
@@ -138,7 +156,9 @@ def build_release(
     tests do. Returns counts; ContractError when no batch is admitted, or when dbt finds a broken promise."""
     heads = batch_heads(lake)
     if not heads:
-        raise ContractError("no batch is admitted, so there is nothing to release: run `winnow gate --batch KEY` on one first")
+        raise ContractError(
+            "no batch is admitted, so there is nothing to release: run `winnow gate --batch KEY` on one first"
+        )
     out = work / "dbt"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -153,8 +173,8 @@ def build_release(
 
 
 def release_key(lake: Lake, settings: Settings, policy: str = "hash") -> str:
-    """Digest of what a release's tables depend on beside the release before it: the admitted tables, the dbt project, the
-    policy and its code. While it stands, there is nothing new to release."""
+    """Digest of what a release's tables depend on beside the release before it: the admitted tables, the dbt project,
+    the policy and its code. While it stands, there is nothing new to release."""
     heads = [
         [h["batch"], h["seq"], stage, sorted(f["sha256"] for f in at["files"])]
         for _, h in sorted(batch_heads(lake).items())
@@ -191,8 +211,9 @@ def published_files(lake: Lake) -> list[InputFile]:
 
 
 def docs(settings: Settings, out: Path) -> Path:
-    """Write the project's documentation as one HTML file, `<out>/index.html`, over typed empty tables; its path. The page
-    holds everything it shows and loads nothing: dbt's page tracker only starts where anonymous statistics are allowed."""
+    """Write the project's documentation as one HTML file, `<out>/index.html`, over typed empty tables; its path. The
+    page holds everything it shows and loads nothing: dbt's page tracker only starts where anonymous statistics are
+    allowed."""
     write_inputs([], out, {**stage_columns(), **PUBLISHED_COLUMNS})
     run_dbt(["build", "--exclude-resource-type", "unit_test"], out, settings)
     run_dbt(["docs", "generate", "--static"], out, settings)
@@ -247,8 +268,9 @@ def copy_table(database: Path, name: str, key: Iterable[str], target: Path) -> N
 
     with duckdb.connect(str(database), read_only=True) as con:
         order = ", ".join(f'"{column}"' for column in key)
+        rows = f"SELECT * FROM {name} ORDER BY {order}"
         con.execute(
-            f"COPY (SELECT * FROM {name} ORDER BY {order}) TO '{target}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
+            f"COPY ({rows}) TO {_quoted(str(target))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
         )
 
 
@@ -257,7 +279,9 @@ def count_by(path: Path, column: str) -> dict[str | None, int]:
     import duckdb
 
     with duckdb.connect() as con:
-        return dict(con.execute(f"SELECT {column}, count(*) FROM read_parquet('{path}') GROUP BY 1").fetchall())
+        return dict(
+            con.execute(f"SELECT {column}, count(*) FROM read_parquet({_quoted(str(path))}) GROUP BY 1").fetchall()
+        )
 
 
 def snapshot(tables: Iterable[PublishedTable], work: Path) -> Path:
@@ -271,7 +295,7 @@ def snapshot(tables: Iterable[PublishedTable], work: Path) -> Path:
         con.execute("CREATE SCHEMA ops")
         for table in tables:
             name = f'{table.schema}."{table.name}"'
-            con.execute(f"CREATE TABLE {name} AS SELECT * FROM read_parquet('{work / table.file}')")
+            con.execute(f"CREATE TABLE {name} AS SELECT * FROM read_parquet({_quoted(str(work / table.file))})")
             con.execute(f"COMMENT ON TABLE {name} IS {_quoted(table.description)}")
             for column, description in table.columns.items():
                 con.execute(f'COMMENT ON COLUMN {name}."{column}" IS {_quoted(description)}')
@@ -279,4 +303,5 @@ def snapshot(tables: Iterable[PublishedTable], work: Path) -> Path:
 
 
 def _quoted(text: str) -> str:
-    return "'" + " ".join(text.split()).replace("'", "''") + "'"
+    """An SQL string."""
+    return "'" + text.replace("'", "''") + "'"

@@ -25,6 +25,7 @@ steps as (
             when decide.outcome = 'failed' then ['decide', 'dropped', decide.rule, decide.detail]
             when decide.outcome is null then ['decide', 'pending', 'not_decided', null]
             when fetched.outcome = 'failed' then ['fetch', 'failed', fetched.reason, fetched.detail]
+            when plan.candidate_id is null then ['fetch', 'pending', 'not_planned', null]
             when fetched.outcome is null then ['fetch', 'pending', 'not_fetched', null]
             when clips.clips > 0 then ['clip', 'clipped', null, null]
             when clips.reason is not null then ['clip', 'failed', clips.reason, clips.detail]
@@ -33,6 +34,7 @@ steps as (
     from {{ ref('stg_ingest') }} as ingest
     left join {{ ref('stg_screen') }} as screen using (batch, candidate_id)
     left join {{ ref('stg_decide') }} as decide using (batch, candidate_id)
+    left join {{ ref('stg_plan') }} as plan using (batch, candidate_id)
     left join {{ ref('stg_fetch') }} as fetched using (batch, candidate_id)
     left join clips using (batch, candidate_id)
 )

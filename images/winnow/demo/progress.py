@@ -15,6 +15,8 @@ POLL_S = 1.0
 QUIET_S = 15.0
 #: A phase that takes longer has gone wrong, s; the whole first run takes 300.
 PHASE_TIMEOUT_S = 1800.0
+#: What a stage answers of shards that nobody has computed before.
+FIRST = "first run"
 OVER = ("success", "failed", "skipped", "upstream_failed", "removed")
 
 
@@ -135,17 +137,21 @@ def describe(task: str, answer: Mapping, *, skipped: bool = False) -> str:
             return f"this content is release {answer.get('release')} already; nothing to do"
         return "" if task == "approve" else "waits for a fitted scorer"
     if answer.get("computed") in (0, False) and "computed" in answer:
-        shards = answer.get("shards")
-        return f"skip, {shards} {'shard' if shards == 1 else 'shards'} done before" if shards else "skip, done before"
+        return f"skip, {count(answer['shards'], 'shard')} done before" if answer.get("shards") else "skip, done before"
     words = [f"{answer[key]} {key}" for key in ("rows", "ok", "failed", "accepted", "rejected") if answer.get(key)]
     if reasons := answer.get("reasons"):
-        words.append("of them " + ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())))
+        words.append("of them " + ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items())))
     if task == "plan":
-        words = [f"{answer.get('rows')} candidates in {answer.get('shards')} shards"]
+        words = [f"{count(answer['rows'], 'candidate')} in {count(answer['shards'], 'shard')}"]
     if "model" in answer and task == "fit":
         words = [f"scorer {answer['model']} frozen"]
     if "release" in answer:
         words = [f"release {answer['release']}"]
-    if why := answer.get("why"):
-        words.append(f"because {'; '.join(map(str, why))}")
+    if causes := [why for why in answer.get("why", ()) if why != FIRST]:
+        words.append(f"because {'; '.join(causes)}")
     return ", ".join(words) or "done"
+
+
+def count(number: int, noun: str) -> str:
+    """'1 shard', '2 shards'."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -13,7 +13,7 @@ from pathlib import Path
 from winnow.demo import processes, truth
 from winnow.demo.airflow_local import LocalAirflow
 from winnow.demo.folder import DemoFolder, State
-from winnow.demo.progress import Printer, Watch
+from winnow.demo.progress import FIRST, Printer, Watch
 from winnow.demo.world_process import WorldHost, WorldMaker
 from winnow.errors import ContractError, TransientError
 from winnow.lake import Lake
@@ -44,6 +44,7 @@ def run(options: Options) -> None:
     """One run of the demo; a WinnowError says what failed and where its log lies. Leaves no process unless `keep`."""
     folder, say = DemoFolder(options.folder), Printer()
     with folder.claim():
+        left = folder.stop()
         state = folder.open(options.seed, options.videos)
         days = day_keys(max(options.batches, len(state.days)))
         need_mb = folder.check_space(options.videos)
@@ -52,7 +53,7 @@ def run(options: Options) -> None:
             f"{'A second run of' if again else 'Curating'} {len(days)} days in {folder.root}: about "
             f"{'1 minute' if again else '4 minutes'} on two cores, at most {need_mb} MB of disk in all."
         )
-        if left := folder.stop():
+        if left:
             say(f"ended {left} processes that an earlier run had left open")
         keep = False
         try:
@@ -155,11 +156,10 @@ def _release(airflow: LocalAirflow, watch: Watch) -> None:
     """Wait until every event that admitted a batch has led to a release run that ended."""
 
     def done(runs: list[dict]) -> bool:
-        events = airflow.api.pages("assets/events", "asset_events", timestamp_gte=watch.since)
-        if not events:
+        events = airflow.api.asset_events(watch.since)
+        if events == []:
             raise TransientError("no batch was admitted, so nothing triggers `release`; see the `gate` tasks' logs")
-        heard = all(event["created_dagruns"] for event in events)
-        return heard and _all_over(runs)
+        return _all_over(runs) and events is not None and all(event["created_dagruns"] for event in events)
 
     watch.until("release", done)
 
@@ -171,8 +171,8 @@ def _check(
     watched = {answer["batch"] for _, _, _, answer in watch.summaries if "stage" in answer}
     stages = [(key, answer) for _, key, _, answer in watch.summaries if "stage" in answer and key in state.days]
     causes = {why for _, answer in stages for why in answer["why"]}
-    if "first run" in causes:
-        again = [f"{answer['stage']} {key}" for key, answer in stages if "first run" in answer["why"]]
+    if FIRST in causes:
+        again = [f"{answer['stage']} {key}" for key, answer in stages if FIRST in answer["why"]]
         raise ContractError(f"computed again although it was done: {', '.join(again)}")
     computed = len(folder.manifests() - before)
     if state.days:

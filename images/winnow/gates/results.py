@@ -83,7 +83,7 @@ def _lines(table: TableResult, rule: RuleResult) -> list[str]:
         f"    why: {rule.why}",
     ]
     if rule.examples:
-        shown = [" ".join(f"{k}={row[k]}" for k in row) for row in rule.examples]
-        more = f" … and {rule.failed - len(shown)} more" if rule.failed > len(shown) else ""
-        lines.append(f"    rows: {'; '.join(shown)}{more}")
+        lines += ["      " + " ".join(f"{k}={row[k]}" for k in row) for row in rule.examples]
+        if rule.failed > len(rule.examples):
+            lines.append(f"      … and {rule.failed - len(rule.examples)} more")
     return lines

@@ -14,8 +14,8 @@ statements over several tables ("clips × mean = clip-hours") into rows that a r
         kwargs: {column: duration_s}
         why: A clip without a duration cannot be counted in hours.
 
-`each_stage: true` repeats a suite for every stage table, `{stage}` standing for its name. A value `$reasons` in kwargs is
-filled in by the boundary.
+`each_stage: true` repeats a suite for every stage table, `{stage}` standing for its name. A value `$reasons` in kwargs
+is filled in by the boundary.
 """
 
 from __future__ import annotations

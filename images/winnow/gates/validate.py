@@ -1,7 +1,8 @@
 """Great Expectations, kept to one function: a suite and a data frame in, results out.
 
-The context is ephemeral: nothing is written to a project folder and nothing is sent anywhere. Frames, not SQL: GX's SQL
-path fails on DuckDB, its pandas path does not. The import costs seconds, so it happens on the first frame, not before.
+The context is ephemeral: nothing is written to a project folder and nothing is sent anywhere. Frames, not SQL: GX's
+SQL path fails on DuckDB, its pandas path does not. The import costs seconds, so it happens on the first frame, not
+before.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def validate(suite: Suite, frame: pd.DataFrame, values: Mapping[str, object] | N
     missing = [column for column in suite.key if column not in frame.columns]
     if missing:
         raise ConfigError(f"suite {suite.table}: its frame has no key column {', '.join(missing)}")
+    frame = frame.sort_values(list(suite.key), ignore_index=True)  # so that the same rows are named every time
     found = _run(suite, rules, frame)
     results = tuple(_result(rule, found[rule.name], suite, frame) for rule in rules)
     return TableResult(suite.table, suite.grain, len(frame), suite.key, results)
@@ -131,7 +133,9 @@ def _error(found: Any) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """JSON's types: numpy scalars become Python's, NaN and infinities become text."""
+    """JSON's types: numpy scalars become Python's, pandas' missing value null, NaN and infinities text."""
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

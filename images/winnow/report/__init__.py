@@ -1,1 +1,2 @@
-"""Report: pages that a person reads, each one self-contained HTML file without scripts, fonts or styles from a network."""
+"""Report: pages that a person reads, each one self-contained HTML file without scripts, fonts or styles from a
+network."""

@@ -1,5 +1,5 @@
-"""The page of a gate: which rules hold, why each is there, and the rows that break one. Readable without a network, which
-Great Expectations' own Data Docs are not."""
+"""The page of a gate: which rules hold, why each is there, and the rows that break one. Readable without a network,
+which Great Expectations' own Data Docs are not."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Rendering: one Jinja environment for all pages. Everything that comes from data is escaped.
 
-The pages forbid themselves scripts and every request by a Content-Security-Policy: titles and uploaders come from lists
-that anyone may have written.
+The pages forbid themselves scripts and every request by a Content-Security-Policy: titles and uploaders come from
+lists that anyone may have written.
 """
 
 from __future__ import annotations
@@ -26,9 +26,13 @@ def environment() -> Environment:
     from markupsafe import Markup
 
     env = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    env.filters.update(count=count, number=number, percent=percent, words=words, tojson_text=tojson_text)
+    env.filters.update(count=count, number=number, hours=hours, percent=percent, words=words, tojson_text=tojson_text)
     env.globals["style"] = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))
     env.globals["version"] = __version__
     return env
@@ -47,6 +51,13 @@ def count(value: int | None) -> str:
 def number(value: float | None, digits: int = 2) -> str:
     """1234.5 → 1,234.50; no value is a dash."""
     return "–" if value is None else f"{value:,.{digits}f}".replace("-", "−")
+
+
+def hours(value: float | None) -> str:
+    """Hours with the digits that matter: 0.1234, 12.34, 1,234.5."""
+    if value is None:
+        return "–"
+    return number(value, 4 if value < 1 else 2 if value < 1000 else 1)
 
 
 def percent(value: float | None, digits: int = 0) -> str:

@@ -1,0 +1,129 @@
+"""A batch as tables in DuckDB: one per stage, and three about them all, which the batch suites ask.
+
+`shards` puts what a manifest says beside what its table holds; `missing` and `orphans` say what disappeared between
+two stages and what appeared from nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from winnow.errors import ContractError
+from winnow.lake import Lake, sha256_bytes
+from winnow.manifest import Manifest
+from winnow.shard import Chain
+from winnow.stage import stage_needs
+from winnow.warehouse import stage_columns
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+#: Tables that are cut, not measured, and the one whose ok rows they were cut from. `ingest` starts from the lists.
+CUT_FROM = {"decide": "screen", "plan": "decide"}
+SHARD_COLUMNS = {
+    "stage": "string", "shard": "string", "committed": "bool", "digest_holds": "bool", "misfit_columns": "string",
+    "rows": "int64", "ok": "int64", "failed": "int64",
+    "table_rows": "int64", "table_ok": "int64", "table_failed": "int64",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Table:
+    """A stage's tables of one batch: the version it stands at, and its commits by shard number (None: not there)."""
+
+    v: str
+    shards: dict[int, Manifest | None]
+
+
+def batch_tables(lake: Lake, batch: str) -> dict[str, Table]:
+    """Every table that a batch stands on: the cut ones (candidates, decisions, plan), then each stage's; ContractError
+    before its ingest."""
+    needs = stage_needs()
+    chain = Chain(lake, batch, needs)
+    if chain.stand("ingest") is None:
+        raise ContractError(
+            f"batch {batch} was never ingested, so there is nothing to gate: run `winnow ingest --batch {batch}`"
+        )
+    tables = {}
+    for stage in stage_columns():
+        stand = chain.stand(stage)
+        numbers = chain.numbers(stage) if stand or stage in needs else [0]
+        tables[stage] = Table(
+            stand["v"] if stand else "", {n: chain.committed(stage, n) if stand else None for n in numbers}
+        )
+    return tables
+
+
+@contextmanager
+def views(lake: Lake, tables: Mapping[str, Table]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The batch as DuckDB views: one per stage, and `shards`, `missing`, `orphans` about them all."""
+    import duckdb
+    import pyarrow as pa
+
+    from winnow.table import arrow_schema
+
+    schemas = stage_columns()
+    with ExitStack() as stack:
+        con = stack.enter_context(duckdb.connect())
+        shards = []
+        for stage, table in tables.items():
+            schema = arrow_schema(schemas[stage])
+            paths = []
+            for number, manifest in sorted(table.shards.items()):
+                row = {"stage": stage, "shard": f"{number:05d}", "committed": manifest is not None}
+                if manifest is not None:
+                    path = stack.enter_context(lake.local(lake.table_key(manifest)))
+                    row |= _measured(manifest, path.read_bytes() if path.is_file() else b"", schema)
+                    paths += [str(path)] if row["digest_holds"] else []
+                shards.append(row)
+            con.register(f"no_{stage}", schema.empty_table())
+            source = f"read_parquet({paths!r}, union_by_name = true)" if paths else f"no_{stage}"
+            con.execute(f'CREATE VIEW "{stage}" AS SELECT * FROM {source}')
+        con.register(
+            "shards",
+            pa.Table.from_pylist(
+                shards, schema=pa.schema([(n, pa.type_for_alias(t)) for n, t in SHARD_COLUMNS.items()])
+            ),
+        )
+        add_accounts(con)
+        yield con
+
+
+def _measured(manifest: Manifest, data: bytes, schema: pa.Schema) -> dict[str, object]:
+    """What a committed table really holds, beside what its manifest says."""
+    import io
+
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    said = {"shard": manifest.shard, "rows": manifest.rows, "ok": manifest.ok, "failed": manifest.failed}
+    if sha256_bytes(data) != manifest.sha256:
+        return {**said, "digest_holds": False}
+    have = {field.name: field.type for field in pq.read_schema(io.BytesIO(data))}
+    want = {field.name: field.type for field in schema}
+    misfits = sorted(name for name in {**have, **want} if have.get(name) != want.get(name))
+    outcome = pq.read_table(io.BytesIO(data), columns=["outcome"])["outcome"]
+    ok = pc.sum(pc.equal(outcome, "ok")).as_py() or 0
+    counted = {"table_rows": len(outcome), "table_ok": ok, "table_failed": len(outcome) - ok}
+    return {**said, "digest_holds": True, "misfit_columns": ", ".join(misfits) or None, **counted}
+
+
+def add_accounts(con: duckdb.DuckDBPyConnection) -> None:
+    """Create the views `missing` and `orphans` over the stages' tables. A table's inputs are the ok rows of the one
+    before it (a stage's first need); a fan-out stage names them in `candidate_id`."""
+    schemas = stage_columns()
+    before = {**CUT_FROM, **{stage: needs[0] for stage, needs in stage_needs().items()}}
+    missing, orphans = [], []
+    for stage, first in before.items():
+        parent = "coalesce(candidate_id, sample_id)" if "candidate_id" in schemas[stage] else "sample_id"
+        given = f"SELECT sample_id FROM \"{first}\" WHERE outcome = 'ok'"
+        got = f'SELECT {parent} AS sample_id FROM "{stage}"'
+        names = f"SELECT DISTINCT '{stage}' AS stage, sample_id, '{first}' AS input_of"
+        missing.append(f"{names} FROM ({given}) ANTI JOIN ({got}) USING (sample_id)")
+        orphans.append(f"{names} FROM ({got}) ANTI JOIN ({given}) USING (sample_id)")
+    con.execute(f"CREATE VIEW missing AS {' UNION ALL '.join(missing)}")
+    con.execute(f"CREATE VIEW orphans AS {' UNION ALL '.join(orphans)}")

@@ -1,0 +1,1 @@
+"""Encoders and scorers: built-in ones that need no weights, and (behind the same interface) local checkpoints."""

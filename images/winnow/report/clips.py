@@ -1,0 +1,87 @@
+"""The clips that the report plays: some of what was kept, and of each rule some of what it dropped.
+
+A table of reasons says how many; only looking and listening says whether the reasons are right. The choice is fixed by
+the data (no chance): of the kept ones the best score of each of several labels and the one nearest the threshold; of
+the dropped ones a round over the rules, nearest to the threshold first. Clips are put into the page as data URIs, so
+their number and bytes are bounded.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from winnow.errors import ContractError
+from winnow.lake import Lake
+from winnow.report.data import rows
+
+if TYPE_CHECKING:
+    import duckdb
+
+COUNT = 12
+KEPT = 6
+#: Bytes of all clips together and of one, before base64 (which adds a third).
+MAX_BYTES = 7_000_000
+MAX_CLIP_BYTES = 1_500_000
+
+_FIELDS = """
+    select c.sample_id, c.status, c.first_failed_rule as rule, c.detail, c.title, c.uploader, c.url, c.label, c.split,
+        c.start_s, c.end_s, c.duration_s, c.z, c.media_bytes, f.tar
+    from fct_clips c join ops.fct_clip_files f using (sample_id)
+    where c.media_bytes <= ? and c.status = ?
+"""
+_KEPT = f"""{_FIELDS}
+    qualify row_number() over (partition by c.label order by c.z desc, c.sample_id) = 1
+    order by c.z desc, c.sample_id
+"""
+_NEAREST = _FIELDS + " order by c.z, c.sample_id limit 1"
+_DROPPED = _FIELDS + " order by c.z desc nulls last, c.sample_id"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One clip on the page."""
+
+    about: dict[str, object]
+    uri: str
+
+
+def choose(con: duckdb.DuckDBPyConnection) -> list[dict[str, object]]:
+    """Which clips to show, kept ones first; more than fit, in order of preference within each half."""
+    nearest = rows(con, _NEAREST, [MAX_CLIP_BYTES, "kept"])
+    ids = {row["sample_id"] for row in nearest}
+    kept = [row for row in rows(con, _KEPT, [MAX_CLIP_BYTES, "kept"]) if row["sample_id"] not in ids]
+    kept = kept[: KEPT - len(nearest)] + nearest
+    by_rule: dict[object, list[dict]] = defaultdict(list)
+    for row in rows(con, _DROPPED, [MAX_CLIP_BYTES, "dropped"]):
+        by_rule[row["rule"]].append(row)
+    order = {row["rule"]: row["position"] for row in rows(con, "select rule, position from thresholds")}
+    queues = [by_rule[rule] for rule in sorted(by_rule, key=lambda r: (order.get(r, 99), str(r)))]
+    dropped: list[dict] = []
+    while any(queues) and len(dropped) < COUNT - len(kept):
+        dropped += [queue.pop(0) for queue in queues if queue][: COUNT - len(kept) - len(dropped)]
+    return kept + dropped
+
+
+def load(lake: Lake, chosen: list[dict[str, object]]) -> list[Shown]:
+    """The chosen clips with their bytes, as long as they fit; a clip whose tar is gone is left out."""
+    from winnow.runtime import Shelf
+
+    shown, used = [], 0
+    for row in chosen:
+        try:
+            with lake.local(str(row["tar"])) as path:
+                shelf = Shelf(path)
+                try:
+                    data = shelf.read(f"{row['sample_id']}.mp4")
+                finally:
+                    shelf.close()
+        except (FileNotFoundError, ContractError):
+            continue
+        if used + len(data) > MAX_BYTES:
+            continue
+        used += len(data)
+        shown.append(Shown(row, "data:video/mp4;base64," + base64.b64encode(data).decode()))
+    return shown

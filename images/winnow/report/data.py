@@ -1,0 +1,97 @@
+"""The numbers of the report, each by one query over the published tables, which the page shows beside them.
+
+Everything is read from the snapshot that is published with the report, so any reader can recompute any number with
+`winnow sql` and get the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import duckdb
+
+QUERIES = {
+    "total": "select * from rpt_statistics where scope = 'total'",
+    "splits": (
+        "select split, clips, videos, clip_hours, unique_hours, mean_duration_s from rpt_statistics "
+        "where scope = 'split' order by clips desc, split"
+    ),
+    "labels": (
+        "select b.label, b.clips, b.clips_kept, b.kept_share, s.videos, s.clip_hours, s.unique_hours, "
+        "s.mean_duration_s from rpt_balance b left join rpt_statistics s on s.scope = 'label' and s.label = b.label "
+        "order by b.clips_kept desc, b.label"
+    ),
+    "label_splits": "select label, split, clips from rpt_statistics where scope = 'split_label' order by label, split",
+    "funnel": (
+        "select position, step, unit, sum(items_in) as items_in, sum(passed) as passed, sum(failed) as failed, "
+        "sum(dropped) as dropped, sum(pending) as pending, sum(unexplained) as unexplained "
+        "from rpt_funnel group by position, step, unit order by position"
+    ),
+    "reasons": (
+        "select step, status, reason, sum(items) as items, min(explanation) as explanation from rpt_reasons "
+        "where status != 'kept' group by step, status, reason order by step, items desc, reason"
+    ),
+    "scores": "select * from rpt_scores order by measure, bin, status",
+    "rules": (
+        "select t.point, t.position, t.rule, t.measure, t.op, t.value, t.unit, t.reason, t.source, "
+        "coalesce(sum(r.items), 0) as items from thresholds t left join rpt_reasons r "
+        "on r.reason = t.rule and r.status = 'dropped' group by all order by t.point, t.position"
+    ),
+    "changes": (
+        "select change, status_before, status_now, coalesce(rule_now, rule_before, '') as rule, count(*) as clips "
+        "from ops.rpt_changes group by all order by change, clips desc, rule"
+    ),
+    "batches": (
+        "select b.batch, b.seq, sum(f.items_in) filter (f.step = 'ingest') as candidates, "
+        "sum(f.items_in) filter (f.step = 'release') as clips, sum(f.passed) filter (f.step = 'release') as kept "
+        "from ops.dim_batches b join rpt_funnel f using (batch) group by all order by b.seq"
+    ),
+    "stages": (
+        "select stage, v, any_value(model) as model, count(*) as shards, sum(rows) as rows, sum(failed) as failed, "
+        "sum(seconds) as seconds, sum(bytes + sidecar_bytes) as bytes from ops.fct_shards "
+        "group by stage, v order by stage, v"
+    ),
+    "score_values": "select status, score from fct_clips where score is not null order by score",
+}
+
+#: What is drawn of each measure: title, unit, what the picture says.
+MEASURES = {
+    "z": ("Correspondence, z", "standard deviations above mismatched pairs"),
+    "duration_s": ("Duration", "s"),
+    "silence_ratio": ("Silence", "share of the time that is silent"),
+    "stillness": ("Stillness", "share of the time without motion"),
+    "black_ratio": ("Blackness", "share of black frames"),
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Rows of every query, as dicts, and the queries themselves."""
+
+    rows: dict[str, list[dict[str, Any]]]
+    queries: dict[str, str]
+
+    def __getitem__(self, name: str) -> list[dict[str, Any]]:
+        return self.rows[name]
+
+
+def collect(con: duckdb.DuckDBPyConnection) -> Facts:
+    """Run every query over a snapshot."""
+    return Facts({name: rows(con, query) for name, query in QUERIES.items()}, dict(QUERIES))
+
+
+def rows(con: duckdb.DuckDBPyConnection, query: str, parameters: list[object] | None = None) -> list[dict[str, Any]]:
+    """A query's rows as dicts."""
+    found = con.execute(query, parameters or [])
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def open_tables(snapshot: Path) -> duckdb.DuckDBPyConnection:
+    """The snapshot, read-only."""
+    import duckdb
+
+    return duckdb.connect(str(snapshot), read_only=True)

@@ -1,0 +1,146 @@
+"""Sound of a clip: AAC packets as they are, or any other sound decoded, trimmed to the sample and encoded as AAC.
+
+Positions are counted in samples from the clip's first picture, so that nothing drifts: container clocks are coarse (1 ms
+in Matroska), and a packet that is off by less than that clock's step stands where the one before it ended.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+
+from winnow.footage import Footage
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import OutputContainer
+    from av.packet import Packet
+
+#: Decoded before a clip's start and thrown away: AAC needs a packet, Opus 80 ms (RFC 7845, 4.6) to settle.
+SETTLE_S = Fraction(1, 5)
+#: Step of the coarsest container clock, s, with some room: jitter below it is the container's, not the sound's.
+CLOCK_S = Fraction(3, 2000)
+AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+AAC_SAMPLES = 1024
+BIT_RATE = 64_000
+
+
+def _packets(footage: Footage, start: Fraction, end: Fraction) -> tuple[int, int] | None:
+    """Packets that sound within [start, end), as a range of their numbers."""
+    track = footage.audio
+    if track is None:
+        return None
+    low = max(0, bisect_right(track.pts, start / track.time_base) - 1)
+    high = bisect_left(track.pts, end / track.time_base)
+    while low < high and (track.pts[low] + track.lasts[low]) * track.time_base <= start:
+        low += 1
+    return (low, high) if low < high else None
+
+
+class SoundCopy:
+    """Copies AAC packets into a clip. The packets that reach over its start, and one more before them, get negative
+    times: the file's edit list hides them. `offset_s` is how late the sound begins in the clip, s."""
+
+    def __init__(
+        self,
+        footage: Footage,
+        start: Fraction,
+        end: Fraction,
+        packets: tuple[int, int],
+        sound: AudioStream,
+        out: OutputContainer,
+    ) -> None:
+        track = footage.audio
+        assert track is not None
+        self._start, self._rate, self._base = start, sound.rate, track.time_base
+        self._out, self._stream = out, out.add_stream_from_template(sound)
+        self._next: int | None = None
+        self._size = sound.codec_context.frame_size or AAC_SAMPLES
+        heard = _packets(footage, start, end) or packets
+        self.offset_s = round(max(0.0, float(track.pts[heard[0]] * track.time_base - start)), 6)
+
+    @staticmethod
+    def can(footage: Footage) -> bool:
+        """Whether this sound can be copied."""
+        return footage.copies_sound
+
+    @staticmethod
+    def packets(footage: Footage, start: Fraction, end: Fraction) -> tuple[int, int] | None:
+        """The packets of a clip's sound, the one to settle on included; None where it has no sound."""
+        heard = _packets(footage, start, end)
+        return None if heard is None else (max(0, heard[0] - 1), heard[1])
+
+    def packet(self, packet: Packet) -> None:
+        """Take one packet."""
+        position = round((packet.pts * self._base - self._start) * self._rate)
+        if self._next is not None and abs(position - self._next) <= CLOCK_S * self._rate:
+            position = self._next
+        self._next = position + self._size
+        twin = av.Packet(bytes(packet))
+        twin.pts = twin.dts = position
+        twin.duration, twin.time_base, twin.is_keyframe = self._size, Fraction(1, self._rate), True
+        twin.stream = self._stream
+        self._out.mux(twin)
+
+    def finish(self) -> None:
+        """Nothing is held back."""
+
+
+class SoundEncoder:
+    """Encodes a clip's samples as AAC. Gaps become silence, overlaps are dropped."""
+
+    def __init__(
+        self,
+        footage: Footage,
+        start: Fraction,
+        end: Fraction,
+        packets: tuple[int, int],
+        sound: AudioStream,
+        out: OutputContainer,
+    ) -> None:
+        self._rate = sound.rate if sound.rate in AAC_RATES else 48000
+        self._start, self._total, self._made = start, round((end - start) * self._rate), 0
+        self._layout = "mono" if sound.codec_context.layout.nb_channels == 1 else "stereo"
+        self._resampler = av.AudioResampler("fltp", self._layout, self._rate)
+        self._out, self._stream = out, out.add_stream("aac", rate=self._rate, layout=self._layout)
+        self._stream.codec_context.bit_rate = BIT_RATE * (1 if self._layout == "mono" else 2)
+        self.offset_s = 0.0
+
+    @staticmethod
+    def packets(footage: Footage, start: Fraction, end: Fraction) -> tuple[int, int] | None:
+        """The packets to decode for a clip's sound, those to settle on included; None where it has no sound."""
+        heard = _packets(footage, start, end)
+        return None if heard is None else ((_packets(footage, start - SETTLE_S, end) or heard)[0], heard[1])
+
+    def frame(self, frame: AudioFrame, when: Fraction) -> None:
+        """Encode what of some decoded sound lies in the clip; `when` is where it starts on the container's clock, s."""
+        place = round((when - self._start) * self._rate)
+        if place >= self._total:
+            return
+        for part in self._resampler.resample(frame):
+            samples = part.to_ndarray()
+            if abs(place - self._made) <= CLOCK_S * self._rate:
+                place = self._made
+            gap = min(place, self._total) - self._made
+            if gap > 0:
+                self._encode(np.zeros((samples.shape[0], gap), np.float32))
+            skip = max(0, self._made - place)
+            self._encode(samples[:, skip : max(skip, self._total - place)])
+            place += samples.shape[1]
+
+    def _encode(self, samples: np.ndarray) -> None:
+        if not samples.shape[1]:
+            return
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=self._layout)
+        frame.rate, frame.pts, frame.time_base = self._rate, self._made, Fraction(1, self._rate)
+        self._made += samples.shape[1]
+        self._out.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        """Encode what the encoder still holds."""
+        self._out.mux(self._stream.encode(None))

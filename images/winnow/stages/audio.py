@@ -1,0 +1,49 @@
+"""audio: five built-in layers of what a clip sounds like, and when something begins to sound.
+
+The first audio stream is decoded once, to 16 kHz mono, and one short-time spectrum of it serves every layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from winnow.models.layers import AUDIO_LAYERS, GRID_HZ
+from winnow.sample import Outcome, Reason, SampleFailed
+from winnow.stage import Batch, Resources, Sample, Stage
+
+
+class Audio(Stage):
+    """One row per clip: layers a0 … a4, the onset envelope on the common grid, and how many samples they come from."""
+
+    name = "audio"
+    image = "media"
+    needs = ("clip",)
+    schema = {
+        **{layer.column: f"float32[{layer.dim}]" for layer in AUDIO_LAYERS},
+        "onset": "float32[]",
+        "grid_hz": "double",
+        "n_samples": "int64",
+    }
+    resources = Resources(cpu=1, memory_mb=1024)
+
+    def process(self, batch: Batch) -> Iterator[Outcome]:
+        """An outcome for each clip."""
+        yield from batch.map(self.measure)
+
+    def measure(self, sample: Sample) -> dict[str, object]:
+        """A clip's values; fails as no_audio_stream or undecodable."""
+        return measure(sample.media())
+
+
+def measure(data: bytes) -> dict[str, object]:
+    """All columns of one clip's file; fails as no_audio_stream or undecodable."""
+    from winnow import media
+    from winnow.models import builtin_audio
+
+    with media.opened(data) as clip:
+        frames = [frame for _, released in clip.decode(clip.require_audio()) for frame in released]
+        if not frames:
+            raise SampleFailed(Reason.undecodable, "no sound could be decoded")
+        start_s, duration_s = clip.time_s(frames[0]), clip.duration_s
+    wave = media.waveform(frames, rate_hz=builtin_audio.RATE_HZ, mono=True)[0]
+    return {**builtin_audio.describe(wave, start_s, duration_s), "grid_hz": GRID_HZ, "n_samples": len(wave)}

@@ -1,0 +1,69 @@
+"""A `winnow` that computes nothing: it writes down how it was called and answers as the real one would.
+
+A file <lake>/exit-<command> makes a command end with that exit code, <lake>/hang-<command> makes it hang.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+LAKE, INBOX = Path(os.environ["WINNOW_LAKE"]), Path(os.environ["WINNOW_INBOX"])
+
+
+def option(arguments: list[str], name: str) -> str:
+    """The value after an option."""
+    return arguments[arguments.index(name) + 1]
+
+
+def heads() -> list[str]:
+    """Keys of the admitted batches."""
+    return sorted(path.name for path in (LAKE / "heads").glob("*"))
+
+
+def answer(arguments: list[str]) -> dict:
+    """Do the little that makes the DAGs go on, and answer."""
+    command = arguments[0]
+    if command == "ingest":
+        batch = option(arguments, "--batch")
+        return {"batch": batch, "rows": 3} if (INBOX / batch).is_dir() else {"batch": batch, "empty": True}
+    if command == "plan":
+        return {"shards": 3, "rows": 30}
+    if command == "run":
+        return {"stage": arguments[1], "batch": option(arguments, "--batch"), "shards": 1, "computed": 1, "why": []}
+    if command == "fit":
+        (LAKE / "models/correspond").mkdir(parents=True, exist_ok=True)
+        (LAKE / "models/correspond/current").write_text("0123456789ab")
+        return {"model": "0123456789ab"}
+    if command == "gate":
+        (LAKE / "heads").mkdir(exist_ok=True)
+        for batch in option(arguments, "--batch").split(","):
+            (LAKE / "heads" / batch).touch()
+    if command == "release":
+        published = LAKE / "published.json"
+        if arguments[1] == "build":
+            known = json.loads(published.read_text()) if published.exists() else None
+            return {"release": "r", "already": known == heads()}
+        if arguments[1] == "publish":
+            published.write_text(json.dumps(heads()))
+    return {}
+
+
+def main() -> None:
+    """Note the call, hang or fail if told to, answer."""
+    arguments = sys.argv[1:]
+    with (LAKE / "calls.jsonl").open("a") as calls:
+        calls.write(json.dumps(arguments) + "\n")
+    print("at work", arguments[0], file=sys.stderr, flush=True)
+    while (LAKE / f"hang-{arguments[0]}").exists():
+        time.sleep(0.1)
+    if (code := LAKE / f"exit-{arguments[0]}").exists():
+        sys.exit(int(code.read_text()))
+    print(json.dumps(answer(arguments)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""The DAGs under a real scheduler, with a stub in place of `winnow`: backfills, skips, retries, kills, assets.
+
+The tests share one Airflow and follow one another, as days do.
+"""
+
+from __future__ import annotations
+
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import urlopen
+
+import psutil
+import pytest
+
+from tests.dags.house import DAYS, EMPTY_DAY, StubHouse
+from winnow.demo.processes import running
+
+
+def successes(states: dict[tuple[str, int], str]) -> set[str]:
+    """Tasks that succeeded."""
+    return {task for (task, _), state in states.items() if state == "success"}
+
+
+def backfilled(house: StubHouse) -> list[dict]:
+    """Runs of `curate` over the three days, once as many as the last backfill made are over."""
+    runs = [run for run in house.api.runs("curate", "") if run["run_type"] == "backfill"]
+    return runs if all(run["state"] in ("success", "failed") for run in runs) else []
+
+
+def test_a_backfill_runs_each_day_up_to_the_score(house: StubHouse) -> None:
+    house.api.backfill("curate", DAYS[0], DAYS[-1], parts=2)
+    runs = house.wait(lambda: backfilled(house))
+    assert sorted(run["partition_key"] for run in runs) == list(DAYS)
+    states = house.finished("curate", runs[0]["dag_run_id"])
+    assert states[("fetch", 0)] == states[("fetch", 1)] == states[("audio", 1)] == "success"
+    assert states[("correspond", 0)] == "skipped"
+    assert states[("gate", -1)] == "skipped"
+    assert house.events() == []
+    fetches = [call for call in house.calls() if call[:2] == ["run", "fetch"]]
+    assert sorted((c[c.index("--batch") + 1], c[c.index("--part") + 1]) for c in fetches) == [
+        (day, part) for day in DAYS for part in ("0", "1")
+    ]
+    assert all(c[c.index("--parts") + 1] == "2" for c in fetches)
+
+
+def test_fit_scores_and_admits_all_its_batches_and_one_release_follows(house: StubHouse) -> None:
+    run = house.api.trigger("fit", batches=[DAYS[2], DAYS[0], DAYS[1]])
+    states = house.finished("fit", run)
+    assert set(states.values()) == {"success"}
+    assert len([task for task, _ in states if task == "correspond"]) == 3
+    assert ["gate", "--batch", ",".join(DAYS)] in house.calls()
+    assert sorted(event["partition_key"] for event in house.events()) == list(DAYS)
+    releases = house.wait(lambda: house.api.runs("release", ""))
+    assert len(releases) == 1
+    assert successes(house.finished("release", releases[0]["dag_run_id"])) == {"build", "gate", "report", "publish"}
+
+
+def test_a_finished_day_runs_again_and_the_release_finds_nothing_new(house: StubHouse) -> None:
+    house.api.backfill("curate", DAYS[0], DAYS[0])
+    again = house.wait(lambda: [r for r in backfilled(house) if r["partition_key"] == DAYS[0]][1:])
+    states = house.finished("curate", again[0]["dag_run_id"])
+    assert set(states.values()) == {"success"}
+    assert house.events()[-1]["partition_key"] == DAYS[0]
+    last = house.wait(lambda: house.api.runs("release", "")[1:])[-1]
+    states = house.finished("release", last["dag_run_id"])
+    assert set(states.values()) == {"skipped"}
+
+
+def test_an_empty_day_skips_everything_and_triggers_nothing(house: StubHouse) -> None:
+    before = house.events()
+    states = house.finished("curate", house.curate(EMPTY_DAY))
+    assert set(states.values()) == {"skipped"}
+    assert house.events() == before
+
+
+def test_the_latest_report_is_in_airflows_navigation(house: StubHouse) -> None:
+    views = [view for plugin in house.api.get("plugins")["plugins"] for view in plugin["external_views"]]
+    href = next(view["href"] for view in views if view["name"] == "Dataset report")
+    release = house.lake / "releases" / "0123456789ab"
+    release.mkdir(parents=True)
+    (release / "manifest.json").write_text("{}")
+    (release / "report.html").write_text("<title>what was published</title>")
+    with pytest.raises(HTTPError, match="404"):
+        urlopen(house.api.url + href)
+    (house.lake / "releases" / "current").write_text("0123456789ab\n")
+    assert b"what was published" in urlopen(house.api.url + href).read()
+
+
+def test_a_permanent_error_fails_at_once(house: StubHouse) -> None:
+    (house.lake / "exit-decide").write_text("65")
+    run = house.curate(DAYS[0])
+    states = house.finished("curate", run)
+    (house.lake / "exit-decide").unlink()
+    assert states[("decide", -1)] == "failed"
+    assert states[("gate", -1)] == "upstream_failed"
+    tasks = house.api.tasks({"dag_id": "curate", "dag_run_id": run})
+    assert next(t for t in tasks if t["task_id"] == "decide")["try_number"] == 1
+
+
+def test_a_cleared_task_is_killed_and_a_transient_error_is_retried(house: StubHouse) -> None:
+    (house.lake / "hang-decide").touch()
+    run = house.curate(DAYS[1])
+
+    def stubs() -> list[psutil.Process]:
+        return [p for p in running(house.root) if p.cmdline()[-5:-4] == ["decide"]]
+
+    process = house.wait(stubs)[0]
+    (house.lake / "exit-decide").write_text("75")
+    (house.lake / "hang-decide").unlink()
+    assert process.is_running()
+    body = {"dry_run": False, "dag_run_id": run, "task_ids": ["decide"], "only_failed": False, "reset_dag_runs": True}
+    house.api.send("POST", "dags/curate/clearTaskInstances", body)
+    psutil.wait_procs([process], timeout=10)
+    assert not process.is_running()
+    path = f"dags/curate/dagRuns/{quote(run)}/taskInstances/decide"
+    task = house.wait(lambda: (t := house.api.get(path))["state"] == "up_for_retry" and t)
+    assert task["try_number"] == 2

@@ -1,0 +1,108 @@
+"""The DAGs parse, fast and lightly, and are wired as they say."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from winnow import docs
+from winnow.demo.airflow_local import DAGS, PLUGINS
+from winnow.stage import stage_names
+
+FILES = sorted(DAGS.glob("*.py"))
+
+
+def reachable(tasks: dict[str, dict], start: str) -> set[str]:
+    """All tasks after one."""
+    after = set(tasks[start]["downstream"])
+    return after | {later for task in after for later in reachable(tasks, task)}
+
+
+def test_every_file_is_one_dag_of_its_name(described: dict) -> None:
+    assert described["errors"] == {}
+    assert len(FILES) >= 3
+    assert sorted(described["dags"]) == [path.stem for path in FILES]
+
+
+def test_parsing_is_fast_and_imports_nothing_heavy(described: dict) -> None:
+    assert described["seconds"] < 1.0
+    assert not {"numpy", "pandas", "pyarrow", "duckdb", "av", "sklearn", "dbt", "great_expectations"} & set(
+        described["modules"]
+    )
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_dag_file_is_short_and_only_wiring(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    assert len(lines) < 100
+    imported = {line.split()[1].split(".")[0] for line in lines if line.startswith(("import ", "from "))}
+    assert imported <= {"__future__", "airflow", "winnow_stage"}
+
+
+def test_stages_are_tasks_of_their_name(described: dict) -> None:
+    """Law 9: the tasks that run a stage are named after it, and each stage has its task in `curate`."""
+    for dag in described["dags"].values():
+        running = {name: t["arguments"][1] for name, t in dag["tasks"].items() if t["arguments"][:1] == ["run"]}
+        assert all(name == stage for name, stage in running.items())
+    curate = described["dags"]["curate"]["tasks"]
+    assert {name for name, task in curate.items() if task["arguments"][:1] == ["run"]} == set(stage_names())
+
+
+def test_a_stage_comes_after_what_it_needs(described: dict) -> None:
+    from winnow.stage import stage_needs
+
+    tasks = described["dags"]["curate"]["tasks"]
+    for name, needs in stage_needs().items():
+        for need in needs:
+            assert name in reachable(tasks, need), f"{name} must come after {need}"
+
+
+def test_curate_ends_with_the_gate_and_maps_over_parts(described: dict) -> None:
+    tasks = described["dags"]["curate"]["tasks"]
+    assert [name for name, task in tasks.items() if not task["downstream"]] == ["gate"]
+    assert tasks["gate"]["outlets"] == ["winnow_batches"]
+    assert reachable(tasks, "ingest") == set(tasks) - {"ingest"}
+    mapped = {name for name, task in tasks.items() if task["mapped"]}
+    assert mapped == reachable(tasks, "plan") - {"gate"}
+
+
+@pytest.mark.parametrize(
+    ("dag", "order"),
+    [
+        ("curate", ["ingest", "screen", "decide", "plan", "fetch", "clip", "visual", "correspond", "gate"]),
+        ("fit", ["fit", "correspond", "gate"]),
+        ("release", ["build", "gate", "report", "approve", "publish"]),
+    ],
+)
+def test_order(described: dict, dag: str, order: list[str]) -> None:
+    tasks = described["dags"][dag]["tasks"]
+    for before, after in pairwise(order):
+        assert after in tasks[before]["downstream"]
+
+
+def test_timetables(described: dict) -> None:
+    dags = described["dags"]
+    assert dags["curate"]["timetable"] == "CronPartitionTimetable"
+    assert not dags["curate"]["catchup"]
+    assert dags["release"]["timetable"] == "PartitionedAssetTimetable"
+    assert dags["release"]["max_active_runs"] == 1
+
+
+def test_every_dag_says_what_it_is_and_who_owns_it(described: dict) -> None:
+    pools = json.loads((PLUGINS / "pools.json").read_text())
+    for name, dag in described["dags"].items():
+        assert len(dag["doc_md"]) > 200, name
+        assert "winnow" in dag["tags"]
+        for param, schema in dag["params"].items():
+            assert "type" in schema or "enum" in schema, f"{name}.{param} has no type"
+        for task in dag["tasks"].values():
+            assert task["owner"] == "winnow"
+            assert task["retries"] >= 1
+            assert task["pool"] in pools or not task["arguments"]
+
+
+def test_the_readme_is_what_the_dags_say() -> None:
+    assert docs.README.read_text(encoding="utf-8") == docs.dags_readme(), "run `make docs`"

@@ -1,0 +1,179 @@
+"""A lake of three admitted batches without any media stage: rows whose truth is written down, real mp4s in the tars.
+
+`Listed` rows (tests/dbt/lake.py) say how each candidate fares; here they are committed shard by shard under the very names
+that the Runtime would give them, so that gates, releases and reports run over them as over the real thing, in seconds.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import io
+import math
+import random
+import shutil
+import tarfile
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+
+from tests.dbt.lake import Candidate, Clip, rows_of
+from winnow import table, warehouse
+from winnow.gates import gate_batch
+from winnow.lake import Lake, sha256_bytes
+from winnow.manifest import Manifest
+from winnow.release import release
+from winnow.settings import Settings
+from winnow.shard import shard_name
+from winnow.stage import stage_needs
+
+V = "0123456789ab"
+BATCHES = ("2026-11-01", "2026-11-02", "2026-11-03")
+LABELS = ("bell", "bouncing ball", "clock", "drum", "engine", "fire", "flute", "rain", "violin", "whistle")
+HOSTILE = '<script>document.title = "owned"</script> & "quoted"'
+
+
+def candidates(day: int, count: int = 40) -> list[Candidate]:
+    """A day's list with something of everything, the same every time."""
+    rng = random.Random(f"synthetic {day}")
+    out = []
+    for i in range(count):
+        label, kind, mismatched = rng.choice(LABELS), rng.random(), rng.random() < 0.2
+        fate: dict[str, str] = {}
+        if kind < 0.05:
+            fate["bad_row"] = rng.choice(["missing_url", "bad_time"])
+        elif kind < 0.08:
+            fate["rejected"] = "declared_too_long"
+        elif kind < 0.16:
+            fate["fetch_reason"] = rng.choice(["gone", "gone", "refused", "timeout", "not_media"])
+        elif kind < 0.2:
+            fate["clip_reason"] = "undecodable"
+        clips = tuple(_clip(rng, 12.0 * k, mismatched) for k in range(rng.choice([1, 1, 2, 3])))
+        uploader = f"uploader {rng.randrange(40)}" if rng.random() < 0.4 else None
+        name = HOSTILE if (day, i) == (0, 7) else f"d{day}-{i}-{label.replace(' ', '-')}"
+        out.append(Candidate(name, uploader, (HOSTILE,) if name == HOSTILE else (label,), clips=clips, row=i, **fate))
+    return out
+
+
+def _clip(rng: random.Random, at_s: float, mismatched: bool) -> Clip:
+    z = round(rng.gauss(0.1, 1.0) if mismatched else rng.gauss(5.2, 1.5), 3)
+    probe: dict[str, object] = {"silence_ratio": round(rng.uniform(0, 0.4), 3), "stillness": round(rng.uniform(0, 0.5), 3)}
+    failed: dict[str, str] = {}
+    flaw = rng.random()
+    if flaw < 0.04:
+        probe["silence_ratio"] = 1.0
+    elif flaw < 0.08:
+        probe["stillness"] = 1.0
+    elif flaw < 0.12:
+        probe |= {"has_audio": False, "audio_codec": None, "rate_hz": None, "channels": None}
+        failed = {"audio": "no_audio_stream", "correspond": "no_input"}
+    return Clip(at_s, at_s + rng.choice([8.0, 10.0, 10.0, 10.0]), z=z, probe=probe, failed=failed)
+
+
+def rows(listed: list[Candidate]) -> dict[str, list[dict]]:
+    """Every stage's rows, with the columns that only the gates look at."""
+    out: dict[str, list[dict]] = {stage: [] for stage in warehouse.stage_columns()}
+    for candidate in listed:
+        for stage, found in rows_of(candidate).items():
+            out[stage] += [_filled(stage, dict(row)) for row in found]
+    return {stage: sorted(found, key=lambda row: row["sample_id"]) for stage, found in out.items()}
+
+
+def _filled(stage: str, row: dict) -> dict:
+    if row["outcome"] != "ok":
+        return row
+    seed = hashlib.sha256(f"{stage} {row['sample_id']}".encode())
+    if "media_sha256" in row:
+        row["media_sha256"] = hashlib.sha256(str(row["media_sha256"]).encode()).hexdigest()
+    for name, kind in warehouse.stage_columns()[stage].items():
+        if kind.startswith("float32[") and name not in row:
+            width = int(kind[8:-1] or 16)
+            row[name] = [math.sin(seed.digest()[0] + i) for i in range(width)]
+    return row
+
+
+def commit(lake: Lake, batch: str, by_stage: dict[str, list[dict]], skip: tuple[str, ...] = ()) -> None:
+    """Commit one shard of every stage, under the name that its inputs give it."""
+    done: dict[str, str] = {}
+    needs = stage_needs()
+    columns = warehouse.stage_columns()
+    for stage in _in_order(needs, list(columns)):
+        if stage in skip:
+            continue
+        schema = table.arrow_schema(columns[stage])
+        listed = [{**row, "batch": batch} if "batch" in columns[stage] else row for row in by_stage[stage]]
+        data = table.to_bytes(pa.Table.from_pylist([{f.name: r.get(f.name) for f in schema} for r in listed], schema=schema))
+        sha256 = sha256_bytes(data)
+        inputs = {need: done[need] for need in needs[stage]} if stage in needs else {"rows": sha256}
+        name, failed = shard_name(0, inputs), sum(row["outcome"] == "failed" for row in listed)
+        manifest = Manifest(
+            stage=stage, v=V, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256, bytes=len(data),
+            rows=len(listed), rows_in=len(listed), ok=len(listed) - failed, failed=failed, inputs=inputs,
+            model="5eed5eed5eed" if stage == "correspond" else None, sidecar="tar" if stage == "clip" else None,
+            at="2026-11-01T00:00:00+00:00", seconds=0.5, host="here",
+        )  # fmt: skip
+        lake.commit(manifest, data, _tar(listed) if stage == "clip" else None)
+        lake.set_stand(stage, batch, {"v": V, "shards": [name]} if stage not in needs else {"v": V})
+        done[stage] = sha256
+
+
+def _in_order(needs: dict[str, tuple[str, ...]], stages: list[str]) -> list[str]:
+    order: list[str] = []
+    while len(order) < len(stages):
+        order += [s for s in stages if s not in order and all(n in order for n in needs.get(s, ()))]
+    return order
+
+
+def _tar(listed: list[dict]) -> Path:
+    path = Path(tempfile.mkdtemp(prefix="winnow-test-")) / "clips.tar"
+    atexit.register(shutil.rmtree, path.parent, True)
+    with tarfile.open(path, "w") as tar:
+        for i, row in enumerate(r for r in listed if r["outcome"] == "ok"):
+            data = mp4(i % 8)
+            member = tarfile.TarInfo(f"{row['sample_id']}.mp4")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return path
+
+
+@lru_cache(maxsize=8)
+def mp4(seed: int, seconds: int = 2) -> bytes:
+    """A small H.264 and AAC file: a moving disc and a decaying tone."""
+    import av
+    import numpy as np
+
+    rng, buffer = np.random.default_rng(seed), io.BytesIO()
+    colour, phase, tone_hz = rng.uniform(60, 200, 3), rng.uniform(0, 6), rng.uniform(200, 900)
+    y, x = np.mgrid[0:180, 0:320]
+    with av.open(buffer, "w", format="mp4") as file:
+        video = file.add_stream("libx264", rate=12)
+        video.width, video.height, video.pix_fmt, video.options = 320, 180, "yuv420p", {"preset": "ultrafast"}
+        audio = file.add_stream("aac", rate=44100)
+        for i in range(seconds * 12):
+            image = np.full((180, 320, 3), colour * 0.4, np.uint8)
+            image[(x - 160 - 110 * np.sin(phase + i / 5)) ** 2 + (y - 90) ** 2 < 900] = colour
+            file.mux(video.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+        t = np.arange(seconds * 44100) / 44100
+        wave = (0.3 * np.sin(2 * np.pi * tone_hz * t) * np.exp(-3 * (t % 1))).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(wave[None], "fltp", "mono")
+        frame.sample_rate, frame.pts = 44100, 0
+        file.mux(audio.encode(frame))
+        for stream in (video, audio):
+            file.mux(stream.encode())
+    return buffer.getvalue()
+
+
+@lru_cache(maxsize=1)
+def published() -> tuple[Lake, Settings, str]:
+    """A lake with a published release of three batches, made once a process; nobody may change it."""
+    root = Path(tempfile.mkdtemp(prefix="winnow-test-lake-"))
+    atexit.register(shutil.rmtree, root, True)
+    lake, settings = Lake(root), Settings(lake=str(root))
+    for day, batch in enumerate(BATCHES):
+        commit(lake, batch, rows(candidates(day)))
+    gate_batch(list(BATCHES[:2]), settings, lake)
+    release(lake, settings)
+    gate_batch([BATCHES[2]], settings, lake)
+    return lake, settings, str(release(lake, settings)["release"])
