@@ -1,7 +1,11 @@
-"""Shape: pictures as an H.264 encoder takes them: upright, of even size, 4:2:0 with 8 bits."""
+"""Shape: pictures as an H.264 encoder takes them: upright, of even size, 4:2:0 with 8 bits.
+
+An odd width or height loses its last column or row: 4:2:0 has none, and scaling would blur every picture for one line.
+"""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import av
@@ -46,7 +50,7 @@ class Shape:
         steps += [graph.add(name, value) for name, value in self._turns]
         steps.append(graph.add("crop", f"{self.width}:{self.height}:0:0:exact=1"))
         steps.append(graph.add("buffersink"))
-        for one, two in zip(steps, steps[1:], strict=False):
+        for one, two in pairwise(steps):
             one.link_to(two)
         graph.configure()
         return graph

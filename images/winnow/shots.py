@@ -6,6 +6,8 @@ a cut changes most of them.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import av
 from scenedetect import FrameTimecode
 from scenedetect.detectors import ContentDetector
@@ -39,7 +41,7 @@ def shots(footage: Footage, threshold: float, shortest_s: float) -> list[tuple[f
             cuts.update(cut.frame_num for cut in detector.process_frame(at, small))
             times.append(footage.time_s(frame.pts))
     edges = [footage.first_s, *(times[cut] for cut in sorted(cuts) if 0 < cut < len(times)), footage.end_s]
-    return [(start, end) for start, end in zip(edges, edges[1:], strict=False) if end > start]
+    return [(start, end) for start, end in pairwise(edges) if end > start]
 
 
 def _frames(container, stream):

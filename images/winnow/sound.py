@@ -1,7 +1,7 @@
 """Sound of a clip: AAC packets as they are, or any other sound decoded, trimmed to the sample and encoded as AAC.
 
-Positions are counted in samples from the clip's first picture, so that nothing drifts: container clocks are coarse (1 ms
-in Matroska), and a packet that is off by less than that clock's step stands where the one before it ended.
+Positions are counted in samples from the clip's first picture, so that nothing drifts: container clocks are coarse
+(1 ms in Matroska), and a packet that is off by less than that clock's step stands where the one before it ended.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class SoundCopy:
     ) -> None:
         track = footage.audio
         assert track is not None
-        self._start, self._rate, self._base = start, sound.rate, track.time_base
+        self._tick, self._from = float(track.time_base * sound.rate), float(start * sound.rate)
+        self._base, self._slack = Fraction(1, sound.rate), float(CLOCK_S * sound.rate)
         self._out, self._stream = out, out.add_stream_from_template(sound)
         self._next: int | None = None
         self._size = sound.codec_context.frame_size or AAC_SAMPLES
@@ -77,13 +78,13 @@ class SoundCopy:
 
     def packet(self, packet: Packet) -> None:
         """Take one packet."""
-        position = round((packet.pts * self._base - self._start) * self._rate)
-        if self._next is not None and abs(position - self._next) <= CLOCK_S * self._rate:
+        position = round(packet.pts * self._tick - self._from)
+        if self._next is not None and abs(position - self._next) <= self._slack:
             position = self._next
         self._next = position + self._size
         twin = av.Packet(bytes(packet))
         twin.pts = twin.dts = position
-        twin.duration, twin.time_base, twin.is_keyframe = self._size, Fraction(1, self._rate), True
+        twin.duration, twin.time_base, twin.is_keyframe = self._size, self._base, True
         twin.stream = self._stream
         self._out.mux(twin)
 
@@ -107,7 +108,10 @@ class SoundEncoder:
         self._start, self._total, self._made = start, round((end - start) * self._rate), 0
         self._layout = "mono" if sound.codec_context.layout.nb_channels == 1 else "stereo"
         self._resampler = av.AudioResampler("fltp", self._layout, self._rate)
-        self._out, self._stream = out, out.add_stream("aac", rate=self._rate, layout=self._layout)
+        self._out, self._stream = (
+            out,
+            out.add_stream("aac", rate=self._rate, layout=self._layout, options={"aac_coder": "fast"}),
+        )
         self._stream.codec_context.bit_rate = BIT_RATE * (1 if self._layout == "mono" else 2)
         self.offset_s = 0.0
 

@@ -162,7 +162,7 @@ class _Graph:
         low, high = np.full(count, len(self.split)), np.full(count, _NONE)
         np.minimum.at(low, component[split >= 0], split[split >= 0])
         np.maximum.at(high, component[split >= 0], split[split >= 0])
-        clash = (low < high) & (high >= 9)
+        clash = (low < high) & (high >= 0)
         root = np.full(count, len(self.parent))
         np.minimum.at(root, component, touched)
         quiet = ~clash[component]

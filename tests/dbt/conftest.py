@@ -38,11 +38,14 @@ class Built:
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Built]:
-    """Build a release over a lake."""
+    """Build a release over a lake; what dbt parsed is shared by all lakes of the session."""
+    cache = tmp_path_factory.mktemp("cache")
 
     def run(lake: Lake, policy: str = "hash", threads: int = 2, dbt_dir: Path | None = None) -> Built:
         settings = Settings(lake=lake.root, **({"dbt_dir": dbt_dir} if dbt_dir else {}))
         work = tmp_path_factory.mktemp("work")
+        if Path(lake.root).is_dir() and not lake.exists("cache"):
+            Path(lake.full("cache")).symlink_to(cache)
         warehouse.build_release(work, lake, settings, policy=policy, threads=threads)
         return Built(work, lake, settings)
 

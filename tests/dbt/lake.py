@@ -1,7 +1,7 @@
 """Synthetic lakes: stage tables whose truth is known because it is written down here, committed as the Runtime commits.
 
-`Candidate` and `Clip` say how a row fares at every stage; `write_batch` turns them into the stage tables of one admitted
-batch. The schemas are the stages' own, so a column that a stage renames breaks these tests too.
+`Candidate` and `Clip` say how a row fares at every stage; `write_batch` turns them into the stage tables of one
+admitted batch. The schemas are the stages' own, so a column that a stage renames breaks these tests too.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ def rows_of(candidate: Candidate) -> dict[str, list[dict]]:
     start_s, end_s = c.times
     ok = {"outcome": "ok"}
     about = {
-        "video_id": c.video_id, "url": c.url, "start_s": start_s, "end_s": end_s, "title": c.video, "uploader": c.uploader,
+        "video_id": c.video_id, "url": c.url, "start_s": start_s, "end_s": end_s, "title": c.video,
+        "uploader": c.uploader,
         "source_id": c.video,
     }  # fmt: skip
     listed = {
@@ -95,14 +96,24 @@ def rows_of(candidate: Candidate) -> dict[str, list[dict]]:
         add("ingest", outcome="failed", reason=c.bad_row, list_path="list.csv", list_row=c.row, source="csv")
         return out
     segment_s = None if start_s is None or end_s is None else end_s - start_s
-    screened = {"url_scheme": "http", "url_host": "media.world.test", "declared_duration_s": c.declared_duration_s, "segment_s": segment_s}
+    screened = {
+        "url_scheme": "http",
+        "url_host": "media.world.test",
+        "declared_duration_s": c.declared_duration_s,
+        "segment_s": segment_s,
+    }
     add("ingest", **ok, **listed)
     if not add("screen", **ok, **screened, title_chars=len(c.video), has_times=start_s is not None):
         return out
     decision = {"outcome": "failed", "reason": c.rejected, "detail": "rejected"} if c.rejected else ok
     if not add("decide", **decision, **about) or not add("plan", **ok, **about):
         return out
-    fetched = {"media_sha256": sid("source", c.source or c.video) * 3, "media_ext": "mp4", "media_bytes": 1000, "fetched_duration_s": 60.0}
+    fetched = {
+        "media_sha256": sid("source", c.source or c.video) * 3,
+        "media_ext": "mp4",
+        "media_bytes": 1000,
+        "fetched_duration_s": 60.0,
+    }
     if not add("fetch", **({"outcome": "failed", "reason": c.fetch_reason} if c.fetch_reason else {**ok, **fetched})):
         return out
     if c.clip_reason:
@@ -119,19 +130,23 @@ def _clip_rows(c: Candidate, clip: Clip) -> dict[str, dict]:
     duration_s = clip.end_s - clip.start_s
     measured = {
         "clip": {
-            "candidate_id": c.id, "video_id": c.video_id, "start_s": clip.start_s, "end_s": clip.end_s, "duration_s": duration_s,
+            "candidate_id": c.id, "video_id": c.video_id, "start_s": clip.start_s, "end_s": clip.end_s,
+            "duration_s": duration_s,
             "window": "shot", "shot_index": 0, "cut": "copy", "media_sha256": sid("media", clip.media or key) * 3,
             "media_bytes": 900, "width": 320, "height": 180, "fps": 25.0, "has_audio": True, "av_offset_s": 0.0,
         },
         "probe": {
-            "duration_s": duration_s, "container": "mp4", "video_codec": "h264", "width": 320, "height": 180, "fps": 25.0,
-            "n_frames": 250, "audio_codec": "aac", "rate_hz": 44100, "channels": 2, "has_audio": True, "loudness_lufs": -20.0,
+            "duration_s": duration_s, "container": "mp4", "video_codec": "h264", "width": 320, "height": 180,
+            "fps": 25.0,
+            "n_frames": 250, "audio_codec": "aac", "rate_hz": 44100, "channels": 2, "has_audio": True,
+            "loudness_lufs": -20.0,
             "peak_dbfs": -3.0, "silence_ratio": 0.1, "stillness": 0.2, "black_ratio": 0.0, **clip.probe,
         },
         "visual": {"grid_hz": 8.0, "n_frames": 80},
         "audio": {"grid_hz": 8.0, "n_samples": 320000},
         "correspond": {
-            "video_id": c.video_id, "score": None if clip.z is None else clip.z / 10, "z": clip.z, "semantic": 0.5, "sync": 0.5,
+            "video_id": c.video_id, "score": None if clip.z is None else clip.z / 10, "z": clip.z, "semantic": 0.5,
+            "sync": 0.5,
             "null_mean": 0.0, "null_std": 0.1, "fold": 0, "model": "m",
         },
     }  # fmt: skip
@@ -140,11 +155,16 @@ def _clip_rows(c: Candidate, clip: Clip) -> dict[str, dict]:
         if stage in clip.absent:
             continue
         failed = clip.failed.get(stage)
-        out[stage] = {"sample_id": key, **({"outcome": "failed", "reason": failed} if failed else {"outcome": "ok", **values})}
+        out[stage] = {
+            "sample_id": key,
+            **({"outcome": "failed", "reason": failed} if failed else {"outcome": "ok", **values}),
+        }
     return out
 
 
-def write_batch(lake: Lake, batch: str, seq: int, candidates: Iterable[Candidate], shard_size: int = 8, admit: bool = True) -> dict:
+def write_batch(
+    lake: Lake, batch: str, seq: int, candidates: Iterable[Candidate], shard_size: int = 8, admit: bool = True
+) -> dict:
     """Commit the stage tables of one batch and, when it is admitted, its head; returns the head."""
     columns = warehouse.stage_columns()
     candidates = [replace(c, row=i) for i, c in enumerate(candidates)]
@@ -157,7 +177,14 @@ def write_batch(lake: Lake, batch: str, seq: int, candidates: Iterable[Candidate
         for number, part in enumerate(parts):
             rows = [row for c in part for row in rows_of(c)[stage]]
             manifest = write_table(lake, stage, batch, number, rows, columns[stage])
-            files.append({"shard": manifest.shard, "path": lake.table_key(manifest), "sha256": manifest.sha256, "rows": manifest.rows})
+            files.append(
+                {
+                    "shard": manifest.shard,
+                    "path": lake.table_key(manifest),
+                    "sha256": manifest.sha256,
+                    "rows": manifest.rows,
+                }
+            )
             names.append(manifest.shard)
         lake.set_stand(stage, batch, {"v": V, "shards": names} if stage in ("ingest", "decide", "plan") else {"v": V})
         head["stages"][stage] = {"v": V, "files": files}
@@ -167,12 +194,20 @@ def write_batch(lake: Lake, batch: str, seq: int, candidates: Iterable[Candidate
 
 
 def write_table(
-    lake: Lake, stage: str, batch: str, number: int, rows: list[dict], columns: Mapping[str, str], name: str | None = None
+    lake: Lake,
+    stage: str,
+    batch: str,
+    number: int,
+    rows: list[dict],
+    columns: Mapping[str, str],
+    name: str | None = None,
 ) -> Manifest:
     """Commit one shard, named by its content unless a name is given."""
     rows = sorted(({**row, "batch": batch} for row in rows), key=lambda r: r["sample_id"])
     schema = table.arrow_schema(columns)
-    data = table.to_bytes(pa.Table.from_pylist([{f.name: row.get(f.name) for f in schema} for row in rows], schema=schema))
+    data = table.to_bytes(
+        pa.Table.from_pylist([{f.name: row.get(f.name) for f in schema} for row in rows], schema=schema)
+    )
     sha256 = sha256_bytes(data)
     failed = sum(row["outcome"] == "failed" for row in rows)
     name = name or shard_name(number, {"rows": sha256})
@@ -189,7 +224,8 @@ def random_candidates(count: int, seed: int, day: int = 0, uploaders: int = 30) 
     rng = random.Random(f"{seed}/{day}")
     labels = ["dog", "bell", "drum", "rain"]
     bad = [
-        {"bad_row": "missing_url"}, {"bad_row": "duplicate_row"}, {"rejected": "declared_too_long"}, {"fetch_reason": "gone"},
+        {"bad_row": "missing_url"}, {"bad_row": "duplicate_row"}, {"rejected": "declared_too_long"},
+        {"fetch_reason": "gone"},
         {"fetch_reason": "timeout"}, {"clip_reason": "undecodable"}, {"stops_before": "fetch"},
     ]  # fmt: skip
     out = []
@@ -208,7 +244,17 @@ def random_candidates(count: int, seed: int, day: int = 0, uploaders: int = 30) 
 
 def _random_clip(rng: random.Random, at_s: float) -> Clip:
     fate = rng.choice(
-        [{}, {}, {}, {}, {}, {"z": 0.5}, {"probe": {"silence_ratio": 1.0}}, {"probe": {"stillness": 1.0}}, {"failed": {"visual": "undecodable"}}]
+        [
+            {},
+            {},
+            {},
+            {},
+            {},
+            {"z": 0.5},
+            {"probe": {"silence_ratio": 1.0}},
+            {"probe": {"stillness": 1.0}},
+            {"failed": {"visual": "undecodable"}},
+        ]
     )
     media = f"twin{rng.randrange(4)}" if rng.random() < 0.03 else None
     return Clip(at_s, at_s + rng.choice([1.0, 5.0, 10.0, 15.0]), media=media, **fate)

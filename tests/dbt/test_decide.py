@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.dbt.lake import V, Candidate, rows_of, write_table
+from tests.dbt.lake import Candidate, V, rows_of, write_table
 from winnow import decide, warehouse
 from winnow.errors import ConfigError, ContractError
 from winnow.lake import Lake
@@ -27,7 +27,11 @@ CANDIDATES = [
     Candidate("long segment of a long video", times=(0.0, 99.0), declared_duration_s=9999.0),
     Candidate("bad", bad_row="missing_url"),
 ]
-REJECTED = {"long": "declared_too_long", "segment": "segment_too_short", "long segment of a long video": "declared_too_long"}
+REJECTED = {
+    "long": "declared_too_long",
+    "segment": "segment_too_short",
+    "long segment of a long video": "declared_too_long",
+}
 
 
 @pytest.fixture
@@ -69,9 +73,12 @@ def test_candidates_are_accepted_or_rejected_by_the_first_rule(screened: Lake, m
     assert {name: row["reason"] for name, row in rows.items() if row["outcome"] == "failed"} == REJECTED
     assert set(rows) == {c.video for c in CANDIDATES if not c.bad_row}
     assert rows["long"]["detail"] == "declared_duration_s 7201.0 > 7200.0 s"
-    assert rows["segment"]["start_s"] == 5.0 and rows["plain"]["url"] == CANDIDATES[0].url and rows["plain"]["batch"] == BATCH
+    assert rows["segment"]["start_s"] == 5.0
+    assert rows["plain"]["url"] == CANDIDATES[0].url
+    assert rows["plain"]["batch"] == BATCH
     assert {k: answer[k] for k in ("computed", "rows", "accepted", "rejected", "reasons")} == {
-        "computed": True, "rows": 5, "accepted": 2, "rejected": 3, "reasons": {"declared_too_long": 2, "segment_too_short": 1},
+        "computed": True, "rows": 5, "accepted": 2, "rejected": 3, "reasons": {"declared_too_long": 2,
+        "segment_too_short": 1},
     }  # fmt: skip
     assert list(next(iter(rows.values()))) == ["sample_id", "outcome", "reason", "detail", *decide.COLUMNS]
 
@@ -85,7 +92,8 @@ def test_a_changed_rule_decides_again_and_the_old_decision_stays(screened: Lake,
     seed = project / "seeds/thresholds.csv"
     seed.write_text(seed.read_text().replace("declared_duration_s,>,7200,", "declared_duration_s,>,9000,"))
     after = decide.decide_fetch(BATCH, settings, screened)
-    assert after["computed"] and after["v"] != before["v"]
+    assert after["computed"]
+    assert after["v"] != before["v"]
     assert after["reasons"] == {"declared_too_long": 1, "segment_too_short": 1}
     assert decided(screened)["long"]["outcome"] == "ok"
     assert screened.exists(f"decide/v={before['v']}/batch={BATCH}")
@@ -100,7 +108,9 @@ def test_a_changed_rule_decides_again_and_the_old_decision_stays(screened: Lake,
         ("README.md", lambda text: text + "more\n"),
     ],
 )
-def test_what_the_decision_does_not_depend_on_changes_nothing(project: Path, file: str, changes: Callable[[str], str]) -> None:
+def test_what_the_decision_does_not_depend_on_changes_nothing(
+    project: Path, file: str, changes: Callable[[str], str]
+) -> None:
     before = decide.rules_digest(project)
     path = project / file
     assert changes(path.read_text()) != path.read_text()
@@ -109,7 +119,8 @@ def test_what_the_decision_does_not_depend_on_changes_nothing(project: Path, fil
 
 
 @pytest.mark.parametrize(
-    "file", ["models/staging/stg_screen.sql", "models/intermediate/decide_fetch.sql", "macros/measures.sql", "dbt_project.yml"]
+    "file",
+    ["models/staging/stg_screen.sql", "models/intermediate/decide_fetch.sql", "macros/measures.sql", "dbt_project.yml"],
 )
 def test_what_the_decision_depends_on_changes_its_digest(project: Path, file: str) -> None:
     before = decide.rules_digest(project)
@@ -119,7 +130,9 @@ def test_what_the_decision_depends_on_changes_its_digest(project: Path, file: st
 
 def test_a_rule_that_could_never_fire_is_refused(screened: Lake, project: Path) -> None:
     seed = project / "seeds/thresholds.csv"
-    seed.write_text(seed.read_text().replace("declared_too_long,declared_duration_s", "declared_too_long,declared_duraton_s"))
+    seed.write_text(
+        seed.read_text().replace("declared_too_long,declared_duration_s", "declared_too_long,declared_duraton_s")
+    )
     with pytest.raises(ContractError, match="rules_before_fetch_name_measures_that_exist"):
         decide.decide_fetch(BATCH, Settings(lake=screened.root, dbt_dir=project), screened)
     assert screened.stand("decide", BATCH) is None

@@ -34,7 +34,8 @@ def documented(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_there_are_models() -> None:
-    assert len(MODELS) > 30 and len(PUBLISHED) > 10
+    assert len(MODELS) > 30
+    assert len(PUBLISHED) > 10
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.stem)
@@ -56,7 +57,9 @@ def test_a_published_table_describes_its_columns_and_tests_its_key(model: Path) 
 
 def test_published_sql_is_deterministic() -> None:
     """Sums of floating point and picks of "any" row depend on threads; the published tables may hold none."""
-    loose = re.compile(r"\b(any_value|first|last|arbitrary|avg|stddev\w*|var_\w+|corr|approx_\w+|random|now|current_\w+)\s*\(")
+    loose = re.compile(
+        r"\b(any_value|first|last|arbitrary|avg|stddev\w*|var_\w+|corr|approx_\w+|random|now|current_\w+)\s*\("
+    )
     for model in MODELS:
         code = re.sub(r"--.*|\{#.*?#\}", "", model.read_text(), flags=re.DOTALL if model.suffix == ".py" else 0)
         assert not loose.search(code), f"{model.name}: {loose.search(code).group(0)}…"
@@ -65,18 +68,22 @@ def test_published_sql_is_deterministic() -> None:
 def test_the_unit_tests_of_the_sql_pass(documented: Path) -> None:
     warehouse.run_dbt(["test", "--select", "test_type:unit"], documented, Settings())
     results = json.loads((documented / "target/run_results.json").read_text())["results"]
-    assert len(results) >= 7 and {r["status"] for r in results} == {"pass"}
+    assert len(results) >= 7
+    assert {r["status"] for r in results} == {"pass"}
 
 
 def test_the_documentation_is_one_page_that_names_every_model(documented: Path) -> None:
     page = (documented / "index.html").read_text()
     assert all(model.stem in page for model in MODELS)
-    assert str(documented) not in page and str(PROJECT.resolve()) not in page
+    assert str(documented) not in page
+    assert str(PROJECT.resolve()) not in page
     manifest = json.loads((documented / "target/manifest.json").read_text())
     assert manifest["metadata"]["send_anonymous_usage_stats"] is False, "the page's tracker would start"
 
 
-def test_the_documentation_opens_without_a_network(documented: Path, tmp_path: Path, need_tool: Callable[..., str]) -> None:
+def test_the_documentation_opens_without_a_network(
+    documented: Path, tmp_path: Path, need_tool: Callable[..., str]
+) -> None:
     browser = need_tool("chromium", "chromium-browser", "google-chrome")
     log = tmp_path / "net.json"
     shown = subprocess.run(
@@ -85,23 +92,33 @@ def test_the_documentation_opens_without_a_network(documented: Path, tmp_path: P
          "--virtual-time-budget=8000", "--dump-dom", (documented / "index.html").as_uri()],
         capture_output=True, text=True, timeout=90, check=True,
     ).stdout  # fmt: skip
-    assert "rpt_statistics" in shown and "stg_correspond" in shown
+    assert "rpt_statistics" in shown
+    assert "stg_correspond" in shown
     own = re.compile(r"(\.|//)(google|googleapis|gvt1)\.com[/:]")
     asked = {url for url in re.findall(r'"url":"(https?://[^"]+)"', log.read_text()) if not own.search(url)}
     assert asked == set()
 
 
-def test_broken_promises_stop_the_build_and_are_all_named(build: Callable[..., Built], lake: Lake, tmp_path: Path) -> None:
-    """A stage table without a column, one with a key twice, and a published table of another type than its contract says."""
+def test_broken_promises_stop_the_build_and_are_all_named(
+    build: Callable[..., Built], lake: Lake, tmp_path: Path
+) -> None:
+    """A stage table without a column, one with a key twice, a published table of another type than its contract."""
     write_batch(lake, DAYS[0], 0, [Candidate("a"), Candidate("b")])
     columns = warehouse.stage_columns()
     head = json.loads(lake.read(f"batches/{DAYS[0]}.json"))
     rows = rows_of(replace(Candidate("a"), row=0))
     twice = write_table(lake, "screen", DAYS[0], 7, rows["screen"], columns["screen"])
-    narrow = write_table(lake, "correspond", DAYS[0], 0, rows["correspond"], {k: t for k, t in columns["correspond"].items() if k != "z"})
+    narrow = write_table(
+        lake, "correspond", DAYS[0], 0, rows["correspond"], {k: t for k, t in columns["correspond"].items() if k != "z"}
+    )
     for manifest, keep in ((twice, True), (narrow, False)):
         files = head["stages"][manifest.stage]["files"] if keep else []
-        entry = {"shard": manifest.shard, "path": lake.table_key(manifest), "sha256": manifest.sha256, "rows": manifest.rows}
+        entry = {
+            "shard": manifest.shard,
+            "path": lake.table_key(manifest),
+            "sha256": manifest.sha256,
+            "rows": manifest.rows,
+        }
         head["stages"][manifest.stage]["files"] = [*files, entry]
     lake.write(f"batches/{DAYS[0]}.json", json.dumps(head).encode())
     project = tmp_path / "dbt"

@@ -1,4 +1,4 @@
-"""A whole release over a small lake: what it says of each sample, that it adds up, and that its bytes depend on nothing else."""
+"""A whole release over a small lake: what it says of each sample, that it adds up, that its bytes follow from rows."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from tests.dbt.lake import Candidate, Clip, rows_of, write_batch
 from winnow import warehouse
 from winnow.errors import ContractError
 from winnow.lake import Lake
-from winnow.splits import apportion
+from winnow.splits import apportion, bucket
 
+SHARES = {"train": Fraction(3, 5), "val": Fraction(1, 5), "test": Fraction(1, 5)}
 SILENT, FROZEN, BLACK = {"silence_ratio": 1.0}, {"stillness": 1.0}, {"black_ratio": 1.0}
 
 
@@ -28,7 +29,8 @@ def test_every_candidate_and_clip_gets_its_first_reason(build: Callable[..., Bui
         "screen pending not_screened": Candidate("b", stops_before="screen"),
         "decide dropped declared_too_long": Candidate("c", rejected="declared_too_long"),
         "decide pending not_decided": Candidate("d", stops_before="decide"),
-        "fetch pending not_fetched": Candidate("e", stops_before="plan"),
+        "fetch pending not_planned": Candidate("e", stops_before="plan"),
+        "fetch pending not_fetched": Candidate("i", stops_before="fetch"),
         "fetch failed gone": Candidate("f", fetch_reason="gone"),
         "clip failed undecodable": Candidate("g", clip_reason="undecodable"),
         "clip pending not_clipped": Candidate("h", stops_before="clip"),
@@ -36,17 +38,25 @@ def test_every_candidate_and_clip_gets_its_first_reason(build: Callable[..., Bui
         "release dropped too_short": Candidate("l", clips=(Clip(0, 2.9, 0.0, probe=SILENT),)),
         "release dropped no_audio": Candidate(
             "m",
-            clips=(Clip(probe={"has_audio": False, **FROZEN}, failed={"audio": "no_audio_stream", "correspond": "no_input"}),),
+            clips=(
+                Clip(
+                    probe={"has_audio": False, **FROZEN}, failed={"audio": "no_audio_stream", "correspond": "no_input"}
+                ),
+            ),
         ),
         "release dropped silent": Candidate("n", clips=(Clip(0, 10, 0.0, probe={**SILENT, **FROZEN}),)),
         "release dropped frozen": Candidate("o", clips=(Clip(0, 10, 0.0, probe={**FROZEN, **BLACK}),)),
         "release dropped black": Candidate("p", clips=(Clip(0, 10, 0.0, probe=BLACK),)),
-        "release dropped unmeasured": Candidate("q", clips=(Clip(failed={"visual": "undecodable", "correspond": "no_input"}),)),
+        "release dropped unmeasured": Candidate(
+            "q", clips=(Clip(failed={"visual": "undecodable", "correspond": "no_input"}),)
+        ),
         "release dropped low_correspondence": Candidate("r", clips=(Clip(0, 10, 1.6),)),
         "release pending not_measured": Candidate("s", clips=(Clip(absent=("correspond",)),)),
     }
     nan = Candidate("t", clips=(Clip(0, 10, float("nan")),))
-    at_threshold = Candidate("u", clips=(Clip(0, 3.0, 1.645, probe={"silence_ratio": 0.9, "stillness": 0.95, "black_ratio": 0.9}),))
+    at_threshold = Candidate(
+        "u", clips=(Clip(0, 3.0, 1.645, probe={"silence_ratio": 0.9, "stillness": 0.95, "black_ratio": 0.9}),)
+    )
     write_batch(lake, DAYS[0], 0, [*fates.values(), nan, at_threshold])
     # The next day: the same seconds of k through another candidate, and the bytes of k's clip under another id.
     again = Candidate("k", times=(0.0, 10.0))
@@ -64,7 +74,9 @@ def test_every_candidate_and_clip_gets_its_first_reason(build: Callable[..., Bui
     assert ends.pop((DAYS[1], again.id)) == "release dropped duplicate_clip"
     assert ends.pop((DAYS[1], copy.id)) == "release dropped duplicate_media"
     assert not ends
-    details = dict(built.rows("SELECT first_failed_rule, detail FROM fct_clips WHERE status = 'dropped' AND url NOT LIKE '%t.mp4'"))
+    details = dict(
+        built.rows("SELECT first_failed_rule, detail FROM fct_clips WHERE status = 'dropped' AND url NOT LIKE '%t.mp4'")
+    )
     assert details["low_correspondence"] == "z 1.6 < 1.645 sigma"
     assert details["unmeasured"] == "visual: undecodable"
 
@@ -75,37 +87,53 @@ def clip_of(video: str) -> str:
 
 
 def test_a_clip_that_would_join_two_splits_is_dropped_by_that_rule(build: Callable[..., Built], lake: Lake) -> None:
-    """Forty uploaders stand in all splits; the second day's video shares its file with one and its uploader with another."""
-    write_batch(lake, DAYS[0], 0, [Candidate(f"v{n}", f"u{n}", source=f"f{n}") for n in range(40)])
-    first = dict(build(lake).rows("SELECT uploader_key, split FROM splits"))
-    other = next(n for n in range(40) if first[f"u{n}"] != first["u0"])
-    torn = Candidate("torn", "u0", source=f"f{other}")
+    """The second day's video has the file of one uploader's group and the uploader of another's, in another split."""
+    first = [Candidate(f"v{n}", f"u{n}", source=f"f{n}") for n in range(40)]
+    expected = {c.uploader: list(SHARES)[bucket(c.video_id, list(SHARES.values()))] for c in first}
+    other = next(c for c in first if expected[c.uploader] != expected["u0"])
+    torn = Candidate("torn", "u0", source=other.source)
+    write_batch(lake, DAYS[0], 0, first)
     write_batch(lake, DAYS[1], 1, [torn, Candidate("new", "u0")])
     built = build(lake)
-    assert built.rows(f"SELECT status, reason FROM fct_outcomes WHERE candidate_id = '{torn.id}'") == [("dropped", "joins_two_splits")]
-    after = {u: s for u, s in built.rows("SELECT DISTINCT uploader_key, split FROM splits")}
-    assert after == first
+    assert built.rows(f"SELECT status, reason FROM fct_outcomes WHERE candidate_id = '{torn.id}'") == [
+        ("dropped", "joins_two_splits")
+    ]
+    assert dict(built.rows("SELECT DISTINCT uploader_key, split FROM splits")) == expected
+    assert built.rows("SELECT count(*), count(DISTINCT group_id) FROM splits WHERE uploader_key = 'u0'") == [(2, 1)]
 
 
 def test_the_funnel_adds_up_and_covers_everything(release: Built) -> None:
-    funnel = release.rows("SELECT batch, step, items_in, passed, failed, dropped, pending, unexplained FROM rpt_funnel ORDER BY batch, position")
+    funnel = release.rows(
+        "SELECT batch, step, items_in, passed, failed, dropped, pending, unexplained FROM rpt_funnel ORDER BY ALL"
+    )
     assert len(funnel) == 6 * len(DAYS)
     assert all(row[-1] == 0 and row[2] == sum(row[3:7]) for row in funnel)
     listed = Counter({day: len(candidates) for day, candidates in zip(DAYS, three_days(), strict=True)})
     assert Counter({row[0]: row[2] for row in funnel if row[1] == "ingest"}) == listed
-    assert sum(row[3] for row in funnel if row[1] == "release") == release.rows("SELECT count(*) FROM splits")[0][0] > 20
-    assert sum(row[4] + row[5] + row[6] for row in funnel) + release.rows("SELECT count(*) FROM splits")[0][0] == (
-        release.rows("SELECT count(*) FROM fct_outcomes")[0][0]
+    assert (
+        sum(row[3] for row in funnel if row[1] == "release") == release.rows("SELECT count(*) FROM splits")[0][0] > 20
+    )
+    assert (
+        sum(row[4] + row[5] + row[6] for row in funnel) + release.rows("SELECT count(*) FROM splits")[0][0]
+        == (release.rows("SELECT count(*) FROM fct_outcomes")[0][0])
     )
 
 
 def test_statistics_are_what_plain_python_counts(release: Built) -> None:
     clips = release.rows("SELECT sample_id, video_id, split, start_ms, end_ms FROM fct_clips WHERE status = 'kept'")
     spoken = {"all": clips, **{s: [c for c in clips if c[2] == s] for s in {c[2] for c in clips}}}
-    found = {r[0]: r[1:] for r in release.rows("SELECT split, clips, videos, clip_ms, unique_ms FROM rpt_statistics WHERE label = 'all'")}
+    found = {
+        r[0]: r[1:]
+        for r in release.rows("SELECT split, clips, videos, clip_ms, unique_ms FROM rpt_statistics WHERE label = 'all'")
+    }
     for split, members in spoken.items():
         seconds = {(c[1], t) for c in members for t in range(c[3], c[4], 500)}
-        assert found[split] == (len(members), len({c[1] for c in members}), sum(c[4] - c[3] for c in members), 500 * len(seconds))
+        assert found[split] == (
+            len(members),
+            len({c[1] for c in members}),
+            sum(c[4] - c[3] for c in members),
+            500 * len(seconds),
+        )
 
 
 def test_the_same_rows_give_the_same_bytes(release: Built, build: Callable[..., Built], lake: Lake) -> None:
@@ -119,7 +147,8 @@ def test_the_same_rows_give_the_same_bytes(release: Built, build: Callable[..., 
         write_batch(lake, day, seq, [c if c.bad_row else next(shuffled) for c in candidates], shard_size=3)
     other = build(lake, threads=1)
     mine, theirs = release.tables(), other.tables()
-    assert set(mine) == set(theirs) and len(mine) >= 10
+    assert set(mine) == set(theirs)
+    assert len(mine) >= 10
     rows_in_list = {"fct_candidates"}
     assert [name for name in mine if mine[name] != theirs[name] and name not in rows_in_list] == []
     columns = [c for c in pq.read_schema(other.work / "tables/fct_candidates.parquet").names if c != "list_row"]
@@ -145,24 +174,35 @@ def test_the_last_release_does_not_depend_on_which_ran(release: Built, build: Ca
 
 def test_quota_is_exact_per_category(build: Callable[..., Built], lake: Lake) -> None:
     sizes = {"dog": 23, "bell": 10, "rain": 7}
-    days = [[Candidate(f"{label}{n}", labels=(label,)) for label, size in sizes.items() for n in range(size)][k::2] for k in range(2)]
+    days = [
+        [Candidate(f"{label}{n}", labels=(label,)) for label, size in sizes.items() for n in range(size)][k::2]
+        for k in range(2)
+    ]
     for seq, candidates in enumerate(days):
         write_batch(lake, DAYS[seq], seq, candidates)
     built = build(lake, policy="quota")
-    found = {(label, split): n for label, split, n in built.rows("SELECT label, split, count(*) FROM splits GROUP BY ALL")}
+    found = {
+        (label, split): n for label, split, n in built.rows("SELECT label, split, count(*) FROM splits GROUP BY ALL")
+    }
     for label, size in sizes.items():
-        assert [found[label, s] for s in ("train", "val", "test")] == apportion(size, [Fraction(3, 5), Fraction(1, 5), Fraction(1, 5)])
+        assert [found[label, s] for s in SHARES] == apportion(size, list(SHARES.values()))
 
 
 def test_what_users_see_names_no_folder_and_holds_every_table(release: Built) -> None:
-    tables = {f"{schema}.{name}" for schema, name in release.rows("SELECT schema_name, table_name FROM duckdb_tables()")}
-    files = {f"main.{p.stem}" for p in (release.work / "tables").iterdir()} | {f"ops.{p.stem}" for p in (release.work / "ops").iterdir()}
+    tables = {
+        f"{schema}.{name}" for schema, name in release.rows("SELECT schema_name, table_name FROM duckdb_tables()")
+    }
+    files = {f"main.{p.stem}" for p in (release.work / "tables").iterdir()} | {
+        f"ops.{p.stem}" for p in (release.work / "ops").iterdir()
+    }
     assert tables == files
     assert release.rows("SELECT count(*) FROM duckdb_views() WHERE NOT internal") == [(0,)]
     assert release.rows("SELECT table_name FROM duckdb_tables() WHERE comment IS NULL") == []
     for folder in (release.lake.root, release.work):
         for table in sorted(tables):
-            assert release.rows(f"SELECT count(*) FROM {table} AS t WHERE contains(t::VARCHAR, '{folder}')") == [(0,)], table
+            assert release.rows(f"SELECT count(*) FROM {table} AS t WHERE contains(t::VARCHAR, '{folder}')") == [
+                (0,)
+            ], table
 
 
 def test_without_an_admitted_batch_there_is_nothing_to_release(build: Callable[..., Built], lake: Lake) -> None:
@@ -174,7 +214,8 @@ def test_the_release_key_follows_from_content(lake: Lake, release: Built) -> Non
     write_batch(lake, DAYS[0], 0, three_days()[0])
     settings = release.settings
     key = warehouse.release_key(lake, settings)
-    assert re.fullmatch("[0-9a-f]{12}", key) and key == warehouse.release_key(lake, settings)
+    assert re.fullmatch("[0-9a-f]{12}", key)
+    assert key == warehouse.release_key(lake, settings)
     assert key != warehouse.release_key(lake, settings, "quota")
     write_batch(lake, DAYS[1], 1, three_days()[1])
     assert key != warehouse.release_key(lake, settings)

@@ -1,7 +1,7 @@
 """A lake of three admitted batches without any media stage: rows whose truth is written down, real mp4s in the tars.
 
-`Listed` rows (tests/dbt/lake.py) say how each candidate fares; here they are committed shard by shard under the very names
-that the Runtime would give them, so that gates, releases and reports run over them as over the real thing, in seconds.
+`Candidate` and `Clip` (tests/dbt/lake.py) say how each row fares; here they are committed under the very names that
+the Runtime would give them, so that gates, releases and reports run over them as over the real thing.
 """
 
 from __future__ import annotations
@@ -59,7 +59,10 @@ def candidates(day: int, count: int = 40) -> list[Candidate]:
 
 def _clip(rng: random.Random, at_s: float, mismatched: bool) -> Clip:
     z = round(rng.gauss(0.1, 1.0) if mismatched else rng.gauss(5.2, 1.5), 3)
-    probe: dict[str, object] = {"silence_ratio": round(rng.uniform(0, 0.4), 3), "stillness": round(rng.uniform(0, 0.5), 3)}
+    probe: dict[str, object] = {
+        "silence_ratio": round(rng.uniform(0, 0.4), 3),
+        "stillness": round(rng.uniform(0, 0.5), 3),
+    }
     failed: dict[str, str] = {}
     flaw = rng.random()
     if flaw < 0.04:
@@ -104,13 +107,15 @@ def commit(lake: Lake, batch: str, by_stage: dict[str, list[dict]], skip: tuple[
             continue
         schema = table.arrow_schema(columns[stage])
         listed = [{**row, "batch": batch} if "batch" in columns[stage] else row for row in by_stage[stage]]
-        data = table.to_bytes(pa.Table.from_pylist([{f.name: r.get(f.name) for f in schema} for r in listed], schema=schema))
+        data = table.to_bytes(
+            pa.Table.from_pylist([{f.name: r.get(f.name) for f in schema} for r in listed], schema=schema)
+        )
         sha256 = sha256_bytes(data)
         inputs = {need: done[need] for need in needs[stage]} if stage in needs else {"rows": sha256}
         name, failed = shard_name(0, inputs), sum(row["outcome"] == "failed" for row in listed)
         manifest = Manifest(
-            stage=stage, v=V, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256, bytes=len(data),
-            rows=len(listed), rows_in=len(listed), ok=len(listed) - failed, failed=failed, inputs=inputs,
+            stage=stage, v=V, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256,
+            bytes=len(data), rows=len(listed), rows_in=len(listed), ok=len(listed) - failed, failed=failed, inputs=inputs,
             model="5eed5eed5eed" if stage == "correspond" else None, sidecar="tar" if stage == "clip" else None,
             at="2026-11-01T00:00:00+00:00", seconds=0.5, host="here",
         )  # fmt: skip

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sys
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -152,7 +155,9 @@ def _render_all(
             if progress:
                 progress(done, total)
         return done
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        jobs, mp_context=get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),)
+    ) as pool:
         futures: list[Future[None]] = [pool.submit(render, video, root, original) for video, original in tasks]
         for future in as_completed(futures):
             future.result()
@@ -160,6 +165,17 @@ def _render_all(
             if progress:
                 progress(done, total)
     return done
+
+
+def _end_with(parent: int) -> None:
+    """In a worker: end when the maker has ended, however it ended; a pool's own workers would wait for ever."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _write(path: Path, rows: list[dict[str, object]]) -> None:

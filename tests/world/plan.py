@@ -40,6 +40,7 @@ PLANTS: dict[str, int] = {
 }
 """How many of each a world of DEFAULT_VIDEOS holds; other sizes hold their share."""
 
+SHARED_UPLOADERS = ("riverside-archive", "field-notes-daily", "two-ears-one-lens", "slow-recordings")
 WITHOUT_FILE = frozenset({"gone", "refused", "redirect_private", "hang", "html"})
 SIZES = ((256, 144), (320, 180), (320, 240), (384, 216), (426, 240), (240, 320), (480, 270), (480, 360))
 SIZE_WEIGHTS = np.array([0.2, 0.26, 0.16, 0.14, 0.1, 0.04, 0.06, 0.04])
@@ -126,16 +127,18 @@ def _pair(video: Video, originals: list[Video]) -> Video:
     if not originals:
         return replace(video, planted=None)
     source = originals[int(rng.integers(len(originals)))]
-    cut_s = float(np.round(rng.uniform(0.4, 2.2), 3))
-    duration_s = source.duration_s - cut_s if source.duration_s - cut_s > 3.5 else source.duration_s
+    cut_s = min(float(rng.uniform(0.4, 2.2)), 0.12 * source.duration_s)
+    scale = float(rng.choice((0.7, 0.8, 1.25)))
     return replace(
         video,
         of=source.video,
         visual_class=source.visual_class,
         audio_class=source.audio_class,
-        duration_s=round(duration_s, 3),
+        duration_s=round(source.duration_s - cut_s, 3),
         shots_s=source.shots_s,
         segments=(),
+        width=round(source.width * scale / 2) * 2,
+        height=round(source.height * scale / 2) * 2,
         fps=source.fps,
     )
 
@@ -154,7 +157,7 @@ def _draw(
     rng = np.random.default_rng([seed, batch, index, 0])
     video = hashlib.sha256(f"{seed}/{batch}/{index}".encode()).hexdigest()[:11]
     low_s, high_s = seconds
-    duration_s = round(float(low_s + (high_s - low_s) * rng.beta(1.0, 4.0)), 2)
+    duration_s = round(float(low_s + (high_s - low_s) * rng.beta(1.0, 5.0)), 2)
     if role == "too_short":
         duration_s = round(float(rng.uniform(1.2, 2.6)), 2)
     heard = _foreign(seed, name, nth) if role == "mismatch" else name
@@ -166,8 +169,7 @@ def _draw(
     owner = hashlib.sha256(f"uploader/{seed}/{batch}/{index}".encode()).hexdigest()[:6]
     uploader: str | None = f"user-{owner}"
     if role == "same_uploader":
-        uploader = ("riverside-archive", "field-notes-daily", "two-ears-one-lens", "slow-recordings")[batch // 2 % 4]
-        uploader = uploader if batch < 8 else f"{uploader}-{batch // 8}"
+        uploader = f"{SHARED_UPLOADERS[nth // 3 % len(SHARED_UPLOADERS)]}-{nth // 3 + 1}"
     file: str | None = f"media/{video}.{container}"
     url = f"{HOST}{video}.{container}"
     if local:

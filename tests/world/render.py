@@ -142,5 +142,6 @@ def _copy(video: Video, original: Video, root: Path) -> tuple[Iterator[np.ndarra
     with av.open(path) as container:
         blocks = [b.to_ndarray() for f in container.decode(audio=0) for b in resampler.resample(f)]
     blocks += [b.to_ndarray() for b in resampler.resample(None)]
-    sound = np.concatenate(blocks, axis=1)[:, round(cut_s * video.rate_hz) :]
+    first, length = round(cut_s * video.rate_hz), round(video.duration_s * video.rate_hz)
+    sound = np.concatenate(blocks, axis=1)[:, first : first + length]
     return picture(), (sound * np.float32(rng.uniform(0.6, 1.0))).astype(np.float32)

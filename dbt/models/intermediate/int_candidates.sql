@@ -1,4 +1,5 @@
--- One row per row of a list: how far it came, and why no further.
+-- One row per row of a list: how far it came, and why no further. A candidate that gave fewer clips than it should have
+-- counts as clipped, and its detail says what was lost.
 with clips as (
     select
         batch,
@@ -27,7 +28,7 @@ steps as (
             when fetched.outcome = 'failed' then ['fetch', 'failed', fetched.reason, fetched.detail]
             when plan.candidate_id is null then ['fetch', 'pending', 'not_planned', null]
             when fetched.outcome is null then ['fetch', 'pending', 'not_fetched', null]
-            when clips.clips > 0 then ['clip', 'clipped', null, null]
+            when clips.clips > 0 then ['clip', 'clipped', null, clips.reason || ': ' || clips.detail]
             when clips.reason is not null then ['clip', 'failed', clips.reason, clips.detail]
             else ['clip', 'pending', 'not_clipped', null]
         end as came_to

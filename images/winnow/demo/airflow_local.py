@@ -157,7 +157,7 @@ class AirflowApi:
                 return items
 
     def send(self, method: str, path: str, body: Mapping[str, object]) -> dict:
-        """POST or PATCH a JSON body. A refusal is a ConfigError with the server's words, silence a TransientError."""
+        """POST, PUT or PATCH a JSON body. A refusal is a ConfigError with the server's words, silence a TransientError."""
         return self._call(method, path, json.dumps(body).encode())
 
     def _call(self, method: str, path: str, data: bytes | None) -> dict:
@@ -181,7 +181,14 @@ class AirflowApi:
         self.send("PATCH", f"dags/{dag}", {"is_paused": False})
 
     def backfill(self, dag: str, first: str, last: str, **conf: object) -> int:
-        """Ask for a backfill of daily partitions, finished ones too; returns its id."""
+        """Ask for a backfill of daily partitions, finished ones too; returns its id.
+
+        Airflow takes one backfill of a DAG at a time and looks only every 30 s whether the last one is over, so it is
+        closed here: call this when the runs of earlier backfills have ended.
+        """
+        for earlier in self.get("backfills", dag_id=dag)["backfills"]:
+            if not earlier["completed_at"]:
+                self.send("PUT", f"backfills/{earlier['id']}/cancel", {})
         body = {
             "dag_id": dag,
             "from_date": f"{first}T00:00:00Z",

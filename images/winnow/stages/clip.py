@@ -13,6 +13,7 @@ import traceback
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -166,9 +167,7 @@ class Clip(Stage):
         edges = [first_s + i * length_s for i in range(count + 1)]
         if not count or end_s - edges[-1] >= max(self.params.tail_s, 2 * footage.half_s):
             edges.append(end_s)
-        return [
-            Window(round(a, 3), round(min(b, end_s), 3), "fixed") for a, b in zip(edges, edges[1:], strict=False)
-        ]
+        return [Window(round(a, 3), round(min(b, end_s), 3), "fixed") for a, b in pairwise(edges)]
 
 
 def _middle(start_s: float, end_s: float, length_s: float, shot: int) -> Window:

@@ -1,0 +1,202 @@
+"""Fitting the correspondence scorer (`models.correspondence`) on a corpus: cross-fitted, deterministic, label-free.
+
+Everything that a fold's model is made of comes from the other folds' videos; what must be measured on clips that were not
+fitted on (canonical correlations, the weights of the two parts) comes from a second round of cross-fitting inside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from winnow.models import synchrony
+from winnow.models.correspondence import (
+    MAX_CORRELATION,
+    FoldModel,
+    Scorer,
+    Tower,
+    cut_features,
+    fold_of,
+    information,
+    mismatches,
+)
+
+
+@dataclass(frozen=True)
+class FitParams:
+    """folds: at most so many; clips_per_variate: one canonical variate for so many clips, up to max_variates; ridge: variance
+    added to each principal direction, of the first one's; max_clips: larger corpora are fitted on a sample of this size;
+    bank: clips kept per fold for the null; negatives: false pairs per clip for the weights; alike: see `Scorer`."""
+
+    folds: int = 5
+    clips_per_variate: int = 5
+    max_variates: int = 64
+    ridge: float = 0.1
+    max_clips: int = 50_000
+    bank: int = 256
+    negatives: int = 64
+    alike: float = 0.25
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Clips to fit on, ordered by sample id.
+
+    video: (n,) ids; picture: (n, d), sound: (n, e), each side's layers joined; picture_sizes, sound_sizes: lengths of the
+    layers; motion, onset: prepared envelopes, (n, MAX_CELLS + 1).
+    """
+
+    video: np.ndarray
+    picture: np.ndarray
+    sound: np.ndarray
+    picture_sizes: tuple[int, ...]
+    sound_sizes: tuple[int, ...]
+    motion: np.ndarray
+    onset: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+    def take(self, place: np.ndarray) -> Corpus:
+        """The clips at these places."""
+        return replace(
+            self, video=self.video[place], picture=self.picture[place], sound=self.sound[place],
+            motion=self.motion[place], onset=self.onset[place],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Clips of one inner fold, as towers that were not fitted on them see them: variates (n, q)."""
+
+    corpus: Corpus
+    picture: np.ndarray
+    sound: np.ndarray
+
+
+def choose_folds(video: Sequence[str], wanted: int) -> int:
+    """The largest number of folds, 3 … `wanted`, of which each holds two videos or more; 0 when there is none. Three is
+    least: cross-fitting inside the training folds needs two of them."""
+    ids = sorted(set(video))
+    for folds in range(wanted, 2, -1):
+        counts = np.bincount([fold_of(v, folds) for v in ids], minlength=folds)
+        if counts.min() >= 2:
+            return folds
+    return 0
+
+
+def fit(corpus: Corpus, params: FitParams) -> Scorer:
+    """The scorer of a corpus, which must allow three folds or more (`choose_folds`)."""
+    if len(corpus) > params.max_clips:
+        rng = np.random.default_rng(params.seed)
+        corpus = corpus.take(np.sort(rng.choice(len(corpus), params.max_clips, replace=False)))
+    folds = choose_folds(corpus.video.tolist(), params.folds)
+    fold = np.array([fold_of(v, folds) for v in corpus.video])
+    towers: dict[frozenset[int], tuple[Tower, Tower]] = {}
+
+    def without(*left_out: int) -> tuple[Tower, Tower]:
+        key = frozenset(left_out)
+        if key not in towers:
+            towers[key] = fit_towers(corpus.take(np.flatnonzero(~np.isin(fold, left_out))), params)
+        return towers[key]
+
+    models = []
+    for k in range(folds):
+        inner = []
+        for j in (j for j in range(folds) if j != k):
+            held = corpus.take(np.flatnonzero(fold == j))
+            picture, sound = without(k, j)
+            inner.append(HeldOut(held, picture(held.picture), sound(held.sound)))
+        models.append(_fold_model(corpus.take(np.flatnonzero(fold == k)), without(k), inner, params, k))
+    return Scorer(models, params.alike)
+
+
+def _fold_model(held: Corpus, towers: tuple[Tower, Tower], inner: list[HeldOut], params: FitParams, k: int) -> FoldModel:
+    """Fold k's model, from the towers of the other folds, their held-out variates, and fold k's clips for the null."""
+    spread_a, spread_b, correlation = calibrate(inner)
+    keep = np.flatnonzero(correlation > 0)
+    keep = keep if len(keep) else np.array([0])
+    spread_a, spread_b, correlation = spread_a[keep], spread_b[keep], correlation[keep]
+    picture, sound = towers[0].narrowed(keep, spread_a), towers[1].narrowed(keep, spread_b)
+    inner = [HeldOut(h.corpus, h.picture[:, keep] / spread_a, h.sound[:, keep] / spread_b) for h in inner]
+    weights = fit_weights(inner, correlation, params, np.random.default_rng([params.seed, k]))
+    if len(held) > params.bank:
+        rng = np.random.default_rng([params.seed, k, 1])
+        held = held.take(np.sort(rng.choice(len(held), params.bank, replace=False)))
+    model = FoldModel(
+        picture, sound, correlation, weights, picture(held.picture), sound(held.sound), held.motion, held.onset, held.video, 0, 1
+    )
+    null = fold_null(model, params.alike)
+    return replace(model, null_mean=float(null.mean()), null_std=max(float(null.std()), 1e-6))
+
+
+def fit_towers(corpus: Corpus, params: FitParams) -> tuple[Tower, Tower]:
+    """Canonical correlation analysis of principal directions, with a ridge: two towers whose variates have variance 1 on
+    the corpus and fall in correlation from first to last. Each layer has the same weight, whatever its size."""
+    count = max(min(len(corpus) // params.clips_per_variate, params.max_variates), 2)
+    sides = []
+    for features, sizes in ((corpus.picture, corpus.picture_sizes), (corpus.sound, corpus.sound_sizes)):
+        weight = np.repeat(1 / np.sqrt(np.array(sizes) * len(sizes)), sizes)
+        mean, scale = features.mean(axis=0), 1 / (features.std(axis=0) + 1e-3)
+        standard = cut_features(features, mean, scale) * weight
+        centre = standard.mean(axis=0)
+        standard -= centre
+        variance, direction = np.linalg.eigh(standard.T @ standard / len(corpus))
+        variance, direction = variance[::-1][:count], direction[:, ::-1][:, :count]
+        whiten = direction / np.sqrt(variance + params.ridge * variance[0] + 1e-12)
+        sides.append((mean, scale, weight, centre, whiten, standard @ whiten))
+    turn_picture, _, turn_sound = np.linalg.svd(sides[0][-1].T @ sides[1][-1] / len(corpus))
+    towers = []
+    for (mean, scale, weight, centre, whiten, white), turn in zip(sides, (turn_picture, turn_sound.T), strict=True):
+        projection = whiten @ turn / ((white @ turn).std(axis=0) + 1e-9)
+        towers.append(Tower(mean, scale, weight[:, None] * projection, -(centre @ projection)))
+    return towers[0], towers[1]
+
+
+def calibrate(inner: Sequence[HeldOut]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Deviation of either side's variates and their correlations (0 … MAX_CORRELATION) on held-out clips, each (q,)."""
+    count = min(held.picture.shape[1] for held in inner)
+    a = np.concatenate([held.picture[:, :count] for held in inner])
+    b = np.concatenate([held.sound[:, :count] for held in inner])
+    spread_a, spread_b = np.sqrt(np.square(a).mean(axis=0)) + 1e-9, np.sqrt(np.square(b).mean(axis=0)) + 1e-9
+    return spread_a, spread_b, np.clip((a * b).mean(axis=0) / spread_a / spread_b, 0, MAX_CORRELATION)
+
+
+def fit_weights(inner: Sequence[HeldOut], correlation: np.ndarray, params: FitParams, rng: np.random.Generator) -> np.ndarray:
+    """Log-odds weights (3,) of the semantic part, of sync, and a constant: logistic regression of true pairs against pairs
+    of different videos, both kinds weighing the same. A part that speaks against correspondence counts for nothing."""
+    from sklearn.linear_model import LogisticRegression
+
+    true, false = [], []
+    for held in inner:
+        for i, video in enumerate(held.corpus.video):
+            others = np.flatnonzero(held.corpus.video != video)
+            if len(others) > params.negatives:
+                others = np.sort(rng.choice(others, params.negatives, replace=False))
+            place = np.concatenate([[i], others])
+            semantic = information(held.picture[i], held.sound[place], correlation)
+            sync = synchrony.peaks(held.corpus.motion[i], held.corpus.onset[place], one_is_motion=True)
+            pairs = np.column_stack([semantic, sync])
+            true.append(pairs[:1])
+            false.append(pairs[1:])
+    x = np.concatenate([*true, *false])
+    y = np.repeat([1, 0], [len(true), len(x) - len(true)])
+    weight = np.where(y == 1, 1.0, len(true) / max(len(x) - len(true), 1))
+    centre, spread = x.mean(axis=0), x.std(axis=0) + 1e-6
+    model = LogisticRegression(C=1.0).fit((x - centre) / spread, y, sample_weight=weight)
+    slope = np.maximum(model.coef_[0], 0) / spread
+    return np.array([*slope, model.intercept_[0] - slope @ centre])
+
+
+def fold_null(model: FoldModel, alike: float) -> np.ndarray:
+    """Scores of all mismatched pairs of the bank's clips (each from either side)."""
+    own = [
+        mismatches(model, video, a, b, m, o, alike)
+        for video, a, b, m, o in zip(
+            model.bank_video, model.bank_picture, model.bank_sound, model.bank_motion, model.bank_onset, strict=True
+        )
+    ]
+    return np.concatenate(own)

@@ -1,0 +1,236 @@
+"""Gates: what they admit, what they stop, and what they say about it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.unit import synthetic
+from winnow.errors import ConfigError, ContractError, GateFailed
+from winnow.gates import gate_batch, validate
+from winnow.gates.suites import load_suites, suites_digest
+from winnow.lake import Lake
+from winnow.settings import Settings
+from winnow.shard import Chain
+from winnow.stage import stage_needs
+
+DAY = "2026-11-01"
+
+
+@pytest.fixture
+def lake(tmp_path) -> Lake:
+    return Lake(tmp_path / "lake")
+
+
+@pytest.fixture
+def settings(lake) -> Settings:
+    return Settings(lake=lake.root)
+
+
+def commit(lake: Lake, batch: str = DAY, day: int = 0, change=lambda rows: None, **kwargs) -> dict[str, list[dict]]:
+    rows = synthetic.rows(synthetic.candidates(day, 12))
+    change(rows)
+    synthetic.commit(lake, batch, rows, **kwargs)
+    return rows
+
+
+def head(lake: Lake, batch: str = DAY) -> dict:
+    return json.loads(lake.read(f"batches/{batch}.json"))
+
+
+def test_admits_a_batch_with_every_table_it_stands_on(lake, settings):
+    rows = commit(lake)
+    done = gate_batch([DAY], settings, lake)
+    assert done["computed"] == 1
+    assert done["batches"][0]["seq"] == 1
+    assert done["batches"][0]["rules"] > 50
+    written = head(lake)
+    assert set(written["stages"]) == set(rows)
+    for stage, at in written["stages"].items():
+        assert sum(file["rows"] for file in at["files"]) == len(rows[stage])
+        assert all(lake.exists(file["path"]) for file in at["files"])
+    assert "Everything holds" in lake.read(f"gates/{DAY}/index.html").decode()
+
+
+def test_same_tables_and_suites_are_not_read_again(lake, settings, monkeypatch):
+    commit(lake)
+    gate_batch([DAY], settings, lake)
+    before = lake.read(f"batches/{DAY}.json")
+    monkeypatch.setattr(validate, "validate", lambda *a: pytest.fail("Great Expectations ran again"))
+    again = gate_batch([DAY], settings, lake)
+    assert again["computed"] == 0
+    assert again["batches"][0]["seq"] == 1
+    assert lake.read(f"batches/{DAY}.json") == before
+
+
+def test_batches_are_numbered_in_order_of_admission_and_keep_their_number(lake, settings):
+    for day, batch in enumerate(synthetic.BATCHES):
+        commit(lake, batch, day)
+    gate_batch([synthetic.BATCHES[2]], settings, lake)
+    done = gate_batch(list(reversed(synthetic.BATCHES)), settings, lake)
+    assert [(b["batch"], b["seq"], b["computed"]) for b in done["batches"]] == [
+        (synthetic.BATCHES[0], 2, True),
+        (synthetic.BATCHES[1], 3, True),
+        (synthetic.BATCHES[2], 1, False),
+    ]
+
+    def other(rows):
+        rows["ingest"][0]["description"] = "told otherwise"
+
+    commit(lake, synthetic.BATCHES[2], 2, other)
+    again = gate_batch([synthetic.BATCHES[2]], settings, lake)
+    assert (again["computed"], again["batches"][0]["seq"]) == (1, 1)
+
+
+def test_a_number_taken_by_a_gate_that_died_is_found_again(lake, settings):
+    commit(lake)
+    lake.create("batches/seq/00000001", b"other-batch")
+    lake.create("batches/seq/00000002", DAY.encode())
+    assert gate_batch([DAY], settings, lake)["batches"][0]["seq"] == 2
+
+
+def test_a_bad_value_stops_the_batch_and_is_named(lake, settings):
+    bad = []
+
+    def plant(rows):
+        row = next(r for r in rows["probe"] if r["outcome"] == "ok")
+        row["silence_ratio"] = 1.5
+        bad.append(row["sample_id"])
+
+    commit(lake, change=plant)
+    with pytest.raises(GateFailed) as stopped:
+        gate_batch([DAY], settings, lake)
+    assert stopped.value.exit_code == 65
+    message = str(stopped.value)
+    for part in (DAY, "table probe", "silence_is_a_ratio", bad[0], "1.5", "admitted now: none"):
+        assert part in message
+    assert not lake.exists(f"batches/{DAY}.json")
+    page = lake.read(f"gates/{DAY}/index.html").decode()
+    assert "Stopped" in page
+    assert bad[0] in page
+    result = json.loads(lake.read(f"gates/{DAY}/result.json"))
+    assert not result["passed"]
+    assert [r["name"] for t in result["tables"] for r in t["rules"] if not r["passed"]] == ["silence_is_a_ratio"]
+
+
+def test_one_bad_batch_keeps_the_others_of_the_call_out(lake, settings):
+    commit(lake, synthetic.BATCHES[0], 0)
+    commit(lake, synthetic.BATCHES[1], 1, lambda rows: rows["clip"].pop())
+    with pytest.raises(GateFailed, match=f"{synthetic.BATCHES[1]} stopped"):
+        gate_batch(synthetic.BATCHES[:2], settings, lake)
+    assert [name for name in lake.list("batches") if name.endswith(".json")] == []
+
+
+def test_a_stage_that_did_not_run_is_missed(lake, settings):
+    commit(lake, skip=("correspond",))
+    with pytest.raises(GateFailed, match="every_shard_is_committed") as stopped:
+        gate_batch([DAY], settings, lake)
+    assert "stage=correspond" in str(stopped.value)
+
+
+def test_a_lost_sample_is_missed(lake, settings):
+    lost = []
+    commit(lake, change=lambda rows: lost.append(rows["visual"].pop(0)["sample_id"]))
+    with pytest.raises(GateFailed, match="every_input_has_an_outcome") as stopped:
+        gate_batch([DAY], settings, lake)
+    assert lost[0] in str(stopped.value)
+
+
+def test_a_table_that_changed_after_its_commit_is_noticed(lake, settings):
+    commit(lake)
+    manifest = Chain(lake, DAY, stage_needs()).committed("probe", 0)
+    lake.write(lake.table_key(manifest), lake.read(lake.table_key(manifest)) + b"!")
+    with pytest.raises(GateFailed, match="tables_are_the_committed_bytes"):
+        gate_batch([DAY], settings, lake)
+
+
+def test_nothing_to_gate_is_said(lake, settings):
+    with pytest.raises(ContractError, match="winnow ingest --batch 2026-11-01"):
+        gate_batch([DAY], settings, lake)
+
+
+def test_at_most_twenty_rows_are_named_and_the_rest_counted(lake, settings):
+    def plant(rows):
+        for row in rows["ingest"]:
+            row["source"] = None
+
+    rows = synthetic.rows(synthetic.candidates(0, 40))
+    plant(rows)
+    synthetic.commit(lake, DAY, rows)
+    with pytest.raises(GateFailed) as stopped:
+        gate_batch([DAY], settings, lake)
+    bad = sum(row["outcome"] == "ok" for row in rows["ingest"])
+    assert bad > 20
+    assert str(stopped.value).count("      sample_id=") == 20
+    assert f"… and {bad - 20} more" in str(stopped.value)
+
+
+def test_what_rows_say_is_escaped_on_the_page(lake, settings):
+    def plant(rows):
+        row = next(r for r in rows["fetch"] if r["outcome"] == "ok")
+        row["media_ext"] = "<script>"
+
+    commit(lake, change=plant)
+    with pytest.raises(GateFailed, match="extension_is_lower_case"):
+        gate_batch([DAY], settings, lake)
+    page = lake.read(f"gates/{DAY}/index.html").decode()
+    assert "&lt;script&gt;" in page
+    assert "<script" not in page
+
+
+def test_suites_that_say_nothing_or_nonsense_are_refused(tmp_path, lake, settings):
+    with pytest.raises(ConfigError, match="no suites"):
+        load_suites(tmp_path, "batch")
+    folder = tmp_path / "gx" / "batch"
+    folder.mkdir(parents=True)
+    (folder / "a.yml").write_text("table: a\nrules: []\n")
+    with pytest.raises(ConfigError, match=r"a\.yml is not a suite"):
+        load_suites(tmp_path, "batch")
+    (folder / "a.yml").write_text(
+        "table: a\ngrain: one\nkey: [x]\nframe: SELECT 1 AS x\n"
+        "rules: [{name: r, expectation: expect_pigs_to_fly, kwargs: {column: x}, why: because}]\n"
+    )
+    import pandas as pd
+
+    with pytest.raises(ConfigError, match="expect_pigs_to_fly"):
+        validate.validate(load_suites(tmp_path, "batch")[0], pd.DataFrame({"x": [1]}))
+
+
+def test_a_changed_suite_is_another_digest(tmp_path, settings):
+    folder = tmp_path / "gx" / "batch"
+    folder.mkdir(parents=True)
+    (folder / "a.yml").write_text("one")
+    one = suites_digest(tmp_path, "batch")
+    (folder / "a.yml").write_text("two")
+    assert suites_digest(tmp_path, "batch") != one
+
+
+def test_a_column_that_is_not_there_is_an_error_not_a_pass():
+    import pandas as pd
+
+    suite = next(s for s in load_suites(Settings().dbt_dir, "batch") if s.table == "fetch")
+    found = validate.validate(suite, pd.DataFrame({"sample_id": ["a"]}))
+    assert not found.passed
+    assert all("media" in rule.error for rule in found.rules)
+
+
+def test_great_expectations_is_imported_only_when_a_frame_is_checked():
+    code = (
+        "import sys, winnow.gates, winnow.release; print('great_expectations' in sys.modules, 'pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_telemetry_is_off_before_the_import_and_nothing_is_said():
+    code = (
+        "import os; os.environ.pop('GX_ANALYTICS_ENABLED', None)\n"
+        "from winnow.gates.validate import _context; _context()\n"
+        "print(os.environ['GX_ANALYTICS_ENABLED'], os.environ['DO_NOT_TRACK'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["false", "1"]
+    assert done.stderr == ""

@@ -1,0 +1,373 @@
+"""Publish: a release appears whole or not at all, and readers never see a mix."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from winnow import publish, warehouse
+from winnow import release as releases
+from winnow.errors import ConfigError, ContractError, GateFailed
+from winnow.lake import Lake, sha256_file
+from winnow.settings import Settings
+
+
+def fill(work: Path, generation: int, clips: int = 2000) -> Path:
+    """A work folder as build, gate and report leave it, small; every table carries its generation."""
+    work.mkdir(parents=True, exist_ok=True)
+    snapshot = work / "winnow.duckdb"
+    snapshot.unlink(missing_ok=True)
+    with duckdb.connect(str(snapshot)) as con:
+        con.execute("CREATE SCHEMA ops")
+        tables = {
+            "tables/splits": f"SELECT range AS clip, {generation} AS generation FROM range({clips})",
+            "tables/thresholds": f"SELECT 'z' AS rule, {generation} AS generation",
+            "ops/dim_batches": f"SELECT 'b{generation}' AS batch, {generation} AS seq",
+            "ops/fct_shards": f"""SELECT 'probe' AS stage, 'v0' AS v, 'b{generation}' AS batch, 's{generation}' AS
+            sha256,
+                '{{}}' AS params, 'm0' AS model, {generation} AS generation""",
+        }
+        for name, query in tables.items():
+            folder, table = name.split("/")
+            (work / folder).mkdir(exist_ok=True)
+            con.execute(f"CREATE TABLE {'ops.' if folder == 'ops' else ''}{table} AS {query}")
+            con.execute(f"COPY ({query}) TO '{work / name}.parquet'")
+    (work / "gates").mkdir(exist_ok=True)
+    (work / "gates" / "release.json").write_text('{"passed": true}')
+    (work / "report.html").write_text(f"<p>{generation}")
+    return work
+
+
+def put(lake: Lake, generation: int, clips: int = 2000, **changes) -> dict[str, object]:
+    """Publish one generation on top of what is current."""
+    work = fill(Path(lake.full(f"releases/.work/test-{generation}")), generation, clips)
+    given = {
+        "release": publish.content_id(work, "hash"),
+        "key": f"key{generation}",
+        "base": publish.current(lake),
+        "policy": "hash",
+    }
+    return publish.publish(work, lake, **{**given, **changes})
+
+
+@pytest.fixture
+def lake(tmp_path) -> Lake:
+    return Lake(tmp_path / "lake")
+
+
+def test_a_release_holds_everything_and_says_what_it_is(lake):
+    done = put(lake, 1)
+    folder = Path(done["folder"])
+    assert publish.current(lake) == done["release"]
+    assert publish.folder(lake) == folder
+    assert publish.report_path(lake).read_text() == "<p>1"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {"manifest.json"}
+    assert set(manifest["files"]) == there
+    for name, file in manifest["files"].items():
+        assert file["sha256"] == sha256_file(folder / name)
+        assert file["bytes"] == (folder / name).stat().st_size
+    assert manifest["files"]["tables/splits.parquet"]["rows"] == 2000
+    assert manifest["batches"]["b1"]["seq"] == 1
+    assert manifest["stages"] == {"probe": {"v0": {"params": {}, "model": "m0"}}}
+    assert manifest["models"] == ["m0"]
+    assert manifest["thresholds"] == manifest["files"]["tables/thresholds.parquet"]["sha256"]
+    assert {oct(p.stat().st_mode & 0o777) for p in folder.rglob("*") if p.is_file()} == {"0o444"}
+
+
+def test_the_same_content_has_the_same_id_and_is_published_once(lake, tmp_path):
+    first = put(lake, 1)
+    elsewhere = put(Lake(tmp_path / "other"), 1)
+    assert elsewhere["release"] == first["release"]
+    before = sha256_file(Path(first["folder"]) / "manifest.json")
+    again = put(lake, 1)
+    assert (again["release"], again["already"]) == (first["release"], True)
+    assert sha256_file(Path(first["folder"]) / "manifest.json") == before
+    assert put(lake, 2)["release"] != first["release"]
+    assert publish.content_id(Path(lake.full("releases/.work/test-1")), "quota") != first["release"]
+
+
+def test_old_releases_stay_and_can_be_current_again(lake):
+    first, second = put(lake, 1), put(lake, 2)
+    assert publish.releases(lake) == sorted([first["release"], second["release"]])
+    assert publish.resolve(lake, first["release"][:6]) == first["release"]
+    back = put(lake, 1)
+    assert (back["already"], publish.current(lake)) == (False, first["release"])
+
+
+def test_what_is_not_ready_is_not_published(lake):
+    work = fill(Path(lake.full("releases/.work/x")), 1)
+    given = {"release": publish.content_id(work, "hash"), "key": "k", "base": None, "policy": "hash"}
+    (work / "gates" / "release.json").write_text('{"passed": false}')
+    with pytest.raises(ContractError, match="did not pass"):
+        publish.publish(work, lake, **given)
+    fill(work, 1)
+    (work / "report.html").unlink()
+    with pytest.raises(ContractError, match="winnow release report"):
+        publish.publish(work, lake, **given)
+    fill(work, 2)
+    with pytest.raises(ContractError, match="changed after they were built"):
+        publish.publish(work, lake, **given)
+    assert publish.current(lake) is None
+    assert publish.releases(lake) == []
+
+
+def test_a_release_built_on_another_current_one_is_refused(lake):
+    first = put(lake, 1)
+    second = put(lake, 2)
+    with pytest.raises(ContractError, match=f"release {second['release']} was published while"):
+        put(lake, 3, base=first["release"])
+    assert publish.current(lake) == second["release"]
+
+
+def test_names_that_name_nothing(lake):
+    with pytest.raises(ConfigError, match="nothing is published"):
+        publish.folder(lake)
+    done = put(lake, 1)
+    with pytest.raises(ConfigError, match=f"there are: {done['release']}"):
+        publish.folder(lake, "zzz")
+    with pytest.raises(ConfigError, match="no release"):
+        publish.folder(lake, "")
+
+
+READER = """
+    import sys, duckdb, json
+    from pathlib import Path
+    from winnow import publish
+    from winnow.lake import Lake
+    lake, stop = Lake(sys.argv[1]), Path(sys.argv[2])
+    seen, reads = [], 0
+    print("ready", flush=True)
+    while not stop.exists():
+        folder = publish.folder(lake)
+        with duckdb.connect(str(folder / "winnow.duckdb"), read_only=True) as con:
+            sides = con.execute(f'''
+                SELECT min(generation), max(generation), count(*) FROM splits UNION ALL
+                SELECT min(generation), max(generation), 2000 FROM ops.fct_shards UNION ALL
+                SELECT min(generation), max(generation), count(*) FROM read_parquet('{folder}/tables/splits.parquet')
+            ''').fetchall()
+        generations = {g for low, high, _ in sides for g in (low, high)}
+        generations.add(int((folder / "report.html").read_text()[3:]))
+        assert len(generations) == 1, generations
+        assert {count for *_, count in sides} == {2000}
+        seen += [g for g in generations if not seen or seen[-1] != g]
+        reads += 1
+    print(json.dumps({"seen": seen, "reads": reads}))
+"""
+
+
+def test_readers_see_one_release_or_the_next_and_never_fail(lake, tmp_path):
+    put(lake, 1)
+    stop = tmp_path / "stop"
+    command = [sys.executable, "-c", textwrap.dedent(READER), lake.root, str(stop)]
+    readers = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    try:
+        for reader in readers:
+            assert reader.stdout.readline() == "ready\n", reader.stderr.read()
+        held = duckdb.connect(str(publish.folder(lake) / "winnow.duckdb"), read_only=True)  # open all the while
+        for generation in range(2, 14):
+            put(lake, generation)
+        assert held.execute("SELECT max(generation) FROM splits").fetchone() == (1,)
+        held.close()
+        stop.touch()
+        for reader in readers:
+            out, err = reader.communicate(timeout=60)
+            assert reader.returncode == 0, err
+            found = json.loads(out)
+            assert found["seen"] == sorted(found["seen"])
+            assert len(found["seen"]) > 1, "the readers were never there at a change"
+            assert found["reads"] >= len(found["seen"])
+    finally:
+        for reader in readers:
+            reader.kill()
+            reader.wait()
+
+
+KILLED = """
+    import os, signal, sys
+    sys.path.insert(0, sys.argv[2])
+    from winnow import lake as lakes, publish
+    from tests.unit.test_publish import put
+    point, calls = sys.argv[3], []
+    def die(): os.kill(os.getpid(), signal.SIGKILL)
+    rename, write, link = os.rename, lakes.Lake.write, publish._link
+    def renamed(*args):
+        if point == "before the rename": die()
+        rename(*args)
+        if point == "after the rename": die()
+    def written(self, key, data):
+        if point == "before current" and key == "releases/current": die()
+        if point == "inside current" and key == "releases/current":
+            with self._scratch(key) as (scratch, target):
+                scratch.write_bytes(data)
+                die()
+        write(self, key, data)
+        if point == "after current" and key == "releases/current": die()
+    def linked(source, target):
+        calls.append(source)
+        if point == "while copying" and len(calls) == 3: die()
+        return link(source, target)
+    os.rename, lakes.Lake.write, publish._link = renamed, written, linked
+    put(lakes.Lake(sys.argv[1]), 2)
+"""
+
+POINTS = ("while copying", "before the rename", "after the rename", "before current", "inside current", "after current")
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_killed_publish_leaves_a_whole_release_current(lake, point):
+    first = put(lake, 1)
+    checkout = str(Path(__file__).resolve().parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(KILLED), lake.root, checkout, point],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    with duckdb.connect(str(publish.folder(lake) / "winnow.duckdb"), read_only=True) as con:
+        generation = con.execute("SELECT DISTINCT generation FROM splits").fetchall()
+    assert generation == ([(2,)] if point == "after current" else [(1,)])
+    assert (publish.current(lake) == first["release"]) == (point != "after current")
+    for name in publish.releases(lake):
+        files = json.loads(lake.read(f"releases/{name}/manifest.json"))["files"]
+        assert all(sha256_file(Path(lake.full(f"releases/{name}/{f}"))) == at["sha256"] for f, at in files.items())
+    after = put(lake, 2)
+    assert publish.current(lake) == after["release"] != first["release"]
+
+
+@pytest.fixture
+def pipeline(lake, monkeypatch):
+    """`release` with dbt, gate and report replaced: what is tested is the order, the work folder and the lock."""
+    ran: list[str] = []
+    state = {"generation": 1, "gate": True, "key": "one"}
+
+    def build(work, lake, settings, policy):
+        ran.append("dbt")
+        fill(work, state["generation"])
+        (work / "report.html").unlink()
+        (work / "gates" / "release.json").unlink()
+        return {"batches": ["b"]}
+
+    def gate(work, lake, settings, policy):
+        ran.append("gate")
+        draft = releases.Draft.read(work, policy)
+        (work / "gates" / "release.json").write_text(json.dumps({"passed": state["gate"]}))
+        if not state["gate"]:
+            raise GateFailed("planted")
+        return {"release": draft.release, "already": False}
+
+    def report(work, lake, settings, policy):
+        ran.append("report")
+        (work / "report.html").write_text("<p>")
+        return {"release": releases.Draft.read(work, policy).release, "already": False}
+
+    monkeypatch.setattr(
+        warehouse, "build_release", lambda work, lake, settings, policy: build(work, lake, settings, policy)
+    )
+    monkeypatch.setattr(releases, "input_key", lambda lake, settings, policy: f"{state['key']}-{policy}")
+    monkeypatch.setitem(releases._STEPS, "gate", gate)
+    monkeypatch.setitem(releases._STEPS, "report", report)
+    return ran, state
+
+
+def test_all_steps_run_once_and_published_content_costs_nothing(lake, pipeline):
+    ran, state = pipeline
+    first = releases.release(lake, Settings())
+    assert ran == ["dbt", "gate", "report"]
+    assert (first["already"], publish.current(lake)) == (False, first["release"])
+    assert [n for n in lake.list("releases/.work") if n.startswith("run-")] == []
+    again = releases.release(lake, Settings())
+    assert (again["already"], again["release"], ran) == (True, first["release"], ["dbt", "gate", "report"])
+    state.update(generation=2, key="two")
+    second = releases.release(lake, Settings())
+    assert (second["already"], second["before"]) == (False, first["release"])
+    # The first content again: its tables are published, but they are not what is current.
+    state.update(generation=1, key="one")
+    assert releases.release(lake, Settings())["release"] == first["release"] == publish.current(lake)
+    assert ran.count("dbt") == 3
+
+
+def test_separate_steps_share_one_folder(lake, pipeline):
+    ran, state = pipeline
+    with pytest.raises(ContractError, match="winnow release build --policy hash"):
+        releases.release(lake, Settings(), step="gate")
+    ran.clear()
+    built = releases.release(lake, Settings(), step="build")
+    state.update(generation=9, key="nine")  # something is admitted meanwhile: what was built is what is published
+    for step in ("gate", "report", "publish"):
+        done = releases.release(lake, Settings(), step=step)
+        assert done["release"] == built["release"]
+    assert publish.current(lake) == built["release"]
+    assert ran == ["dbt", "gate", "report"]
+    assert releases.release(lake, Settings(), step="build")["already"] is False
+
+
+def test_a_failing_gate_stops_the_release(lake, pipeline):
+    ran, state = pipeline
+    state["gate"] = False
+    with pytest.raises(GateFailed):
+        releases.release(lake, Settings())
+    assert ran == ["dbt", "gate"]
+    assert publish.current(lake) is None
+    releases.release(lake, Settings(), step="build")
+    with pytest.raises(GateFailed):
+        releases.release(lake, Settings(), step="gate")
+    releases.release(lake, Settings(), step="report")
+    with pytest.raises(ContractError, match="did not pass"):
+        releases.release(lake, Settings(), step="publish")
+    assert publish.current(lake) is None
+
+
+def test_inputs_that_change_while_dbt_runs_are_not_remembered(lake, pipeline, monkeypatch):
+    ran, _ = pipeline
+    keys = iter(["one", "two", "two", "two", "two"])
+    monkeypatch.setattr(releases, "input_key", lambda *args: next(keys))
+    releases.release(lake, Settings())
+    releases.release(lake, Settings())
+    assert ran.count("dbt") == 2
+
+
+def test_one_release_at_a_time_and_leftovers_are_swept(lake, pipeline):
+    root = Path(lake.full("releases/.work"))
+    (root / "run-left").mkdir(parents=True)
+    hold = "import sys, time\nfrom winnow.lake import Lake\nfrom winnow.release import one_writer\n"
+    hold += "with one_writer(Lake(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    holder = subprocess.Popen([sys.executable, "-c", hold, lake.root], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        waiter = subprocess.Popen([sys.executable, "-c", hold.replace("time.sleep(60)", "pass"), lake.root],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+        assert "waiting" in waiter.stderr.readline()
+        assert waiter.poll() is None
+        holder.kill()  # the kernel frees the lock of a killed process
+        assert waiter.communicate(timeout=30)[0] == "held\n"
+    finally:
+        holder.kill()
+        holder.wait()
+    began = time.monotonic()
+    releases.release(lake, Settings())
+    assert time.monotonic() - began < 30
+    assert not (root / "run-left").exists()
+
+
+def test_remote_lakes_are_told_what_is_supported():
+    with pytest.raises(ConfigError, match="local"):
+        releases.release(Lake("memory://winnow"), Settings())
+
+
+def test_published_files_are_the_built_ones_not_copies(lake):
+    work = fill(Path(lake.full("releases/.work/x")), 5)
+    identity = os.stat(work / "tables" / "splits.parquet").st_ino
+    done = publish.publish(work, lake, release=publish.content_id(work, "hash"), key=None, base=None, policy="hash")
+    assert os.stat(Path(done["folder"]) / "tables" / "splits.parquet").st_ino == identity
+    assert lake.list("releases/inputs") == []
