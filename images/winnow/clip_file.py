@@ -64,8 +64,8 @@ class Piece:
 
 
 class ClipFile:
-    """One clip in the making. `start` and `end` are exact times on the container's clock, s; `pictures` and `sounds` are
-    the ranges of packets that it needs."""
+    """One clip in the making. `start` and `end` are exact times on the container's clock, s; `pictures` and `sounds`
+    are the ranges of packets that it needs."""
 
     def __init__(self, footage: Footage, window: tuple[float, float], path: Path, encoding: Encoding) -> None:
         first, last = footage.pictures(*window)

@@ -135,7 +135,8 @@ def scan(path: Path) -> Footage:
         zero_s = first_s if abs(first_s - start_s) < PRIMING_S else start_s
         footage = Footage(
             path, video, audio if audio and audio.pts else None, zero_s, _rate(stream, shown, video.time_base),
-            picture.width, picture.height, picture.rotation % 360, picture.format.name, False, _copies_sound(sound), shown,
+            picture.width, picture.height, picture.rotation % 360, picture.format.name, False, _copies_sound(sound),
+            shown,
         )  # fmt: skip
         footage.can_copy = whole and _can_copy(stream, footage)
         _require_whole(container, stream, footage)

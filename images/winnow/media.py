@@ -1,9 +1,9 @@
 """Decoding for the measuring stages: open a clip, and take from its streams only what a measure needs.
 
-Each stage decodes for itself, so decoding is where their time goes. Three things keep it small: one thread and no frame
-queue (clips are short and a pod measures one at a time, and bytes must not depend on threads), decoders told to skip what
-the measure cannot see (pictures that no other refers to, the deblocking filter), and pictures that swscale shrinks before
-Python ever touches them.
+Each stage decodes for itself, so decoding is where their time goes. Three things keep it small: one thread and no
+frame queue (clips are short and a pod measures one at a time, and bytes must not depend on threads), decoders told to
+skip what the measure cannot see (pictures that no other refers to, the deblocking filter), and pictures that swscale
+shrinks before Python ever touches them.
 
 Times are s on the clip's own clock, where the container starts; both streams share it.
 """
@@ -88,11 +88,12 @@ class Clip:
 
 
 @contextmanager
-def opened(data: bytes, *, sparse: bool = False) -> Iterator[Clip]:
+def opened(data: bytes, *, skip: str | None = None) -> Iterator[Clip]:
     """Open a clip's bytes for single-threaded decoding; fails as `undecodable` when no demuxer knows them.
 
-    `sparse` skips pictures that no other picture refers to, and the deblocking filter, where the codec has them: about
-    half of the time of H.264, for measures that see neither fine detail nor every frame.
+    `skip` leaves pictures undecoded where the codec allows it, and with them the deblocking filter, for measures that
+    see neither fine detail nor every frame: "NONREF" those that no other refers to, "BIDIR" all that refer to later
+    ones. On H.264 it halves the time.
     """
     try:
         container = av.open(io.BytesIO(data))
@@ -107,8 +108,8 @@ def opened(data: bytes, *, sparse: bool = False) -> Iterator[Clip]:
             if stream is not None:
                 stream.thread_type = "NONE"
                 stream.codec_context.thread_count = 1
-        if video is not None and sparse:
-            video.codec_context.skip_frame = "NONREF"
+        if video is not None and skip is not None:
+            video.codec_context.skip_frame = skip
             video.codec_context.options = {"skip_loop_filter": "all"}
         yield Clip(container, video, audio)
 
@@ -127,15 +128,17 @@ class Shrinker:
 
     def __call__(self, frame: VideoFrame) -> np.ndarray:
         """One picture: uint8, (height, width) for 'gray', (height, width, 3) for 'rgb24'; full range 0–255."""
-        small = self._scale.reformat(frame, self.width, self.height, self.pixels, interpolation=Interpolation.AREA, threads=1)
+        small = self._scale.reformat(
+            frame, self.width, self.height, self.pixels, interpolation=Interpolation.AREA, threads=1
+        )
         return small.to_ndarray()
 
 
 def waveform(frames: list[AudioFrame], *, rate_hz: int | None = None, mono: bool = False) -> np.ndarray:
     """Samples of decoded frames: float32, (channels, samples), full scale 1.0.
 
-    `rate_hz` resamples (swresample); `mono` takes the channels' mean. Layouts of more than two channels become stereo.
-    Frames are joined end to end: a gap between their time stamps closes.
+    `rate_hz` resamples (swresample); `mono` takes the channels' mean. Layouts of more than two channels become
+    stereo. Frames are joined end to end: a gap between their time stamps closes.
     """
     if not frames:
         return np.zeros((1, 0), np.float32)
@@ -157,7 +160,8 @@ def waveform(frames: list[AudioFrame], *, rate_hz: int | None = None, mono: bool
 
 
 def _joined(frames: list[AudioFrame], channels: int) -> np.ndarray:
-    """Planar float frames of one layout, end to end, without a call into FFmpeg for each: float32, (channels, samples)."""
+    """Planar float frames of one layout, end to end, without a call into FFmpeg for each: float32, (channels,
+    samples)."""
     wave = np.empty((channels, sum(frame.samples for frame in frames)), np.float32)
     at = 0
     for frame in frames:
@@ -173,14 +177,3 @@ def _resampled(frames: list[AudioFrame], layout: str, rate_hz: int) -> np.ndarra
     resampler = av.AudioResampler("fltp", layout, rate_hz)
     parts = [out.to_ndarray() for frame in [*frames, None] for out in resampler.resample(frame)]
     return np.concatenate(parts, axis=1) if parts else np.zeros((1, 0), np.float32)
-
-
-def on_grid(edges_s: np.ndarray, values: np.ndarray, grid_hz: float, n_cells: int) -> np.ndarray:
-    """Mean of a step function over the cells of a regular grid.
-
-    `values[i]` holds between `edges_s[i]` and `edges_s[i + 1]` (s, not decreasing, n + 1 of them); cell k covers
-    [k, k + 1) / grid_hz. Cells that no step reaches are 0. Returns float32, (n_cells,).
-    """
-    total = np.concatenate([[0.0], np.cumsum(np.asarray(values, np.float64) * np.diff(edges_s))])
-    cells_s = np.arange(n_cells + 1) / grid_hz
-    return (np.diff(np.interp(cells_s, edges_s, total)) * grid_hz).astype(np.float32)

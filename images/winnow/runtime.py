@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import platform
 import sys
-import tarfile
 import tempfile
 import time
 from collections import Counter
@@ -25,6 +24,7 @@ from winnow.lake import Lake, digest, sha256_bytes
 from winnow.manifest import Manifest
 from winnow.sample import TRANSIENT, Outcome, Reason
 from winnow.shard import Chain, retry_name, shard_name
+from winnow.shelf import Shelf
 from winnow.stage import Batch, Sample, Stage, identity, stage_needs
 
 MIN_BUDGET_ROWS = 10
@@ -53,35 +53,6 @@ class Summary:
         self.ok += manifest.ok
         self.failed += manifest.failed
         self.reasons = dict(sorted((Counter(self.reasons) + Counter(manifest.reasons)).items()))
-
-
-class Shelf:
-    """The files beside a table: members of its tar, by name."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with tarfile.open(path, "r:") as tar:
-            self._members = {m.name: (m.offset_data, m.size) for m in tar if m.isfile()}
-        self._file = path.open("rb")
-
-    def names(self) -> list[str]:
-        """Names of the members."""
-        return list(self._members)
-
-    def read(self, name: str) -> bytes:
-        """One member's bytes; ContractError when the table speaks of it and the tar does not have it."""
-        try:
-            offset, size = self._members[name]
-        except KeyError:
-            raise ContractError(
-                f"{self.path} has no {name}; the shard is damaged: remove its manifest and run it again"
-            ) from None
-        self._file.seek(offset)
-        return self._file.read(size)
-
-    def close(self) -> None:
-        """Close the tar."""
-        self._file.close()
 
 
 class Runtime:

@@ -37,11 +37,13 @@ from winnow.sample import Outcome, Reason, SampleFailed
 from winnow.settings import Settings
 
 if TYPE_CHECKING:
-    from winnow.runtime import Shelf
+    from winnow.shelf import Shelf
 
 #: Modules of the house itself: they move data and never change what a table holds, so no stage's digest covers them.
 #: A change of theirs that does change tables must raise `Stage.version` of the stages it touches.
-KERNEL = frozenset({"cli", "errors", "lake", "manifest", "runtime", "sample", "settings", "shard", "stage"})
+KERNEL = frozenset(
+    {"cli", "errors", "lake", "manifest", "runtime", "sample", "settings", "shard", "shelf", "stage", "table"}
+)
 PACKAGE = Path(__file__).resolve().parent
 
 

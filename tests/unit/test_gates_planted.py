@@ -39,7 +39,7 @@ def spoilt(name: str, column: str, value: str, where: str = "true") -> str:
 BATCH = {
     "{stage}": {
         "sample_id_is_there": broken("sample_id", "NULL"),
-        "sample_id_is_unique": "INSERT INTO {t} (SELECT * FROM {t} LIMIT 1)",
+        "sample_id_is_unique_in_its_shard": "INSERT INTO {t} (SELECT * FROM {t} LIMIT 1)",
         "sample_id_has_its_form": broken("sample_id", "'XYZ'"),
         "outcome_is_known": broken("outcome", "'perhaps'"),
         "outcome_is_there": broken("outcome", "NULL"),
@@ -56,6 +56,7 @@ BATCH = {
     "missing": {"every_input_has_an_outcome": "DELETE FROM audio WHERE " + ONE.replace("{t}", "audio")},
     "orphans": {"every_outcome_has_an_input": broken("sample_id", "'0123456789abcdef0123'", "audio")},
     "ingest": {
+        "a_candidate_comes_once": """INSERT INTO "ingest" (SELECT * FROM "ingest" WHERE outcome = 'ok' LIMIT 1)""",
         "candidates_have_a_url": broken("url", "NULL"),
         "candidates_have_a_video": broken("video_id", "'v'"),
         "video_is_there": broken("video_id", "NULL"),
@@ -64,6 +65,7 @@ BATCH = {
         "segments_start_in_the_video": broken("start_s", "-1"),
     },
     "fetch": {
+        "a_candidate_comes_once": """INSERT INTO "fetch" (SELECT * FROM "fetch" WHERE outcome = 'ok' LIMIT 1)""",
         "media_is_named_by_content": broken("media_sha256", "'abc'"),
         "media_digest_is_there": broken("media_sha256", "NULL"),
         "media_has_bytes": broken("media_bytes", "0"),
@@ -247,7 +249,7 @@ def batch_tables() -> duckdb.DuckDBPyConnection:
     for stage, rows in stage_tables().items():
         con.register("good", rows)
         # Lists of any length, as DuckDB reads them from Parquet.
-        con.execute(f'CREATE TABLE "{stage}" AS SELECT * FROM good')
+        con.execute(f"CREATE TABLE \"{stage}\" AS SELECT *, '00000-aaaaaaaa' AS shard FROM good")
         for name, kind in con.execute(
             f"SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = '{stage}'"
         ).fetchall():

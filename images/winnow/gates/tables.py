@@ -29,6 +29,8 @@ SHARD_COLUMNS = {
     "rows": "int64", "ok": "int64", "failed": "int64",
     "table_rows": "int64", "table_ok": "int64", "table_failed": "int64",
 }  # fmt: skip
+#: A shard's name in the name of its table's file.
+_SHARD = r"([^/]+)\.[0-9a-f]{8}\.parquet$"
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def batch_tables(lake: Lake, batch: str) -> dict[str, Table]:
 
 @contextmanager
 def views(lake: Lake, tables: Mapping[str, Table]) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The batch as DuckDB views: one per stage, and `shards`, `missing`, `orphans` about them all."""
+    """The batch as DuckDB views: one per stage (with the column `shard`), and `shards`, `missing`, `orphans` about them all."""
     import duckdb
     import pyarrow as pa
 
@@ -81,8 +83,10 @@ def views(lake: Lake, tables: Mapping[str, Table]) -> Iterator[duckdb.DuckDBPyCo
                     paths += [str(path)] if row["digest_holds"] else []
                 shards.append(row)
             con.register(f"no_{stage}", schema.empty_table())
-            source = f"read_parquet({paths!r}, union_by_name = true)" if paths else f"no_{stage}"
-            con.execute(f'CREATE VIEW "{stage}" AS SELECT * FROM {source}')
+            shard = f"regexp_extract(filename, '{_SHARD}', 1)"
+            some = f"* EXCLUDE (filename), {shard} AS shard FROM read_parquet({paths!r}, filename = true)"
+            none = f"*, '' AS shard FROM no_{stage}"
+            con.execute(f'CREATE VIEW "{stage}" AS SELECT {some if paths else none}')
         con.register(
             "shards",
             pa.Table.from_pylist(

@@ -1,8 +1,8 @@
 """Five descriptions of a clip's sound, and its onset envelope, from the signal alone.
 
-One short-time spectrum serves all of them. Level is taken out everywhere (how loud a video was uploaded says nothing about
-what sounds in it), and means over time are weighted by how loud each moment is, so that silence between events does not
-wash the events out.
+One short-time spectrum serves all of them. Level is taken out everywhere (how loud a video was uploaded says nothing
+about what sounds in it), and means over time are weighted by how loud each moment is, so that silence between events
+does not wash the events out.
 
 All functions return float32 and are finite for digital silence.
 """
@@ -15,8 +15,7 @@ from functools import lru_cache
 import numpy as np
 import scipy.fft
 
-from winnow.media import on_grid
-from winnow.models.builtin_visual import envelope_statistics, modulation_spectrum
+from winnow.models.envelopes import envelope_statistics, modulation_spectrum, on_grid
 from winnow.models.layers import AUDIO_LAYERS, GRID_HZ
 
 #: Rate that sounds are described at, Hz: up to 8 kHz holds what identifies most sounds.
@@ -82,7 +81,8 @@ def _window() -> np.ndarray:
 
 @lru_cache
 def _mel_filters() -> np.ndarray:
-    """Triangular filters, equally spaced in mel from 50 Hz to 8 kHz: float32, (513, 32). Scale: O'Shaughnessy, 1987."""
+    """Triangular filters, equally spaced in mel from 50 Hz to 8 kHz: float32, (513, 32). Scale: O'Shaughnessy,
+    1987."""
     mel = np.linspace(1127 * np.log1p(50 / 700), 1127 * np.log1p(RATE_HZ / 2 / 700), MEL_BANDS + 2)
     edges_hz = 700 * np.expm1(mel / 1127)
     f_hz = np.fft.rfftfreq(WINDOW, 1 / RATE_HZ)[:, None]
@@ -98,8 +98,8 @@ def _log_mel(spectrum: Spectrum) -> np.ndarray:
 
 
 def spectral_envelope(spectrum: Spectrum) -> np.ndarray:
-    """Layer a0: where the energy lies: loudness-weighted mean (32) and deviation (32) of log mel bands, the mean without
-    its level, and the mean and deviation of the spectral centroid in mel bands.
+    """Layer a0: where the energy lies: loudness-weighted mean (32) and deviation (32) of log mel bands, the mean
+    without its level, and the mean and deviation of the spectral centroid in mel bands.
 
     Returns (66,). After Davis & Mermelstein, 1980 (mel filter bank).
     """
@@ -132,8 +132,8 @@ def pitch(spectrum: Spectrum) -> np.ndarray:
     """Layer a2: whether it is pitched, and how: shares of pitch between 60 and 2,000 Hz (16 steps), periodicity and
     flatness (quantiles), pitch movement, the chroma's spread, inharmonicity, and energy by octave in peaks.
 
-    Pitch is the strongest peak of the autocorrelation, taken from the power spectrum (Wiener–Khinchin) after dividing out
-    the window's own (Boersma, Accurate short-term analysis of the fundamental frequency, 1993). Returns (48,).
+    Pitch is the strongest peak of the autocorrelation, taken from the power spectrum (Wiener–Khinchin) after dividing
+    out the window's own (Boersma, Accurate short-term analysis of the fundamental frequency, 1993). Returns (48,).
     """
     power = spectrum.power[::2]
     weight = spectrum.weight[::2] / max(spectrum.weight[::2].sum(), _EPS)
@@ -173,7 +173,8 @@ def _window_autocorrelation() -> np.ndarray:
 
 
 def _tonal_bands(power: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sharpness and share of spectral peaks in six octaves from 125 Hz: two arrays of (6,), and of the mean spectrum."""
+    """Sharpness and share of spectral peaks in six octaves from 125 Hz: two arrays of (6,), and of the mean
+    spectrum."""
     mean = weight @ power
     edges = (np.array([125, 250, 500, 1000, 2000, 4000, 8000]) * WINDOW // RATE_HZ).astype(int)
     sharp, steady = [], []
@@ -186,7 +187,9 @@ def _tonal_bands(power: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.
     return np.array(sharp), np.array(steady)
 
 
-def _weighted_quantiles(values: np.ndarray, weight: np.ndarray, at: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9, 0.98)) -> np.ndarray:
+def _weighted_quantiles(
+    values: np.ndarray, weight: np.ndarray, at: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9, 0.98)
+) -> np.ndarray:
     """Quantiles of values of which each counts by its weight."""
     order = np.argsort(values, kind="stable")
     place = np.cumsum(weight[order])
@@ -194,8 +197,8 @@ def _weighted_quantiles(values: np.ndarray, weight: np.ndarray, at: tuple[float,
 
 
 def modulation(spectrum: Spectrum) -> np.ndarray:
-    """Layer a3: how loudness moves in eight frequency bands: for each, shares of modulation power in eight octave-spaced
-    rates from 0.5 to 20 Hz, times how deep the modulation is.
+    """Layer a3: how loudness moves in eight frequency bands: for each, shares of modulation power in eight
+    octave-spaced rates from 0.5 to 20 Hz, times how deep the modulation is.
 
     Returns (64,). After Dau et al., Modeling auditory processing of amplitude modulation, 1997.
     """
@@ -212,8 +215,9 @@ def modulation(spectrum: Spectrum) -> np.ndarray:
 
 
 def onset_strength(spectrum: Spectrum) -> np.ndarray:
-    """How much the spectrum grows at each frame: float32, (frames,), mean over bands of the rise of compressed mel power
-    over 40 ms. After Böck & Widmer, Maximum filter vibrato suppression for onset detection, 2013 (without the filter)."""
+    """How much the spectrum grows at each frame: float32, (frames,), mean over bands of the rise of compressed mel
+    power over 40 ms. After Böck & Widmer, Maximum filter vibrato suppression for onset detection, 2013 (without the
+    filter)."""
     scale = max(float(np.mean(spectrum.mel)), _EPS)
     compressed = np.log1p(spectrum.mel * (4 / scale))
     strength = np.zeros(len(compressed), np.float32)

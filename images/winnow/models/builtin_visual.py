@@ -1,11 +1,11 @@
 """Five descriptions of a clip's picture, and its motion envelope, from the signal alone.
 
-Clips are described by what moves in them more than by where it happens: most layers weigh pixels by how far they are from
-the clip's mean picture, which finds the moving thing of a still camera without knowing what it is. Distributions enter
-as square roots (Hellinger) or logarithms, so that Euclidean distance between them means something.
+Clips are described by what moves in them more than by where it happens: most layers weigh pixels by how far they are
+from the clip's mean picture, which finds the moving thing of a still camera without knowing what it is. Distributions
+enter as square roots (Hellinger) or logarithms, so that Euclidean distance between them means something.
 
-All functions take small pictures (`media.Shrinker`) and return float32; a clip of one picture, or in which nothing moves,
-has finite values everywhere.
+All functions take small pictures (`media.Shrinker`) and return float32; a clip of one picture, or in which nothing
+moves, has finite values everywhere.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.fft
 
-from winnow.media import on_grid
+from winnow.models.envelopes import envelope_statistics, modulation_spectrum, on_grid
 from winnow.models.layers import GRID_HZ, VISUAL_LAYERS
 
 #: A pixel that differs from the mean picture by less than this (of full scale 1) counts as not moving: coding noise.
@@ -41,8 +41,8 @@ class Pictures:
 
 
 def describe(pictures: Pictures) -> dict[str, np.ndarray]:
-    """All layers of a clip by column ("v0" … "v4", float32, sizes as in `layers.VISUAL_LAYERS`) and "motion", the motion
-    envelope (see `motion_envelope`)."""
+    """All layers of a clip by column ("v0" … "v4", float32, sizes as in `layers.VISUAL_LAYERS`) and "motion", the
+    motion envelope (see `motion_envelope`)."""
     sampled = pictures.gray[pictures.at].astype(np.float32) / 255
     moving = moving_weight(sampled)
     change, field = flow(pictures)
@@ -68,9 +68,11 @@ def moving_weight(gray: np.ndarray) -> np.ndarray:
 
 
 def colour(rgb: np.ndarray, moving: np.ndarray) -> np.ndarray:
-    """Layer v0: histograms of two opponent colours (5 × 5) and of brightness (7), of the whole picture and of what moves.
+    """Layer v0: histograms of two opponent colours (5 × 5) and of brightness (7), of the whole picture and of what
+    moves.
 
-    rgb: uint8, (m, height, width, 3). Returns (64,): square roots of shares. After Swain & Ballard, Color indexing, 1991.
+    rgb: uint8, (m, height, width, 3). Returns (64,): square roots of shares. After Swain & Ballard, Color indexing,
+    1991.
     """
     r, g, b = np.moveaxis(rgb.astype(np.float32), -1, 0)
     red_green = np.clip((r - g) / 102.4 + 2.5, 0, 4.999).astype(np.int64)
@@ -85,10 +87,11 @@ def colour(rgb: np.ndarray, moving: np.ndarray) -> np.ndarray:
 
 
 def texture(gray: np.ndarray, moving: np.ndarray) -> np.ndarray:
-    """Layer v1: oriented gradients (8 orientations at two scales) and rotation-invariant local binary patterns, of the
-    whole picture and of what moves.
+    """Layer v1: oriented gradients (8 orientations at two scales) and rotation-invariant local binary patterns, of
+    the whole picture and of what moves.
 
-    Returns (56,). After Dalal & Triggs, Histograms of oriented gradients, 2005; Ojala et al., Local binary patterns, 2002.
+    Returns (56,). After Dalal & Triggs, Histograms of oriented gradients, 2005; Ojala et al., Local binary patterns,
+    2002.
     """
     parts, pixels, weight = [], gray, moving
     for _ in range(2):
@@ -123,8 +126,8 @@ def texture(gray: np.ndarray, moving: np.ndarray) -> np.ndarray:
 
 
 def spatial_frequency(gray: np.ndarray) -> np.ndarray:
-    """Layer v2: log power by spatial frequency: of what moves (12 octave-spaced radii × 4 orientations) and of the whole
-    picture (12 radii), each relative to its mean. Power is blind to position.
+    """Layer v2: log power by spatial frequency: of what moves (12 octave-spaced radii × 4 orientations) and of the
+    whole picture (12 radii), each relative to its mean. Power is blind to position.
 
     Returns (60,). After Oliva & Torralba, Modeling the shape of the scene, 2001 (global spectral signatures).
     """
@@ -158,8 +161,9 @@ class Flow:
 def flow(pictures: Pictures) -> tuple[np.ndarray, Flow]:
     """Change and motion between consecutive pictures, looked at in half their size.
 
-    Returns (change, field): change float64, (n - 1,), the mean luma change (of full scale 1) above `MOTION_FLOOR`; field by
-    Lucas & Kanade's least squares (An iterative image registration technique, 1981), regularised, one solution a cell.
+    Returns (change, field): change float64, (n - 1,), the mean luma change (of full scale 1) above `MOTION_FLOOR`;
+    field by Lucas & Kanade's least squares (An iterative image registration technique, 1981), regularised, one
+    solution a cell.
     """
     gray = _halved(pictures.gray.astype(np.float32) / np.float32(255))
     before, after = gray[:-1], gray[1:]
@@ -195,8 +199,8 @@ def _cells(pixels: np.ndarray) -> np.ndarray:
 
 
 def motion(field: Flow) -> np.ndarray:
-    """Layer v3: how things move, weighted by how much changes there: direction (8), speed (8), their axes, expansion and
-    rotation, and how far the moving area spreads and travels (24 statistics).
+    """Layer v3: how things move, weighted by how much changes there: direction (8), speed (8), their axes, expansion
+    and rotation, and how far the moving area spreads and travels (24 statistics).
 
     Returns (40,).
     """
@@ -235,7 +239,8 @@ def motion(field: Flow) -> np.ndarray:
 
 
 def _centroid(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Centre and spread of what changes, per pair of pictures: x, y, std of x, std of y; shares of width and height."""
+    """Centre and spread of what changes, per pair of pictures: x, y, std of x, std of y; shares of width and
+    height."""
     rows, columns = weight.shape[1:]
     xs, ys = (np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows
     per = np.maximum(weight.sum(axis=(1, 2)), 1e-15)
@@ -247,8 +252,9 @@ def _centroid(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
 
 
 def temporal_dynamics(pictures: Pictures, change: np.ndarray, field: Flow) -> np.ndarray:
-    """Layer v4: how motion lives in time: modulation spectra (9 bands from 0.25 to 6 Hz) of the amount of change, of the
-    place of change (x, y) and of brightness, and 12 statistics of the amount: quantiles, bursts, attack against decay.
+    """Layer v4: how motion lives in time: modulation spectra (9 bands from 0.25 to 6 Hz) of the amount of change, of
+    the place of change (x, y) and of brightness, and 12 statistics of the amount: quantiles, bursts, attack against
+    decay.
 
     Returns (48,).
     """
@@ -260,56 +266,19 @@ def temporal_dynamics(pictures: Pictures, change: np.ndarray, field: Flow) -> np
     x, y, _, _ = _centroid(field.energy.astype(np.float64))
     bright = pictures.gray.mean(axis=(1, 2), dtype=np.float64) / 255
     amount = on_grid(edges_s, change, rate_hz, cells).astype(np.float64)
-    tracks = (amount, on_grid(edges_s, x, rate_hz, cells), on_grid(edges_s, y, rate_hz, cells), on_grid(edges_s, bright[1:], rate_hz, cells))
+    tracks = (
+        amount,
+        on_grid(edges_s, x, rate_hz, cells),
+        on_grid(edges_s, y, rate_hz, cells),
+        on_grid(edges_s, bright[1:], rate_hz, cells),
+    )
     spectra = [modulation_spectrum(track, rate_hz) for track in tracks]
     return np.concatenate([*spectra, envelope_statistics(amount, rate_hz)])
 
 
-def modulation_spectrum(track: np.ndarray, rate_hz: float, bands: int = 9) -> np.ndarray:
-    """Square-root shares of a signal's power in octave-spaced bands from 0.25 Hz to half its rate, its mean removed.
-
-    track: (n,). Returns float64, (bands,); zeros for a constant signal.
-    """
-    track = np.asarray(track, np.float64)
-    track = (track - track.mean()) * np.hanning(len(track) + 2)[1:-1]
-    power = np.abs(scipy.fft.rfft(track, n=max(256, len(track)))) ** 2
-    f_hz = np.arange(len(power)) * rate_hz / max(256, len(track))
-    edges_hz = np.geomspace(0.25, rate_hz / 2, bands + 1)
-    band = np.digitize(f_hz, edges_hz) - 1
-    inside = (band >= 0) & (band < bands)
-    share = np.bincount(band[inside], power[inside], minlength=bands)
-    return np.sqrt(share / max(share.sum(), 1e-12))
-
-
-def envelope_statistics(envelope: np.ndarray, rate_hz: float) -> np.ndarray:
-    """Twelve statistics of an amount over time that do not depend on its scale, but for the first (log mean).
-
-    envelope: not negative, (n,) at `rate_hz`. Returns float64, (12,).
-    """
-    mean = float(envelope.mean())
-    if mean <= 1e-9 or len(envelope) < 4:
-        return np.concatenate([[np.log(mean + 1e-6)], np.zeros(11)])
-    e = envelope / mean
-    rise = np.diff(e)
-    up, down = np.maximum(rise, 0), np.maximum(-rise, 0)
-    centred = e - 1
-    power = float((centred**2).sum())
-    lags = max(min(int(2 * rate_hz), len(e) - 2), 1)
-    again = np.array([(centred[:-k] * centred[k:]).sum() for k in range(1, lags + 1)]) / max(power, 1e-9)
-    peaks = (e[1:-1] > e[:-2]) & (e[1:-1] >= e[2:]) & (e[1:-1] > 1 + centred.std() * 0.5)
-    low = max(int(0.2 * rate_hz), 1)
-    return np.array(
-        [
-            np.log(mean + 1e-6), centred.std(), *np.quantile(e, (0.1, 0.5, 0.9)), e.max() ** 0.5, float((e < 0.2).mean()),
-            up.max() / max(down.max(), 1e-6) if down.max() > 1e-6 else 1.0, (up**2).sum() / max((down**2).sum(), 1e-6),
-            again[low:].max() if lags > low else 0.0, (again[low:].argmax() + low + 1) / rate_hz if lags > low else 0.0,
-            peaks.sum() / (len(e) / rate_hz),
-        ]
-    )  # fmt: skip
-
-
 def motion_envelope(pictures: Pictures, change: np.ndarray) -> np.ndarray:
-    """Luma change per s on the common grid: float32, (ceil(duration_s · GRID_HZ),); zeros for fewer than two pictures."""
+    """Luma change per s on the common grid: float32, (ceil(duration_s · GRID_HZ),); zeros for fewer than two
+    pictures."""
     cells = max(int(np.ceil(pictures.duration_s * GRID_HZ - 1e-6)), 1)
     if len(change) < 1:
         return np.zeros(cells, np.float32)

@@ -1,33 +1,36 @@
 """The correspondence scorer: how much likelier a clip's sound is with its own picture than by chance.
 
-Fitted on the corpus itself, without labels: a clip's own picture and sound are a true pair, those of two videos a false
-one. Two parts, each a number per pair:
+Fitted on the corpus itself, without labels: a clip's own picture and sound are a true pair, those of two videos a
+false one. Two parts, each a number per pair:
 
-- semantic: what is seen against what is heard. Both are projected to canonical variates, and the pair's pointwise mutual
-  information under the Gaussian model of canonical correlation is taken (Bach & Jordan, A probabilistic interpretation of
-  canonical correlation analysis, 2005). It needs covariances only, so it can be fitted on a hundred clips, and does not grow
-  with a million; the correlations enter as measured on clips that the variates were not fitted on, so that directions
-  which only fit noise count for nothing.
+- semantic: what is seen against what is heard. Both are projected to canonical variates, and the pair's pointwise
+  mutual
+  information under the Gaussian model of canonical correlation is taken (Bach & Jordan, A probabilistic
+  interpretation of canonical correlation analysis, 2005). It needs covariances only, so it can be fitted on a hundred
+  clips, and does not grow with a million; the correlations enter as measured on clips that the variates were not
+  fitted on, so that directions which only fit noise count for nothing.
 - sync: whether they move together (`models.synchrony`).
 
-A logistic regression on true and false pairs weighs the two; its log-odds are the score. Wrong pairs among the true ones
-(dubbed, covered by music) flatten it evenly but do not turn it: they carry no common direction.
+A logistic regression on true and false pairs weighs the two; its log-odds are the score. Wrong pairs among the true
+ones (dubbed, covered by music) flatten it evenly but do not turn it: they carry no common direction.
 
-**Folds.** `fold_of` maps a video to one of K folds by a hash of its id. Fold k's model is fitted on the videos of the other
-folds only, and a clip is always scored by its own fold's model. A video that comes in a later batch falls in some fold k
-too; either it was not in the fitted batches, or it was in fold k of them: in both cases model k never saw it.
+**Folds.** `fold_of` maps a video to one of K folds by a hash of its id. Fold k's model is fitted on the videos of the
+other folds only, and a clip is always scored by its own fold's model. A video that comes in a later batch falls in
+some fold k too; either it was not in the fitted batches, or it was in fold k of them: in both cases model k never saw
+it.
 
-**Null.** Each fold's model keeps a bank of its own fold's clips, which it was not fitted on. A clip's picture is paired with
-the bank's sounds and its sound with the bank's pictures, never within one video, and never with the quarter of the bank that
-looks most like the clip: in a small corpus those show the same thing, and their sounds would be no mismatch. Mean and
-deviation of those scores, averaged with the whole fold's, turn the score into z.
+**Null.** Each fold's model keeps a bank of its own fold's clips, which it was not fitted on. A clip's picture is
+paired with the bank's sounds and its sound with the bank's pictures, never within one video, and never with the
+quarter of the bank that looks most like the clip: in a small corpus those show the same thing, and their sounds would
+be no mismatch. Mean and deviation of those scores, averaged with the whole fold's, turn the score into z.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -71,9 +74,9 @@ class Tower:
 class FoldModel:
     """What scores the clips of one fold.
 
-    picture, sound: towers; correlation: (q,), held-out canonical correlations; weights: (3,), log-odds per nat of the semantic
-    part, per unit of sync, and the constant; bank_*: m clips of the fold: variates (m, q), prepared envelopes, video ids;
-    null_mean, null_std: of the bank's mismatched pairs.
+    picture, sound: towers; correlation: (q,), held-out canonical correlations; weights: (3,), log-odds per nat of the
+    semantic part, per unit of sync, and the constant; bank_*: m clips of the fold: variates (m, q), prepared
+    envelopes, video ids; null_mean, null_std: of the bank's mismatched pairs.
     """
 
     picture: Tower
@@ -96,9 +99,11 @@ class Scorer:
     folds: Sequence[FoldModel]
     alike: float
 
-    def score(self, video_id: str, picture: np.ndarray, sound: np.ndarray, motion: np.ndarray, onset: np.ndarray) -> dict[str, object]:
-        """One clip's columns: score (log-odds that its sound is its own), z, semantic (nats), sync (−1 … 1), null_mean,
-        null_std, fold.
+    def score(
+        self, video_id: str, picture: np.ndarray, sound: np.ndarray, motion: np.ndarray, onset: np.ndarray
+    ) -> dict[str, object]:
+        """One clip's columns: score (log-odds that its sound is its own), z, semantic (nats), sync (−1 … 1),
+        null_mean, null_std, fold.
 
         picture, sound: all layers joined, (d,); motion, onset: envelopes on the common grid, (n,).
         """
@@ -109,9 +114,47 @@ class Scorer:
         semantic = float(information(a, b[None], model.correlation)[0])
         sync = float(synchrony.peaks(m, o[None], one_is_motion=True)[0])
         score = float(log_odds(np.array([semantic]), np.array([sync]), model.weights)[0])
-        mean, std = null_of(model, video_id, a, b, m, o, self.alike)
-        values = {"score": score, "z": (score - mean) / std, "semantic": semantic, "sync": sync, "null_mean": mean, "null_std": std}
+        mean, std = null_of(model, [video_id], a, b, m, o, self.alike)
+        values = {
+            "score": score,
+            "z": (score - mean) / std,
+            "semantic": semantic,
+            "sync": sync,
+            "null_mean": mean,
+            "null_std": std,
+        }
         return {name: round(value, 6) for name, value in values.items()} | {"fold": fold}
+
+    def dumps(self) -> bytes:
+        """The scorer as an uncompressed .npz without pickles: equal scorers give equal bytes."""
+        arrays: dict[str, np.ndarray] = {"folds": np.array(len(self.folds)), "alike": np.array(self.alike)}
+        for k, model in enumerate(self.folds):
+            for field in fields(FoldModel):
+                value = getattr(model, field.name)
+                parts = (
+                    {f"_{f.name}": getattr(value, f.name) for f in fields(Tower)}
+                    if isinstance(value, Tower)
+                    else {"": value}
+                )
+                arrays |= {f"{k}_{field.name}{part}": np.asarray(array) for part, array in parts.items()}
+        file = io.BytesIO()
+        np.savez(file, **arrays)
+        return file.getvalue()
+
+    @classmethod
+    def loads(cls, data: bytes) -> Scorer:
+        """Read what `dumps` wrote."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            models = []
+            for k in range(int(arrays["folds"])):
+                towers = {
+                    side: Tower(*(arrays[f"{k}_{side}_{f.name}"] for f in fields(Tower)))
+                    for side in ("picture", "sound")
+                }
+                rest = {f.name: arrays[f"{k}_{f.name}"] for f in fields(FoldModel) if f.name not in towers}
+                rest |= {name: float(rest[name]) for name in ("null_mean", "null_std")}
+                models.append(FoldModel(**towers, **rest))
+            return cls(models, float(arrays["alike"]))
 
 
 def joined(row: Mapping[str, object], columns: Sequence[str]) -> np.ndarray:
@@ -125,8 +168,8 @@ def cut_features(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> n
 
 
 def information(one: np.ndarray, many: np.ndarray, correlation: np.ndarray) -> np.ndarray:
-    """Pointwise mutual information, nats, of variates (q,) with each of the other side's (m, q), without the constant that
-    all pairs share, within ±SEMANTIC_LIMIT. Symmetric in the two sides. Returns (m,)."""
+    """Pointwise mutual information, nats, of variates (q,) with each of the other side's (m, q), without the constant
+    that all pairs share, within ±SEMANTIC_LIMIT. Symmetric in the two sides. Returns (m,)."""
     rest = 1 - correlation**2
     cross, own = correlation / rest, correlation**2 / rest / 2
     value = (many * (one * cross)).sum(axis=-1) - (one**2 * own).sum(axis=-1) - (many**2 * own).sum(axis=-1)
@@ -150,13 +193,24 @@ def unlike(model_correlation: np.ndarray, picture: np.ndarray, bank: np.ndarray,
     return keep
 
 
-def mismatches(model: FoldModel, video_id: str, a: np.ndarray, b: np.ndarray, motion: np.ndarray, onset: np.ndarray, alike: float) -> np.ndarray:
-    """Scores of a clip's picture with the bank's sounds, then of its sound with the bank's pictures, for the bank's clips
-    of other videos that look different. (2 k,)."""
-    place = np.flatnonzero(model.bank_video != video_id)
+def mismatches(
+    model: FoldModel,
+    videos: Sequence[str],
+    a: np.ndarray,
+    b: np.ndarray,
+    motion: np.ndarray,
+    onset: np.ndarray,
+    alike: float,
+) -> np.ndarray:
+    """Scores of a clip's picture with the bank's sounds, then of its sound with the bank's pictures, for the bank's
+    clips that look different and are of none of these videos (the clip's own). Returns (2 k,)."""
+    place = np.flatnonzero(~np.isin(model.bank_video, videos))
     place = place[unlike(model.correlation, a, model.bank_picture[place], alike)] if len(place) else place
     semantic = np.concatenate(
-        [information(a, model.bank_sound[place], model.correlation), information(b, model.bank_picture[place], model.correlation)]
+        [
+            information(a, model.bank_sound[place], model.correlation),
+            information(b, model.bank_picture[place], model.correlation),
+        ]
     )
     sync = np.concatenate(
         [
@@ -167,10 +221,18 @@ def mismatches(model: FoldModel, video_id: str, a: np.ndarray, b: np.ndarray, mo
     return log_odds(semantic, sync, model.weights)
 
 
-def null_of(model: FoldModel, video_id: str, a: np.ndarray, b: np.ndarray, motion: np.ndarray, onset: np.ndarray, alike: float) -> tuple[float, float]:
-    """Mean and deviation of a clip's null distribution: its own mismatches and the whole fold's, half and half, because
-    its own are few and the fold's do not know which clips agree with everything."""
-    own = mismatches(model, video_id, a, b, motion, onset, alike)
+def null_of(
+    model: FoldModel,
+    videos: Sequence[str],
+    a: np.ndarray,
+    b: np.ndarray,
+    motion: np.ndarray,
+    onset: np.ndarray,
+    alike: float,
+) -> tuple[float, float]:
+    """Mean and deviation of a clip's null distribution: its own mismatches and the whole fold's, half and half,
+    because its own are few and the fold's do not know which clips agree with everything."""
+    own = mismatches(model, videos, a, b, motion, onset, alike)
     if not len(own):
         return model.null_mean, model.null_std
     mean = (float(own.mean()) + model.null_mean) / 2

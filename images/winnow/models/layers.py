@@ -1,14 +1,16 @@
 """The built-in encoders' catalogue: which layers a clip's picture and sound are described by, and how long each is.
 
-Five views of either signal that fail in different ways, as the layers of a network do, but computed from the signal, so
-that nothing has to be downloaded or trained. Light on purpose: a stage's schema reads it where nothing heavy is loaded.
+Five views of either signal that fail in different ways, as the layers of a network do, but computed from the signal,
+so that nothing has to be downloaded or trained. Light on purpose: a stage's schema reads it where nothing heavy is
+loaded.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Cells per second of the common time grid of `motion` and `onset`: cell k covers [k, k + 1) / GRID_HZ on a clip's clock.
+#: Cells per second of the common time grid of `motion` and `onset`: cell k covers [k, k + 1) / GRID_HZ on a clip's
+#: clock.
 GRID_HZ = 8.0
 
 

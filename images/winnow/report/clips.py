@@ -67,7 +67,7 @@ def choose(con: duckdb.DuckDBPyConnection) -> list[dict[str, object]]:
 
 def load(lake: Lake, chosen: list[dict[str, object]]) -> list[Shown]:
     """The chosen clips with their bytes, as long as they fit; a clip whose tar is gone is left out."""
-    from winnow.runtime import Shelf
+    from winnow.shelf import Shelf
 
     shown, used = [], 0
     for row in chosen:

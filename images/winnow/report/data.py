@@ -17,7 +17,8 @@ QUERIES = {
     "total": "select * from rpt_statistics where scope = 'total'",
     "splits": (
         "select split, clips, videos, clip_hours, unique_hours, mean_duration_s from rpt_statistics "
-        "where scope = 'split' order by clips desc, split"
+        "where scope = 'split' "
+        "order by coalesce(nullif(list_position(['train', 'val', 'test'], split), 0), 9), split"
     ),
     "labels": (
         "select b.label, b.clips, b.clips_kept, b.kept_share, s.videos, s.clip_hours, s.unique_hours, "

@@ -36,7 +36,7 @@ def _row(number: int, at: int, line: bytes) -> Row:
     if len(line) > MAX_ROW_BYTES:
         return Row(number, problem=f"line {at}: longer than {MAX_ROW_BYTES} bytes; split it into rows")
     try:
-        value = json.loads(line, parse_constant=lambda name: None)
+        value = json.loads(line.rstrip(), parse_constant=lambda name: None)
     except UnicodeDecodeError:
         return Row(number, problem=f"line {at}: not UTF-8; save the list as UTF-8")
     except json.JSONDecodeError as error:

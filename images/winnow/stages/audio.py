@@ -13,7 +13,8 @@ from winnow.stage import Batch, Resources, Sample, Stage
 
 
 class Audio(Stage):
-    """One row per clip: layers a0 … a4, the onset envelope on the common grid, and how many samples they come from."""
+    """One row per clip: layers a0 … a4, the onset envelope on the common grid, and how many samples they come
+    from."""
 
     name = "audio"
     image = "media"

@@ -61,8 +61,8 @@ class Clip(Stage):
     resources = Resources(cpu=1, memory_mb=2048)
 
     class Params(StageParams):
-        """`window` says how videos without listed times are cut, `window_s` how long a clip is. What is left at a video's
-        end becomes a clip from `tail_s` on. Shots: see `winnow.shots`. Encoding: libx264's preset and crf."""
+        """`window` says how videos without listed times are cut, `window_s` how long a clip is. What is left at a
+        video's end becomes a clip from `tail_s` on. Shots: see `winnow.shots`. Encoding: libx264's preset and crf."""
 
         window: Literal["fixed", "shot"] = "fixed"
         window_s: float = Field(10.0, gt=0, le=600)

@@ -1,7 +1,7 @@
 """visual: five built-in layers of what a clip looks like, and when its picture moves.
 
-Pictures that no other refers to are not decoded, and every decoded one is shrunk before it is looked at: the layers see
-shapes, texture and movement at about half the frame rate, at a fraction of the cost of full frames.
+Pictures that no other refers to are not decoded, and every decoded one is shrunk before it is looked at: the layers
+see shapes, texture and movement at about half the frame rate, at a fraction of the cost of full frames.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from winnow.stage import Batch, Resources, Sample, Stage, StageParams
 
 
 class Visual(Stage):
-    """One row per clip: layers v0 … v4, the motion envelope on the common grid, and how many pictures they come from."""
+    """One row per clip: layers v0 … v4, the motion envelope on the common grid, and how many pictures they come
+    from."""
 
     name = "visual"
     image = "media"
@@ -50,7 +51,7 @@ def measure(data: bytes, colour_hz: float = 2.0) -> dict[str, object]:
 
     gray, colour = media.Shrinker("gray"), media.Shrinker("rgb24")
     grays, times_s, colours, at = [], [], [], []
-    with media.opened(data, sparse=True) as clip:
+    with media.opened(data, skip="NONREF") as clip:
         duration_s = clip.duration_s
         for _, frames in clip.decode(clip.require_video()):
             for frame in frames:

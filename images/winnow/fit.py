@@ -1,0 +1,146 @@
+"""`winnow fit`: fit the correspondence scorer on named batches and freeze it.
+
+A scorer's digest is that of what it is made from: the measured clips (by content, whatever shards they lie in), the
+parameters, the seed, and the code that fits. So the same corpus is never fitted twice, and what a score came from can
+be told. Fitting never changes a score that exists; it moves `current`, and the next run of `correspond` computes
+anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from winnow.errors import ContractError
+from winnow.lake import Lake, digest, sha256_bytes
+from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
+from winnow.sample import check_batch
+from winnow.shard import Chain
+from winnow.stage import code_digest, stage_needs
+
+if TYPE_CHECKING:
+    from winnow.models.correspondence_fit import Corpus, FitParams
+    from winnow.settings import Settings
+
+MODEL = "correspond"
+_VISUAL = [layer.column for layer in VISUAL_LAYERS]
+_AUDIO = [layer.column for layer in AUDIO_LAYERS]
+
+
+def fit(
+    lake: Lake,
+    batches: Sequence[str],
+    *,
+    seed: int = 0,
+    settings: Settings | None = None,
+    params: FitParams | None = None,
+) -> dict[str, object]:
+    """Fit on the clips of batches that have both picture and sound measured; make the scorer the current one.
+
+    Returns {"model": digest, "computed": False when this very scorer was there, "batches", "clips", "videos",
+    "folds", "auc"}. ContractError when a batch is not measured or the corpus is too small to cross-fit.
+    """
+    from dataclasses import asdict, replace
+
+    import numpy as np
+    from threadpoolctl import threadpool_limits
+
+    from winnow.models import correspondence_fit
+
+    params = replace(params or correspondence_fit.FitParams(), seed=seed)
+    keys = sorted({check_batch(key) for key in batches})
+    if not keys:
+        raise ContractError("no batch was named: winnow fit --batches 2026-11-01,2026-11-02")
+    corpus, content = read_corpus(lake, keys)
+    folds = correspondence_fit.choose_folds(corpus.video.tolist(), params.folds)
+    videos = len(np.unique(corpus.video))
+    if not folds:
+        raise ContractError(
+            f"{', '.join(keys)}: {len(corpus)} clips of {videos} videos have picture and sound, too few to cross-fit by video "
+            f"(each of three folds needs two videos). Fit on more batches."
+        )
+    identity = {
+        "code": code_digest("models.correspondence_fit"),
+        "content": content,
+        "params": asdict(params),
+        "batches": keys,
+    }
+    model = digest(identity)
+    answer = {"model": model, "batches": keys, "clips": len(corpus), "videos": videos, "folds": folds}
+    card = lake.read_or_none(lake.model_key(MODEL, model, "json"))
+    if card is not None:
+        lake.set_model_current(MODEL, model)
+        return answer | {"computed": False, "auc": json.loads(card)["training"]["auc"]}
+    with threadpool_limits(1):
+        scorer = correspondence_fit.fit(corpus, params)
+        training = correspondence_fit.figures(scorer, corpus)
+    data = scorer.dumps()
+    card = answer | {
+        "identity": identity,
+        "sha256": sha256_bytes(data),
+        "training": training,
+        "fold_of_a_video": "sha256('fold' + 0x1f + video_id), its first 15 hex digits, modulo folds",
+        "nulls": [
+            {"fold": k, "mean": round(m.null_mean, 6), "std": round(m.null_std, 6), "clips": len(m.bank_video)}
+            for k, m in enumerate(scorer.folds)
+        ],
+        "weights": [[round(float(w), 6) for w in m.weights] for m in scorer.folds],
+    }
+    lake.create(lake.model_key(MODEL, model), data)
+    lake.create(lake.model_key(MODEL, model, "json"), (json.dumps(card, indent=1, sort_keys=True) + "\n").encode())
+    lake.set_model_current(MODEL, model)
+    return answer | {"computed": True, "auc": training["auc"]}
+
+
+def read_corpus(lake: Lake, batches: Sequence[str]) -> tuple[Corpus, str]:
+    """The measured clips of batches, ordered by id, and a digest of what they hold.
+
+    A clip that several batches hold counts once. ContractError names the first command to run for a batch that is not
+    measured.
+    """
+    import numpy as np
+
+    from winnow.models import synchrony
+    from winnow.models.correspondence import joined
+    from winnow.models.correspondence_fit import Corpus
+
+    rows: dict[str, tuple] = {}
+    for batch in batches:
+        chain = Chain(lake, batch, stage_needs())
+        numbers = chain.numbers(MODEL)
+        if not numbers:
+            raise ContractError(
+                f"batch {batch} has no shards to fit on: run `winnow plan --batch {batch}` and the stages after it"
+            )
+        for number in numbers:
+            inputs = chain.require_inputs(MODEL, number)
+            clips = _ok_rows(lake.read_table(inputs["clip"]), ["video_id"])
+            visual = _ok_rows(lake.read_table(inputs["visual"]), [*_VISUAL, "motion"])
+            audio = _ok_rows(lake.read_table(inputs["audio"]), [*_AUDIO, "onset"])
+            for clip in clips.keys() & visual.keys() & audio.keys():
+                seen, heard = visual[clip], audio[clip]
+                rows[clip] = (
+                    clips[clip]["video_id"], joined(seen, _VISUAL), joined(heard, _AUDIO),
+                    synchrony.prepared(seen["motion"]), synchrony.prepared(heard["onset"]),
+                )  # fmt: skip
+    ordered = sorted(rows)
+    content = hashlib.sha256()
+    for clip in ordered:
+        video_id, *arrays = rows[clip]
+        content.update(f"{clip}\x1f{video_id}\x1f".encode())
+        for array in arrays:
+            content.update(array.tobytes())
+    sides = [np.array([rows[clip][i] for clip in ordered]) for i in range(5)]
+    sizes = tuple(layer.dim for layer in VISUAL_LAYERS), tuple(layer.dim for layer in AUDIO_LAYERS)
+    return Corpus(sides[0], sides[1], sides[2], *sizes, sides[3], sides[4]), content.hexdigest()
+
+
+def _ok_rows(table: bytes, columns: list[str]) -> dict[str, dict]:
+    """The measured rows of a stage table by sample id, with only these columns."""
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(io.BytesIO(table), columns=["sample_id", "outcome", *columns]).to_pylist()
+    return {row["sample_id"]: row for row in rows if row["outcome"] == "ok"}

@@ -1,0 +1,76 @@
+"""correspond: does what you hear belong to what you see? A score for every clip, and how far it is from chance.
+
+The scorer is fitted on the corpus (`winnow fit`), cross-fitted by source video and frozen by its digest: a clip is
+always scored by the model of its video's fold, which was fitted without that fold, and later batches are scored by
+the same frozen models until someone refits. `models.correspondence` says how, and why a later video was not seen
+either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from winnow.errors import ConfigError
+from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
+from winnow.sample import Outcome
+from winnow.stage import Batch, Resources, Sample, Stage
+
+
+class Correspond(Stage):
+    """One row per clip with picture and sound.
+
+    score: log-odds that the sound is the picture's own; z: the same in deviations from the clip's null distribution
+    of mismatched pairs (null_mean, null_std); semantic: mutual information of what is seen and heard, nats; sync:
+    highest correlation of motion and onsets within a quarter of a second, −1 … 1; fold, model: which model of which
+    scorer.
+    """
+
+    name = "correspond"
+    image = "media"
+    needs = ("clip", "visual", "audio")
+    schema = {
+        "video_id": "string",
+        "score": "double",
+        "z": "double",
+        "semantic": "double",
+        "sync": "double",
+        "null_mean": "double",
+        "null_std": "double",
+        "fold": "int64",
+        "model": "string",
+    }
+    resources = Resources(cpu=1, memory_mb=1024)
+    fitted = True
+
+    def model_digest(self) -> str | None:
+        """The scorer in use, or None before the first fit."""
+        return self.lake.model_current(self.name)
+
+    def setup(self) -> None:
+        """Load the scorer; ConfigError when none was fitted."""
+        from winnow.models.correspondence import Scorer
+
+        digest = self.model_digest()
+        if digest is None:
+            raise ConfigError(
+                "correspond needs a fitted scorer and the lake has none: run `winnow fit --batches <keys>` on batches that "
+                "are measured by visual and audio"
+            )
+        self.digest = digest
+        self.scorer = Scorer.loads(self.lake.read(self.lake.model_key(self.name, digest)))
+
+    def process(self, batch: Batch) -> Iterator[Outcome]:
+        """An outcome for each clip; clips are scored one by one, so a score does not depend on a shard's other
+        clips."""
+        yield from batch.map(self.measure)
+
+    def measure(self, sample: Sample) -> dict[str, object]:
+        """A clip's values."""
+        from winnow.models.correspondence import joined
+
+        video_id = str(sample.row["video_id"])
+        visual, audio = sample.needs["visual"], sample.needs["audio"]
+        picture = joined(visual, [layer.column for layer in VISUAL_LAYERS])
+        sound = joined(audio, [layer.column for layer in AUDIO_LAYERS])
+        values = self.scorer.score(video_id, picture, sound, visual["motion"], audio["onset"])
+        return {"video_id": video_id, **values, "model": self.digest}

@@ -1,0 +1,228 @@
+"""The report: its numbers are the published ones, everything is escaped, nothing is fetched, and it stays small."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.unit import synthetic
+from winnow import publish, query
+from winnow.report import charts, clips, data
+from winnow.report.render import count, hours, number, percent
+
+VOID = {"meta", "link", "br", "path", "img", "input", "hr"}
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    lake, _, _ = synthetic.published()
+    return publish.report_path(lake).read_text(encoding="utf-8")
+
+
+class Reader(HTMLParser):
+    """Collects what a test asks for, and notices tags that do not close."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.unclosed: list[str] = []
+        self.tags: list[tuple[str, dict]] = []
+        self.queries: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if (tag, dict(attrs).get("class")) == ("code", "query"):
+            self.queries.append("")
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.unclosed.append(tag)
+
+    def handle_data(self, text):
+        if self.open and self.open[-1] == "code" and self.queries and self.tags[-1] == ("code", {"class": "query"}):
+            self.queries[-1] += text
+
+
+@pytest.fixture(scope="module")
+def read(page) -> Reader:
+    reader = Reader()
+    reader.feed(page)
+    return reader
+
+
+def test_the_page_is_well_formed_and_named(page, read):
+    assert read.open == read.unclosed == []
+    _, _, release = synthetic.published()
+    assert f"<title>Release {release} · Winnow</title>" in page
+    for batch in synthetic.BATCHES:
+        assert batch in page
+    ids = [attrs["id"] for _, attrs in read.tags if "id" in attrs]
+    links = [attrs["href"][1:] for tag, attrs in read.tags if tag == "a"]
+    assert len(ids) == len(set(ids))
+    assert set(links) <= set(ids)
+    assert len(links) >= 9
+
+
+def test_nothing_is_fetched_and_nothing_runs(page, read):
+    tags = {tag for tag, _ in read.tags}
+    assert not tags & {"script", "iframe", "object", "embed", "base", "form"}
+    for tag, attrs in read.tags:
+        for name in ("src", "href", "poster", "srcset", "action"):
+            if name in attrs:
+                assert attrs[name].startswith(("data:", "#")), (tag, name, attrs[name][:80])
+        assert not any(name.startswith("on") for name in attrs), (tag, attrs)
+    assert not re.search(r"@import|url\(", page)
+    policy = next(attrs["content"] for tag, attrs in read.tags if attrs.get("http-equiv") == "Content-Security-Policy")
+    assert "default-src 'none'" in policy
+    assert "script" not in policy
+
+
+def test_titles_from_lists_are_escaped(page, read):
+    assert "<script" not in page
+    assert html.escape(synthetic.HOSTILE, quote=False).split("&amp;")[0].strip()[:20] in page
+
+
+def test_its_numbers_are_the_published_ones(page):
+    lake, _, _ = synthetic.published()
+    total = json.loads(query.run(lake, "select * from rpt_statistics where scope = 'total'", "json"))[0]
+    tiles = dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]+?)\s*(?:<small>s</small>)?</dd>", page))
+    assert tiles["Clips"] == count(total["clips"])
+    assert tiles["Unique videos"] == count(total["videos"])
+    assert tiles["Clip-hours"] == hours(total["clip_hours"])
+    assert tiles["Unique hours"] == hours(total["unique_hours"])
+    assert tiles["Mean duration"] == number(total["mean_duration_s"])
+    kept = json.loads(query.run(lake, "select count(*) as n from fct_clips where status = 'kept'", "json"))[0]["n"]
+    assert total["clips"] == kept
+    changes = dict(json.loads(query.run(lake, "select change, count(*) as n from rpt_changes group by all", "json"))[0])
+    assert changes["n"] > 0
+    assert tiles["Changed split"] == "0"
+
+
+def test_every_query_on_the_page_answers_and_names_this_release(read):
+    lake, _, release = synthetic.published()
+    assert len(read.queries) >= 10
+    for shown in read.queries:
+        given = re.fullmatch(r'winnow sql --release (\w+) "(.*)"', shown.strip(), re.DOTALL)
+        assert given, shown
+        assert given[1] == release
+        assert len(query.run(lake, given[2], "csv", given[1]).splitlines()) > 1, given[2]
+
+
+def test_every_reason_and_rule_is_told(page):
+    lake, _, _ = synthetic.published()
+    for row in json.loads(query.run(lake, "select distinct reason from rpt_reasons where reason != ''", "json")):
+        assert row["reason"].replace("_", " ") in page
+    for row in json.loads(query.run(lake, "select rule, source from thresholds", "json")):
+        assert html.escape(row["source"]).replace("&#x27;", "&#39;") in page
+    assert "1.645" in page
+
+
+def test_it_plays_kept_and_dropped_clips_and_stays_small(page, read):
+    videos = [attrs for tag, attrs in read.tags if tag == "video"]
+    assert len(videos) == clips.COUNT
+    assert all("controls" in attrs and attrs["aria-label"] for attrs in videos)
+    for attrs in videos:
+        assert base64.b64decode(attrs["src"].removeprefix("data:video/mp4;base64,"))[4:8] == b"ftyp"
+    part = page[page.index('<section id="clips">') : page.index('<section id="gates">')]
+    labels = re.findall(r'<span class="tag (kept|dropped)">', part)
+    assert set(labels) == {"kept", "dropped"}
+    assert labels.count("kept") == clips.KEPT
+    assert len(page) < 10_000_000
+
+
+def test_clips_are_bounded_in_bytes_and_missing_ones_left_out(monkeypatch):
+    lake, _, _ = synthetic.published()
+    with data.open_tables(publish.folder(lake) / "winnow.duckdb") as con:
+        chosen = clips.choose(con)
+    assert len(chosen) == clips.COUNT
+    assert len({row["sample_id"] for row in chosen}) == len(chosen)
+    assert len({row["rule"] for row in chosen if row["status"] == "dropped"}) >= 3
+    shown = clips.load(lake, chosen)
+    size = len(base64.b64decode(shown[0].uri.partition(",")[2]))
+    monkeypatch.setattr(clips, "MAX_BYTES", int(size * 2.5))
+    assert 1 <= len(clips.load(lake, chosen)) <= 3
+    assert clips.load(lake, [{**chosen[0], "tar": "clip/gone.tar"}]) == []
+    assert clips.load(lake, [{**chosen[0], "sample_id": "0" * 20}]) == []
+
+
+def test_every_picture_says_what_it_shows(read):
+    for tag, attrs in read.tags:
+        if attrs.get("role") == "img":
+            assert attrs.get("aria-label"), tag
+    assert sum(tag == "caption" for tag, _ in read.tags) >= 8
+    assert all("scope" in attrs for tag, attrs in read.tags if tag == "th")
+
+
+def test_the_same_release_gives_the_same_page(page):
+    lake, _, release = synthetic.published()
+    from winnow.report.page import report
+
+    folder = publish.folder(lake)
+    base = json.loads((folder / "manifest.json").read_text())["before"]
+    assert report(folder, lake, release=release, base=base, policy="hash") == page
+
+
+def test_a_first_release_and_one_without_clips_can_be_told(tmp_path):
+    import shutil
+
+    import duckdb
+
+    from winnow.report.page import report
+
+    lake, _, release = synthetic.published()
+    work = tmp_path / "work"
+    shutil.copytree(publish.folder(lake), work, copy_function=shutil.copyfile)
+    page = report(work, lake, release=release, base=None, policy="quota")
+    assert "first release" in page
+    assert "Policy <code>quota</code>" in page
+    with duckdb.connect(str(work / "winnow.duckdb")) as con:
+        for name in ("fct_clips", "rpt_statistics", "rpt_scores", "rpt_balance", "splits", "rpt_reasons"):
+            con.execute(f"DELETE FROM {name}")
+    empty = report(work, lake, release=release, base=None, policy="hash")
+    assert "No clip" in empty
+    assert Path(work / "report.html").exists()
+
+
+def test_histogram_places_bars_threshold_and_null():
+    rows = [
+        {"bin_start": 0.0, "bin_end": 0.5, "status": "dropped", "clips": 3},
+        {"bin_start": 2.0, "bin_end": 2.5, "status": "kept", "clips": 9},
+        {"bin_start": 2.0, "bin_end": 2.5, "status": "dropped", "clips": 1},
+    ]
+    chart = charts.histogram(rows, threshold=1.0, null=True)
+    assert chart.totals == {"kept": 9, "dropped": 4, "pending": 0}
+    assert [bin.left for bin in chart.bins] == pytest.approx([50.0, 100 * 5 / 6])
+    assert chart.threshold_at == pytest.approx(100 * 4 / 6)
+    assert chart.bins[1].heights["kept"] == pytest.approx(9 * chart.bins[0].heights["dropped"] / 3)
+    assert max(sum(bin.heights.values()) for bin in chart.bins) <= 100
+    ys = [float(point.split()[1]) for point in chart.null_path[1:].split(" L")]
+    peak = 100 - min(ys)
+    assert peak == pytest.approx(13 * 0.5 / math.sqrt(2 * math.pi) * chart.bins[0].heights["dropped"] / 3, rel=0.01)
+    assert charts.histogram([]).bins == []
+
+
+def test_binned_values_keep_every_clip_and_take_round_widths():
+    rows = charts.binned([("kept", i / 100) for i in range(-50, 51)] + [("dropped", float("nan"))])
+    assert sum(row["clips"] for row in rows) == 101
+    assert rows[0]["bin_end"] - rows[0]["bin_start"] == pytest.approx(0.025)
+    assert charts.binned([]) == []
+    assert len(charts.binned([("kept", 1.0)])) == 1
+
+
+def test_numbers_read_well():
+    assert count(1234567) == "1,234,567"
+    assert (hours(0.39216), hours(12.345), hours(1234.5), hours(None)) == ("0.3922", "12.35", "1,234.5", "–")
+    assert number(-1.5) == "−1.50"
+    assert (percent(0.628, 1), percent(None)) == ("62.8 %", "–")
