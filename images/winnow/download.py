@@ -57,12 +57,13 @@ class Download:
 
 @dataclass
 class Job:
-    """One download in progress: what its requests have in common. `trouble` is the last answer that broke off: the
-    downloader gives up with words alone."""
+    """One download in progress: what its requests have in common. `pace` returns when the next one may start;
+    `trouble` is the last answer that broke off: the downloader gives up with words alone."""
 
     guard: Guard
     mirror: Callable[[str], str]
     max_bytes: int
+    pace: Callable[[], None]
     redirects: int = 0
     trouble: BaseException | None = None
 
@@ -100,9 +101,9 @@ class Downloader:
         self._options = {**OPTIONS, "format": format, "socket_timeout": timeout_s}
         self._clients: dict[bool, Client] = {}
 
-    def fetch(self, url: str, folder: Path, guard: Guard) -> Download:
+    def fetch(self, url: str, folder: Path, guard: Guard, pace: Callable[[], None] = lambda: None) -> Download:
         """Download `url` into the empty `folder`; SampleFailed with the Reason when there is nothing to keep."""
-        job = Job(guard, self.mirror, self.max_bytes)
+        job = Job(guard, self.mirror, self.max_bytes, pace)
         direct = PurePosixPath(urlsplit(url).path).suffix.lower() in _DIRECT
         client = self._client(direct)
         try:
@@ -204,6 +205,7 @@ class Client(yt_dlp.YoutubeDL):
             return held
         if held is not None:
             held.close()
+        self.job.pace()
         answer = Answer(super().urlopen(request), self.job)
         self._held = answer if whole else None
         return answer
@@ -247,6 +249,8 @@ class Answer(Response):
         self._came += len(block)
         if not block and self._came < self._promised:
             self.job.trouble = IncompleteRead(self._came)
+        elif not block and not self._came:
+            self.job.trouble = SampleFailed(Reason.not_media, "the answer holds no bytes")
         return block
 
 
@@ -287,6 +291,7 @@ class _Redirects(rh.RedirectHandler):
         target = headers.get("location") or headers.get("uri")
         if target:
             job.redirects += 1
+            job.pace()
             target = job.address(urljoin(req.full_url, target))
             for name in ("location", "uri"):
                 del headers[name]

@@ -42,6 +42,8 @@ def open_media(path: Path) -> InputContainer:
     """Open a media file; fails as `undecodable` when it is none."""
     try:
         return av.open(str(path), options={"protocol_whitelist": "file", "format_whitelist": FORMATS})
+    except FileNotFoundError:
+        raise
     except (av.error.FFmpegError, ValueError) as error:
         what = getattr(error, "strerror", None) or type(error).__name__
         raise SampleFailed(Reason.undecodable, f"not a media file that can be read: {what}") from error

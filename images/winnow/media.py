@@ -96,7 +96,7 @@ def opened(data: bytes, *, skip: str | None = None) -> Iterator[Clip]:
     ones. On H.264 it halves the time.
     """
     try:
-        container = av.open(io.BytesIO(data))
+        container = av.open(io.BytesIO(data), format="mp4")
     except (av.error.FFmpegError, ValueError) as error:
         raise SampleFailed(
             Reason.undecodable, f"not a media file: {getattr(error, 'strerror', None) or error}"

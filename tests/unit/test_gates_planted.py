@@ -337,3 +337,10 @@ def test_quota_may_move_a_clip(release_tables):
     release_tables.execute(RELEASE["moved"]["no_clip_changes_split"])
     release_tables.execute("SET VARIABLE policy = 'quota'")
     assert check(release_tables, SUITES["release", "moved"])["no_clip_changes_split"].passed
+
+
+def test_two_shards_may_hold_one_clip(batch_tables):
+    batch_tables.execute(
+        "INSERT INTO clip (SELECT * REPLACE ('00001-bbbbbbbb' AS shard) FROM clip WHERE outcome = 'ok' LIMIT 1)"
+    )
+    assert all(rule.passed for rule in check(batch_tables, stage_suite(SUITES["batch", "{stage}"])).values())

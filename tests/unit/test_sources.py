@@ -130,7 +130,7 @@ def test_json_lines_and_their_flaws(tmp_path: Path) -> None:
     assert [r.number for r in found] == list(range(8))
     assert [r.values is not None for r in found] == [True, False, False, True, True, False, False, False]
     assert found[0].values == {"url": "a"}
-    assert "line 3, column 9" in found[1].problem
+    assert "line 3, column 8" in found[1].problem
     assert "not list" in found[2].problem
     assert found[4].values == {"n": None, "url": "b"}
     assert "too deeply" in found[5].problem

@@ -2,7 +2,8 @@
 
 Links go through yt-dlp (`winnow.download`) under the egress policy (`winnow.egress`); `inbox:` addresses are files of
 the inbox and are copied. A shard's downloads are bounded for each host: so many at a time (`WINNOW_FETCH_CONCURRENCY`),
-so many starts a second (`WINNOW_FETCH_RATE`). Both bound one process, so a run in several parts multiplies them. What fails is a row with a Reason; the transient ones are tried again when a run names them.
+so many requests a second (`WINNOW_FETCH_RATE`). Both bound one process, so a run in several parts multiplies them. What
+fails is a row with a Reason; the transient ones are tried again when a run names them.
 """
 
 from __future__ import annotations
@@ -121,15 +122,13 @@ class Fetch(Stage):
             return SampleFailed(Reason.internal_error, type(error).__name__)
 
     def _download(self, task: Task) -> dict[str, object]:
-        self._paces[task.host].wait()
-        task.begun = time.monotonic()
         task.folder.mkdir(parents=True)
         try:
             downloader = self._idle.get_nowait()
         except queue.Empty:
             downloader = self._new_downloader()
         try:
-            got = downloader.fetch(task.url, task.folder, task.guard)
+            got = downloader.fetch(task.url, task.folder, task.guard, lambda: self._wait(task))
             return {
                 "media_bytes": got.path.stat().st_size,
                 "media_sha256": self.lake.put_media(got.path, got.ext, move=True),
@@ -143,6 +142,11 @@ class Fetch(Stage):
         finally:
             self._idle.put(downloader)
             shutil.rmtree(task.folder, ignore_errors=True)
+
+    def _wait(self, task: Task) -> None:
+        """Wait for the host's next start; the time for the file begins with its first request."""
+        self._paces[task.host].wait()
+        task.begun = task.begun or time.monotonic()
 
     def _local(self, task: Task) -> dict[str, object]:
         """A file of the inbox: a regular file inside it, whose bytes are those that were ingested."""

@@ -1,0 +1,291 @@
+"""How fast clips are measured and cut, beside what cannot be avoided.
+
+    python -m tests.bench.media [--videos 60,600] [--quick] [--json]
+
+Two ratios, each against a reference that runs in the same process on the same streams:
+
+- measure: fetch + probe + visual + audio, beside bare decoding of the same clips (PyAV, one thread, every frame of every
+  stream, nothing kept); at most 2.5.
+- clip: the clip stage beside bare decoding of the source videos and bare libx264 encoding, at the stage's settings, of just
+  those pictures that it encodes; at most 1.3.
+
+Each stage runs under the Runtime in this process, as `winnow run` would; the world is served over HTTP by another process.
+The reference runs before and after what it is compared with and counts by its mean. A size above the world's 60 videos
+holds the same files again under other addresses, so a video costs the same and only growth shows. Exit status 1 when a
+ratio, or the growth of time per video, passes its limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+from tests.world.make import World, make_world
+from tests.world.video import HOST
+from winnow.lake import Lake, sha256_bytes
+from winnow.manifest import Manifest
+from winnow.runtime import Runtime, Shelf
+from winnow.sample import candidate_id, sid
+from winnow.settings import Settings
+from winnow.shard import Chain, shard_name
+from winnow.stage import stage_class, stage_needs
+
+BATCH = "bench"
+MEASURING = ("fetch", "probe", "visual", "audio")
+LIMITS = {"measure": 2.5, "clip": 1.3, "growth": 1.15}
+WORLD_VIDEOS = 60
+
+
+def cut_plan(lake: Lake, urls: list[str], batch: str = BATCH, shard_size: int = 16) -> None:
+    """Commit a plan that fetches these addresses: what `ingest`, `decide` and `plan` would leave behind."""
+    import pyarrow as pa
+
+    from winnow import table
+    from winnow.plan import COLUMNS
+
+    names = []
+    for number, first in enumerate(range(0, len(urls), shard_size)):
+        ids = [
+            (candidate_id(sid("video", url), None, None), sid("video", url), url)
+            for url in urls[first : first + shard_size]
+        ]
+        rows = [{"sample_id": c, "outcome": "ok", "video_id": v, "url": u} for c, v, u in sorted(ids)]
+        data = table.to_bytes(pa.Table.from_pylist(rows, schema=table.arrow_schema(COLUMNS)))
+        sha256 = sha256_bytes(data)
+        name = shard_name(number, {"rows": sha256})
+        manifest = Manifest(
+            stage="plan", v="0" * 12, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256,
+            bytes=len(data), rows=len(rows), rows_in=len(rows), ok=len(rows), failed=0,
+        )  # fmt: skip
+        lake.commit(manifest, data)
+        names.append(name)
+    lake.set_stand("plan", batch, {"v": "0" * 12, "shards": names})
+
+
+def run_stage(lake: Lake, settings: Settings, name: str, batch: str = BATCH) -> tuple[float, float, int]:
+    """Run a stage over all shards: wall s, CPU s, rows ok."""
+    cls = stage_class(name)
+    clock, cpu = time.perf_counter(), time.process_time()
+    summary = Runtime(cls(cls.Params(), lake, settings), lake, batch, log=lambda line: None).run()
+    return time.perf_counter() - clock, time.process_time() - cpu, summary.ok
+
+
+@contextmanager
+def served(world: World) -> Iterator[dict[str, str]]:
+    """The world behind HTTP in a process of its own: the rewrites that reach it."""
+    command = [sys.executable, "-m", "tests.world", "serve", "--dir", str(world.root)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+    try:
+        assert process.stdout is not None
+        port = json.loads(process.stdout.readline())["port"]
+        yield {HOST: f"http://127.0.0.1:{port}/"}
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def clips(lake: Lake, batch: str = BATCH) -> Iterator[tuple[dict, bytes]]:
+    """Every clip's row and file."""
+    import pyarrow.parquet as pq
+
+    chain = Chain(lake, batch, stage_needs())
+    for number in chain.numbers("clip"):
+        manifest = chain.committed("clip", number)
+        assert manifest is not None
+        shelf = Shelf(Path(lake.full(lake.table_key(manifest).removesuffix(".parquet") + ".tar")))
+        for row in pq.read_table(io.BytesIO(lake.read_table(manifest))).to_pylist():
+            if row["outcome"] == "ok":
+                yield row, shelf.read(f"{row['sample_id']}.mp4")
+        shelf.close()
+
+
+def bare_decode(lake: Lake) -> int:
+    """Decode every frame of every clip, one thread, and keep nothing: the reference of `measure`. Frames decoded."""
+    import av
+
+    count = 0
+    for _, data in clips(lake):
+        with av.open(io.BytesIO(data)) as container:
+            for stream in container.streams:
+                stream.thread_type = "NONE"
+            for _frame in container.decode():
+                count += 1
+    return count
+
+
+def bare_transcode(lake: Lake) -> int:
+    """Decode every source video that has encoded clips, and encode those clips' pictures: the reference of `clip`."""
+    import av
+    import pyarrow.parquet as pq
+
+    from winnow.cut import Encoding
+
+    params = stage_class("clip").Params()
+    encoding = Encoding(params.preset, params.crf)
+    windows: dict[str, list[tuple[float, float]]] = {}
+    for row, _ in clips(lake):
+        if row["cut"] == "encode":
+            windows.setdefault(row["video_id"], []).append((row["start_s"], row["end_s"]))
+    chain = Chain(lake, BATCH, stage_needs())
+    count = 0
+    for number in chain.numbers("fetch"):
+        manifest = chain.committed("fetch", number)
+        assert manifest is not None
+        for row in pq.read_table(io.BytesIO(lake.read_table(manifest))).to_pylist():
+            if row["video_id"] in windows:
+                path = lake.media_path(row["media_sha256"], row["media_ext"])
+                with av.open(str(path)) as container:
+                    count += _transcode(container, sorted(windows[row["video_id"]]), encoding)
+    return count
+
+
+def _transcode(container, windows: list[tuple[float, float]], encoding) -> int:
+    import av
+
+    source = container.streams.video[0]
+    source.thread_type = "NONE"
+    count, out, encoder = 0, None, None
+    for frame in container.decode(source):
+        while windows and frame.time >= windows[0][1] - 1e-3:
+            if out is not None:
+                out.mux(encoder.encode(None))
+                out.close()
+                out = None
+            windows.pop(0)
+        if not windows:
+            break
+        if frame.time < windows[0][0] - 1e-3:
+            continue
+        if out is None:
+            out = av.open(io.BytesIO(), "w", format="mp4")
+            rate = source.average_rate
+            encoder = out.add_stream("libx264", rate=rate, options=encoding.options(rate))
+            encoder.width, encoder.height, encoder.pix_fmt = source.width, source.height, "yuv420p"
+            encoder.codec_context.thread_count = 1
+            encoder.codec_context.time_base = source.time_base
+        frame.pict_type = 0
+        out.mux(encoder.encode(frame))
+        count += 1
+    if out is not None:
+        out.mux(encoder.encode(None))
+        out.close()
+    return count
+
+
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Wall and CPU s of a call."""
+    clock, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - clock, time.process_time() - cpu
+
+
+def addresses(world: World, count: int) -> list[str]:
+    """So many addresses of the world's videos; above their number, links to the same files under other names."""
+    media = world.root / "media"
+    files = sorted(path for path in media.iterdir() if "-again-" not in path.name)
+    for number in range(len(files), count):
+        path = files[number % len(files)]
+        again = media / f"{path.stem}-again-{number // len(files)}{path.suffix}"
+        if not again.exists():
+            os.link(path, again)
+        files.append(again)
+    return [f"{HOST}{path.name}" for path in files[:count]]
+
+
+def measure(world: World, videos: int, folder: Path) -> list[dict[str, object]]:
+    """Both ratios at one size: one object each."""
+    lake = Lake(folder / f"lake-{videos}")
+    with served(world) as rewrites:
+        settings = Settings(lake=lake.root, fetch_rewrites=rewrites, fetch_allow_networks="127.0.0.0/8")
+        cut_plan(lake, addresses(world, videos))
+        times = {"fetch": run_stage(lake, settings, "fetch")}
+    times["clip"] = run_stage(lake, settings, "clip")
+    transcode = [timed(lambda: bare_transcode(lake))]
+    decode = [timed(lambda: bare_decode(lake))]
+    for name in MEASURING[1:]:
+        times[name] = run_stage(lake, settings, name)
+    decode.append(timed(lambda: bare_decode(lake)))
+    rows = [row for row, _ in clips(lake)]
+    count, media_s = len(rows), sum(row["duration_s"] for row in rows)
+    figures = []
+    for name, stages, reference in (("measure", MEASURING, decode), ("clip", ("clip",), transcode)):
+        wall_s, cpu_s = sum(times[s][0] for s in stages), sum(times[s][1] for s in stages)
+        bare_s, bare_cpu_s = (sum(column) / len(reference) for column in zip(*reference, strict=True))
+        figures.append(
+            {
+                "bench": name,
+                "videos": videos,
+                "clips": count,
+                "media_s": round(media_s, 1),
+                "copied": sum(row["cut"] == "copy" for row in rows),
+                "wall_s": round(wall_s, 3),
+                "clips_per_s": round(count / wall_s, 2),
+                "reference_wall_s": round(bare_s, 3),
+                "reference_clips_per_s": round(count / bare_s, 2),
+                "ratio": round(wall_s / bare_s, 3),
+                "ratio_cpu": round(cpu_s / bare_cpu_s, 3),
+                "limit": LIMITS[name],
+                "stage_cpu_s": {s: round(times[s][1], 3) for s in stages},
+            }
+        )
+    return figures
+
+
+def growth(figures: list[dict[str, object]], name: str) -> float:
+    """Time per media second at the largest size over that at the smallest: 1 is linear."""
+    mine = sorted((f for f in figures if f["bench"] == name), key=lambda f: f["videos"])
+    first, last = (f["wall_s"] / f["media_s"] for f in (mine[0], mine[-1]))
+    return round(last / first, 3)
+
+
+def main() -> int:
+    """Run, print, and say whether every limit holds."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--videos", default="60,600", help="sizes, comma-separated")
+    parser.add_argument("--quick", action="store_true", help="one small size, within 30 s")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    options = parser.parse_args()
+    sizes = [8] if options.quick else [int(size) for size in options.videos.split(",")]
+    figures: list[dict[str, object]] = []
+    with tempfile.TemporaryDirectory(prefix="winnow-bench-") as name:
+        folder = Path(name)
+        length_s = (10.0, 20.0) if options.quick else (15.0, 60.0)
+        world = make_world(folder / "world", videos=min(max(sizes), WORLD_VIDEOS), seconds=length_s, plants={})
+        measure(world, 2, folder / "warm-up")  # imports, and libraries' first calls
+        for size in sorted(sizes):
+            for figure in measure(world, size, folder):
+                figures.append(figure)
+                show(figure, options.json)
+    within = all(figure["ratio"] <= figure["limit"] for figure in figures)
+    if len(sizes) > 1:
+        for bench in ("measure", "clip"):
+            figure = {
+                "bench": f"{bench} growth",
+                "sizes": sizes,
+                "ratio": growth(figures, bench),
+                "limit": LIMITS["growth"],
+            }
+            within = within and figure["ratio"] <= figure["limit"]
+            show(figure, options.json)
+    return 0 if within else 1
+
+
+def show(figure: dict[str, object], as_json: bool) -> None:
+    """One figure, as an object or as a line."""
+    print(json.dumps(figure) if as_json else "  ".join(f"{key} {value}" for key, value in figure.items()), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
