@@ -228,7 +228,7 @@ class Siren(Scene):
 
     def prepare(self, timeline: Timeline, time_s: np.ndarray) -> None:
         hits = timeline.visible(time_s)
-        pace_hz, start = self.rng.uniform(0.05, 0.12), self.rng.uniform(0, PI2)
+        pace_hz, start = self.rng.uniform(0.03, 0.08), self.rng.uniform(0, PI2)
         self.x = 0.3 * np.sin(PI2 * pace_hz * time_s + start)
         self.bounce = 0.01 * np.sin(PI2 * 2.1 * time_s)
         self.lamp = hits.variant
@@ -248,9 +248,10 @@ class Siren(Scene):
             (lamp_x, -0.2 + y),
             (0.3, 0.26),
         )
-        tint = int(7 * self.glow[i])
+        tint = int(10 * self.glow[i])
         if tint:
             (canvas.u if blue else canvas.v)[:] += np.uint8(tint)
+            canvas.y[:] += np.uint8(tint // 2)
 
 
 def _van(u: Plane, v: Plane) -> Paint:

@@ -154,12 +154,12 @@ class Harp(Scene):
         self.tremble = np.zeros((len(time_s), self.strings))
         for onset_s, power, string in zip(timeline.onset_s, timeline.strength, timeline.variant, strict=True):
             after = time_s - onset_s
-            wave = 0.045 * power * np.exp(-after / 0.45) * np.cos(PI2 * 6.3 * after)
+            wave = 0.06 * power * np.exp(-after / 0.45) * np.cos(PI2 * 6.3 * after)
             self.tremble[:, string] += np.where(after >= 0, wave, 0)
-        near = np.clip(hits.until_s / np.maximum(hits.until_s + hits.since_s, 1e-3), 0, 1)
-        place = hits.next_variant * (1 - near) + hits.variant * near
+        reach = np.clip(1 - hits.until_s / 0.16, 0, 1)
+        place = hits.next_variant * reach + hits.variant * (1 - reach)
         self.finger_x = self._string_x(np.clip(place, 0, 6))
-        self.finger_y = 0.1 + 0.12 * np.sin(np.pi * near)
+        self.finger_y = 0.1 + 0.14 * (1 - np.exp(-hits.since_s / 0.08)) * (1 - reach)
         self.path = np.sin(np.linspace(0, np.pi, 64))
 
     @staticmethod
@@ -169,7 +169,7 @@ class Harp(Scene):
     def draw(self, canvas: Canvas, i: int) -> None:
         self.put(canvas, _frame, (0, 0), (0.46, 0.46))
         unit = self.view.unit
-        thick = max(1, int(unit / 90))
+        thick = max(1, int(unit / 70))
         for string in range(self.strings):
             x, y = self.pixel((float(self._string_x(string)), 0.0))
             rows = np.arange(int(y - 0.36 * unit), int(y + 0.36 * unit))

@@ -62,7 +62,7 @@ def batch_tables(lake: Lake, batch: str) -> dict[str, Table]:
 
 @contextmanager
 def views(lake: Lake, tables: Mapping[str, Table]) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The batch as DuckDB views: one per stage, with the column `shard`; `shards`, `missing`, `orphans` about them all."""
+    """The batch as DuckDB views: one per stage, with `shard`; and `shards`, `missing`, `orphans` about them."""
     import duckdb
     import pyarrow as pa
 

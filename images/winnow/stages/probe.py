@@ -50,7 +50,8 @@ class Probe(Stage):
 
     class Params(StageParams):
         """What counts as silent, still and black; the defaults are those of FFmpeg's filters silencedetect (noise),
-        freezedetect (noise) and blackdetect (pixel_black_th, picture_black_ratio_th).
+        freezedetect (noise) and blackdetect (pixel_black_th, picture_black_ratio_th), but for still_change: twice
+        FFmpeg's, because the key frames of a frozen picture that was encoded again pulse by more than its 0.001.
 
         silence_dbfs: RMS of a block of `silence_block_s`; still_change: mean change of luma between two pictures, of
         full scale; black_luma: of full scale; black_share: of a picture's pixels.
@@ -58,7 +59,7 @@ class Probe(Stage):
 
         silence_dbfs: float = -60.0
         silence_block_s: float = 0.05
-        still_change: float = 0.001
+        still_change: float = 0.002
         black_luma: float = 0.1
         black_share: float = 0.98
 
