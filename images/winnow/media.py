@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-#: Size of the pictures that measures are taken from, pixels. 4:3, and any other shape is stretched to it.
-PICTURE_WIDTH, PICTURE_HEIGHT = 64, 48
-
 
 @dataclass(frozen=True)
 class Clip:
@@ -120,9 +117,10 @@ def _is_cover(stream: VideoStream) -> bool:
 
 
 class Shrinker:
-    """Turns frames into small pictures through swscale (area averaging), its tables made once."""
+    """Turns frames into small pictures through swscale (area averaging), its tables made once. Every shape is stretched
+    to the one that is asked for."""
 
-    def __init__(self, pixels: str, width: int = PICTURE_WIDTH, height: int = PICTURE_HEIGHT) -> None:
+    def __init__(self, pixels: str, width: int, height: int) -> None:
         self.pixels, self.width, self.height = pixels, width, height
         self._scale = VideoReformatter()
 

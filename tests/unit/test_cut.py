@@ -272,14 +272,15 @@ def test_an_empty_window_is_told(tmp_path: Path) -> None:
     assert (nothing.reason, nothing.detail) == (Reason.empty_clip, "no picture between 1.021 s and 1.030 s")
 
 
-PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{0}\n#EXT-X-ENDLIST\n"
+PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{0}\n#EXT-X-ENDLIST\n"
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.m3u8", "a.mpd"])
 @pytest.mark.parametrize(
     "text", [PLAYLIST, "ffconcat version 1.0\nfile '{0}'\n", '<?xml version="1.0"?><MPD>{0}</MPD>']
 )
-def test_a_playlist_in_disguise_opens_no_other_file(tmp_path: Path, text: str) -> None:
+def test_a_playlist_opens_no_other_file(tmp_path: Path, text: str, name: str) -> None:
     target = make(replace(PLAIN, container="ts", seconds=2.0), tmp_path / "real.ts")
-    disguised = tmp_path / "a.mp4"
+    disguised = tmp_path / name
     disguised.write_text(text.format(target))
     assert refused(disguised)[0] is Reason.undecodable

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -381,8 +380,11 @@ def test_starts_are_spaced_for_each_host(tmp_path: Path, odd, world: Path) -> No
     data = (world / "media" / "a.mp4").read_bytes()
     handler, rewrites = odd
     handler.answers = {f"/{i}.mp4": lambda h: h.say(200, data, Content_Type="video/mp4") for i in range(4)}
-    Fetcher(tmp_path, rewrites, fetch_rate=10.0)(*(f"http://odd.test/{i}.mp4" for i in range(4)))
-    assert max(handler.starts) - min(handler.starts) >= 0.28
+    fetch = Fetcher(tmp_path, rewrites, fetch_rate=5.0)
+    fetch("http://odd.test/0.mp4")
+    handler.starts.clear()
+    fetch(*(f"http://odd.test/{i}.mp4" for i in range(4)))
+    assert max(handler.starts) - min(handler.starts) >= 0.45
 
 
 def test_pace_by_a_clock_of_its_own() -> None:
@@ -457,4 +459,3 @@ def test_overhead_of_a_small_file(fetch: Fetcher, server: WorldServer) -> None:
     clock = time.process_time()
     assert {o.reason for o in fetch(*urls)} == {None}
     assert (time.process_time() - clock) / len(urls) < 0.03
-    assert os.cpu_count()

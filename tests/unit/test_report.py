@@ -213,12 +213,30 @@ def test_histogram_places_bars_threshold_and_null():
     assert charts.histogram([]).bins == []
 
 
-def test_binned_values_keep_every_clip_and_take_round_widths():
-    rows = charts.binned([("kept", i / 100) for i in range(-50, 51)] + [("dropped", float("nan"))])
-    assert sum(row["clips"] for row in rows) == 101
-    assert rows[0]["bin_end"] - rows[0]["bin_start"] == pytest.approx(0.025)
-    assert charts.binned([]) == []
-    assert len(charts.binned([("kept", 1.0)])) == 1
+@pytest.mark.parametrize(("rough", "step"), [(0.03, 0.05), (1.0, 1), (7.3, 10), (2.1, 2.5), (180, 200), (0.99, 1)])
+def test_steps_are_round_numbers(rough, step):
+    assert charts.round_step(rough) == pytest.approx(step)
+
+
+def test_dropped_clips_show_every_rule_and_both_ends_of_the_fullest():
+    found = [{"z": z} for z in (3, 2, 1, 0)]
+    assert [row["z"] for row in clips._spread(found)] == [3, 0, 2, 1]
+    lake, _, _ = synthetic.published()
+    with data.open_tables(publish.folder(lake) / "winnow.duckdb") as con:
+        chosen = [row for row in clips.choose(con) if row["status"] == "dropped"]
+        counts = dict(
+            con.execute(
+                "SELECT first_failed_rule, count(*) FROM fct_clips WHERE status = 'dropped' GROUP BY 1"
+            ).fetchall()
+        )
+        low = con.execute(
+            "SELECT min(z), max(z) FROM fct_clips WHERE first_failed_rule = 'low_correspondence'"
+        ).fetchone()
+    assert {row["rule"] for row in chosen} == set(counts)
+    assert max(counts, key=counts.get) == "low_correspondence"
+    shown = [row["z"] for row in chosen if row["rule"] == "low_correspondence"]
+    assert len(shown) >= 3
+    assert set(low) <= set(shown)
 
 
 def test_numbers_read_well():

@@ -52,13 +52,14 @@ def frames(video: Video, timeline: Timeline) -> Iterator[np.ndarray]:
         stream = video.rng(4, shot)
         time_s = np.arange(first, last) / float(video.fps)
         scene, ground = _shot(video, look, timeline, time_s, stream)
+        x = 0
         sway_x, sway_y = _sway(len(time_s), shake, float(video.fps), stream)
         for i in range(last - first):
             sway = (int(sway_x[i]), int(sway_y[i]))
             _copy_ground(canvas, ground, sway)
             scene.sway = (-sway[0], -sway[1])
             scene.draw(canvas, i)
-            x, y = stream.integers(0, GRAIN_TILES, 2)
+            x, y = (x + stream.integers(1, GRAIN_TILES)) % GRAIN_TILES, stream.integers(0, GRAIN_TILES)
             canvas.y += noise[y : y + video.height, x : x + video.width]
             yield canvas.buffer
 

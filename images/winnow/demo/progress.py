@@ -10,7 +10,7 @@ from pathlib import Path
 from winnow.demo.airflow_local import AirflowApi
 from winnow.errors import TransientError, WinnowError
 
-POLL_S = 1.0
+POLL_S = 2.0
 #: Say what runs when nothing has ended for so long, s.
 QUIET_S = 15.0
 #: A phase that takes longer has gone wrong, s; the whole first run takes 300.
@@ -80,7 +80,7 @@ class Watch:
         for task in sorted(tasks, key=lambda task: str(task["end_date"])):
             key = (run["dag_run_id"], task["task_id"], task["map_index"], task["try_number"], task["state"])
             if task["state"] == "running":
-                running.append(f"{task['task_id']} {run['partition_key'] or ''}".strip())
+                running.append(name_of(run, task).removeprefix(f"{run['dag_id']} "))
             elif task["state"] in (*OVER, "up_for_retry") and key not in self._told:
                 self._told.add(key)
                 self._report(run, task)

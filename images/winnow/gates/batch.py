@@ -60,14 +60,15 @@ def check_tables(lake: Lake, settings: Settings, batch: str, tables: Mapping[str
     """Run the batch suites over a batch's tables. Imports Great Expectations (seconds)."""
     from winnow.gates.validate import validate
 
+    loaded, rules = load_suites(settings.dbt_dir, BOUNDARY), fetch_rules(settings)
+    suites = [suite for suite in loaded if not suite.each_stage]
+    suites += [suite.for_stage(stage) for suite in loaded if suite.each_stage for stage in tables]
+    order = [*(s.table for s in suites if s.table not in tables), *tables]
     results = []
-    rules = fetch_rules(settings)
     with views(lake, tables) as con:
-        for suite in load_suites(settings.dbt_dir, BOUNDARY):
-            for stage in tables if suite.each_stage else [""]:
-                one = suite.for_stage(stage) if stage else suite
-                reasons = [reason.value for reason in Reason] + (rules if stage == "decide" else [])
-                results.append(validate(one, con.sql(one.frame).df(), {"reasons": reasons}))
+        for suite in sorted(suites, key=lambda s: order.index(s.table)):
+            reasons = [reason.value for reason in Reason] + (rules if suite.table == "decide" else [])
+            results.append(validate(suite, con.sql(suite.frame).df(), {"reasons": reasons}))
     return GateResult(BOUNDARY, batch, suites_digest(settings.dbt_dir, BOUNDARY), tuple(results))
 
 

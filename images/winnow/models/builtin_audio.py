@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import scipy.fft
@@ -178,7 +179,7 @@ def _tonal_bands(power: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.
     mean = weight @ power
     edges = (np.array([125, 250, 500, 1000, 2000, 4000, 8000]) * WINDOW // RATE_HZ).astype(int)
     sharp, steady = [], []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         band = power[:, low:high]
         crest = band.max(axis=1) / np.maximum(band.mean(axis=1), _EPS)
         sharp.append(float(weight @ np.log(np.maximum(crest, 1))) / np.log(high - low))

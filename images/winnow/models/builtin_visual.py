@@ -22,34 +22,36 @@ from winnow.models.layers import GRID_HZ, VISUAL_LAYERS
 MOVING_FLOOR = 0.02
 #: Luma differences below this between two pictures count as coding noise and not as motion.
 MOTION_FLOOR = 0.005
+#: Luma in 0–1 of RGB in 0–255 (ITU-R BT.601).
+LUMA = np.array([0.299, 0.587, 0.114], np.float32) / np.float32(255)
 _EPS = 1e-6
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Small pictures of a clip.
+    """Small pictures of a clip, of two kinds.
 
-    gray: uint8, (n, height, width), every decoded picture; times_s: float64, (n,), increasing, s on the clip's clock;
-    colour: uint8, (m, height, width, 3), RGB, about two a second; at: int64, (m,), their places among the n.
+    colour: uint8, (m, 48, 64, 3), RGB, about two a second, for what things look like; gray: uint8, (n, 24, 32), about
+    twelve a second, for how they move; times_s: float64, (n,), when those are shown, increasing, s on the clip's clock.
     """
 
+    colour: np.ndarray
     gray: np.ndarray
     times_s: np.ndarray
-    colour: np.ndarray
-    at: np.ndarray
     duration_s: float
 
 
 def describe(pictures: Pictures) -> dict[str, np.ndarray]:
     """All layers of a clip by column ("v0" … "v4", float32, sizes as in `layers.VISUAL_LAYERS`) and "motion", the
     motion envelope (see `motion_envelope`)."""
-    sampled = pictures.gray[pictures.at].astype(np.float32) / 255
-    moving = moving_weight(sampled)
+    rgb = np.ascontiguousarray(np.moveaxis(pictures.colour, -1, 0)).astype(np.float32)
+    luma = rgb[0] * LUMA[0] + rgb[1] * LUMA[1] + rgb[2] * LUMA[2]
+    moving = moving_weight(luma)
     change, field = flow(pictures)
     values = (
-        colour(pictures.colour, moving),
-        texture(sampled, moving),
-        spatial_frequency(sampled),
+        colour(rgb, moving),
+        texture(luma, moving),
+        spatial_frequency(luma),
         motion(field),
         temporal_dynamics(pictures, change, field),
     )
@@ -71,10 +73,10 @@ def colour(rgb: np.ndarray, moving: np.ndarray) -> np.ndarray:
     """Layer v0: histograms of two opponent colours (5 × 5) and of brightness (7), of the whole picture and of what
     moves.
 
-    rgb: uint8, (m, height, width, 3). Returns (64,): square roots of shares. After Swain & Ballard, Color indexing,
+    rgb: float32, 0–255, (3, m, height, width). Returns (64,): square roots of shares. After Swain & Ballard, Color indexing,
     1991.
     """
-    r, g, b = np.moveaxis(rgb.astype(np.float32), -1, 0)
+    r, g, b = rgb
     red_green = np.clip((r - g) / 102.4 + 2.5, 0, 4.999).astype(np.int64)
     blue_yellow = np.clip(((r + g) / 2 - b) / 102.4 + 2.5, 0, 4.999).astype(np.int64)
     bright = np.clip((r + g + b) * (7 / 766), 0, 6.999).astype(np.int64)
@@ -99,28 +101,29 @@ def texture(gray: np.ndarray, moving: np.ndarray) -> np.ndarray:
         gy = pixels[:, 2:, 1:-1] - pixels[:, :-2, 1:-1]
         strength, inner = np.hypot(gx, gy), weight[:, 1:-1, 1:-1]
         # Orientation without arctan2: three comparisons place a gradient in one of eight sectors of half a turn.
-        flip = np.where(gy < 0, -1.0, 1.0).astype(np.float32)
-        x, y = gx * flip, gy * flip
-        near = np.minimum(np.abs(x), y) > np.maximum(np.abs(x), y) * np.float32(0.41421356)
-        steep = y > np.abs(x)
-        sector = steep * 2 + (near ^ steep)
-        sector = np.where(x < 0, 7 - sector, sector)
+        x, y = np.where(gy < 0, -gx, gx), np.abs(gy)
+        wide = np.abs(x)
+        near = np.minimum(wide, y) > np.maximum(wide, y) * np.float32(0.41421356)
+        steep = y > wide
+        sector = steep.view(np.uint8) * np.uint8(2) + (near ^ steep)
+        sector = np.where(x < 0, np.uint8(7) - sector, sector).ravel().astype(np.intp)
         for w in (strength, strength * inner):
-            counts = np.bincount(sector.ravel(), w.ravel().astype(np.float64), minlength=8)[:8]
+            counts = np.bincount(sector, w.ravel(), minlength=8)
             parts.append(np.sqrt(counts / max(counts.sum(), _EPS)))
         total = max(float(inner.sum()), _EPS)
         mean, mine = float(strength.mean()), float((strength * inner).sum()) / total
         parts.append(np.array([np.log(mean + 1e-3), np.log(mine + 1e-3), np.log(float(strength.std()) + 1e-3)]))
         pixels, weight = _halved(pixels), _halved(weight)
     centre, inner = gray[:, 1:-1, 1:-1], moving[:, 1:-1, 1:-1]
-    brighter = np.zeros(centre.shape, np.int64)
+    brighter, floor = np.zeros(centre.shape, np.uint8), centre + np.float32(0.01)
     height, width = gray.shape[1:]
     for dy in (0, 1, 2):
         for dx in (0, 1, 2):
             if (dy, dx) != (1, 1):
-                brighter += gray[:, dy : height - 2 + dy, dx : width - 2 + dx] > centre + np.float32(0.01)
+                brighter += gray[:, dy : height - 2 + dy, dx : width - 2 + dx] > floor
+    pattern = brighter.ravel().astype(np.intp)
     for w in (None, inner.ravel()):
-        counts = np.bincount(brighter.ravel(), w, minlength=9).astype(np.float64)
+        counts = np.bincount(pattern, w, minlength=9).astype(np.float64)
         parts.append(np.sqrt(counts / max(counts.sum(), _EPS)))
     return np.concatenate(parts)
 
@@ -148,9 +151,9 @@ def spatial_frequency(gray: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Flow:
-    """Motion of cells of 8 × 8 pixels between consecutive pictures. All float32, (n - 1, 6, 8).
+    """Motion of cells of 4 × 4 pixels between consecutive pictures. All float32, (n - 1, 6, 8).
 
-    u, v: speed to the right and downwards, pixels of the small picture per s; energy: mean squared change of luma.
+    u, v: speed to the right and downwards, 64ths of the width per s; energy: mean squared change of luma.
     """
 
     u: np.ndarray
@@ -159,13 +162,13 @@ class Flow:
 
 
 def flow(pictures: Pictures) -> tuple[np.ndarray, Flow]:
-    """Change and motion between consecutive pictures, looked at in half their size.
+    """Change and motion between consecutive pictures.
 
     Returns (change, field): change float64, (n - 1,), the mean luma change (of full scale 1) above `MOTION_FLOOR`;
     field by Lucas & Kanade's least squares (An iterative image registration technique, 1981), regularised, one
     solution a cell.
     """
-    gray = _halved(pictures.gray.astype(np.float32) / np.float32(255))
+    gray = pictures.gray.astype(np.float32) / np.float32(255)
     before, after = gray[:-1], gray[1:]
     change = after - before
     mean = before + after
@@ -190,7 +193,7 @@ def _halved(pixels: np.ndarray) -> np.ndarray:
 
 
 def _cells(pixels: np.ndarray) -> np.ndarray:
-    """Means over cells of 4 × 4 pixels of a half-size picture: (n, 24, 32) → (n, 6, 8)."""
+    """Means over cells of 4 × 4 pixels: (n, 24, 32) → (n, 6, 8)."""
     n, height, width = pixels.shape
     rows = pixels.reshape(n, height // 4, 4, width)
     rows = rows[:, :, 0] + rows[:, :, 1] + rows[:, :, 2] + rows[:, :, 3]

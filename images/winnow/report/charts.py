@@ -78,23 +78,6 @@ def histogram(
     )
 
 
-def binned(values: Iterable[tuple[str, float]], bins: int = 40) -> list[dict[str, object]]:
-    """(status, value) pairs into rows for `histogram`, with a bin width that is a round number."""
-    pairs = [(status, value) for status, value in values if math.isfinite(value)]
-    if not pairs:
-        return []
-    low, high = min(v for _, v in pairs), max(v for _, v in pairs)
-    step = _round_step((high - low) / bins or 1.0)
-    counts: dict[tuple[int, str], int] = {}
-    for status, value in pairs:
-        at = math.floor(value / step)
-        counts[at, status] = counts.get((at, status), 0) + 1
-    return [
-        {"bin_start": at * step, "bin_end": (at + 1) * step, "status": status, "clips": n}
-        for (at, status), n in sorted(counts.items())
-    ]
-
-
 def shares(parts: Mapping[str, int], whole: int) -> dict[str, float]:
     """Percent of a whole, for stacked bars."""
     return {name: 100 * n / whole if whole else 0.0 for name, n in parts.items()}
@@ -109,7 +92,7 @@ def _normal(first: float, last: float, area: float, top: float) -> str:
     return "M" + " L".join(at)
 
 
-def _round_step(rough: float) -> float:
+def round_step(rough: float) -> float:
     """The next of 1, 2, 2.5, 5 × a power of ten."""
     power = 10.0 ** math.floor(math.log10(rough))
     return next((f * power for f in (1, 2, 2.5, 5) if f * power >= rough), 10 * power)
@@ -117,13 +100,13 @@ def _round_step(rough: float) -> float:
 
 def _nice_top(top: float) -> tuple[float, list[float]]:
     """A round upper end for counts, and the lines below it."""
-    step = max(1.0, _round_step(max(top, 1.0) / 4))
+    step = max(1.0, round_step(max(top, 1.0) / 4))
     lines = [step * i for i in range(1, math.floor(top / step) + 1)]
     return max(top * 1.04, 1.0), lines
 
 
 def _ticks(first: float, last: float) -> list[float]:
-    step = _round_step((last - first) / 8 or 1.0)
+    step = round_step((last - first) / 8 or 1.0)
     start = math.ceil(first / step - 1e-9)
     return [i * step for i in range(start, math.floor(last / step + 1e-9) + 1)]
 

@@ -2,8 +2,9 @@
 
 A table of reasons says how many; only looking and listening says whether the reasons are right. The choice is fixed by
 the data (no chance): of the kept ones the best score of each of several labels and the one nearest the threshold; of
-the dropped ones a round over the rules, nearest to the threshold first. Clips are put into the page as data URIs, so
-their number and bytes are bounded.
+the dropped ones a round over the rules, then more of the rules that dropped most; of one rule the clip with the best
+score, then the one with the worst, then those between. Clips are put into the page as data URIs, so their number and
+bytes are bounded.
 """
 
 from __future__ import annotations
@@ -37,7 +38,14 @@ _KEPT = f"""{_FIELDS}
     order by c.z desc, c.sample_id
 """
 _NEAREST = _FIELDS + " order by c.z, c.sample_id limit 1"
-_DROPPED = _FIELDS + " order by c.z desc nulls last, c.sample_id"
+_DROPPED = f"""
+    select *,
+        row_number() over (partition by rule order by z desc nulls last, sample_id) as best,
+        count(*) over (partition by rule) as of_rule
+    from ({_FIELDS})
+    qualify best <= {COUNT} or best = of_rule
+    order by best
+"""
 
 
 @dataclass(frozen=True)
@@ -49,20 +57,26 @@ class Shown:
 
 
 def choose(con: duckdb.DuckDBPyConnection) -> list[dict[str, object]]:
-    """Which clips to show, kept ones first; more than fit, in order of preference within each half."""
+    """Which clips to show, kept ones first, at most `COUNT`."""
     nearest = rows(con, _NEAREST, [MAX_CLIP_BYTES, "kept"])
     ids = {row["sample_id"] for row in nearest}
     kept = [row for row in rows(con, _KEPT, [MAX_CLIP_BYTES, "kept"]) if row["sample_id"] not in ids]
     kept = kept[: KEPT - len(nearest)] + nearest
-    by_rule: dict[object, list[dict]] = defaultdict(list)
+    by_rule: dict[str, list[dict]] = defaultdict(list)
     for row in rows(con, _DROPPED, [MAX_CLIP_BYTES, "dropped"]):
         by_rule[row["rule"]].append(row)
     order = {row["rule"]: row["position"] for row in rows(con, "select rule, position from thresholds")}
-    queues = [by_rule[rule] for rule in sorted(by_rule, key=lambda r: (order.get(r, 99), str(r)))]
-    dropped: list[dict] = []
-    while any(queues) and len(dropped) < COUNT - len(kept):
-        dropped += [queue.pop(0) for queue in queues if queue][: COUNT - len(kept) - len(dropped)]
-    return kept + dropped
+    room = COUNT - len(kept)
+    picks = dict.fromkeys(sorted(by_rule, key=lambda rule: (order.get(rule, 99), str(rule)))[:room], 1)
+    for _ in range(room - len(picks)):
+        if more := [rule for rule, n in picks.items() if n < len(by_rule[rule])]:
+            picks[max(more, key=lambda rule: by_rule[rule][0]["of_rule"] / (picks[rule] + 1))] += 1
+    return kept + [row for rule, n in picks.items() for row in _spread(by_rule[rule])[:n]]
+
+
+def _spread(found: list[dict]) -> list[dict]:
+    """First, last, then the rest: the two ends say most."""
+    return found if len(found) < 3 else [found[0], found[-1], *found[1:-1]]
 
 
 def load(lake: Lake, chosen: list[dict[str, object]]) -> list[Shown]:

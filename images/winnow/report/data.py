@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from winnow.report.charts import round_step
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -23,7 +25,7 @@ QUERIES = {
     "labels": (
         "select b.label, b.clips, b.clips_kept, b.kept_share, s.videos, s.clip_hours, s.unique_hours, "
         "s.mean_duration_s from rpt_balance b left join rpt_statistics s on s.scope = 'label' and s.label = b.label "
-        "order by b.clips_kept desc, b.label"
+        "order by b.clips_kept desc, b.clips desc, b.label limit 60"
     ),
     "label_splits": "select label, split, clips from rpt_statistics where scope = 'split_label' order by label, split",
     "funnel": (
@@ -55,8 +57,14 @@ QUERIES = {
         "sum(seconds) as seconds, sum(bytes + sidecar_bytes) as bytes from ops.fct_shards "
         "group by stage, v order by stage, v"
     ),
-    "score_values": "select status, score from fct_clips where score is not null order by score",
+    "score_range": "select min(score) as low, max(score) as high from fct_clips where isfinite(score)",
+    "label_count": "select count(*) as labels from rpt_balance",
 }
+#: Clips per bin of the raw score; the width is a round number that fits the range.
+SCORES = (
+    "select status, floor(score / {step}) * {step} as bin_start, (floor(score / {step}) + 1) * {step} as bin_end, "
+    "count(*) as clips from fct_clips where isfinite(score) group by all order by bin_start, status"
+)
 
 #: What is drawn of each measure: title, unit, what the picture says.
 MEASURES = {
@@ -81,7 +89,10 @@ class Facts:
 
 def collect(con: duckdb.DuckDBPyConnection) -> Facts:
     """Run every query over a snapshot."""
-    return Facts({name: rows(con, query) for name, query in QUERIES.items()}, dict(QUERIES))
+    queries = dict(QUERIES)
+    (span,) = rows(con, QUERIES["score_range"])
+    queries["score_bins"] = SCORES.format(step=round_step(((span["high"] or 0) - (span["low"] or 0)) / 40 or 1.0))
+    return Facts({name: rows(con, query) for name, query in queries.items()}, queries)
 
 
 def rows(con: duckdb.DuckDBPyConnection, query: str, parameters: list[object] | None = None) -> list[dict[str, Any]]:

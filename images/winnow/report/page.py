@@ -37,7 +37,7 @@ def report(work: Path, lake: Lake, *, release: str, base: str | None, policy: st
         total=total,
         funnel=funnel(facts),
         z=_z(facts),
-        scores=charts.histogram(charts.binned((r["status"], r["score"]) for r in facts["score_values"])),
+        scores=charts.histogram(facts["score_bins"]),
         others=_others(facts),
         labels=_labels(facts),
         split_names=[row["split"] for row in facts["splits"]],

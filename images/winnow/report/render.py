@@ -32,7 +32,9 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters.update(count=count, number=number, hours=hours, percent=percent, words=words, tojson_text=tojson_text)
+    env.filters.update(
+        count=count, plural=plural, number=number, hours=hours, percent=percent, words=words, tojson_text=tojson_text
+    )
     env.globals["style"] = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))
     env.globals["version"] = __version__
     return env
@@ -46,6 +48,11 @@ def render(template: str, **values: object) -> str:
 def count(value: int | None) -> str:
     """12345 → 12,345."""
     return "–" if value is None else f"{value:,}"
+
+
+def plural(value: int, noun: str) -> str:
+    """1 → "1 row", 1234 → "1,234 rows"."""
+    return f"{count(value)} {noun}{'' if value == 1 else 's'}"
 
 
 def number(value: float | None, digits: int = 2) -> str:

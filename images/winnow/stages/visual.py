@@ -29,9 +29,11 @@ class Visual(Stage):
     resources = Resources(cpu=1, memory_mb=1024)
 
     class Params(StageParams):
-        """colour_hz: how many pictures a second the layers of appearance look at."""
+        """colour_hz: pictures a second that the layers of appearance look at; motion_hz: at most so many that those of
+        movement do, whatever the frame rate."""
 
         colour_hz: float = 2.0
+        motion_hz: float = 15.0
 
     def process(self, batch: Batch) -> Iterator[Outcome]:
         """An outcome for each clip."""
@@ -39,31 +41,33 @@ class Visual(Stage):
 
     def measure(self, sample: Sample) -> dict[str, object]:
         """A clip's values; fails as no_video_stream or undecodable."""
-        return measure(sample.media(), self.params.colour_hz)
+        return measure(sample.media(), self.params)
 
 
-def measure(data: bytes, colour_hz: float = 2.0) -> dict[str, object]:
+def measure(data: bytes, params: Visual.Params | None = None) -> dict[str, object]:
     """All columns of one clip's file; fails as no_video_stream or undecodable."""
     import numpy as np
 
     from winnow import media
     from winnow.models import builtin_visual
 
-    gray, colour = media.Shrinker("gray"), media.Shrinker("rgb24")
-    grays, times_s, colours, at = [], [], [], []
+    params = params or Visual.Params()
+    large, small = media.Shrinker("rgb24", 64, 48), media.Shrinker("gray", 32, 24)
+    colour, gray, times_s, next_colour_s, next_gray_s = [], [], [], 0.0, 0.0
     with media.opened(data, skip="NONREF") as clip:
         duration_s = clip.duration_s
         for _, frames in clip.decode(clip.require_video()):
             for frame in frames:
                 time_s = clip.time_s(frame)
-                if times_s and time_s <= times_s[-1]:
+                if times_s and time_s < next_gray_s:
                     continue
-                if time_s * colour_hz >= len(at) - 1e-6:
-                    colours.append(colour(frame))
-                    at.append(len(grays))
-                grays.append(gray(frame))
+                if time_s >= next_colour_s:
+                    colour.append(large(frame))
+                    next_colour_s = time_s + 1 / params.colour_hz - 0.02
+                gray.append(small(frame))
                 times_s.append(time_s)
-    if not grays:
+                next_gray_s = time_s + 1 / params.motion_hz - 0.005
+    if not gray:
         raise SampleFailed(Reason.undecodable, "no picture could be decoded")
-    pictures = builtin_visual.Pictures(np.stack(grays), np.array(times_s), np.stack(colours), np.array(at), duration_s)
-    return {**builtin_visual.describe(pictures), "grid_hz": GRID_HZ, "n_frames": len(grays)}
+    pictures = builtin_visual.Pictures(np.stack(colour), np.stack(gray), np.array(times_s), duration_s)
+    return {**builtin_visual.describe(pictures), "grid_hz": GRID_HZ, "n_frames": len(gray)}
