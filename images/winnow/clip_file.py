@@ -43,9 +43,13 @@ class Encoding:
     crf: int
 
     def options(self, rate: Fraction) -> dict[str, str]:
-        """libx264's options at a picture rate; the ones that a fair comparison must use too."""
+        """libx264's options at a picture rate; the ones that a fair comparison must use too.
+
+        Without macroblock-tree rate control: with B-frames its assembly reads memory that nobody wrote, so the bytes
+        depend on what the process did before (a run under other values of MALLOC_PERTURB_ shows it).
+        """
         keys = max(1, round(KEY_EVERY_S * float(rate)))
-        return {"preset": self.preset, "crf": str(self.crf), "threads": "1", "g": str(keys)}
+        return {"preset": self.preset, "crf": str(self.crf), "threads": "1", "g": str(keys), "x264-params": "mbtree=0"}
 
 
 @dataclass(frozen=True)

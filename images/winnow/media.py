@@ -64,24 +64,32 @@ class Clip:
             raise SampleFailed(Reason.no_audio_stream, "no audio stream")
         return self.audio
 
-    def decode(self, *streams: VideoStream | AudioStream) -> Iterator[tuple[Packet, list[VideoFrame | AudioFrame]]]:
-        """Packets of the streams in file order, each with the frames it released. A damaged packet releases none:
-        what is around it is still measured. Ends early where the file does."""
+    def packets(self, *streams: VideoStream | AudioStream) -> Iterator[Packet]:
+        """Packets of the streams in file order, each stream's last one empty; ends early where a damaged file
+        does."""
         packets = self.container.demux(*streams)
         while True:
             try:
-                packet = next(packets)
+                yield next(packets)
             except (StopIteration, av.error.FFmpegError):
                 return
-            try:
-                frames = packet.decode()
-            except av.error.FFmpegError:
-                frames = []
-            yield packet, frames
+
+    def frames(self, stream: VideoStream | AudioStream) -> Iterator[VideoFrame | AudioFrame]:
+        """All that can be decoded of one stream, in the order in which it is shown or heard."""
+        for packet in self.packets(stream):
+            yield from decoded(packet)
 
     def time_s(self, frame: VideoFrame | AudioFrame) -> float:
         """When a frame is shown or heard, s; 0 for one without a time stamp."""
         return 0.0 if frame.time is None else frame.time - self.start_s
+
+
+def decoded(packet: Packet) -> list[VideoFrame | AudioFrame]:
+    """The frames that a packet releases; none for a damaged one: what is around it is still measured."""
+    try:
+        return packet.decode()
+    except av.error.FFmpegError:
+        return []
 
 
 @contextmanager
@@ -117,8 +125,8 @@ def _is_cover(stream: VideoStream) -> bool:
 
 
 class Shrinker:
-    """Turns frames into small pictures through swscale (area averaging), its tables made once. Every shape is stretched
-    to the one that is asked for."""
+    """Turns frames into small pictures through swscale (area averaging), its tables made once. Every shape is
+    stretched to the one that is asked for."""
 
     def __init__(self, pixels: str, width: int, height: int) -> None:
         self.pixels, self.width, self.height = pixels, width, height

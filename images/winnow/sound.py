@@ -108,10 +108,9 @@ class SoundEncoder:
         self._start, self._total, self._made = start, round((end - start) * self._rate), 0
         self._layout = "mono" if sound.codec_context.layout.nb_channels == 1 else "stereo"
         self._resampler = av.AudioResampler("fltp", self._layout, self._rate)
-        self._out, self._stream = (
-            out,
-            out.add_stream("aac", rate=self._rate, layout=self._layout, options={"aac_coder": "fast"}),
-        )
+        self._base, self._slack = Fraction(1, self._rate), float(CLOCK_S * self._rate)
+        self._out = out
+        self._stream = out.add_stream("aac", rate=self._rate, layout=self._layout, options={"aac_coder": "fast"})
         self._stream.codec_context.bit_rate = BIT_RATE * (1 if self._layout == "mono" else 2)
         self.offset_s = 0.0
 
@@ -127,22 +126,30 @@ class SoundEncoder:
         if place >= self._total:
             return
         for part in self._resampler.resample(frame):
-            samples = part.to_ndarray()
-            if abs(place - self._made) <= CLOCK_S * self._rate:
+            if abs(place - self._made) <= self._slack:
                 place = self._made
-            gap = min(place, self._total) - self._made
-            if gap > 0:
-                self._encode(np.zeros((samples.shape[0], gap), np.float32))
-            skip = max(0, self._made - place)
-            self._encode(samples[:, skip : max(skip, self._total - place)])
-            place += samples.shape[1]
+            following = place + part.samples
+            if place == self._made and following <= self._total:
+                self._encode(part)
+            else:
+                samples = part.to_ndarray()
+                gap = min(place, self._total) - self._made
+                if gap > 0:
+                    self._encode(self._framed(np.zeros((samples.shape[0], gap), np.float32)))
+                skip = max(0, self._made - place)
+                inside = samples[:, skip : max(skip, self._total - place)]
+                if inside.shape[1]:
+                    self._encode(self._framed(inside))
+            place = following
 
-    def _encode(self, samples: np.ndarray) -> None:
-        if not samples.shape[1]:
-            return
+    def _framed(self, samples: np.ndarray) -> AudioFrame:
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=self._layout)
-        frame.rate, frame.pts, frame.time_base = self._rate, self._made, Fraction(1, self._rate)
-        self._made += samples.shape[1]
+        frame.rate = self._rate
+        return frame
+
+    def _encode(self, frame: AudioFrame) -> None:
+        frame.pts, frame.time_base = self._made, self._base
+        self._made += frame.samples
         self._out.mux(self._stream.encode(frame))
 
     def finish(self) -> None:

@@ -115,8 +115,9 @@ def commit(lake: Lake, batch: str, by_stage: dict[str, list[dict]], skip: tuple[
         name, failed = shard_name(0, inputs), sum(row["outcome"] == "failed" for row in listed)
         manifest = Manifest(
             stage=stage, v=V, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256,
-            bytes=len(data), rows=len(listed), rows_in=len(listed), ok=len(listed) - failed, failed=failed, inputs=inputs,
-            model="5eed5eed5eed" if stage == "correspond" else None, sidecar="tar" if stage == "clip" else None,
+            bytes=len(data), rows=len(listed), rows_in=len(listed), ok=len(listed) - failed, failed=failed,
+            inputs=inputs, model="5eed5eed5eed" if stage == "correspond" else None,
+            sidecar="tar" if stage == "clip" else None,
             at="2026-11-01T00:00:00+00:00", seconds=0.5, host="here",
         )  # fmt: skip
         lake.commit(manifest, data, _tar(listed) if stage == "clip" else None)

@@ -157,7 +157,7 @@ class AirflowApi:
                 return items
 
     def send(self, method: str, path: str, body: Mapping[str, object]) -> dict:
-        """POST, PUT or PATCH a JSON body. A refusal is a ConfigError with the server's words, silence a TransientError."""
+        """POST, PUT or PATCH a JSON body. A refusal is a ConfigError, silence a TransientError."""
         return self._call(method, path, json.dumps(body).encode())
 
     def _call(self, method: str, path: str, data: bytes | None) -> dict:

@@ -17,6 +17,8 @@ QUIET_S = 15.0
 PHASE_TIMEOUT_S = 1800.0
 #: What a stage answers of shards that nobody has computed before.
 FIRST = "first run"
+#: Beginnings of log lines that Airflow writes around a command's own.
+AIRFLOWS_OWN = ("::", "DAG bundles loaded", "Filling up the DagBag", "Worker startup", "Task failed with exception")
 OVER = ("success", "failed", "skipped", "upstream_failed", "removed")
 
 
@@ -111,14 +113,18 @@ class Watch:
 
     def _explain(self, run: Mapping, task: Mapping) -> str:
         log = self.log_of(task)
-        lines = []
-        if log.exists():
-            for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-25:]:
-                try:
-                    lines.append("    " + str(json.loads(line)["event"]))
-                except (ValueError, KeyError, TypeError):
-                    lines.append("    " + line)
+        said = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+        events = [event for line in said if not (event := _event(line)).startswith(AIRFLOWS_OWN)]
+        lines = [f"    {event}" for event in events[-15:]]
         return "\n".join([f"{name_of(run, task)} failed:", *lines, f"  the whole log: {log}"])
+
+
+def _event(line: str) -> str:
+    """The text of one line of a task's log, which Airflow keeps as JSON."""
+    try:
+        return str(json.loads(line)["event"])
+    except (ValueError, KeyError, TypeError):
+        return line
 
 
 def name_of(run: Mapping, task: Mapping) -> str:

@@ -32,7 +32,8 @@ class Pictures:
     """Small pictures of a clip, of two kinds.
 
     colour: uint8, (m, 48, 64, 3), RGB, about two a second, for what things look like; gray: uint8, (n, 24, 32), about
-    twelve a second, for how they move; times_s: float64, (n,), when those are shown, increasing, s on the clip's clock.
+    twelve a second, for how they move; times_s: float64, (n,), when those are shown, increasing, s on the clip's
+    clock.
     """
 
     colour: np.ndarray
@@ -73,8 +74,8 @@ def colour(rgb: np.ndarray, moving: np.ndarray) -> np.ndarray:
     """Layer v0: histograms of two opponent colours (5 × 5) and of brightness (7), of the whole picture and of what
     moves.
 
-    rgb: float32, 0–255, (3, m, height, width). Returns (64,): square roots of shares. After Swain & Ballard, Color indexing,
-    1991.
+    rgb: float32, 0–255, (3, m, height, width). Returns (64,): square roots of shares. After Swain & Ballard, Color
+    indexing, 1991.
     """
     r, g, b = rgb
     red_green = np.clip((r - g) / 102.4 + 2.5, 0, 4.999).astype(np.int64)

@@ -42,7 +42,7 @@ def measure(data: bytes) -> dict[str, object]:
     from winnow.models import builtin_audio
 
     with media.opened(data) as clip:
-        frames = [frame for _, released in clip.decode(clip.require_audio()) for frame in released]
+        frames = list(clip.frames(clip.require_audio()))
         if not frames:
             raise SampleFailed(Reason.undecodable, "no sound could be decoded")
         start_s, duration_s = clip.time_s(frames[0]), clip.duration_s

@@ -1,7 +1,7 @@
 """probe: what is in a clip's file, and whether there is anything to hear and to see in it.
 
 The file is read once. Its sound is decoded whole, at its own rate, because loudness is defined on it; of its pictures
-only those that others refer to, because a picture that stands still does so in those too.
+only as many as it takes to know what stands still (`models.stillness`).
 """
 
 from __future__ import annotations
@@ -49,19 +49,17 @@ class Probe(Stage):
     resources = Resources(cpu=1, memory_mb=1024)
 
     class Params(StageParams):
-        """What counts as silent, still and black; the defaults are those of FFmpeg's filters silencedetect (noise),
-        freezedetect (noise) and blackdetect (pixel_black_th, picture_black_ratio_th), but for still_change: twice
-        FFmpeg's, because the key frames of a frozen picture that was encoded again pulse by more than its 0.001.
+        """What counts as silent and still.
 
-        silence_dbfs: RMS of a block of `silence_block_s`; still_change: mean change of luma between two pictures, of
-        full scale; black_luma: of full scale; black_share: of a picture's pixels.
+        silence_dbfs: RMS of a block of `silence_block_s` (the default of FFmpeg's silencedetect); still_luma,
+        still_share: two pictures are the same when at most this share of pixels differs by more than this, of full
+        scale (see `models.stillness`, which also says what is black).
         """
 
         silence_dbfs: float = -60.0
         silence_block_s: float = 0.05
-        still_change: float = 0.002
-        black_luma: float = 0.1
-        black_share: float = 0.98
+        still_luma: float = 0.03
+        still_share: float = 0.001
 
     def process(self, batch: Batch) -> Iterator[Outcome]:
         """An outcome for each clip."""
@@ -75,20 +73,22 @@ class Probe(Stage):
 def measure(data: bytes, params: Probe.Params | None = None) -> dict[str, object]:
     """All columns of one clip's file; fails as undecodable."""
     from winnow import media
+    from winnow.models.stillness import Watch
 
     params = params or Probe.Params()
-    shrink, frames, pictures, times_s, packets = media.Shrinker("gray"), [], [], [], 0
-    with media.opened(data, skip="BIDIR") as clip:
+    with media.opened(data, skip="NONREF") as clip:
         video, audio = clip.video, clip.audio
-        for packet, released in clip.decode(*(stream for stream in (video, audio) if stream is not None)):
+        packets = list(clip.packets(*(stream for stream in (video, audio) if stream is not None)))
+        shown = [packet for packet in packets if packet.stream is video]
+        watch, sounds = Watch(clip, shown, params.still_luma, params.still_share), []
+        for packet in packets:
             if packet.stream is audio:
-                frames += released
-                continue
-            packets += packet.size > 0 and not packet.is_discard
-            for frame in released:
-                pictures.append(shrink(frame))
-                times_s.append(clip.time_s(frame))
-        if not frames and not pictures:
+                sounds += media.decoded(packet)
+            elif watch.wants(packet):
+                for frame in media.decoded(packet):
+                    watch.see(frame)
+        seen = watch.measures()
+        if not sounds and not seen:
             raise SampleFailed(Reason.undecodable, "neither picture nor sound could be decoded")
         values: dict[str, object] = {
             "duration_s": round(clip.duration_s, 3),
@@ -102,8 +102,8 @@ def measure(data: bytes, params: Probe.Params | None = None) -> dict[str, object
                 "width": video.width,
                 "height": video.height,
                 "fps": round(float(rate), 6) if rate else None,
-                "n_frames": packets,
-                **picture_measures(pictures, times_s, clip.duration_s, params),
+                "n_frames": sum(packet.size > 0 and not packet.is_discard for packet in shown),
+                **seen,
             }
         if audio is not None:
             values |= {
@@ -111,8 +111,8 @@ def measure(data: bytes, params: Probe.Params | None = None) -> dict[str, object
                 "rate_hz": audio.rate,
                 "channels": audio.layout.nb_channels,
             }
-    if frames:
-        values |= sound_measures(media.waveform(frames), frames[0].rate, params)
+    if sounds:
+        values |= sound_measures(media.waveform(sounds), sounds[0].rate, params)
     return values
 
 
@@ -120,32 +120,6 @@ def container_name(names: str) -> str:
     """FFmpeg names a demuxer by all it reads ("mov,mp4,m4a,3gp,3g2,mj2"): "mp4" for that one, else the first name."""
     every = names.split(",")
     return "mp4" if "mp4" in every else every[0]
-
-
-def picture_measures(
-    pictures: list[np.ndarray], times_s: list[float], duration_s: float, params: Probe.Params
-) -> dict[str, float]:
-    """stillness and black_ratio of small gray pictures (uint8) at increasing times; {} for none.
-
-    A picture counts until the next decoded one, the last until the end; a stretch between two pictures is still when
-    their luma hardly differs.
-    """
-    import numpy as np
-
-    if not pictures:
-        return {}
-    luma = np.stack(pictures).astype(np.float32) / 255
-    edges_s = np.append(times_s, max(duration_s, times_s[-1]))
-    length_s = np.maximum(np.diff(edges_s), 0)
-    black = (luma <= params.black_luma).mean(axis=(1, 2)) >= params.black_share
-    change = np.abs(np.diff(luma, axis=0)).mean(axis=(1, 2))
-    still = change <= params.still_change
-    moving_s, between_s = float(length_s[:-1][~still].sum()), float(length_s[:-1].sum())
-    total_s = float(length_s.sum())
-    return {
-        "stillness": round(1 - moving_s / between_s, 6) if between_s > 0 else 1.0,
-        "black_ratio": round(float(length_s[black].sum()) / total_s if total_s > 0 else float(black.mean()), 6),
-    }
 
 
 def sound_measures(wave: np.ndarray, rate_hz: int, params: Probe.Params) -> dict[str, float]:

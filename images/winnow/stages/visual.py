@@ -29,8 +29,8 @@ class Visual(Stage):
     resources = Resources(cpu=1, memory_mb=1024)
 
     class Params(StageParams):
-        """colour_hz: pictures a second that the layers of appearance look at; motion_hz: at most so many that those of
-        movement do, whatever the frame rate."""
+        """colour_hz: pictures a second that the layers of appearance look at; motion_hz: at most so many that those
+        of movement do, whatever the frame rate."""
 
         colour_hz: float = 2.0
         motion_hz: float = 15.0
@@ -56,17 +56,16 @@ def measure(data: bytes, params: Visual.Params | None = None) -> dict[str, objec
     colour, gray, times_s, next_colour_s, next_gray_s = [], [], [], 0.0, 0.0
     with media.opened(data, skip="NONREF") as clip:
         duration_s = clip.duration_s
-        for _, frames in clip.decode(clip.require_video()):
-            for frame in frames:
-                time_s = clip.time_s(frame)
-                if times_s and time_s < next_gray_s:
-                    continue
-                if time_s >= next_colour_s:
-                    colour.append(large(frame))
-                    next_colour_s = time_s + 1 / params.colour_hz - 0.02
-                gray.append(small(frame))
-                times_s.append(time_s)
-                next_gray_s = time_s + 1 / params.motion_hz - 0.005
+        for frame in clip.frames(clip.require_video()):
+            time_s = clip.time_s(frame)
+            if times_s and time_s < next_gray_s:
+                continue
+            if time_s >= next_colour_s:
+                colour.append(large(frame))
+                next_colour_s = time_s + 1 / params.colour_hz - 0.02
+            gray.append(small(frame))
+            times_s.append(time_s)
+            next_gray_s = time_s + 1 / params.motion_hz - 0.005
     if not gray:
         raise SampleFailed(Reason.undecodable, "no picture could be decoded")
     pictures = builtin_visual.Pictures(np.stack(colour), np.stack(gray), np.array(times_s), duration_s)
