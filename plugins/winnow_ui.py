@@ -55,7 +55,7 @@ class WinnowPages(AirflowPlugin):
     fastapi_apps = [{"app": Pages(), "url_prefix": PREFIX, "name": "Winnow"}]
     external_views = [
         {
-            "name": "Dataset report",
+            "name": "Report",
             "href": f"{PREFIX}/report",
             "destination": "nav",
             "url_route": "winnow-report",

@@ -75,7 +75,7 @@ def test_an_empty_day_skips_everything_and_triggers_nothing(house: StubHouse) ->
 
 def test_the_latest_report_is_in_airflows_navigation(house: StubHouse) -> None:
     views = [view for plugin in house.api.get("plugins")["plugins"] for view in plugin["external_views"]]
-    href = next(view["href"] for view in views if view["name"] == "Dataset report")
+    href = next(view["href"] for view in views if view["name"] == "Report")
     release = house.lake / "releases" / "0123456789ab"
     release.mkdir(parents=True)
     (release / "manifest.json").write_text("{}")

@@ -338,11 +338,17 @@ def test_a_failing_gate_stops_the_release(lake, pipeline):
 
 
 def test_inputs_that_change_while_dbt_runs_are_not_remembered(lake, pipeline, monkeypatch):
-    ran, _ = pipeline
-    keys = iter(["one", "two", "one", "one"])
-    monkeypatch.setattr(releases, "input_key", lambda *args: next(keys))
+    ran, state = pipeline
+    build = warehouse.build_release
+
+    def admitted_meanwhile(*args, **kwargs):
+        state["key"] = "two"
+        return build(*args, **kwargs)
+
+    monkeypatch.setattr(warehouse, "build_release", admitted_meanwhile)
     releases.release(lake, Settings())
-    releases.release(lake, Settings())
+    state["key"] = "one"
+    assert releases.release(lake, Settings(), step="build")["already"] is False
     assert ran.count("dbt") == 2
 
 

@@ -26,6 +26,12 @@ from winnow.models.correspondence import (
     null_of,
 )
 
+#: A fold's null comes from pairs of its own videos: fewer than these say little about how mismatches scatter.
+NULL_VIDEOS = 5
+#: Least deviation of a null, log-odds. A handful of pairs can agree by chance, and a scorer that learnt nothing scores all
+#: pairs alike; neither may turn a small difference into a z of hundreds.
+MIN_NULL_STD = 0.25
+
 
 @dataclass(frozen=True)
 class FitParams:
@@ -82,13 +88,13 @@ class HeldOut:
 
 
 def choose_folds(video: Sequence[str], wanted: int) -> int:
-    """The largest number of folds, 3 … `wanted`, of which each holds two videos or more; 0 when there is none. Three
-    is least: cross-fitting inside the training folds needs two of them."""
+    """The largest number of folds, 3 … `wanted`, of which each holds NULL_VIDEOS videos, or at least two; 0 when there is
+    none. Three is least: cross-fitting inside the training folds needs two of them."""
     ids = sorted(set(video))
-    for folds in range(wanted, 2, -1):
-        counts = np.bincount([fold_of(v, folds) for v in ids], minlength=folds)
-        if counts.min() >= 2:
-            return folds
+    for least in (NULL_VIDEOS, 2):
+        for folds in range(wanted, 2, -1):
+            if np.bincount([fold_of(v, folds) for v in ids], minlength=folds).min() >= least:
+                return folds
     return 0
 
 
@@ -147,7 +153,7 @@ def _fold_model(
         1,
     )
     null = fold_null(model, params.alike)
-    return replace(model, null_mean=float(null.mean()), null_std=max(float(null.std()), 1e-6))
+    return replace(model, null_mean=float(null.mean()), null_std=max(float(null.std()), MIN_NULL_STD))
 
 
 def fit_towers(corpus: Corpus, params: FitParams) -> tuple[Tower, Tower]:
