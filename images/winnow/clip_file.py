@@ -145,10 +145,10 @@ class ClipFile:
         if self.copies_sound and self._sound is not None and self.sounds[0] <= at < self.sounds[1]:
             self._sound.packet(packet)
 
-    def encode_sound(self, frame: AudioFrame, when: Fraction) -> None:
-        """Encode what of decoded sound, which starts at `when`, lies in this clip."""
+    def encode_sound(self, frame: AudioFrame, when_s: float) -> None:
+        """Encode what of decoded sound, which starts at `when_s`, lies in this clip."""
         if not self.copies_sound and self._sound is not None:
-            self._sound.frame(frame, when)
+            self._sound.frame(frame, when_s)
 
     def finish(self) -> Piece:
         """Write what the encoders hold, close the file, and return the clip; SampleFailed when too little came."""

@@ -48,6 +48,7 @@ class _Pass:
         assert video is not None
         self.container, self.video, self.waiting = container, video, waiting
         self.audio = container.streams.audio[0] if footage.audio is not None else None
+        self.tick_s = float(footage.audio.time_base) if footage.audio is not None else 0.0
         self.active: list[tuple[int, ClipFile]] = []
         self.pictures = _Ranges([clip.pictures for _, clip in waiting if clip.copied is None])
         self.sounds = _Ranges([clip.sounds for _, clip in waiting if clip.sounds and not clip.copies_sound])
@@ -110,9 +111,9 @@ class _Pass:
             for frame in frames:
                 if frame.pts is None:
                     continue
-                when, frame.pts = frame.pts * frame.time_base, None
+                when_s, frame.pts = frame.pts * self.tick_s, None
                 for _, clip in self.active:
-                    clip.encode_sound(frame, when)
+                    clip.encode_sound(frame, when_s)
 
 
 def _drained(decoder) -> list:

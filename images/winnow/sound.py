@@ -105,7 +105,7 @@ class SoundEncoder:
         out: OutputContainer,
     ) -> None:
         self._rate = sound.rate if sound.rate in AAC_RATES else 48000
-        self._start, self._total, self._made = start, round((end - start) * self._rate), 0
+        self._start_s, self._total, self._made = float(start), round((end - start) * self._rate), 0
         self._layout = "mono" if sound.codec_context.layout.nb_channels == 1 else "stereo"
         self._resampler = av.AudioResampler("fltp", self._layout, self._rate)
         self._base, self._slack = Fraction(1, self._rate), float(CLOCK_S * self._rate)
@@ -120,9 +120,9 @@ class SoundEncoder:
         heard = _packets(footage, start, end)
         return None if heard is None else ((_packets(footage, start - SETTLE_S, end) or heard)[0], heard[1])
 
-    def frame(self, frame: AudioFrame, when: Fraction) -> None:
-        """Encode what of some decoded sound lies in the clip; `when` is where it starts on the container's clock, s."""
-        place = round((when - self._start) * self._rate)
+    def frame(self, frame: AudioFrame, when_s: float) -> None:
+        """Encode what of some decoded sound lies in the clip; `when_s` is where it starts on the container's clock."""
+        place = round((when_s - self._start_s) * self._rate)
         if place >= self._total:
             return
         for part in self._resampler.resample(frame):

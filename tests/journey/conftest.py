@@ -40,8 +40,10 @@ def journey(tmp_path_factory: pytest.TempPathFactory, world: World, server: Worl
 
 
 def curate_all(house: House, days: tuple[str, ...] = DAYS, *options: str) -> None:
-    """Measure the days in this order, fit on them, then score and admit them by date: the order of admission is part of a
-    release's input (which of two equal clips was first), the order of everything before it is not."""
+    """Measure the days in this order, fit on them, then score and admit them by date.
+
+    The order of admission is an input of a release (which of two equal clips was first); no order before it is.
+    """
     for day in days:
         house("curate", "--batch", day, *options)
     house("fit", "--batches", ",".join(sorted(days)))

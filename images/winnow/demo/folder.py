@@ -21,8 +21,8 @@ from pathlib import Path
 from winnow.demo import processes
 from winnow.errors import ConfigError
 
-#: Disk, measured with the default world: environment of Airflow, plus world and lake by video.
-DISK_BASE_MB, DISK_VIDEO_MB = 60, 4.0
+#: Disk, measured with the default world: Airflow's own files and a release, then world and lake for each new video.
+DISK_BASE_MB, DISK_VIDEO_MB = 30, 4.0
 
 
 @dataclass
@@ -82,7 +82,7 @@ class DemoFolder:
         return state
 
     def check_space(self, videos: int) -> int:
-        """MB that a run will need; ConfigError when the disk has less."""
+        """MB that a run with so many new videos will need; ConfigError when the disk has less."""
         need_mb = round(DISK_BASE_MB + DISK_VIDEO_MB * videos)
         free_mb = shutil.disk_usage(self.root).free >> 20
         if free_mb < need_mb:

@@ -21,6 +21,8 @@ from winnow.lake import Lake
 FIRST_DAY = date(2026, 11, 1)
 #: The scorer is fitted on these first days; later ones use it as it is.
 FITTED_DAYS = 3
+#: Minutes for a new video on two cores; what Airflow's start, a look at finished work and its end take is one minute.
+MINUTES_VIDEO = 0.035
 DAGS = ["curate", "fit", "release"]
 STATISTICS = """
     select split, clips, videos, round(clip_hours, 4) as clip_hours, round(unique_hours, 4) as unique_hours,
@@ -47,11 +49,11 @@ def run(options: Options) -> None:
         left = folder.stop()
         state = folder.open(options.seed, options.videos)
         days = day_keys(max(options.batches, len(state.days)))
-        need_mb = folder.check_space(options.videos)
-        again = set(days) == set(state.days)
+        fresh = len(set(days) - set(state.days)) * options.videos // FITTED_DAYS
+        need_mb, minutes = folder.check_space(fresh), round(1 + MINUTES_VIDEO * fresh)
         say(
-            f"{'A second run of' if again else 'Curating'} {len(days)} days in {folder.root}: about "
-            f"{'1 minute' if again else '4 minutes'} on two cores, at most {need_mb} MB of disk in all."
+            f"{len(days)} days in {folder.root}, {f'{fresh} videos of them new' if fresh else 'all done before'}: "
+            f"about {minutes} {'minute' if minutes == 1 else 'minutes'} on two idle cores and {need_mb} MB of disk."
         )
         if left:
             say(f"ended {left} processes that an earlier run had left open")

@@ -32,7 +32,7 @@ class Pictures:
     """Small pictures of a clip, of two kinds.
 
     colour: uint8, (m, 48, 64, 3), RGB, about two a second, for what things look like; gray: uint8, (n, 24, 32), about
-    twelve a second, for how they move; times_s: float64, (n,), when those are shown, increasing, s on the clip's
+    sixteen a second, for how they move; times_s: float64, (n,), when those are shown, increasing, s on the clip's
     clock.
     """
 

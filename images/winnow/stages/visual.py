@@ -29,11 +29,11 @@ class Visual(Stage):
     resources = Resources(cpu=1, memory_mb=1024)
 
     class Params(StageParams):
-        """colour_hz: pictures a second that the layers of appearance look at; motion_hz: at most so many that those
-        of movement do, whatever the frame rate."""
+        """Pictures a second, at most, whatever the frame rate: that appearance (colour_hz) and movement (motion_hz,
+        twice the grid's rate) are taken from."""
 
         colour_hz: float = 2.0
-        motion_hz: float = 15.0
+        motion_hz: float = 2 * GRID_HZ
 
     def process(self, batch: Batch) -> Iterator[Outcome]:
         """An outcome for each clip."""
@@ -53,20 +53,25 @@ def measure(data: bytes, params: Visual.Params | None = None) -> dict[str, objec
 
     params = params or Visual.Params()
     large, small = media.Shrinker("rgb24", 64, 48), media.Shrinker("gray", 32, 24)
-    colour, gray, times_s, next_colour_s, next_gray_s = [], [], [], 0.0, 0.0
+    colour, gray, times_s = [], [], []
     with media.opened(data, skip="NONREF") as clip:
         duration_s = clip.duration_s
+        last_s = -1.0
         for frame in clip.frames(clip.require_video()):
             time_s = clip.time_s(frame)
-            if times_s and time_s < next_gray_s:
-                continue
-            if time_s >= next_colour_s:
+            if _next_slot(last_s, time_s, params.colour_hz):
                 colour.append(large(frame))
-                next_colour_s = time_s + 1 / params.colour_hz - 0.02
-            gray.append(small(frame))
-            times_s.append(time_s)
-            next_gray_s = time_s + 1 / params.motion_hz - 0.005
+            if _next_slot(last_s, time_s, params.motion_hz):
+                gray.append(small(frame))
+                times_s.append(time_s)
+            last_s = max(last_s, time_s)
     if not gray:
         raise SampleFailed(Reason.undecodable, "no picture could be decoded")
     pictures = builtin_visual.Pictures(np.stack(colour), np.stack(gray), np.array(times_s), duration_s)
     return {**builtin_visual.describe(pictures), "grid_hz": GRID_HZ, "n_frames": len(gray)}
+
+
+def _next_slot(last_s: float, time_s: float, rate_hz: float) -> bool:
+    """Whether a time falls into a later slot of a regular grid than the last picture's; the first picture always
+    does."""
+    return last_s < 0 or int(time_s * rate_hz + 1e-3) > int(last_s * rate_hz + 1e-3)
