@@ -22,6 +22,9 @@ from winnow.shard import Chain
 from winnow.stage import code_digest, stage_needs
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
     from winnow.models.correspondence_fit import Corpus, FitParams
     from winnow.settings import Settings
 
@@ -59,8 +62,8 @@ def fit(
     videos = len(np.unique(corpus.video))
     if not folds:
         raise ContractError(
-            f"{', '.join(keys)}: {len(corpus)} clips of {videos} videos have picture and sound, too few to cross-fit by video "
-            f"(each of three folds needs two videos). Fit on more batches."
+            f"{', '.join(keys)}: {len(corpus)} clips of {videos} videos have picture and sound, too few to cross-fit "
+            "by video (each of three folds needs two videos). Fit on more batches."
         )
     identity = {
         "code": code_digest("models.correspondence_fit"),
@@ -104,10 +107,9 @@ def read_corpus(lake: Lake, batches: Sequence[str]) -> tuple[Corpus, str]:
     import numpy as np
 
     from winnow.models import synchrony
-    from winnow.models.correspondence import joined
     from winnow.models.correspondence_fit import Corpus
 
-    rows: dict[str, tuple] = {}
+    clips: dict[str, tuple[str, np.ndarray]] = {}
     for batch in batches:
         chain = Chain(lake, batch, stage_needs())
         numbers = chain.numbers(MODEL)
@@ -117,30 +119,45 @@ def read_corpus(lake: Lake, batches: Sequence[str]) -> tuple[Corpus, str]:
             )
         for number in numbers:
             inputs = chain.require_inputs(MODEL, number)
-            clips = _ok_rows(lake.read_table(inputs["clip"]), ["video_id"])
-            visual = _ok_rows(lake.read_table(inputs["visual"]), [*_VISUAL, "motion"])
-            audio = _ok_rows(lake.read_table(inputs["audio"]), [*_AUDIO, "onset"])
-            for clip in clips.keys() & visual.keys() & audio.keys():
-                seen, heard = visual[clip], audio[clip]
-                rows[clip] = (
-                    clips[clip]["video_id"], joined(seen, _VISUAL), joined(heard, _AUDIO),
-                    synchrony.prepared(seen["motion"]), synchrony.prepared(heard["onset"]),
-                )  # fmt: skip
-    ordered = sorted(rows)
+            videos = _ok(lake.read_table(inputs["clip"]), ["video_id"])
+            video_of = dict(zip(videos["sample_id"].to_pylist(), videos["video_id"].to_pylist(), strict=True))
+            seen = _described(_ok(lake.read_table(inputs["visual"]), [*_VISUAL, "motion"]), _VISUAL, "motion")
+            heard = _described(_ok(lake.read_table(inputs["audio"]), [*_AUDIO, "onset"]), _AUDIO, "onset")
+            for clip in video_of.keys() & seen.keys() & heard.keys():
+                clips[clip] = video_of[clip], np.concatenate([seen[clip], heard[clip]])
+    ordered = sorted(clips)
     content = hashlib.sha256()
     for clip in ordered:
-        video_id, *arrays = rows[clip]
+        video_id, values = clips[clip]
         content.update(f"{clip}\x1f{video_id}\x1f".encode())
-        for array in arrays:
-            content.update(array.tobytes())
-    sides = [np.array([rows[clip][i] for clip in ordered]) for i in range(5)]
+        content.update(values.tobytes())
     sizes = tuple(layer.dim for layer in VISUAL_LAYERS), tuple(layer.dim for layer in AUDIO_LAYERS)
-    return Corpus(sides[0], sides[1], sides[2], *sizes, sides[3], sides[4]), content.hexdigest()
+    envelope = synchrony.MAX_CELLS + 1
+    edges = np.cumsum([sum(sizes[0]), envelope, sum(sizes[1]), envelope])
+    values = np.array([clips[clip][1] for clip in ordered], np.float32).reshape(len(ordered), edges[-1])
+    picture, motion, sound, onset = np.split(values, edges[:-1], axis=1)
+    video = np.array([clips[clip][0] for clip in ordered], dtype=str)
+    return Corpus(video, picture, sound, *sizes, motion, onset), content.hexdigest()
 
 
-def _ok_rows(table: bytes, columns: list[str]) -> dict[str, dict]:
-    """The measured rows of a stage table by sample id, with only these columns."""
+def _ok(table: bytes, columns: list[str]) -> pa.Table:
+    """The measured rows of a stage table: their ids and these columns."""
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    rows = pq.read_table(io.BytesIO(table), columns=["sample_id", "outcome", *columns]).to_pylist()
-    return {row["sample_id"]: row for row in rows if row["outcome"] == "ok"}
+    rows = pq.read_table(io.BytesIO(table), columns=["sample_id", "outcome", *columns])
+    return rows.filter(pc.equal(rows["outcome"], "ok")).combine_chunks()
+
+
+def _described(rows: pa.Table, layers: list[str], envelope: str) -> dict[str, np.ndarray]:
+    """One float32 vector a clip, by id: its layers end to end, then its prepared envelope."""
+    import numpy as np
+
+    from winnow.models import synchrony
+
+    ids = rows["sample_id"].to_pylist()
+    if not ids:
+        return {}
+    flat = [np.asarray(rows[layer].combine_chunks().flatten()).reshape(len(ids), -1) for layer in layers]
+    prepared = [synchrony.prepared(values.as_py()) for values in rows[envelope]]
+    return dict(zip(ids, np.concatenate([*flat, np.array(prepared)], axis=1), strict=True))

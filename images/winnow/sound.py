@@ -27,7 +27,9 @@ SETTLE_S = Fraction(1, 5)
 CLOCK_S = Fraction(3, 2000)
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 AAC_SAMPLES = 1024
+#: Bits a second and channel, and no tool that puts noise or another channel's sound in place of what was there.
 BIT_RATE = 64_000
+AAC = {"aac_coder": "fast", "aac_pns": "0", "aac_is": "0"}
 
 
 def _packets(footage: Footage, start: Fraction, end: Fraction) -> tuple[int, int] | None:
@@ -110,7 +112,7 @@ class SoundEncoder:
         self._resampler = av.AudioResampler("fltp", self._layout, self._rate)
         self._base, self._slack = Fraction(1, self._rate), float(CLOCK_S * self._rate)
         self._out = out
-        self._stream = out.add_stream("aac", rate=self._rate, layout=self._layout, options={"aac_coder": "fast"})
+        self._stream = out.add_stream("aac", rate=self._rate, layout=self._layout, options=dict(AAC))
         self._stream.codec_context.bit_rate = BIT_RATE * (1 if self._layout == "mono" else 2)
         self.offset_s = 0.0
 

@@ -4,15 +4,17 @@
 
 Two ratios, each against a reference that runs in the same process on the same streams:
 
-- measure: fetch + probe + visual + audio, beside bare decoding of the same clips (PyAV, one thread, every frame of every
+- measure: fetch + probe + visual + audio, beside bare decoding of the same clips (PyAV, one thread, every frame of
+  every
   stream, nothing kept); at most 2.5.
-- clip: the clip stage beside bare decoding of the source videos and bare libx264 encoding, at the stage's settings, of just
+- clip: the clip stage beside bare decoding of the source videos and bare libx264 encoding, at the stage's settings,
+  of just
   those pictures that it encodes; at most 1.3.
 
-Each stage runs under the Runtime in this process, as `winnow run` would; the world is served over HTTP by another process.
-The reference runs before and after what it is compared with and counts by its mean. A size above the world's 60 videos
-holds the same files again under other addresses, so a video costs the same and only growth shows. Exit status 1 when a
-ratio, or the growth of time per video, passes its limit.
+Each stage runs under the Runtime in this process, as `winnow run` would; the world is served over HTTP by another
+process. The reference runs before and after what it is compared with and counts by its mean. A size above the world's
+60 videos holds the same files again under other addresses, so a video costs the same and only growth shows. Exit
+status 1 when a ratio, or the growth of time per video, passes its limit.
 """
 
 from __future__ import annotations
@@ -29,8 +31,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
+from threadpoolctl import threadpool_limits
 
 from tests.world.make import World, make_world
 from tests.world.video import HOST
@@ -257,6 +258,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one small size, within 30 s")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
+    threadpool_limits(1)  # as the command line does
     sizes = [8] if options.quick else [int(size) for size in options.videos.split(",")]
     figures: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory(prefix="winnow-bench-") as name:

@@ -25,7 +25,7 @@ def group() -> None:
 @group.command()
 @folder_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another world.")
-@click.option("--videos", type=click.IntRange(12), default=84, show_default=True, help="Source videos in three days.")
+@click.option("--videos", type=click.IntRange(12), default=96, show_default=True, help="Source videos in three days.")
 @click.option("--batches", type=click.IntRange(3, 28), default=3, show_default=True, help="Days.")
 @click.option("--keep", is_flag=True, help="Leave Airflow's UI and the world's server open.")
 def run(folder: Path, seed: int, videos: int, batches: int, keep: bool) -> None:

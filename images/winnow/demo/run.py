@@ -37,7 +37,7 @@ class Options:
 
     folder: Path
     seed: int = 0
-    videos: int = 84
+    videos: int = 96
     batches: int = FITTED_DAYS
     keep: bool = False
 

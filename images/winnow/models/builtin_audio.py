@@ -159,11 +159,10 @@ def pitch(spectrum: Spectrum) -> np.ndarray:
     flat = np.exp(log_power.mean(axis=1)) / np.maximum(power[:, 4:].mean(axis=1), _EPS)
     tonal, bands = _tonal_bands(power, weight)
     mean_octave = float((voiced @ octave) / total)
-    stats = [
-        *_weighted_quantiles(periodic, weight), *_weighted_quantiles(flat, weight), mean_octave,
-        float(np.sqrt(voiced @ np.square(octave - mean_octave) / total)), float(total), *(moves / max(moves.sum(), _EPS)),
-    ]  # fmt: skip
-    return np.concatenate([np.sqrt(shares / total), stats, tonal, bands])
+    spread = float(np.sqrt(voiced @ np.square(octave - mean_octave) / total))
+    stats = [mean_octave, spread, float(total), *(moves / max(moves.sum(), _EPS))]
+    quantiles = [*_weighted_quantiles(periodic, weight), *_weighted_quantiles(flat, weight)]
+    return np.concatenate([np.sqrt(shares / total), quantiles, stats, tonal, bands])
 
 
 @lru_cache

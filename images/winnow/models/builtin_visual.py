@@ -227,18 +227,16 @@ def motion(field: Flow) -> np.ndarray:
         mean = float((x * weight).sum())
         return [mean, float(np.sqrt((np.square(x - mean) * weight).sum()))]
 
+    flowing = (u, v, np.abs(u), np.abs(v), spread, rotation, shear)
     per = weight.sum(axis=(1, 2))
     x, y, wide, high = _centroid(weight)
     seen = per > per.mean() * 0.1
     path_x, path_y = x[seen], y[seen]
-    turning = np.corrcoef(path_x, path_y)[0, 1] if len(path_x) > 2 and path_x.std() * path_y.std() > 1e-9 else 0.0
+    turning = np.corrcoef(path_x, path_y)[0, 1] if path_x.std() * path_y.std() > 1e-9 else 0.0
+    steps = [np.abs(np.diff(path)).mean() if len(path) > 1 else 0.0 for path in (path_x, path_y)]
     area = (weight / np.maximum(weight.max(axis=(1, 2), keepdims=True), 1e-12) > 0.25).mean(axis=(1, 2))
-    stats = [
-        *moments(u), *moments(v), *moments(np.abs(u)), *moments(np.abs(v)), *moments(spread), *moments(rotation), *moments(shear),
-        path_x.std(), path_y.std(), np.abs(np.diff(path_x)).mean() if len(path_x) > 1 else 0.0,
-        np.abs(np.diff(path_y)).mean() if len(path_y) > 1 else 0.0, turning,
-        float((wide * per).sum()), float((high * per).sum()), float((area * per).sum()), float(area.std()), float(seen.mean()),
-    ]  # fmt: skip
+    extent = [(wide * per).sum(), (high * per).sum(), (area * per).sum(), area.std(), seen.mean()]
+    stats = [*(m for x in flowing for m in moments(x)), path_x.std(), path_y.std(), *steps, turning, *extent]
     return np.concatenate([np.sqrt(direction), np.sqrt(speeds), stats])
 
 

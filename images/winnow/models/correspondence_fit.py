@@ -28,8 +28,8 @@ from winnow.models.correspondence import (
 
 #: A fold's null comes from pairs of its own videos: fewer than these say little about how mismatches scatter.
 NULL_VIDEOS = 5
-#: Least deviation of a null, log-odds. A handful of pairs can agree by chance, and a scorer that learnt nothing scores all
-#: pairs alike; neither may turn a small difference into a z of hundreds.
+#: Least deviation of a null, log-odds. A handful of pairs can agree by chance, and a scorer that learnt nothing
+#: scores all pairs alike; neither may turn a small difference into a z of hundreds.
 MIN_NULL_STD = 0.25
 
 
@@ -37,8 +37,8 @@ MIN_NULL_STD = 0.25
 class FitParams:
     """folds: at most so many; clips_per_variate: one canonical variate for so many clips, up to max_variates; ridge:
     variance added to each principal direction, of the first one's; max_clips: larger corpora are fitted on a sample
-    of this size; bank: clips kept per fold for the null; negatives: false pairs per clip for the weights; alike: see
-    `Scorer`."""
+    of this size; weight_clips, negatives: clips, and false pairs for each, that the weights are fitted on; bank:
+    clips kept per fold for the null; alike: see `Scorer`; seed: of all sampling."""
 
     folds: int = 8
     clips_per_variate: int = 4
@@ -46,6 +46,7 @@ class FitParams:
     ridge: float = 0.1
     max_clips: int = 50_000
     bank: int = 256
+    weight_clips: int = 2_000
     negatives: int = 64
     alike: float = 0.25
     seed: int = 0
@@ -88,8 +89,8 @@ class HeldOut:
 
 
 def choose_folds(video: Sequence[str], wanted: int) -> int:
-    """The largest number of folds, 3 … `wanted`, of which each holds NULL_VIDEOS videos, or at least two; 0 when there is
-    none. Three is least: cross-fitting inside the training folds needs two of them."""
+    """The largest number of folds, 3 … `wanted`, of which each holds NULL_VIDEOS videos, or at least two; 0 when
+    there is none. Three is least: cross-fitting inside the training folds needs two of them."""
     ids = sorted(set(video))
     for least in (NULL_VIDEOS, 2):
         for folds in range(wanted, 2, -1):
@@ -198,9 +199,10 @@ def fit_weights(
     from sklearn.linear_model import LogisticRegression
 
     true, false = [], []
+    step = max(sum(len(held.corpus) for held in inner) // params.weight_clips, 1)
     for held in inner:
-        for i, video in enumerate(held.corpus.video):
-            others = np.flatnonzero(held.corpus.video != video)
+        for i in range(0, len(held.corpus), step):
+            others = np.flatnonzero(held.corpus.video != held.corpus.video[i])
             if len(others) > params.negatives:
                 others = np.sort(rng.choice(others, params.negatives, replace=False))
             place = np.concatenate([[i], others])
@@ -230,41 +232,45 @@ def fold_null(model: FoldModel, alike: float) -> np.ndarray:
 
 
 def figures(scorer: Scorer, corpus: Corpus) -> dict[str, float]:
-    """How the scorer does on its own corpus, every clip scored by a model that did not see its video: AUC of the z of
-    true pairs against that of pairs of two videos (of which some agree by chance, and some true pairs are wrong, so 1
-    is out of reach), and the shares of both that reach z = 1.645. A corpus of more than 500 clips is looked at by its
-    first ones.
+    """How the scorer does on its own corpus, every clip scored by a model that did not see its video.
+
+    auc: of the z of true pairs against that of pairs of two videos. Some of those agree by chance and some true pairs
+    are wrong, so 1 is out of reach. accepted_…: shares of either that reach z = 1.645. A corpus of more than 500
+    clips is looked at by its first ones.
     """
     from sklearn.metrics import roc_auc_score
 
-    true, false = held_out_pairs(scorer, corpus.take(np.arange(min(len(corpus), 500))))
-    auc = roc_auc_score(np.repeat([1, 0], [len(true), len(false)]), np.concatenate([true, false]))
+    pairs = held_out_pairs(scorer, corpus.take(np.arange(min(len(corpus), 500))))
+    true = pairs[:, 0] == pairs[:, 1]
+    accepted = pairs[:, 2] >= 1.645
     return {
-        "auc": round(float(auc), 4),
-        "accepted_true": round(float((true >= 1.645).mean()), 4),
-        "accepted_mismatched": round(float((false >= 1.645).mean()), 4),
-        "pairs_mismatched": len(false),
+        "auc": round(float(roc_auc_score(true, pairs[:, 2])), 4),
+        "accepted_true": round(float(accepted[true].mean()), 4),
+        "accepted_mismatched": round(float(accepted[~true].mean()), 4),
+        "pairs_mismatched": int((~true).sum()),
     }
 
 
-def held_out_pairs(scorer: Scorer, corpus: Corpus) -> tuple[np.ndarray, np.ndarray]:
-    """z of each clip with its own sound, and of each clip's picture with sounds of up to 8 clips of other videos of
-    its fold.
+def held_out_pairs(scorer: Scorer, corpus: Corpus, mismatches_per_clip: int = 8) -> np.ndarray:
+    """z of each clip's picture with its own sound and with the sounds of some clips of other videos of its fold, each
+    pair with a null as a clip has: of its picture's mismatches and its sound's.
 
-    A mismatched pair's null is made as a clip's is: of its picture's mismatches and its sound's.
+    Returns float64, (pairs, 3): place of the clip seen, place of the clip heard, z.
     """
-    true, false = [], []
+    pairs = []
     folds = np.array([fold_of(v, len(scorer.folds)) for v in corpus.video])
     for k, model in enumerate(scorer.folds):
-        held = corpus.take(np.flatnonzero(folds == k))
+        places = np.flatnonzero(folds == k)
+        held = corpus.take(places)
         picture, sound = model.picture(held.picture), model.sound(held.sound)
         for i, video in enumerate(held.video):
             others = np.flatnonzero(held.video != video)
-            for j in (i, *others[:: max(len(others) // 8, 1)][:8]):
+            others = others[:: max(len(others) // mismatches_per_clip, 1)][:mismatches_per_clip]
+            for j in (i, *others):
                 semantic = information(picture[i], sound[j][None], model.correlation)
                 sync = synchrony.peaks(held.motion[i], held.onset[j][None], one_is_motion=True)
-                mean, std = null_of(
-                    model, [video, held.video[j]], picture[i], sound[j], held.motion[i], held.onset[j], scorer.alike
-                )
-                (true if i == j else false).append((float(log_odds(semantic, sync, model.weights)[0]) - mean) / std)
-    return np.array(true), np.array(false)
+                both = [video, held.video[j]]
+                mean, std = null_of(model, both, picture[i], sound[j], held.motion[i], held.onset[j], scorer.alike)
+                score = float(log_odds(semantic, sync, model.weights)[0])
+                pairs.append((places[i], places[j], (score - mean) / std))
+    return np.array(pairs)

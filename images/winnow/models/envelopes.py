@@ -46,15 +46,22 @@ def envelope_statistics(envelope: np.ndarray, rate_hz: float) -> np.ndarray:
     up, down = np.maximum(rise, 0), np.maximum(-rise, 0)
     centred = e - 1
     power = float((centred**2).sum())
-    lags = max(min(int(2 * rate_hz), len(e) - 2), 1)
-    again = np.array([(centred[:-k] * centred[k:]).sum() for k in range(1, lags + 1)]) / max(power, 1e-9)
-    peaks = (e[1:-1] > e[:-2]) & (e[1:-1] >= e[2:]) & (e[1:-1] > 1 + centred.std() * 0.5)
     low = max(int(0.2 * rate_hz), 1)
+    lags = max(min(int(2 * rate_hz), len(e) - 2), 1)
+    again = np.correlate(centred, centred, "full")[len(e) : len(e) + lags] / max(power, 1e-9)
+    repeats = lags > low
+    peaks = (e[1:-1] > e[:-2]) & (e[1:-1] >= e[2:]) & (e[1:-1] > 1 + centred.std() * 0.5)
     return np.array(
         [
-            np.log(mean + 1e-6), centred.std(), *np.quantile(e, (0.1, 0.5, 0.9)), e.max() ** 0.5, float((e < 0.2).mean()),
-            up.max() / max(down.max(), 1e-6) if down.max() > 1e-6 else 1.0, (up**2).sum() / max((down**2).sum(), 1e-6),
-            again[low:].max() if lags > low else 0.0, (again[low:].argmax() + low + 1) / rate_hz if lags > low else 0.0,
+            np.log(mean + 1e-6),
+            centred.std(),
+            *np.quantile(e, (0.1, 0.5, 0.9)),
+            e.max() ** 0.5,
+            (e < 0.2).mean(),
+            up.max() / max(down.max(), 1e-6) if down.max() > 1e-6 else 1.0,
+            (up**2).sum() / max((down**2).sum(), 1e-6),
+            again[low:].max() if repeats else 0.0,
+            (again[low:].argmax() + low + 1) / rate_hz if repeats else 0.0,
             peaks.sum() / (len(e) / rate_hz),
         ]
-    )  # fmt: skip
+    )

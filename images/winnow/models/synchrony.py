@@ -18,11 +18,11 @@ MAX_CELLS = 240
 def prepared(envelope: np.ndarray) -> np.ndarray:
     """A motion or onset envelope made comparable: logarithm relative to its mean, the mean removed.
 
-    envelope: not negative, (n,). Returns float64, (MAX_CELLS + 1,): at most MAX_CELLS values, zeros, and last their
+    envelope: not negative, (n,). Returns float32, (MAX_CELLS + 1,): at most MAX_CELLS values, zeros, and last their
     number.
     """
     envelope = np.asarray(envelope, np.float64)[:MAX_CELLS]
-    out = np.zeros(MAX_CELLS + 1)
+    out = np.zeros(MAX_CELLS + 1, np.float32)
     if len(envelope):
         compressed = np.log1p(envelope * (3 / (envelope.mean() + 1e-6)))
         out[: len(envelope)] = compressed - compressed.mean()
@@ -39,7 +39,7 @@ def peaks(one: np.ndarray, many: np.ndarray, *, one_is_motion: bool) -> np.ndarr
     """
     length = np.minimum(one[-1], many[:, -1]).astype(np.int64)
     inside = np.arange(MAX_CELLS) < length[:, None]
-    left, right = np.where(inside, one[:-1], 0.0), np.where(inside, many[:, :-1], 0.0)
+    left, right = (np.where(inside, side, np.float64(0)) for side in (one[:-1], many[:, :-1]))
     motion, onset = (left, right) if one_is_motion else (right, left)
     power = np.sqrt(np.square(motion).sum(axis=1) * np.square(onset).sum(axis=1))
     best = np.full(len(many), -np.inf)

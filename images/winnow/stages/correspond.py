@@ -53,8 +53,8 @@ class Correspond(Stage):
         digest = self.model_digest()
         if digest is None:
             raise ConfigError(
-                "correspond needs a fitted scorer and the lake has none: run `winnow fit --batches <keys>` on batches that "
-                "are measured by visual and audio"
+                "correspond needs a fitted scorer and the lake has none: run `winnow fit --batches <keys>` on batches "
+                "that visual and audio have measured"
             )
         self.digest = digest
         self.scorer = Scorer.loads(self.lake.read(self.lake.model_key(self.name, digest)))
