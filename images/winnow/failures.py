@@ -25,12 +25,13 @@ _BY_STATUS = {
 }  # fmt: skip
 #: What sites say in words, in the order in which the words are looked for.
 _BY_WORDS = (
-    (re.compile(r"\b(sign in|log ?in|private|members?[- ]only|premium|confirm your age|geo|not available (in|from))", re.I),
-     Reason.forbidden),
-    (re.compile(r"\b(removed|deleted|unavailable|terminated|no longer|does ?n.t exist|not exist|not found)", re.I),
-     Reason.gone),
-    (re.compile(r"\b(rate.?limit|too many requests|try again later)", re.I), Reason.throttled),
-)  # fmt: skip
+    (
+        r"\b(sign in|log ?in|private|members?[- ]only|premium|confirm your age|geo|not available (in|from))",
+        Reason.forbidden,
+    ),
+    (r"\b(removed|deleted|unavailable|terminated|no longer|does ?n.t exist|not exist|not found)", Reason.gone),
+    (r"\b(rate.?limit|too many requests|try again later)", Reason.throttled),
+)
 _ADDRESS = re.compile(r"\b\w+://\S+")
 
 
@@ -120,7 +121,7 @@ def _of_status(status: int, loop: bool) -> SampleFailed:
 def _of_site(error: ExtractorError) -> SampleFailed:
     """What a site says in words, classified by them."""
     words = _words(error.orig_msg or str(error))
-    reason = next((reason for pattern, reason in _BY_WORDS if pattern.search(words)), Reason.unsupported_site)
+    reason = next((r for said, r in _BY_WORDS if re.search(said, words, re.IGNORECASE)), Reason.unsupported_site)
     return SampleFailed(reason, words)
 
 

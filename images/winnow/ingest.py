@@ -135,8 +135,9 @@ def _shown(path: Path, top: Path) -> str:
 
 def _records(batch: str, files: dict[str, Path], digests: dict[str, str]) -> Iterator[dict[str, object]]:
     """The table's rows in order, ids and outcomes included; a repeated candidate is a `duplicate_row`."""
-    seen: dict[str, tuple[str, int]] = {}
-    for name, path in files.items():
+    seen: dict[int, int] = {}  # candidate id → place of its first row, both as integers: there may be millions
+    names = list(files)
+    for order, (name, path) in enumerate(files.items()):
         source = source_of(path)
         assert source is not None
         header, columns = Header(()), None
@@ -158,9 +159,11 @@ def _records(batch: str, files: dict[str, Path], digests: dict[str, str]) -> Ite
                 address = f"inbox:{digests[name]}" if source.name == "folder" else canonical(str(record["url"]))
                 record["video_id"] = sid("video", address)
                 key = candidate_id(record["video_id"], record.get("start_s"), record.get("end_s"))
-                first = seen.setdefault(key, (name, row.number))
-                if first != (name, row.number):
-                    failure = SampleFailed(Reason.duplicate_row, f"the same as row {first[1]} of {first[0]}")
+                place = order << 40 | row.number
+                first = seen.setdefault(int(key, 16), place)
+                if first != place:
+                    what = f"the same as row {first & (1 << 40) - 1} of {names[first >> 40]}"
+                    failure = SampleFailed(Reason.duplicate_row, what)
             if failure is None:
                 record |= {"sample_id": key, "outcome": "ok"}
             else:

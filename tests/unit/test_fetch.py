@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import gzip
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.unit.fetching import Fetcher
 from tests.unit.flashes import Recipe, make
 from tests.world.server import WorldServer
-from winnow.lake import Lake, sha256_file
-from winnow.sample import Outcome, Reason, sid
-from winnow.settings import Settings
+from winnow.lake import sha256_file
+from winnow.sample import Reason, sid
 from winnow.stage import Batch, Sample
-from winnow.stages.fetch import Fetch, Pace
+from winnow.stages.fetch import Fetch
 
 HOST, REFUSED = "http://media.world.test/", "http://refused.world.test/"
-LOOPBACK = "127.0.0.0/8"
 
 
 @pytest.fixture(scope="module")
@@ -44,41 +40,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(world: Path) -> Iterator[WorldServer]:
     with WorldServer(world) as running:
         yield running
-
-
-class Fetcher:
-    """A fetch stage over one lake; called with addresses, it returns their outcomes in order."""
-
-    def __init__(self, tmp_path: Path, rewrites: dict[str, str], **settings: object) -> None:
-        self.tmp_path, self.lake = tmp_path, Lake(tmp_path / "lake")
-        values = {
-            "inbox": tmp_path / "inbox", "fetch_allow_networks": LOOPBACK, "fetch_rewrites": rewrites,
-            "fetch_timeout_s": 1.0, "fetch_deadline_s": 10.0, "fetch_max_bytes": 2_000_000, **settings,
-        }  # fmt: skip
-        self.stage = Fetch(Fetch.Params(), self.lake, Settings(**values))
-        self.stage.setup()
-
-    def __call__(self, *urls: str, **row: object) -> list[Outcome]:
-        samples = [
-            Sample(
-                f"{number:020d}",
-                {
-                    "video_id": sid("video", url),
-                    "url": url,
-                    "start_s": None,
-                    "end_s": None,
-                    "content_sha256": None,
-                    **row,
-                },
-            )
-            for number, url in enumerate(urls)
-        ]
-        work = self.tmp_path / f"work-{time.monotonic_ns()}"
-        work.mkdir()
-        found = {o.sample_id: o for o in self.stage.process(Batch(samples, work))}
-        assert set(found) == {s.id for s in samples}
-        assert list(work.iterdir()) == []
-        return [found[s.id] for s in samples]
 
 
 @pytest.fixture
@@ -138,10 +99,18 @@ def test_the_environment_and_the_home_folder_change_nothing(
         monkeypatch.setenv(name, f"http://127.0.0.1:{server.refused_port}")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    for program in ("ffmpeg", "ffprobe", "deno", "node", "aria2c", "curl"):
+        path = tmp_path / "bin" / program
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
     (tmp_path / "yt-dlp").mkdir()
     (tmp_path / "yt-dlp" / "config").write_text("--simulate\n")
     (tmp_path / "yt-dlp.conf").write_text("--simulate\n")
-    assert [o.reason for o in Fetcher(tmp_path, server.rewrites)(HOST + "a.mp4")] == [None]
+    fetch = Fetcher(tmp_path, server.rewrites)
+    assert [o.reason for o in fetch(HOST + "a.mp4", HOST + "plain", HOST + "watch/a.mp4")] == [None] * 3
+    assert not (tmp_path / "started").exists()
 
 
 # -- what does not -----------------------------------------------------------------------------------------------------
@@ -225,187 +194,6 @@ def test_a_transient_failure_passes_when_the_host_recovers(fetch: Fetcher) -> No
     assert [o.reason for o in fetch(url)] == [None]
 
 
-# -- a server of our own, for what no honest server does ---------------------------------------------------------------
-class Odd(BaseHTTPRequestHandler):
-    """Answers by path with what `answers` holds; counts how many requests are open at a time."""
-
-    answers: dict[str, Callable[[Odd], None]] = {}
-    open_now, most, starts = 0, 0, []
-    lock = threading.Lock()
-
-    def log_message(self, *arguments: object) -> None: ...
-
-    def do_GET(self) -> None:
-        with Odd.lock:
-            Odd.open_now += 1
-            Odd.most = max(Odd.most, Odd.open_now)
-            Odd.starts.append(time.monotonic())
-        try:
-            self.answers[self.path.split("?")[0]](self)
-        except OSError:
-            pass
-        finally:
-            with Odd.lock:
-                Odd.open_now -= 1
-
-    def say(self, status: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(body)
-
-
-@pytest.fixture
-def odd(world: Path) -> Iterator[tuple[type[Odd], dict[str, str]]]:
-    Odd.answers, Odd.open_now, Odd.most, Odd.starts = {}, 0, 0, []
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Odd)
-    http.daemon_threads = True
-    threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    yield Odd, {"http://odd.test/": f"http://127.0.0.1:{http.server_port}/"}
-    http.shutdown()
-    http.server_close()
-
-
-@pytest.mark.parametrize(
-    ("target", "reason"),
-    [
-        ("file:///etc/passwd", Reason.blocked_scheme),
-        ("ftp://10.0.0.1/a.mp4", Reason.blocked_scheme),
-        ("gopher://10.0.0.1/", Reason.blocked_scheme),
-        ("//10.0.0.1/a.mp4", Reason.blocked_address),
-        ("http://[::ffff:a9fe:a9fe]/a.mp4", Reason.blocked_address),
-        ("http://2852039166/a.mp4", Reason.blocked_address),
-    ],
-)
-def test_redirects_are_judged_like_links(tmp_path: Path, odd, target: str, reason: Reason) -> None:
-    handler, rewrites = odd
-    handler.answers = {"/a.mp4": lambda h: h.say(302, Location=target)}
-    (outcome,) = Fetcher(tmp_path, rewrites)("http://odd.test/a.mp4")
-    assert outcome.reason is reason
-
-
-def test_redirects_to_a_mirrored_host_go_to_the_mirror(tmp_path: Path, odd, world: Path) -> None:
-    handler, rewrites = odd
-    data = (world / "media" / "a.mp4").read_bytes()
-    handler.answers = {
-        "/a.mp4": lambda h: h.say(301, Location="http://odd.test/b.mp4"),
-        "/b.mp4": lambda h: h.say(200, data, Content_Type="video/mp4"),
-    }
-    (outcome,) = Fetcher(tmp_path, rewrites)("http://odd.test/a.mp4")
-    assert (outcome.reason, outcome.values["redirects"]) == (None, 1)
-
-
-def drip(handler: Odd) -> None:
-    handler.send_response(200)
-    handler.send_header("Content-Type", "video/mp4")
-    handler.send_header("Content-Length", "100000")
-    handler.end_headers()
-    for _ in range(200):
-        handler.wfile.write(b"x")
-        time.sleep(0.05)
-
-
-def drip_headers(handler: Odd) -> None:
-    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
-    for _ in range(200):
-        handler.wfile.write(b"x")
-        time.sleep(0.05)
-
-
-@pytest.mark.parametrize("slow", [drip, drip_headers])
-def test_a_server_that_drips_ends_by_the_deadline(tmp_path: Path, odd, slow: Callable[[Odd], None]) -> None:
-    handler, rewrites = odd
-    handler.answers = {"/a.mp4": slow}
-    clock = time.monotonic()
-    (outcome,) = Fetcher(tmp_path, rewrites, fetch_deadline_s=0.8)("http://odd.test/a.mp4")
-    assert (outcome.reason, outcome.detail) == (Reason.timeout, "not complete within the time for one file")
-    assert time.monotonic() - clock < 2
-
-
-def test_an_endless_answer_is_too_large(tmp_path: Path, odd) -> None:
-    def endless(handler: Odd) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Type", "video/mp4")
-        handler.end_headers()
-        while True:
-            handler.wfile.write(bytes(65536))
-
-    handler, rewrites = odd
-    handler.answers = {"/a.mp4": endless}
-    (outcome,) = Fetcher(tmp_path, rewrites)("http://odd.test/a.mp4")
-    assert outcome.reason is Reason.too_large
-
-
-def test_a_page_that_unpacks_to_gigabytes_is_too_large(tmp_path: Path, odd) -> None:
-    bomb = gzip.compress(b"<html>" + bytes(100 << 20))
-    handler, rewrites = odd
-    handler.answers = {"/page": lambda h: h.say(200, bomb, Content_Type="text/html", Content_Encoding="gzip")}
-    (outcome,) = Fetcher(tmp_path, rewrites)("http://odd.test/page")
-    assert outcome.reason is Reason.too_large
-    assert "MiB" in outcome.detail
-
-
-def test_cookies_do_not_go_from_one_video_to_the_next(tmp_path: Path, odd, world: Path) -> None:
-    data, seen = (world / "media" / "a.mp4").read_bytes(), []
-
-    def answer(handler: Odd) -> None:
-        seen.append(handler.headers.get("Cookie"))
-        handler.say(200, data, Content_Type="video/mp4", Set_Cookie="who=me; Path=/")
-
-    handler, rewrites = odd
-    handler.answers = {"/a.mp4": answer, "/b.mp4": answer}
-    fetch = Fetcher(tmp_path, rewrites, fetch_concurrency=1)
-    fetch("http://odd.test/a.mp4", "http://odd.test/b.mp4")
-    assert seen == [None, None]
-
-
-@pytest.mark.parametrize("limit", [1, 3])
-def test_downloads_at_a_time_are_bounded_for_each_host(tmp_path: Path, odd, world: Path, limit: int) -> None:
-    data = (world / "media" / "a.mp4").read_bytes()
-
-    def answer(handler: Odd) -> None:
-        time.sleep(0.1)
-        handler.say(200, data, Content_Type="video/mp4")
-
-    handler, rewrites = odd
-    names = [f"{i}.mp4" for i in range(8)]
-    handler.answers = {f"/{name}": answer for name in names}
-    found = Fetcher(tmp_path, rewrites, fetch_concurrency=limit)(*(f"http://odd.test/{name}" for name in names))
-    assert {o.reason for o in found} == {None}
-    assert handler.most == limit
-
-
-def test_starts_are_spaced_for_each_host(tmp_path: Path, odd, world: Path) -> None:
-    data = (world / "media" / "a.mp4").read_bytes()
-    handler, rewrites = odd
-    handler.answers = {f"/{i}.mp4": lambda h: h.say(200, data, Content_Type="video/mp4") for i in range(4)}
-    fetch = Fetcher(tmp_path, rewrites, fetch_rate=5.0)
-    fetch("http://odd.test/0.mp4")
-    handler.starts.clear()
-    fetch(*(f"http://odd.test/{i}.mp4" for i in range(4)))
-    assert max(handler.starts) - min(handler.starts) >= 0.45
-
-
-def test_pace_by_a_clock_of_its_own() -> None:
-    now, slept = [100.0], []
-
-    def sleep(seconds: float) -> None:
-        slept.append(round(seconds, 6))
-
-    pace = Pace(2.0, clock=lambda: now[0], sleep=sleep)
-    for _ in range(3):
-        pace.wait()
-    assert slept == [0.5, 1.0]
-    now[0] += 10
-    pace.wait()
-    pace.wait()
-    assert slept == [0.5, 1.0, 0.5]
-    free = Pace(0.0, clock=lambda: now[0], sleep=sleep)
-    free.wait()
-    assert len(slept) == 3
-
-
 # -- files of the inbox ------------------------------------------------------------------------------------------------
 @pytest.fixture
 def inbox(tmp_path: Path, world: Path) -> Path:
@@ -459,3 +247,26 @@ def test_overhead_of_a_small_file(fetch: Fetcher, server: WorldServer) -> None:
     clock = time.process_time()
     assert {o.reason for o in fetch(*urls)} == {None}
     assert (time.process_time() - clock) / len(urls) < 0.03
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("Private video. Sign in if you've been granted access", Reason.forbidden),
+        ("This video is not available in your country", Reason.forbidden),
+        ("Video unavailable. This video has been removed by the uploader", Reason.gone),
+        ("This account has been terminated", Reason.gone),
+        ("Too many requests, try again later", Reason.throttled),
+        ("Requested format is not available", Reason.unsupported_site),
+    ],
+)
+def test_what_a_site_says_in_words(words: str, reason: Reason) -> None:
+    from yt_dlp.utils import DownloadError, ExtractorError
+
+    from winnow.egress import Guard, Policy
+    from winnow.failures import explain
+
+    said = ExtractorError(f"{words}; see https://127.0.0.1:4123/help", expected=True)
+    failure = explain(DownloadError("ERROR: …", (ExtractorError, said, None)), Guard(Policy()))
+    assert failure.reason is reason
+    assert failure.detail == f"{words}; see …"

@@ -15,7 +15,7 @@ from winnow.demo.airflow_local import LocalAirflow
 from winnow.demo.folder import DemoFolder, State
 from winnow.demo.progress import FIRST, Printer, Watch
 from winnow.demo.world_process import WorldHost, WorldMaker
-from winnow.errors import ContractError, TransientError
+from winnow.errors import ContractError
 from winnow.lake import Lake
 
 FIRST_DAY = date(2026, 11, 1)
@@ -67,7 +67,8 @@ def run(options: Options) -> None:
             if not keep:
                 folder.stop()
         if keep:
-            say(f"Airflow: {airflow.api.url} (and the world's server) stay open; end them with `make stop`")
+            say(f"Airflow: {airflow.api.url} (and the world's server) stay open")
+            say(f"end them with `make stop DIR={options.folder}`")
         say("done" if keep else "done; nothing is left running")
 
 
@@ -160,7 +161,7 @@ def _release(airflow: LocalAirflow, watch: Watch) -> None:
     def done(runs: list[dict]) -> bool:
         events = airflow.api.asset_events(watch.since)
         if events == []:
-            raise TransientError("no batch was admitted, so nothing triggers `release`; see the `gate` tasks' logs")
+            raise ContractError("no batch was admitted, so nothing triggers `release`; see the `gate` tasks' logs")
         return _all_over(runs) and events is not None and all(event["created_dagruns"] for event in events)
 
     watch.until("release", done)

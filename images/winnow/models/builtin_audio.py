@@ -24,7 +24,7 @@ RATE_HZ = 16_000
 WINDOW, HOP = 1024, 320
 FRAME_HZ = RATE_HZ / HOP
 MEL_BANDS = 32
-_EPS = 1e-10
+_EPS = 1e-15
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ def onsets(spectrum: Spectrum, strength: np.ndarray) -> np.ndarray:
 
     Returns (40,).
     """
-    loud = np.sqrt(spectrum.level.astype(np.float64))
+    loud = np.sqrt(spectrum.level.astype(np.float64) / max(float(spectrum.level.max()), _EPS))
     smooth = np.convolve(strength, np.array([0.25, 0.5, 0.25]), mode="same")
     top = max(float(smooth.max()), 1e-6)
     inner = smooth[1:-1]

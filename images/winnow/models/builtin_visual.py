@@ -184,7 +184,7 @@ def flow(pictures: Pictures) -> tuple[np.ndarray, Flow]:
     scale = np.float32(-2) / ((xx * yy - xy * xy) * step_s)
     u, v = (yy * xt - xy * yt) * scale, (xx * yt - xy * xt) * scale
     excess = np.maximum(np.abs(change) - np.float32(MOTION_FLOOR), 0)
-    return excess.reshape(len(excess), -1).mean(axis=1, dtype=np.float64), Flow(u, v, _cells(excess * excess))
+    return excess.mean(axis=(1, 2), dtype=np.float64), Flow(u, v, _cells(excess * excess))
 
 
 def _halved(pixels: np.ndarray) -> np.ndarray:
@@ -261,10 +261,10 @@ def temporal_dynamics(pictures: Pictures, change: np.ndarray, field: Flow) -> np
     Returns (48,).
     """
     rate_hz = 12.0
-    cells = max(int(np.ceil(pictures.duration_s * rate_hz)), 4)
-    edges_s = pictures.times_s
     if len(change) < 2:
         return np.zeros(48)
+    edges_s = pictures.times_s
+    cells = max(int(np.ceil(edges_s[-1] * rate_hz)), 4)
     x, y, _, _ = _centroid(field.energy.astype(np.float64))
     bright = pictures.gray.mean(axis=(1, 2), dtype=np.float64) / 255
     amount = on_grid(edges_s, change, rate_hz, cells).astype(np.float64)

@@ -1,0 +1,105 @@
+"""winnow fit: reads named batches from the lake, freezes a scorer by its digest, never fits the same twice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.unit.measured import write_batch
+from winnow.errors import ContractError
+from winnow.fit import fit, read_corpus
+from winnow.lake import Lake, sha256_bytes
+from winnow.models import correspondence_fit
+
+BATCHES = ["2026-11-01", "2026-11-02"]
+
+
+def lake_of(folder: Path, per_shard: int = 8) -> Lake:
+    lake = Lake(folder)
+    write_batch(lake, BATCHES[0], range(30), per_shard=per_shard, silent=frozenset({4}))
+    write_batch(lake, BATCHES[1], range(30, 50), per_shard=per_shard)
+    return lake
+
+
+def model_bytes(lake: Lake, answer: dict) -> bytes:
+    return lake.read(lake.model_key("correspond", answer["model"]))
+
+
+def test_freezes_a_scorer_and_makes_it_current(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path)
+    answer = fit(lake, BATCHES)
+    assert answer["computed"] is True
+    assert (answer["clips"], answer["videos"]) == (98, 49)
+    assert answer["auc"] > 0.8
+    assert lake.model_current("correspond") == answer["model"]
+    card = json.loads(lake.read(lake.model_key("correspond", answer["model"], "json")))
+    assert card["batches"] == BATCHES
+    assert card["identity"]["params"]["seed"] == 0
+    assert card["sha256"] == sha256_bytes(model_bytes(lake, answer))
+    assert len(card["nulls"]) == len(card["weights"]) == answer["folds"]
+    assert sum(null["clips"] for null in card["nulls"]) == 98
+    with np.load(lake.model_path("correspond", answer["model"]), allow_pickle=False) as arrays:
+        assert not any(arrays[name].dtype.hasobject for name in arrays.files)
+
+
+def test_the_same_corpus_is_not_fitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = lake_of(tmp_path)
+    first = fit(lake, BATCHES)
+    other = fit(lake, BATCHES[:1])
+    assert other["model"] != first["model"]
+    monkeypatch.setattr(correspondence_fit, "fit", lambda *_: pytest.fail("fitted again"))
+    again = fit(lake, [BATCHES[1], BATCHES[0], BATCHES[0]])
+    assert again == {**first, "computed": False}
+    assert lake.model_current("correspond") == first["model"]
+
+
+def test_neither_shards_nor_their_order_matter(tmp_path: Path) -> None:
+    few, many = lake_of(tmp_path / "few", per_shard=30), lake_of(tmp_path / "many", per_shard=3)
+    first, second = fit(few, BATCHES), fit(many, BATCHES[::-1])
+    assert first == second
+    assert model_bytes(few, first) == model_bytes(many, second)
+
+
+def test_a_seed_is_part_of_what_a_scorer_is(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path)
+    assert fit(lake, BATCHES, seed=1)["model"] != fit(lake, BATCHES)["model"]
+
+
+def test_clips_without_sound_are_left_out_and_a_clip_counts_once(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path)
+    write_batch(lake, "2026-11-03", range(25, 35))
+    corpus, _ = read_corpus(lake, [*BATCHES, "2026-11-03"])
+    assert len(corpus) == 98
+    assert len(set(corpus.video)) == 49
+    assert corpus.picture.dtype == np.float32
+
+
+def test_a_larger_corpus_is_sampled_by_the_seed(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path)
+    params = correspondence_fit.FitParams(max_clips=60)
+    answers = [fit(lake, BATCHES, params=params, seed=seed) for seed in (0, 1)]
+    cards = [json.loads(lake.read(lake.model_key("correspond", a["model"], "json"))) for a in answers]
+    assert [sum(null["clips"] for null in card["nulls"]) for card in cards] == [60, 60]
+    assert model_bytes(lake, answers[0]) != model_bytes(lake, answers[1])
+
+
+def test_what_is_missing_is_named_with_the_command_that_makes_it(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path)
+    with pytest.raises(ContractError, match="winnow plan --batch 2026-12-24"):
+        fit(lake, [*BATCHES, "2026-12-24"])
+    lake.remove(f"audio/batch={BATCHES[0]}.json")
+    with pytest.raises(ContractError, match=f"winnow run audio --batch {BATCHES[0]}"):
+        fit(lake, BATCHES)
+    with pytest.raises(ContractError, match="no batch was named"):
+        fit(lake, [])
+
+
+def test_too_few_videos_are_refused(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    write_batch(lake, BATCHES[0], range(3), clips=20)
+    with pytest.raises(ContractError, match="60 clips of 3 videos"):
+        fit(lake, BATCHES[:1])
+    assert lake.model_current("correspond") is None
