@@ -22,7 +22,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[fetch,media,warehouse,airflow]' --group dev
 	@touch $@
 
-demo: setup ## curate a small world through Airflow, end to end (5 minutes, 1 GB); KEEP=1 SEED= VIDEOS= BATCHES= DIR=
+demo: setup ## curate a small world through Airflow, end to end (5 minutes, 0.4 GB); KEEP=1 SEED= VIDEOS= BATCHES= DIR=
 	@$(BIN)/winnow demo run --dir '$(DIR)' $(if $(SEED),--seed '$(SEED)') $(if $(VIDEOS),--videos '$(VIDEOS)') $(if $(BATCHES),--batches '$(BATCHES)') $(if $(KEEP),--keep)
 
 stop: setup ## end what `make demo KEEP=1` left running

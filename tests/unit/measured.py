@@ -73,8 +73,9 @@ def _commit(lake: Lake, stage: str, batch: str, number: int, outcomes: list, sch
     name, failed = shard_name(number, digests), sum(o.reason is not None for o in outcomes)
     return lake.commit(
         Manifest(
-            stage=stage, v=V, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256, bytes=len(data),
-            rows=len(outcomes), rows_in=len(outcomes), ok=len(outcomes) - failed, failed=failed, inputs=digests,
+            stage=stage, v=V, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256,
+            bytes=len(data), rows=len(outcomes), rows_in=len(outcomes), ok=len(outcomes) - failed, failed=failed,
+            inputs=digests,
         ),
         data,
     )  # fmt: skip

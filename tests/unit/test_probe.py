@@ -93,6 +93,12 @@ def test_a_loop_in_step_with_the_key_pictures_moves() -> None:
     assert measure(mp4(once * 4, gop=25))["stillness"] == 0.0
 
 
+def test_a_slow_fade_is_no_still_picture() -> None:
+    """No two pictures that follow each other differ by more than half a level of 255."""
+    fade = [(textured(0) * 0.5 + 0.5 * number).astype(np.uint8) for number in range(150)]
+    assert measure(mp4(fade, gop=50))["stillness"] == 0.0
+
+
 def test_black_ratio_counts_time() -> None:
     assert measure(mp4([BLACK] * 50))["black_ratio"] == 1.0
     assert measure(mp4([BLACK] * 50 + moving_square(2)))["black_ratio"] == pytest.approx(0.5, abs=0.05)

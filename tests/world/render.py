@@ -61,7 +61,8 @@ def _video_options(video: Video) -> dict[str, str]:
     if video.video_codec == "libvpx-vp9":
         return {"deadline": "realtime", "cpu-used": "8", "crf": "36", "b": "0", "g": gop, "threads": "1"}
     if video.video_codec == "libvpx":
-        return {"deadline": "realtime", "cpu-used": "10", "crf": "24", "b": "600k", "g": gop, "threads": "1"}
+        # Negative: a fixed speed. A positive one lets the encoder look at the clock, and its bytes depend on the load.
+        return {"deadline": "realtime", "cpu-used": "-10", "crf": "24", "b": "600k", "g": gop, "threads": "1"}
     bframes = "0" if rng.random() < 0.6 else "2"
     return {"preset": "ultrafast", "crf": str(int(rng.integers(24, 31))), "g": gop, "bf": bframes, "threads": "1"}
 
