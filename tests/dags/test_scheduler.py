@@ -5,6 +5,7 @@ The tests share one Airflow and follow one another, as days do.
 
 from __future__ import annotations
 
+import contextlib
 from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import urlopen
@@ -102,7 +103,12 @@ def test_a_cleared_task_is_killed_and_a_transient_error_is_retried(house: StubHo
     run = house.curate(DAYS[1])
 
     def stubs() -> list[psutil.Process]:
-        return [p for p in running(house.root) if p.cmdline()[-5:-4] == ["decide"]]
+        found = []
+        for process in running(house.root):
+            with contextlib.suppress(psutil.NoSuchProcess):  # it may end between the list and the look
+                if process.cmdline()[-5:-4] == ["decide"]:
+                    found.append(process)
+        return found
 
     process = house.wait(stubs)[0]
     (house.lake / "exit-decide").write_text("75")
