@@ -1,6 +1,6 @@
 """How well the fitted scorer tells planted mismatches from matches, on worlds whose truth is known.
 
-    python -m tests.bench.correspond [--seeds 0,1,2,3,4] [--videos 96] [--quick] [--json]
+    .venv/bin/python tests/bench/correspond.py [--seeds 0,1,2,3,4] [--videos 96] [--quick] [--json]
 
 For each seed a world is made, its three batches are cut and measured by the real stages, `winnow fit` fits a scorer
 on all three without ever reading the truth, and `correspond` scores every clip. Then the truth says which clips have
@@ -26,6 +26,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that the file runs by its path too
 
 import numpy as np
 import pyarrow.parquet as pq

@@ -32,14 +32,13 @@ class Spectrum:
     """Short-time spectrum of a clip (Hann window of 64 ms every 20 ms).
 
     power: float32, (frames, 513); mel: float32, (frames, 32), mel-band power; level: float32, (frames,), total power;
-    weight: float64, (frames,), share of the clip's loudness in each frame, summing to 1; wave: float32, (samples,).
+    weight: float64, (frames,), share of the clip's loudness in each frame, summing to 1.
     """
 
     power: np.ndarray
     mel: np.ndarray
     level: np.ndarray
     weight: np.ndarray
-    wave: np.ndarray
 
 
 def describe(wave: np.ndarray, start_s: float, duration_s: float) -> dict[str, np.ndarray]:
@@ -72,7 +71,7 @@ def analyse(wave: np.ndarray) -> Spectrum:
     loud = np.sqrt(level.astype(np.float64))
     total = loud.sum()
     weight = loud / total if total > 1e-6 else np.full(len(loud), 1 / len(loud))
-    return Spectrum(power, mel, level, weight, wave)
+    return Spectrum(power, mel, level, weight)
 
 
 @lru_cache
@@ -130,8 +129,9 @@ def cepstrum(spectrum: Spectrum) -> np.ndarray:
 
 
 def pitch(spectrum: Spectrum) -> np.ndarray:
-    """Layer a2: whether it is pitched, and how: shares of pitch between 60 and 2,000 Hz (16 steps), periodicity and
-    flatness (quantiles), pitch movement, the chroma's spread, inharmonicity, and energy by octave in peaks.
+    """Layer a2: whether it is pitched, and how: shares of pitch between 60 and 2,000 Hz (16 steps), quantiles of
+    periodicity (6) and of flatness (6), mean and spread of pitch, how much is pitched, how far pitch steps (5), and
+    how sharp spectral peaks are by octave (12).
 
     Pitch is the strongest peak of the autocorrelation, taken from the power spectrum (Wiener–Khinchin) after dividing
     out the window's own (Boersma, Accurate short-term analysis of the fundamental frequency, 1993). Returns (48,).
@@ -173,8 +173,8 @@ def _window_autocorrelation() -> np.ndarray:
 
 
 def _tonal_bands(power: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sharpness and share of spectral peaks in six octaves from 125 Hz: two arrays of (6,), and of the mean
-    spectrum."""
+    """Height of the highest spectral peak over the mean in six octaves from 125 Hz, as a share of what a pure tone
+    has: (6,) each, of single frames and of the mean spectrum."""
     mean = weight @ power
     edges = (np.array([125, 250, 500, 1000, 2000, 4000, 8000]) * WINDOW // RATE_HZ).astype(int)
     sharp, steady = [], []
@@ -198,7 +198,7 @@ def _weighted_quantiles(
 
 def modulation(spectrum: Spectrum) -> np.ndarray:
     """Layer a3: how loudness moves in eight frequency bands: for each, shares of modulation power in eight
-    octave-spaced rates from 0.5 to 20 Hz, times how deep the modulation is.
+    log-spaced rates from 0.5 to 20 Hz, times how deep the modulation is.
 
     Returns (64,). After Dau et al., Modeling auditory processing of amplitude modulation, 1997.
     """
@@ -228,7 +228,7 @@ def onset_strength(spectrum: Spectrum) -> np.ndarray:
 
 def onsets(spectrum: Spectrum, strength: np.ndarray) -> np.ndarray:
     """Layer a4: how events follow each other: modulation spectrum of onset strength (9), statistics of onset strength
-    (12) and of loudness (12), intervals between onsets (6 octave-spaced classes) and their regularity.
+    (12) and of loudness (12), intervals between onsets (6 classes) and their regularity.
 
     Returns (40,).
     """

@@ -130,7 +130,7 @@ def texture(gray: np.ndarray, moving: np.ndarray) -> np.ndarray:
 
 
 def spatial_frequency(gray: np.ndarray) -> np.ndarray:
-    """Layer v2: log power by spatial frequency: of what moves (12 octave-spaced radii × 4 orientations) and of the
+    """Layer v2: log power by spatial frequency: of what moves (12 log-spaced radii × 4 orientations) and of the
     whole picture (12 radii), each relative to its mean. Power is blind to position.
 
     Returns (60,). After Oliva & Torralba, Modeling the shape of the scene, 2001 (global spectral signatures).
@@ -138,7 +138,7 @@ def spatial_frequency(gray: np.ndarray) -> np.ndarray:
     height, width = gray.shape[1:]
     window = np.outer(np.hanning(height), np.hanning(width)).astype(np.float32)
     fy, fx = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :]
-    radius, angle = np.hypot(fy, fx), np.arctan2(np.abs(fy) * np.sign(fy * 1.0 + (fy == 0)), fx) % np.pi
+    radius, angle = np.hypot(fy, fx), np.arctan2(fy, fx) % np.pi
     ring = np.digitize(radius, np.geomspace(1.2 / width, 0.5, 12)[:-1]).clip(0, 11)
     sector = (np.floor(angle / (np.pi / 4) + 0.5).astype(np.int64)) % 4
     parts = []

@@ -4,10 +4,9 @@ Fitted on the corpus itself, without labels: a clip's own picture and sound are 
 false one. Two parts, each a number per pair:
 
 - semantic: what is seen against what is heard. Both are projected to canonical variates, and the pair's pointwise
-  mutual
-  information under the Gaussian model of canonical correlation is taken (Bach & Jordan, A probabilistic
+  mutual information under the Gaussian model of canonical correlation is taken (Bach & Jordan, A probabilistic
   interpretation of canonical correlation analysis, 2005). It needs covariances only, so it can be fitted on a hundred
-  clips, and does not grow with a million; the correlations enter as measured on clips that the variates were not
+  clips and does not grow with a million; the correlations enter as measured on clips that the variates were not
   fitted on, so that directions which only fit noise count for nothing.
 - sync: whether they move together (`models.synchrony`).
 
@@ -181,13 +180,13 @@ def log_odds(semantic: np.ndarray, sync: np.ndarray, weights: np.ndarray) -> np.
     return semantic * weights[0] + sync * weights[1] + weights[2]
 
 
-def unlike(model_correlation: np.ndarray, picture: np.ndarray, bank: np.ndarray, alike: float) -> np.ndarray:
+def unlike(correlation: np.ndarray, picture: np.ndarray, bank: np.ndarray, alike: float) -> np.ndarray:
     """Which of the bank's clips look different: all but the share `alike` that is nearest in direction.
 
     picture: variates (q,), bank: (m, q). Returns bool, (m,); ties are broken by place.
     """
-    weighted = bank * model_correlation
-    likeness = weighted @ (picture * model_correlation) / np.maximum(np.linalg.norm(weighted, axis=1), 1e-9)
+    weighted = bank * correlation
+    likeness = weighted @ (picture * correlation) / np.maximum(np.linalg.norm(weighted, axis=1), 1e-9)
     keep = np.zeros(len(bank), bool)
     keep[np.argsort(likeness, kind="stable")[: max(int(np.ceil(len(bank) * (1 - alike))), 2)]] = True
     return keep

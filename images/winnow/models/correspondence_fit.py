@@ -57,7 +57,7 @@ class Corpus:
     """Clips to fit on, ordered by sample id.
 
     video: (n,) ids; picture: (n, d), sound: (n, e), each side's layers joined; picture_sizes, sound_sizes: lengths of
-    the layers; motion, onset: prepared envelopes, (n, MAX_CELLS + 1).
+    the layers; motion, onset: prepared envelopes, (n, MAX_CELLS + 1). All float32.
     """
 
     video: np.ndarray

@@ -18,7 +18,7 @@ def on_grid(edges_s: np.ndarray, values: np.ndarray, grid_hz: float, n_cells: in
 
 
 def modulation_spectrum(track: np.ndarray, rate_hz: float, bands: int = 9) -> np.ndarray:
-    """Square-root shares of a signal's power in octave-spaced bands from 0.25 Hz to half its rate, its mean removed.
+    """Square-root shares of a signal's power in log-spaced bands from 0.25 Hz to half its rate, its mean removed.
 
     track: (n,). Returns float64, (bands,); zeros for a constant signal.
     """

@@ -1,8 +1,8 @@
 """How much of a clip stands still or is black, without decoding what is known to move.
 
 A clip falls into stretches from one key picture to the next. A stretch is still when none of its pictures, the next
-key picture among them, differs from the one before; as soon as two do, the rest of the stretch need not be decoded.
-So a clip that moves costs little more than its key pictures, and one that stands still is decoded whole, which costs
+key picture among them, differs from its first; as soon as one does, the rest of the stretch need not be decoded. So a
+clip that moves costs little more than its key pictures, and one that stands still is decoded whole, which costs
 little because there is nothing in it.
 """
 
