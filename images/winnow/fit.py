@@ -49,10 +49,10 @@ def fit(
     from dataclasses import asdict, replace
 
     import numpy as np
-    from threadpoolctl import threadpool_limits
 
-    from winnow.models import correspondence_fit
+    from winnow.models import correspondence_fit, single_threaded
 
+    single_threaded()
     params = replace(params or correspondence_fit.FitParams(), seed=seed)
     keys = sorted({check_batch(key) for key in batches})
     if not keys:
@@ -77,9 +77,8 @@ def fit(
     if card is not None:
         lake.set_model_current(MODEL, model)
         return answer | {"computed": False, "auc": json.loads(card)["training"]["auc"]}
-    with threadpool_limits(1):
-        scorer = correspondence_fit.fit(corpus, params)
-        training = correspondence_fit.figures(scorer, corpus)
+    scorer = correspondence_fit.fit(corpus, params)
+    training = correspondence_fit.figures(scorer, corpus)
     data = scorer.dumps()
     card = answer | {
         "identity": identity,

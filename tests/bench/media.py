@@ -5,16 +5,17 @@
 Two ratios, each against a reference that runs in the same process on the same streams:
 
 - measure: fetch + probe + visual + audio, beside bare decoding of the same clips (PyAV, one thread, every frame of
-  every
-  stream, nothing kept); at most 2.5.
-- clip: the clip stage beside bare decoding of the source videos and bare libx264 encoding, at the stage's settings,
-  of just
-  those pictures that it encodes; at most 1.3.
+  every stream, nothing kept); at most 2.5.
+- clip: the clip stage beside bare decoding of the source videos and bare libx264 encoding, at the stage's settings, of
+  just those pictures that it encodes; at most 1.3.
 
 Each stage runs under the Runtime in this process, as `winnow run` would; the world is served over HTTP by another
 process. The reference runs before and after what it is compared with and counts by its mean. A size above the world's
-60 videos holds the same files again under other addresses, so a video costs the same and only growth shows. Exit
-status 1 when a ratio, or the growth of time per video, passes its limit.
+60 videos holds the same files again under other addresses, so a video costs the same and only growth shows.
+
+Everything is given by the wall (ratio) and by this process's CPU (ratio_cpu). Both agree on an idle machine; on a busy
+one the wall measures the neighbours, so the exit status goes by the CPU: 1 when a ratio, or the growth of the time per
+second of media, passes its limit.
 """
 
 from __future__ import annotations
@@ -198,13 +199,14 @@ def addresses(world: World, count: int) -> list[str]:
     """So many addresses of the world's videos; above their number, links to the same files under other names."""
     media = world.root / "media"
     files = sorted(path for path in media.iterdir() if "-again-" not in path.name)
+    found = list(files)
     for number in range(len(files), count):
         path = files[number % len(files)]
         again = media / f"{path.stem}-again-{number // len(files)}{path.suffix}"
         if not again.exists():
             os.link(path, again)
-        files.append(again)
-    return [f"{HOST}{path.name}" for path in files[:count]]
+        found.append(again)
+    return [f"{HOST}{path.name}" for path in found[:count]]
 
 
 def measure(world: World, videos: int, folder: Path) -> list[dict[str, object]]:
@@ -285,7 +287,7 @@ def main() -> int:
         for bench in ("measure", "clip"):
             figures.append(growth(figures, bench))
             show(figures[-1], options.json)
-    return 0 if all(figure["ratio"] <= figure["limit"] for figure in figures) else 1
+    return 0 if all(figure["ratio_cpu"] <= figure["limit"] for figure in figures) else 1
 
 
 def show(figure: dict[str, object], as_json: bool) -> None:

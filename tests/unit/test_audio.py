@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from tests.unit.signals import clicks, moving_square, mp4, sine
+from winnow.lake import Lake
 from winnow.models import builtin_audio
 from winnow.models.layers import AUDIO_LAYERS, GRID_HZ
 from winnow.sample import Reason, SampleFailed
+from winnow.settings import Settings
 from winnow.stages.audio import Audio, measure
 
 COLUMNS = [layer.column for layer in AUDIO_LAYERS]
@@ -122,3 +127,8 @@ def test_reasons() -> None:
     with pytest.raises(SampleFailed) as failure:
         measure(b"no file")
     assert failure.value.reason is Reason.undecodable
+
+
+def test_the_stage_holds_linear_algebra_to_one_thread(tmp_path: Path) -> None:
+    Audio(Audio.Params(), Lake(tmp_path), Settings()).setup()
+    assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}

@@ -1,1 +1,15 @@
 """Encoders and scorers: built-in ones that need no weights, and (behind the same interface) local checkpoints."""
+
+from __future__ import annotations
+
+
+def single_threaded() -> None:
+    """Hold NumPy's linear algebra to one thread from now on: its results change in the last bits with the number of
+    threads, and tables must not. The command line sees to it before NumPy loads, this for whoever calls otherwise.
+
+    Only libraries that are loaded are held: import what computes before.
+    """
+    import numpy  # noqa: F401
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 
 from winnow.models import synchrony
 from winnow.models.correspondence import (
@@ -196,8 +198,6 @@ def fit_weights(
     """Log-odds weights (3,) of the semantic part, of sync, and a constant: logistic regression of true pairs against
     pairs of different videos, both kinds weighing the same. A part that speaks against correspondence counts for
     nothing."""
-    from sklearn.linear_model import LogisticRegression
-
     true, false = [], []
     step = max(sum(len(held.corpus) for held in inner) // params.weight_clips, 1)
     for held in inner:
@@ -238,8 +238,6 @@ def figures(scorer: Scorer, corpus: Corpus) -> dict[str, float]:
     are wrong, so 1 is out of reach. accepted_…: shares of either that reach z = 1.645. A corpus of more than 500
     clips is looked at by its first ones.
     """
-    from sklearn.metrics import roc_auc_score
-
     pairs = held_out_pairs(scorer, corpus.take(np.arange(min(len(corpus), 500))))
     true = pairs[:, 0] == pairs[:, 1]
     accepted = pairs[:, 2] >= 1.645

@@ -27,6 +27,12 @@ class Audio(Stage):
     }
     resources = Resources(cpu=1, memory_mb=1024)
 
+    def setup(self) -> None:
+        """Hold linear algebra to one thread."""
+        from winnow.models import single_threaded
+
+        single_threaded()
+
     def process(self, batch: Batch) -> Iterator[Outcome]:
         """An outcome for each clip."""
         yield from batch.map(self.measure)

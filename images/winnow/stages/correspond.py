@@ -48,8 +48,10 @@ class Correspond(Stage):
 
     def setup(self) -> None:
         """Load the scorer; ConfigError when none was fitted."""
+        from winnow.models import single_threaded
         from winnow.models.correspondence import Scorer
 
+        single_threaded()
         digest = self.model_digest()
         if digest is None:
             raise ConfigError(

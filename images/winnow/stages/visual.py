@@ -35,6 +35,12 @@ class Visual(Stage):
         colour_hz: float = 2.0
         motion_hz: float = 2 * GRID_HZ
 
+    def setup(self) -> None:
+        """Hold linear algebra to one thread."""
+        from winnow.models import single_threaded
+
+        single_threaded()
+
     def process(self, batch: Batch) -> Iterator[Outcome]:
         """An outcome for each clip."""
         yield from batch.map(self.measure)
