@@ -113,8 +113,7 @@ def fit(batches: list[str], seed: int) -> None:
     """Fit the built-in correspondence scorer on named batches and freeze it by its digest."""
     from winnow.fit import fit as body
 
-    lake, settings = deployment()
-    answer(body(lake, batches, seed=seed, settings=settings))
+    answer(body(deployment()[0], batches, seed=seed))
 
 
 @cli.command()

@@ -19,9 +19,6 @@ EXIT_FAIL = 70
 EXIT_TRANSIENT = 75
 EXIT_CONFIG = 78
 
-#: Exit codes after which a retry cannot help: Airflow fails the task at once, Kubernetes the Job.
-PERMANENT_EXIT_CODES = (EXIT_CONTRACT, EXIT_FAIL, EXIT_CONFIG)
-
 
 class WinnowError(Exception):
     """Base of everything Winnow raises on purpose."""

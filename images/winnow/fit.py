@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from winnow.models.correspondence_fit import Corpus, FitParams
-    from winnow.settings import Settings
 
 MODEL = "correspond"
 _VISUAL = [layer.column for layer in VISUAL_LAYERS]
@@ -38,7 +37,6 @@ def fit(
     batches: Sequence[str],
     *,
     seed: int = 0,
-    settings: Settings | None = None,
     params: FitParams | None = None,
 ) -> dict[str, object]:
     """Fit on the clips of batches that have both picture and sound measured; make the scorer the current one.

@@ -40,10 +40,11 @@ from tests.world.make import World, make_world
 from tests.world.video import HOST
 from winnow.lake import Lake, sha256_bytes
 from winnow.manifest import Manifest
-from winnow.runtime import Runtime, Shelf
+from winnow.runtime import Runtime
 from winnow.sample import candidate_id, sid
 from winnow.settings import Settings
 from winnow.shard import Chain, shard_name
+from winnow.shelf import Shelf
 from winnow.stage import stage_class, stage_needs
 
 BATCH = "bench"

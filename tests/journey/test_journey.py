@@ -12,22 +12,11 @@ import pytest
 from tests.journey.conftest import DAYS, PLANTS, curate_all
 from tests.journey.house import House
 from tests.world import World, WorldServer
+from tests.world.video import EXPECTED
 from winnow.stage import stage_names
 
 #: What each plant must come to without anyone looking at a score: its own Reason or rule.
-CERTAIN = {
-    "silence": "silent",
-    "frozen": "frozen",
-    "no_audio": "no_audio",
-    "too_short": "too_short",
-    "truncated": "undecodable",
-    "text_as_mp4": "not_media",
-    "gone": "gone",
-    "refused": "refused",
-    "redirect_private": "blocked_address",
-    "hang": "timeout",
-    "html": "not_media",
-}
+CERTAIN = {planted: end for planted, end in EXPECTED.items() if end != "low_correspondence"}
 
 
 def outcomes(house: House) -> dict[str, Counter]:
