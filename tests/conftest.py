@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Callable
@@ -23,6 +24,21 @@ def need_tool() -> Callable[..., str]:
         if os.environ.get("CI"):
             pytest.fail(f"{message}, and CI must have it")
         pytest.skip(message)
+
+    return find
+
+
+@pytest.fixture
+def need_package() -> Callable[..., None]:
+    """Skips the test (in CI: fails it) unless these packages are installed."""
+
+    def find(*names: str) -> None:
+        for name in names:
+            if importlib.util.find_spec(name) is None:
+                message = f"the package {name} is not installed: run `make models`"
+                if os.environ.get("CI"):
+                    pytest.fail(f"{message}, and CI must have it")
+                pytest.skip(message)
 
     return find
 

@@ -16,6 +16,7 @@ os.environ.update(GX_ANALYTICS_ENABLED="false", DBT_SEND_ANONYMOUS_USAGE_STATS="
 
 import json  # noqa: E402
 import sys  # noqa: E402
+from importlib import import_module  # noqa: E402
 
 import click  # noqa: E402
 
@@ -52,7 +53,24 @@ def _list(_ctx: click.Context, _param: click.Parameter, value: str | None) -> li
 batch_option = click.option("--batch", required=True, help="Key of the batch, e.g. 2026-11-01.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _Lazy(click.Group):
+    """A group some of whose commands lie in modules of their own, which are imported when one is asked for."""
+
+    modules = {
+        "annotate": "annotate", "benchmark": "benchmark", "cluster": "corpus", "explore": "explore",
+        "export": "export", "metrics": "metrics", "mix": "mix", "select": "corpus",
+    }  # fmt: skip
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *self.modules])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in self.modules:
+            return getattr(import_module(f"winnow.commands.{self.modules[cmd_name]}"), cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="winnow")
 def cli() -> None:
     """Curate audio-visual datasets. The environment (WINNOW_…) says where the lake is and what may be fetched."""

@@ -20,8 +20,8 @@ CUT = ("ingest", "plan")
 
 
 def stages_after(cut: str) -> list[str]:
-    """Stages whose shards are those of a cut table, in an order in which each finds what it needs."""
-    needs = stage_needs()
+    """Stages of `curate` whose shards are those of a cut table, in an order in which each finds what it needs."""
+    needs = {name: found for name, found in stage_needs().items() if stage_class(name).flow == "curate"}
 
     def origin(stage: str) -> str:
         return origin(needs[stage][0]) if stage in needs else stage

@@ -25,7 +25,7 @@ from winnow.manifest import Manifest
 from winnow.sample import TRANSIENT, Outcome, Reason
 from winnow.shard import Chain, retry_name, shard_name
 from winnow.shelf import Shelf
-from winnow.stage import Batch, Sample, Stage, identity, stage_needs
+from winnow.stage import Batch, Sample, Stage, identity, stage_needs, stage_wants
 
 MIN_BUDGET_ROWS = 10
 
@@ -62,7 +62,7 @@ class Runtime:
         self.stage, self.lake, self.batch = stage, lake, batch
         self.identity = identity(stage)
         self.v = digest(self.identity)
-        self.chain = Chain(lake, batch, stage_needs())
+        self.chain = Chain(lake, batch, stage_needs(), stage_wants())
         self._log = log or (lambda line: print(line, file=sys.stderr, flush=True))
         self._ready = False
 
@@ -161,7 +161,7 @@ class Runtime:
                 outcomes += missing
             reasons = Counter(o.reason.value for o in outcomes if o.reason)
             self._budget(len(samples), Counter(o.reason for o in outcomes if o.reason and o.reason.systemic), name)
-            measured = table.from_outcomes(outcomes, self.stage.schema, self.stage.name)
+            measured = table.from_outcomes(outcomes, self.stage.columns(), self.stage.name)
             if kept is not None:
                 import pyarrow as pa
 
@@ -201,6 +201,7 @@ class Runtime:
                 shelf = Shelf(stack.enter_context(self.lake.local(tar)))
                 stack.callback(shelf.close)
         first, *others = self.stage.needs
+        wanted = [name for name in self.stage.wants if name in tables]
         samples, missing = [], []
         for sample_id, row in sorted(tables[first].items()):
             if row["outcome"] != "ok":
@@ -211,7 +212,8 @@ class Runtime:
                 detail = "; ".join(f"{n}: {reason}" for n, reason in broken)
                 missing.append(Outcome.failed(sample_id, Reason.no_input, detail))
             else:
-                samples.append(Sample(sample_id, row, {n: tables[n][sample_id] for n in others}, shelf))
+                more = [n for n in wanted if tables[n].get(sample_id, {}).get("outcome") == "ok"]
+                samples.append(Sample(sample_id, row, {n: tables[n][sample_id] for n in (*others, *more)}, shelf))
         return samples, missing
 
     def _kept(self, done: Manifest, again: set[str]):

@@ -38,10 +38,17 @@ class Chain:
     """Resolves, for one batch, every stage's committed shards from the tables that were cut down to the last stage.
 
     `needs` maps a stage to the stages it reads (the first gives the shards); stages that are not in it were cut.
+    `wants` maps it to those it reads where they are committed.
     """
 
-    def __init__(self, lake: Lake, batch: str, needs: dict[str, tuple[str, ...]]) -> None:
-        self.lake, self.batch, self.needs = lake, batch, needs
+    def __init__(
+        self,
+        lake: Lake,
+        batch: str,
+        needs: dict[str, tuple[str, ...]],
+        wants: dict[str, tuple[str, ...]] | None = None,
+    ) -> None:
+        self.lake, self.batch, self.needs, self.wants = lake, batch, needs, wants or {}
         self._known: dict[tuple[str, int], Manifest | None] = {}
         self._stands: dict[str, dict | None] = {}
 
@@ -78,8 +85,10 @@ class Chain:
         return latest(self.lake, stage, stand["v"], self.batch, name)
 
     def inputs(self, stage: str, number: int) -> dict[str, Manifest | None]:
-        """The commits that a stage's shard reads, by stage."""
-        return {need: self.committed(need, number) for need in self.needs[stage]}
+        """The commits that a stage's shard reads, by stage; None for one that it needs and that is not there."""
+        needed = {need: self.committed(need, number) for need in self.needs[stage]}
+        wanted = {want: self.committed(want, number) for want in self.wants.get(stage, ())}
+        return needed | {want: manifest for want, manifest in wanted.items() if manifest is not None}
 
     def require_inputs(self, stage: str, number: int) -> dict[str, Manifest]:
         """The same, but a missing one is a ContractError that says which command makes it."""

@@ -119,6 +119,10 @@ class Stage(ABC):
     sidecar: ClassVar[str | None] = None
     fitted: ClassVar[bool] = False
     failure_budget: ClassVar[float] = 0.5
+    #: Stage tables that are read where the batch has them committed, and done without where not.
+    wants: ClassVar[tuple[str, ...]] = ()
+    #: The DAG that runs it. Only what belongs to `curate` must be there before a batch is admitted.
+    flow: ClassVar[str] = "curate"
 
     class Params(StageParams):
         """A stage's parameters; each stage that has any declares its own."""
@@ -132,6 +136,11 @@ class Stage(ABC):
     @abstractmethod
     def process(self, batch: Batch) -> Iterator[Outcome]:
         """Measure one shard's samples: an outcome for each of them, in any order."""
+
+    def columns(self) -> Mapping[str, str]:
+        """The columns of this stage's table: `schema`, or, where a vector's length depends on the model, `schema` with
+        that length filled in."""
+        return self.schema
 
     def model_digest(self) -> str | None:
         """Digest of the fitted or loaded model, or None for a stage without one."""
@@ -155,6 +164,11 @@ def stage_class(name: str) -> type[Stage]:
 def stage_needs() -> dict[str, tuple[str, ...]]:
     """Which tables each stage reads."""
     return {name: stage_class(name).needs for name in stage_names()}
+
+
+def stage_wants() -> dict[str, tuple[str, ...]]:
+    """Which tables each stage reads where they are there."""
+    return {name: stage_class(name).wants for name in stage_names()}
 
 
 def parse_params(stage: type[Stage], values: Mapping[str, object]) -> StageParams:

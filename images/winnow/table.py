@@ -20,6 +20,8 @@ from winnow.sample import Outcome
 #: The columns that every stage table begins with.
 KEY_COLUMNS = {"sample_id": "string", "outcome": "string", "reason": "string", "detail": "string"}
 _LIST = re.compile(r"(\w+)\[(\d*)\]\Z")
+#: Aliases that Arrow itself does not know.
+_TYPES = {"float16": pa.float16()}
 
 
 def arrow_type(alias: str) -> pa.DataType:
@@ -27,7 +29,8 @@ def arrow_type(alias: str) -> pa.DataType:
     found = _LIST.match(alias)
     if found:
         inner, size = found.groups()
-        return pa.list_(pa.type_for_alias(inner), int(size)) if size else pa.list_(pa.type_for_alias(inner))
+        kind = _TYPES.get(inner) or pa.type_for_alias(inner)
+        return pa.list_(kind, int(size)) if size else pa.list_(kind)
     return pa.type_for_alias(alias)
 
 
@@ -83,6 +86,12 @@ def _array(values: list[object], kind: pa.DataType) -> pa.Array:
     return pa.array(values, type=kind)
 
 
-def empty(columns: Mapping[str, str]) -> bytes:
-    """Parquet bytes of a stage table without rows: what a reader gets for a stage that has not run."""
-    return to_bytes(arrow_schema(columns).empty_table())
+def plain_schema(columns: Mapping[str, str]) -> pa.Schema:
+    """The Arrow schema of a table that has these columns and no others."""
+    return pa.schema([(name, arrow_type(alias)) for name, alias in columns.items()])
+
+
+def empty(columns: Mapping[str, str], *, keyed: bool = True) -> bytes:
+    """Parquet bytes of a stage table without rows: what a reader gets for a stage that has not run. `keyed` is false
+    for a table that does not begin with the key columns."""
+    return to_bytes((arrow_schema if keyed else plain_schema)(columns).empty_table())

@@ -19,6 +19,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from winnow import corpus, exports
 from winnow.errors import ConfigError, ContractError
 from winnow.lake import Lake, digest, sha256_bytes
 
@@ -51,12 +52,17 @@ class InputFile:
 
 
 def stage_columns() -> dict[str, Mapping[str, str]]:
-    """Columns of every table that dbt may read, by stage, in the aliases of a Stage's schema."""
+    """Columns of every batch's tables that dbt may read, by stage, in the aliases of a Stage's schema."""
     from winnow import decide, ingest, plan
     from winnow.stage import stage_class, stage_names
 
     cut = {"ingest": ingest.COLUMNS, "decide": decide.COLUMNS, "plan": plan.COLUMNS}
     return {**cut, **{name: stage_class(name).schema for name in stage_names()}}
+
+
+def input_columns() -> dict[str, Mapping[str, str]]:
+    """Columns of everything that a release reads: stage tables, the corpus's tables, and the release before it."""
+    return {**stage_columns(), **{name: t.columns for name, t in corpus.TABLES.items()}, **PUBLISHED_COLUMNS}
 
 
 def write_inputs(files: Iterable[InputFile], out: Path, columns: Mapping[str, Mapping[str, str]]) -> Path:
@@ -71,7 +77,8 @@ def write_inputs(files: Iterable[InputFile], out: Path, columns: Mapping[str, Ma
     empty.mkdir(parents=True, exist_ok=True)
     (empty / "none.json").write_text("{}")
     for stage in sorted(set(columns) - {f.stage for f in listed}):
-        (empty / f"{stage}.parquet").write_bytes(table.empty(columns[stage]))
+        keyed = stage not in corpus.TABLES
+        (empty / f"{stage}.parquet").write_bytes(table.empty(columns[stage], keyed=keyed))
         listed.append(InputFile(stage, str(empty / f"{stage}.parquet")))
     kinds = {"seq": pa.int64()}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in _INPUT_FIELDS])
@@ -162,13 +169,15 @@ def build_release(
     out = work / "dbt"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    write_inputs([*head_files(lake, heads), *published_files(lake)], out, {**stage_columns(), **PUBLISHED_COLUMNS})
+    files = [*head_files(lake, heads), *corpus_files(lake), *published_files(lake)]
+    write_inputs(files, out, input_columns())
     variables = json.dumps({"split_policy": policy})
     selection = ["--exclude", "tag:decide_fetch", "--exclude-resource-type", "unit_test"]
     run_dbt(["build", "--vars", variables, *selection], out, settings, threads=threads, cache=lake)
     tables = published_tables(out)
     export(out / "warehouse.duckdb", tables, work)
     snapshot(tables, work)
+    exports.write_all(work / "tables", work / "exports")
     return {"batches": sorted(heads), "policy": policy, "tables": sorted(t.name for t in tables)}
 
 
@@ -180,8 +189,11 @@ def release_key(lake: Lake, settings: Settings, policy: str = "hash") -> str:
         for _, h in sorted(batch_heads(lake).items())
         for stage, at in sorted(h["stages"].items())
     ]
-    code = [sha256_bytes(Path(__file__).with_name(name).read_bytes()) for name in ("warehouse.py", "splits.py")]
-    return digest([policy, heads, project_digest(Path(settings.dbt_dir)), code])
+    here = Path(__file__).parent
+    modules = [here / "warehouse.py", here / "splits.py", *sorted((here / "exports").glob("*.py"))]
+    code = [sha256_bytes(path.read_bytes()) for path in modules]
+    annotated = [file.path.rpartition("/corpus/")[2] for file in corpus_files(lake)]
+    return digest([policy, heads, annotated, project_digest(Path(settings.dbt_dir)), code])
 
 
 def batch_heads(lake: Lake) -> dict[str, dict]:
@@ -200,6 +212,11 @@ def head_files(lake: Lake, heads: Mapping[str, dict]) -> list[InputFile]:
     ]
 
 
+def corpus_files(lake: Lake) -> list[InputFile]:
+    """Every file of the corpus's tables that counts."""
+    return [InputFile(name, lake.full(key)) for name in sorted(corpus.TABLES) for key in corpus.files(lake, name)]
+
+
 def published_files(lake: Lake) -> list[InputFile]:
     """What the current release hands to the next one; [] before the first."""
     current = lake.read_or_none("releases/current")
@@ -214,7 +231,7 @@ def docs(settings: Settings, out: Path) -> Path:
     """Write the project's documentation as one HTML file, `<out>/index.html`, over typed empty tables; its path. The
     page holds everything it shows and loads nothing: dbt's page tracker only starts where anonymous statistics are
     allowed."""
-    write_inputs([], out, {**stage_columns(), **PUBLISHED_COLUMNS})
+    write_inputs([], out, input_columns())
     run_dbt(["build", "--exclude-resource-type", "unit_test"], out, settings)
     run_dbt(["docs", "generate", "--static"], out, settings)
     page = out / "index.html"

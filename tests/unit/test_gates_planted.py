@@ -263,7 +263,7 @@ def batch_tables() -> duckdb.DuckDBPyConnection:
                        **{f"table_{k}": v for k, v in counts.items()}})  # fmt: skip
     con.register("listed", pa.Table.from_pylist(shards))
     con.execute("CREATE TABLE shards AS SELECT *, NULL::VARCHAR AS misfit_columns FROM listed")
-    add_accounts(con)
+    add_accounts(con, warehouse.stage_columns())
     yield con
     con.close()
 

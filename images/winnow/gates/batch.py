@@ -22,6 +22,7 @@ from winnow.gates.tables import Table, batch_tables, views
 from winnow.lake import Lake, digest
 from winnow.sample import Reason, check_batch
 from winnow.settings import Settings
+from winnow.warehouse import stage_columns
 
 BOUNDARY = "batch"
 
@@ -61,7 +62,8 @@ def check_tables(lake: Lake, settings: Settings, batch: str, tables: Mapping[str
     from winnow.gates.validate import validate
 
     loaded, rules = load_suites(settings.dbt_dir, BOUNDARY), fetch_rules(settings)
-    suites = [suite for suite in loaded if not suite.each_stage]
+    absent = set(stage_columns()) - set(tables)
+    suites = [suite for suite in loaded if not suite.each_stage and suite.table not in absent]
     suites += [suite.for_stage(stage) for suite in loaded if suite.each_stage for stage in tables]
     order = [*(s.table for s in suites if s.table not in tables), *tables]
     results = []

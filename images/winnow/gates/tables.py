@@ -6,7 +6,7 @@ two stages and what appeared from nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from winnow.errors import ContractError
 from winnow.lake import Lake, sha256_bytes
 from winnow.manifest import Manifest
 from winnow.shard import Chain
-from winnow.stage import stage_needs
+from winnow.stage import stage_class, stage_needs, stage_wants
 from winnow.warehouse import stage_columns
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 #: Tables that are cut, not measured, and the one whose ok rows they were cut from. `ingest` starts from the lists.
 CUT_FROM = {"decide": "screen", "plan": "decide"}
+REQUIRED_CUTS = {"ingest", *CUT_FROM}
 SHARD_COLUMNS = {
     "stage": "string", "shard": "string", "committed": "bool", "digest_holds": "bool", "misfit_columns": "string",
     "rows": "int64", "ok": "int64", "failed": "int64",
@@ -42,10 +43,10 @@ class Table:
 
 
 def batch_tables(lake: Lake, batch: str) -> dict[str, Table]:
-    """Every table that a batch stands on: the cut ones (candidates, decisions, plan), then each stage's; ContractError
-    before its ingest."""
+    """Every table that a batch stands on: the cut ones (candidates, decisions, plan), then each stage's of `curate`,
+    and what other DAGs have measured of the whole batch; ContractError before its ingest."""
     needs = stage_needs()
-    chain = Chain(lake, batch, needs)
+    chain = Chain(lake, batch, needs, stage_wants())
     if chain.stand("ingest") is None:
         raise ContractError(
             f"batch {batch} was never ingested, so there is nothing to gate: run `winnow ingest --batch {batch}`"
@@ -53,10 +54,13 @@ def batch_tables(lake: Lake, batch: str) -> dict[str, Table]:
     tables = {}
     for stage in stage_columns():
         stand = chain.stand(stage)
+        required = stage_class(stage).flow == "curate" if stage in needs else stage in REQUIRED_CUTS
+        if not required and not stand:
+            continue
         numbers = chain.numbers(stage) if stand or stage in needs else [0]
-        tables[stage] = Table(
-            stand["v"] if stand else "", {n: chain.committed(stage, n) if stand else None for n in numbers}
-        )
+        shards = {n: chain.committed(stage, n) if stand else None for n in numbers}
+        if required or all(shards.values()):
+            tables[stage] = Table(stand["v"] if stand else "", shards)
     return tables
 
 
@@ -93,7 +97,7 @@ def views(lake: Lake, tables: Mapping[str, Table]) -> Iterator[duckdb.DuckDBPyCo
                 shards, schema=pa.schema([(n, pa.type_for_alias(t)) for n, t in SHARD_COLUMNS.items()])
             ),
         )
-        add_accounts(con)
+        add_accounts(con, tables)
         yield con
 
 
@@ -109,20 +113,32 @@ def _measured(manifest: Manifest, data: bytes, schema: pa.Schema) -> dict[str, o
         return {**said, "digest_holds": False}
     have = {field.name: field.type for field in pq.read_schema(io.BytesIO(data))}
     want = {field.name: field.type for field in schema}
-    misfits = sorted(name for name in {**have, **want} if have.get(name) != want.get(name))
+    misfits = sorted(name for name in {**have, **want} if not _fits(have.get(name), want.get(name)))
     outcome = pq.read_table(io.BytesIO(data), columns=["outcome"])["outcome"]
     ok = pc.sum(pc.equal(outcome, "ok")).as_py() or 0
     counted = {"table_rows": len(outcome), "table_ok": ok, "table_failed": len(outcome) - ok}
     return {**said, "digest_holds": True, "misfit_columns": ", ".join(misfits) or None, **counted}
 
 
-def add_accounts(con: duckdb.DuckDBPyConnection) -> None:
-    """Create the views `missing` and `orphans` over the stages' tables. A table's inputs are the ok rows of the one
+def _fits(have: pa.DataType | None, want: pa.DataType | None) -> bool:
+    """Whether a column is what its stage declares; a declared list of any length may be one of a fixed length."""
+    import pyarrow as pa
+
+    if have is not None and want is not None and pa.types.is_fixed_size_list(have) and pa.types.is_list(want):
+        return have.value_type == want.value_type
+    return have == want
+
+
+def add_accounts(con: duckdb.DuckDBPyConnection, tables: Iterable[str]) -> None:
+    """Create the views `missing` and `orphans` over these tables. A table's inputs are the ok rows of the one
     before it (a stage's first need); a fan-out stage names them in `candidate_id`."""
     schemas = stage_columns()
     before = {**CUT_FROM, **{stage: needs[0] for stage, needs in stage_needs().items()}}
     missing, orphans = [], []
+    there = set(tables)
     for stage, first in before.items():
+        if stage not in there:
+            continue
         parent = "coalesce(candidate_id, sample_id)" if "candidate_id" in schemas[stage] else "sample_id"
         given = f"SELECT sample_id FROM \"{first}\" WHERE outcome = 'ok'"
         got = f'SELECT {parent} AS sample_id FROM "{stage}"'

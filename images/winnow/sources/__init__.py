@@ -8,7 +8,7 @@ counts what was lost. Readers take memory for one block of rows, whatever the si
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,22 +18,31 @@ from winnow.sources.row import Row
 
 @dataclass(frozen=True)
 class Source:
-    """One candidate format: the name that goes into the column `source`, its file extensions, its reader."""
+    """One candidate format: the name that goes into the column `source`, its file extensions, its reader, and, for a
+    format of one dataset, how a file of it is told from others with that extension: `looks_like(path, head)`."""
 
     name: str
     extensions: frozenset[str]
     read: Callable[[Path], Iterator[Row]]
+    looks_like: Callable[[Path, str], bool] = lambda path, head: True
 
 
+#: In this order: the first whose extension and looks fit reads a file, so the general formats come last.
 SOURCES = (
     Source("csv", csv.EXTENSIONS, csv.read),
     Source("jsonl", jsonl.EXTENSIONS, jsonl.read),
     Source("parquet", parquet.EXTENSIONS, parquet.read),
     Source("folder", folder.EXTENSIONS, folder.read),
 )
-BY_EXTENSION: Mapping[str, Source] = {extension: source for source in SOURCES for extension in source.extensions}
+#: How much of a file's beginning tells its format, bytes.
+HEAD_BYTES = 65536
 
 
 def source_of(path: Path) -> Source | None:
-    """The reader of a file by its extension, or None for a file that is neither a list nor media."""
-    return BY_EXTENSION.get(path.suffix.lower())
+    """The reader of a file by its extension and first lines, or None for a file that is neither a list nor media."""
+    fitting = [source for source in SOURCES if path.suffix.lower() in source.extensions]
+    if len(fitting) < 2:
+        return fitting[0] if fitting else None
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES).decode("utf-8-sig", "replace")
+    return next((source for source in fitting if source.looks_like(path, head)), None)

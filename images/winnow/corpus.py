@@ -1,0 +1,129 @@
+"""Tables of the whole corpus: what belongs to no batch, because people or a corpus-wide computation made it.
+
+    <root>/corpus/<name>/<sha16>.parquet    rows, by content
+    <root>/corpus/<name>/<sha16>.json       where they come from: file, command, parameters
+    <root>/corpus/<name>/current            for a table that is replaced: the file that counts
+
+A table either grows (every file counts: ratings, labels) or is replaced (one file counts: a selection). Files are
+immutable and named by their bytes, so adding the same rows twice adds nothing, and two people who answer at a time
+write two files. dbt reads these tables as it reads stages' (macro `stage_table`), and they are inputs of a release.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from winnow.errors import ConfigError, ContractError
+from winnow.lake import Lake, sha256_bytes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DIGEST_CHARS = 16
+
+
+@dataclass(frozen=True)
+class CorpusTable:
+    """A table's columns (aliases as in a Stage's schema), whether it grows or is replaced, and what a row is."""
+
+    columns: Mapping[str, str]
+    grows: bool
+    description: str
+
+
+#: Every table of the corpus.
+TABLES: dict[str, CorpusTable] = {
+    "given_split": CorpusTable(
+        {"family": "string", "key": "string", "split": "string", "source": "string"},
+        grows=True,
+        description="One row per sample whose split a published edition of a dataset family gives",
+    ),
+}
+
+
+def add(
+    lake: Lake, name: str, rows: Iterable[Mapping[str, object]] | pa.Table, *, provenance: Mapping[str, object]
+) -> dict[str, object]:
+    """Add rows to a table that grows. Returns {"table", "file", "rows", "computed"}: `computed` is False when exactly
+    these rows were added before. ConfigError for an unknown table, ContractError for rows that do not fit it."""
+    if not _table(name).grows:
+        raise ConfigError(f"corpus table {name} is replaced, not added to")
+    return _write(lake, name, rows, provenance)
+
+
+def replace(
+    lake: Lake, name: str, rows: Iterable[Mapping[str, object]] | pa.Table, *, provenance: Mapping[str, object]
+) -> dict[str, object]:
+    """Make these rows the whole of a table that is replaced; earlier files stay. Returns what `add` does."""
+    if _table(name).grows:
+        raise ConfigError(f"corpus table {name} grows: rows are added to it, none is taken away")
+    done = _write(lake, name, rows, provenance)
+    pointer = f"{done['file']}\n".encode()
+    if lake.read_or_none(f"corpus/{name}/current") != pointer:
+        lake.write(f"corpus/{name}/current", pointer)
+    return done
+
+
+def read(lake: Lake, name: str) -> pa.Table:
+    """All rows that count, in the order of their files' digests and of rows within them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = _schema(_table(name))
+    parts = [pq.read_table(io.BytesIO(lake.read(key)), schema=schema) for key in files(lake, name)]
+    return pa.concat_tables(parts) if parts else schema.empty_table()
+
+
+def files(lake: Lake, name: str) -> list[str]:
+    """Keys of the files that count, ordered."""
+    if _table(name).grows:
+        return [f"corpus/{name}/{file}" for file in lake.list(f"corpus/{name}") if file.endswith(".parquet")]
+    current = lake.read_or_none(f"corpus/{name}/current")
+    return [] if current is None else [f"corpus/{name}/{current.decode().strip()}.parquet"]
+
+
+def provenance(lake: Lake, key: str) -> dict[str, object]:
+    """Where the rows of a file come from."""
+    return json.loads(lake.read(key.removesuffix(".parquet") + ".json"))
+
+
+def _table(name: str) -> CorpusTable:
+    try:
+        return TABLES[name]
+    except KeyError:
+        raise ConfigError(f"there is no corpus table {name!r}; there are {', '.join(sorted(TABLES))}") from None
+
+
+def _schema(table: CorpusTable) -> pa.Schema:
+    from winnow.table import plain_schema
+
+    return plain_schema(table.columns)
+
+
+def _write(
+    lake: Lake, name: str, rows: Iterable[Mapping[str, object]] | pa.Table, provenance: Mapping[str, object]
+) -> dict[str, object]:
+    import pyarrow as pa
+
+    from winnow import table
+
+    schema = _schema(TABLES[name])
+    try:
+        if not isinstance(rows, pa.Table):
+            rows = list(rows)
+            if unknown := {key for row in rows for key in row} - set(schema.names):
+                raise ContractError(f"corpus table {name} has no columns {sorted(unknown)}; it has {schema.names}")
+            rows = pa.Table.from_pylist(rows, schema=schema)
+        rows = rows.select(schema.names).cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError) as error:
+        raise ContractError(f"rows do not fit corpus table {name}: {error}") from error
+    data = table.to_bytes(rows)
+    file = sha256_bytes(data)[:DIGEST_CHARS]
+    card = {"table": name, "rows": rows.num_rows, "provenance": dict(provenance)}
+    lake.create(f"corpus/{name}/{file}.json", (json.dumps(card, indent=1, sort_keys=True) + "\n").encode())
+    computed = lake.create(f"corpus/{name}/{file}.parquet", data)
+    return {"table": name, "file": file, "rows": rows.num_rows, "computed": computed}

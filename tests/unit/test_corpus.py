@@ -1,0 +1,71 @@
+"""Tables of the whole corpus: they grow or are replaced, by content, and nothing that fits badly gets in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from winnow import corpus
+from winnow.errors import ConfigError, ContractError
+from winnow.lake import Lake
+
+ROW = {"family": "avel", "key": "a", "split": "train", "source": "list.csv"}
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(tmp_path / "lake")
+
+
+@pytest.fixture
+def replaced(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setitem(corpus.TABLES, "chosen", corpus.CorpusTable({"key": "string"}, grows=False, description="One"))
+    return "chosen"
+
+
+def test_rows_are_added_once_and_read_back(lake: Lake) -> None:
+    first = corpus.add(lake, "given_split", [ROW], provenance={"file": "list.csv"})
+    again = corpus.add(lake, "given_split", [ROW], provenance={"file": "a copy of it"})
+    corpus.add(lake, "given_split", [{**ROW, "key": "b"}], provenance={"file": "other.csv"})
+    assert (first["computed"], again["computed"], first["rows"]) == (True, False, 1)
+    assert sorted(corpus.read(lake, "given_split")["key"].to_pylist()) == ["a", "b"]
+    assert len(corpus.files(lake, "given_split")) == 2
+    assert corpus.provenance(lake, f"corpus/given_split/{first['file']}.parquet")["provenance"] == {"file": "list.csv"}
+
+
+def test_a_replaced_table_is_its_last_rows_and_keeps_the_earlier_files(lake: Lake, replaced: str) -> None:
+    corpus.replace(lake, replaced, [{"key": "a"}, {"key": "b"}], provenance={})
+    corpus.replace(lake, replaced, [{"key": "c"}], provenance={})
+    assert corpus.read(lake, replaced)["key"].to_pylist() == ["c"]
+    assert len([name for name in lake.list(f"corpus/{replaced}") if name.endswith(".parquet")]) == 2
+
+
+def test_a_table_without_rows_has_its_columns(lake: Lake) -> None:
+    assert corpus.read(lake, "given_split").column_names == ["family", "key", "split", "source"]
+    assert corpus.files(lake, "given_split") == []
+
+
+def test_what_does_not_fit_is_refused_and_leaves_nothing(lake: Lake, replaced: str) -> None:
+    with pytest.raises(ContractError, match=r"no columns \['colour'\]"):
+        corpus.add(lake, "given_split", [{**ROW, "colour": "red"}], provenance={})
+    with pytest.raises(ContractError, match="do not fit corpus table given_split"):
+        corpus.add(lake, "given_split", [{**ROW, "key": 3.5}], provenance={})
+    with pytest.raises(ConfigError, match="no corpus table 'nothing'"):
+        corpus.add(lake, "nothing", [], provenance={})
+    with pytest.raises(ConfigError, match="is replaced, not added to"):
+        corpus.add(lake, replaced, [], provenance={})
+    with pytest.raises(ConfigError, match="grows"):
+        corpus.replace(lake, "given_split", [], provenance={})
+    assert lake.list("corpus") == []
+
+
+def test_a_release_reads_them_and_its_key_follows_them(lake: Lake) -> None:
+    from winnow import warehouse
+    from winnow.settings import Settings
+
+    before = warehouse.release_key(lake, Settings())
+    corpus.add(lake, "given_split", [ROW], provenance={})
+    (file,) = warehouse.corpus_files(lake)
+    assert (file.stage, Path(file.path).is_file()) == ("given_split", True)
+    assert warehouse.release_key(lake, Settings()) != before
