@@ -10,26 +10,10 @@
     where `measure op value` holds. A null never fires one (UNPIVOT leaves nulls out); what must not be null has a rule of
     its own (`unmeasured`).
 #}
-{% macro first_failed(relation, keys, point) -%}
+{% macro first_failed(relation, keys, points) -%}
 {%- set keys = keys | join(', ') -%}
-with long as (
-    unpivot {{ relation }} on columns(* exclude ({{ keys }})) into name measure value measured
-),
-
-fired as (
-    select {{ keys }}, rules.*, long.measured
-    from long
-    join {{ ref('thresholds') }} as rules using (measure)
-    where
-        rules.point = '{{ point }}'
-        and case rules.op
-            when '<' then long.measured < rules.value
-            when '<=' then long.measured <= rules.value
-            when '>' then long.measured > rules.value
-            when '>=' then long.measured >= rules.value
-            when '=' then long.measured = rules.value
-            when '!=' then long.measured != rules.value
-        end
+with fired as (
+    {{ fired(relation, keys, points) }}
 )
 
 select
@@ -40,4 +24,23 @@ select
     ) as detail
 from fired
 group by {{ keys }}
+{%- endmacro %}
+
+{# One row per key and rule of these points that fires for it, with what was measured. `keys` is one string. #}
+{% macro fired(relation, keys, points) -%}
+    select {{ keys }}, rules.*, long.measured
+    from (
+        unpivot {{ relation }} on columns(* exclude ({{ keys }})) into name measure value measured
+    ) as long
+    join {{ ref('thresholds') }} as rules using (measure)
+    where
+        rules.point in ('{{ points | join("', '") }}')
+        and case rules.op
+            when '<' then long.measured < rules.value
+            when '<=' then long.measured <= rules.value
+            when '>' then long.measured > rules.value
+            when '>=' then long.measured >= rules.value
+            when '=' then long.measured = rules.value
+            when '!=' then long.measured != rules.value
+        end
 {%- endmacro %}

@@ -3,7 +3,7 @@
 select rule, measure
 from {{ ref('thresholds') }}
 where
-    point = 'fetch'
+    point in ('fetch', 'acav')
     and measure not in (
         select column_name from information_schema.columns where table_name = '{{ ref("int_fetch_measures").identifier }}'
     )

@@ -13,6 +13,7 @@ import io
 import re
 import tempfile
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,8 @@ COLUMNS = {
 }  # fmt: skip
 MODEL = "decide_fetch"
 READS = ("ingest", "screen")
+#: Whose rules of thresholds.csv it may take: the house's, and ACAV100M's where the dataset asks for them.
+POINTS = ("fetch", "acav")
 _REF = re.compile(r"""\bref\(\s*['"](\w+)['"]\s*\)""")
 
 
@@ -64,9 +67,9 @@ def decide_fetch(batch: str, settings: Settings, lake: Lake) -> dict:
     }  # fmt: skip
 
 
-def rules_digest(dbt_dir: Path, model: str = MODEL, point: str = "fetch") -> str:
+def rules_digest(dbt_dir: Path, model: str = MODEL, points: Sequence[str] = POINTS) -> str:
     """Digest of everything in the dbt project that a decision depends on: the model, the models and seeds it refers to,
-    the macros, the project file; of thresholds.csv only the rows of its own decision point."""
+    the macros, the project file; of thresholds.csv only the rows of its own decision points."""
     known = {
         p.stem: p
         for folder in ("models", "seeds")
@@ -87,7 +90,7 @@ def rules_digest(dbt_dir: Path, model: str = MODEL, point: str = "fetch") -> str
             continue
         text = known[name].read_text()
         if name == "thresholds":
-            text = str([row for row in csv.DictReader(io.StringIO(text)) if row["point"] == point])
+            text = str([row for row in csv.DictReader(io.StringIO(text)) if row["point"] in points])
         else:
             todo += _REF.findall(text)
         parts[name] = sha256_bytes(text.encode())

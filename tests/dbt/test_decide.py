@@ -149,3 +149,43 @@ def test_a_batch_that_is_not_screened_says_what_to_run(lake: Lake, screened: Lak
 def test_a_deployment_without_the_project_is_a_configuration_error(screened: Lake, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="WINNOW_DBT_DIR"):
         decide.decide_fetch(BATCH, Settings(lake=screened.root, dbt_dir=tmp_path), screened)
+
+
+def test_acavs_rules_decide_where_the_dataset_asks_for_them(lake: Lake, project: Path) -> None:
+    """The house's rules first, then ACAV100M's, each candidate under the first that fires; its bounds are inclusive."""
+    said: dict[str, dict] = {
+        "kept at 30": {"declared_duration_s": 30.0, "language": "ja"},
+        "kept at 597": {
+            "declared_duration_s": 597.0,
+            "language": "en",
+            "keyword_lists": ["artist"],
+            "category": "pets",
+        },
+        "acav_too_short": {"declared_duration_s": 29.0, "language": "tr"},
+        "acav_too_long": {"declared_duration_s": 598.0},
+        "declared_too_long": {"declared_duration_s": 7201.0},
+        "acav_unknown_duration": {},
+        "acav_language": {"declared_duration_s": 60.0, "language": "tr", "category": "gaming"},
+        "acav_gaming_category": {"declared_duration_s": 60.0, "language": "en", "category": "gaming"},
+        "acav_artist": {"declared_duration_s": 60.0, "category": "music", "keyword_lists": ["artist", "officialvideo"]},
+        "acav_official_video": {"declared_duration_s": 60.0, "keyword_lists": ["officialvideo", "tutorial"]},
+        "acav_tutorial": {"declared_duration_s": 60.0, "keyword_lists": ["tutorial"]},
+    }
+    candidates = [Candidate(name, declared_duration_s=v.get("declared_duration_s")) for name, v in said.items()]
+    columns = warehouse.stage_columns()
+    rows = [rows_of(replace(c, row=i)) for i, c in enumerate(candidates)]
+    screened = [{**row["screen"][0], **said[c.video]} for row, c in zip(rows, candidates, strict=True)]
+    ingest = write_table(lake, "ingest", BATCH, 0, [r for row in rows for r in row["ingest"]], columns["ingest"])
+    lake.set_stand("ingest", BATCH, {"v": V, "shards": [ingest.shard]})
+    name = shard_name(0, {"ingest": ingest.sha256})
+    write_table(lake, "screen", BATCH, 0, screened, columns["screen"], name=name)
+    lake.set_stand("screen", BATCH, {"v": V})
+
+    house = decide.decide_fetch(BATCH, Settings(dbt_dir=project), lake)
+    assert house["reasons"] == {"declared_too_long": 1}
+    file = project / "dbt_project.yml"
+    file.write_text(file.read_text().replace("fetch_points: [fetch]", "fetch_points: [fetch, acav]"))
+    acav = decide.decide_fetch(BATCH, Settings(dbt_dir=project), lake)
+    assert acav["computed"] is True
+    assert acav["reasons"] == {name: 1 for name in said if not name.startswith("kept")}
+    assert acav["accepted"] == 2

@@ -1,2 +1,2 @@
 -- One row per candidate for which a rule fires before fetch: the first rule.
-{{ first_failed(ref('int_fetch_measures'), ['batch', 'candidate_id'], 'fetch') }}
+{{ first_failed(ref('int_fetch_measures'), ['batch', 'candidate_id'], var('fetch_points')) }}

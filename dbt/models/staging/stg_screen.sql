@@ -10,5 +10,10 @@ select
     {{ finite('declared_duration_s') }} as declared_duration_s,
     {{ finite('segment_s') }} as segment_s,
     cast(title_chars as bigint) as title_chars,
-    cast(has_times as boolean) as has_times
+    cast(has_times as boolean) as has_times,
+    language,
+    {{ finite('language_p') }} as language_p,
+    category,
+    cast(keyword_lists as varchar[]) as keyword_lists,
+    cast(keyword_matches as varchar[]) as keyword_matches
 from {{ stage_table('screen') }}

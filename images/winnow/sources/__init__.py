@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from winnow.sources import csv, folder, jsonl, parquet
+from winnow.sources import acav, csv, folder, jsonl, parquet
 from winnow.sources.row import Row
 
 
@@ -24,11 +24,12 @@ class Source:
     name: str
     extensions: frozenset[str]
     read: Callable[[Path], Iterator[Row]]
-    looks_like: Callable[[Path, str], bool] = lambda path, head: True
+    looks_like: Callable[[Path, str], bool] | None = None
 
 
 #: In this order: the first whose extension and looks fit reads a file, so the general formats come last.
 SOURCES = (
+    Source("acav", acav.EXTENSIONS, acav.read, acav.looks_like),
     Source("csv", csv.EXTENSIONS, csv.read),
     Source("jsonl", jsonl.EXTENSIONS, jsonl.read),
     Source("parquet", parquet.EXTENSIONS, parquet.read),
@@ -40,9 +41,14 @@ HEAD_BYTES = 65536
 
 def source_of(path: Path) -> Source | None:
     """The reader of a file by its extension and first lines, or None for a file that is neither a list nor media."""
-    fitting = [source for source in SOURCES if path.suffix.lower() in source.extensions]
-    if len(fitting) < 2:
-        return fitting[0] if fitting else None
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES).decode("utf-8-sig", "replace")
-    return next((source for source in fitting if source.looks_like(path, head)), None)
+    head = None
+    for source in SOURCES:
+        if path.suffix.lower() in source.extensions:
+            if source.looks_like is None:
+                return source
+            if head is None:
+                with path.open("rb") as file:
+                    head = file.read(HEAD_BYTES).decode("utf-8-sig", "replace")
+            if source.looks_like(path, head):
+                return source
+    return None

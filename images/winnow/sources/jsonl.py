@@ -16,7 +16,7 @@ def read(path: Path) -> Iterator[Row]:
     """Rows of a JSON-lines list."""
     number = -1
     with path.open("rb") as file:
-        for at, line in enumerate(_lines(file), 1):
+        for at, line in enumerate(lines(file), 1):
             line = line.removeprefix(_BOM) if at == 1 else line
             if not line.strip():
                 continue
@@ -24,7 +24,7 @@ def read(path: Path) -> Iterator[Row]:
             yield _row(number, at, line)
 
 
-def _lines(file) -> Iterator[bytes]:
+def lines(file) -> Iterator[bytes]:
     """Lines, each whole or, where it is longer than a row may be, its beginning; the rest of it is passed over."""
     while line := file.readline(MAX_ROW_BYTES + 1):
         yield line
