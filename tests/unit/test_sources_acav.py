@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from winnow.decide import decide_fetch
 from winnow.ingest import ingest
 from winnow.lake import Lake
 from winnow.runtime import run_stage
@@ -95,7 +97,11 @@ def test_the_published_sample_goes_through_the_filter(tmp_path: Path) -> None:
     inbox = tmp_path / "inbox" / "acav"
     inbox.mkdir(parents=True)
     (inbox / "metadata.tsv").write_bytes(SAMPLE.read_bytes())
-    settings = Settings(inbox=tmp_path / "inbox", lake=str(tmp_path / "lake"))
+    project = tmp_path / "dbt"
+    shutil.copytree(Settings().dbt_dir, project)
+    choice = (project / "dbt_project.yml").read_text()
+    (project / "dbt_project.yml").write_text(choice.replace("fetch_points: [fetch]", "fetch_points: [fetch, acav]"))
+    settings = Settings(inbox=tmp_path / "inbox", lake=str(tmp_path / "lake"), dbt_dir=project)
     lake = Lake(settings.lake)
     assert ingest("acav", settings, lake)["ok"] == 3
     params = {"keywords": str(SAMPLE.parent / "keywords")}
@@ -109,3 +115,5 @@ def test_the_published_sample_goes_through_the_filter(tmp_path: Path) -> None:
         (124.0, "es", "people & blogs", []),
         (149.0, "en", "entertainment", []),
     ]
+    decided = decide_fetch("acav", settings, lake)
+    assert (decided["accepted"], decided["reasons"]) == (2, {"acav_language": 1})
