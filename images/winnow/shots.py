@@ -6,13 +6,19 @@ a cut changes most of them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import av
 from scenedetect import FrameTimecode
 from scenedetect.detectors import ContentDetector
 
 from winnow.footage import Footage, open_media, video_stream
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
 
 WIDTH, HEIGHT = 96, 72
 
@@ -33,7 +39,7 @@ def shots(footage: Footage, threshold: float, shortest_s: float) -> list[tuple[f
         stream.thread_type, stream.codec_context.thread_count = "NONE", 1
         stream.codec_context.options = {"skip_loop_filter": "all"}
         shrink = av.video.reformatter.VideoReformatter()
-        for frame in _frames(container, stream):
+        for frame in pictures(container, stream):
             if frame.pts is None or not footage.shown[0] <= frame.pts <= footage.shown[-1]:
                 continue
             small = shrink.reformat(frame, WIDTH, HEIGHT, "bgr24", interpolation="AREA").to_ndarray()
@@ -44,7 +50,7 @@ def shots(footage: Footage, threshold: float, shortest_s: float) -> list[tuple[f
     return [(start, end) for start, end in pairwise(edges) if end > start]
 
 
-def _frames(container, stream):
+def pictures(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
     """Decoded pictures; a damaged packet gives none."""
     packets = container.demux(stream)
     while True:

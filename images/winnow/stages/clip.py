@@ -61,14 +61,23 @@ class Clip(Stage):
     resources = Resources(cpu=1, memory_mb=2048)
 
     class Params(StageParams):
-        """`window` says how videos without listed times are cut, `window_s` how long a clip is. What is left at a
-        video's end becomes a clip from `tail_s` on. Shots: see `winnow.shots`. Encoding: libx264's preset and crf."""
+        """`window` says how videos without listed times are cut, `window_s` how long a clip is.
 
-        window: Literal["fixed", "shot"] = "fixed"
+        fixed: windows one after the other, what is left at the end from `tail_s` on; with `hop_s`, a whole window
+        every `hop_s` (AudioScope: 5 s every second). shot: the middle of each shot (`winnow.shots`). diverse: the
+        middle of up to `max_clips` shots of at least that length that look different (`winnow.scenes`, ACAV100M),
+        shots found at `scene_threshold`, percent of change; `seed` draws the first. Encoding: libx264's preset and
+        crf."""
+
+        window: Literal["fixed", "shot", "diverse"] = "fixed"
         window_s: float = Field(10.0, gt=0, le=600)
+        hop_s: float | None = Field(None, gt=0)
         tail_s: float = Field(2.0, ge=0)
         shot_threshold: float = Field(27.0, gt=0, le=255)
         shot_min_s: float = Field(1.0, gt=0)
+        max_clips: int = Field(3, ge=1, le=1000)
+        scene_threshold: float = Field(10.0, gt=0, le=100)
+        seed: int = Field(98052, ge=0)
         preset: str = "veryfast"
         crf: int = Field(21, ge=0, le=51)
 
@@ -111,7 +120,7 @@ class Clip(Stage):
                 if sample.row["start_s"] is not None or sample.row["end_s"] is not None:
                     windows = [self._listed(footage, sample)]
                 else:
-                    windows = cut_windows = cut_windows or self._windows(footage)
+                    windows = cut_windows = cut_windows or self._windows(footage, str(sample.row["video_id"]))
             except SampleFailed as failure:
                 outcomes.append(_failed(sample, failure))
                 continue
@@ -155,25 +164,34 @@ class Clip(Stage):
             )
         return Window(max(start_s, round(footage.first_s, 3)), min(end_s, round(footage.end_s, 3)), "times")
 
-    def _windows(self, footage: Footage) -> list[Window]:
+    def _windows(self, footage: Footage, video_id: str) -> list[Window]:
         """Windows of a video without listed times; at least one, however short the video is."""
         length_s, first_s, end_s = self.params.window_s, footage.first_s, footage.end_s
         if self.params.window == "shot":
+            from winnow.scenes import middle
             from winnow.shots import shots
 
             found = enumerate(shots(footage, self.params.shot_threshold, self.params.shot_min_s))
-            return [_middle(start, end, length_s, shot) for shot, (start, end) in found]
+            return [Window(*middle(start, end, length_s), "shot", shot) for shot, (start, end) in found]
+        if self.params.window == "diverse":
+            from winnow.scenes import scan_scenes, windows
+
+            limits = {"count": self.params.max_clips, "threshold": self.params.scene_threshold}
+            seed = (
+                self.params.seed,
+                int(video_id, 16),
+            )  # of the video, so it does not matter what else is in the shard
+            chosen = windows(scan_scenes(footage), length_s=length_s, seed=seed, **limits)
+            return [Window(found.start_s, found.end_s, "diverse", found.shot) for found in chosen]
+        if self.params.hop_s:
+            starts = int((end_s - first_s - length_s + footage.half_s) / self.params.hop_s) + 1
+            edges = [first_s + i * self.params.hop_s for i in range(max(0, starts))] or [first_s]
+            return [Window(round(a, 3), round(min(a + length_s, end_s), 3), "fixed") for a in edges]
         count = int((end_s - first_s + footage.half_s) / length_s)
         edges = [first_s + i * length_s for i in range(count + 1)]
         if not count or end_s - edges[-1] >= max(self.params.tail_s, 2 * footage.half_s):
             edges.append(end_s)
         return [Window(round(a, 3), round(min(b, end_s), 3), "fixed") for a, b in pairwise(edges)]
-
-
-def _middle(start_s: float, end_s: float, length_s: float, shot: int) -> Window:
-    """The window in the middle of a shot; the whole of a shot that is not longer than it."""
-    spare_s = max(0.0, end_s - start_s - length_s) / 2
-    return Window(round(start_s + spare_s, 3), round(end_s - spare_s, 3), "shot", shot)
 
 
 def _failed(sample: Sample, failure: SampleFailed) -> Outcome:
