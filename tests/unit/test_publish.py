@@ -8,55 +8,15 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from winnow import publish, warehouse
-from winnow import release as releases
-from winnow.errors import ConfigError, ContractError, GateFailed
+from tests.unit.published import fill, put
+from winnow import publish
+from winnow.errors import ConfigError, ContractError
 from winnow.lake import Lake, sha256_file
-from winnow.settings import Settings
-
-
-def fill(work: Path, generation: int, clips: int = 2000) -> Path:
-    """A work folder as build, gate and report leave it, small; every table carries its generation."""
-    work.mkdir(parents=True, exist_ok=True)
-    snapshot = work / "winnow.duckdb"
-    snapshot.unlink(missing_ok=True)
-    with duckdb.connect(str(snapshot)) as con:
-        con.execute("CREATE SCHEMA ops")
-        tables = {
-            "tables/splits": f"SELECT range AS clip, {generation} AS generation FROM range({clips})",
-            "tables/thresholds": f"SELECT 'z' AS rule, {generation} AS generation",
-            "ops/dim_batches": f"SELECT 'b{generation}' AS batch, {generation} AS seq",
-            "ops/fct_shards": f"""SELECT 'probe' AS stage, 'v0' AS v, 'b{generation}' AS batch, 's{generation}' AS
-            sha256,
-                '{{}}' AS params, 'm0' AS model, {generation} AS generation""",
-        }
-        for name, query in tables.items():
-            folder, table = name.split("/")
-            (work / folder).mkdir(exist_ok=True)
-            con.execute(f"CREATE TABLE {'ops.' if folder == 'ops' else ''}{table} AS {query}")
-            con.execute(f"COPY ({query}) TO '{work / name}.parquet'")
-    (work / "gates").mkdir(exist_ok=True)
-    (work / "gates" / "release.json").write_text('{"passed": true}')
-    (work / "report.html").write_text(f"<p>{generation}")
-    return work
-
-
-def put(lake: Lake, generation: int, clips: int = 2000, **changes) -> dict[str, object]:
-    """Publish one generation on top of what is current."""
-    work = fill(Path(lake.full(f"releases/.work/test-{generation}")), generation, clips)
-    given = {
-        "release": publish.content_id(work, "hash"),
-        "key": f"key{generation}",
-        "base": publish.current(lake),
-        "policy": "hash",
-    }
-    return publish.publish(work, lake, **{**given, **changes})
 
 
 @pytest.fixture
@@ -196,7 +156,7 @@ KILLED = """
     import os, signal, sys
     sys.path.insert(0, sys.argv[2])
     from winnow import lake as lakes, publish
-    from tests.unit.test_publish import put
+    from tests.unit.published import put
     point, calls = sys.argv[3], []
     def die(): os.kill(os.getpid(), signal.SIGKILL)
     rename, write, link = os.rename, lakes.Lake.write, publish._link
@@ -252,132 +212,6 @@ def assert_whole(lake: Lake) -> None:
         files = json.loads(lake.read(f"releases/{name}/manifest.json"))["files"]
         assert set(publish.REQUIRED) <= {file.split("/")[0] for file in files}
         assert all(sha256_file(Path(lake.full(f"releases/{name}/{f}"))) == at["sha256"] for f, at in files.items())
-
-
-@pytest.fixture
-def pipeline(lake, monkeypatch):
-    """`release` with dbt, gate and report replaced: what is tested is the order, the work folder and the lock."""
-    ran: list[str] = []
-    state = {"generation": 1, "gate": True, "key": "one"}
-
-    def build(work, lake, settings, policy):
-        ran.append("dbt")
-        fill(work, state["generation"])
-        (work / "report.html").unlink()
-        (work / "gates" / "release.json").unlink()
-        return {"batches": ["b"]}
-
-    def gate(work, lake, settings, policy):
-        ran.append("gate")
-        draft = releases.Draft.read(work, policy)
-        (work / "gates" / "release.json").write_text(json.dumps({"passed": state["gate"]}))
-        if not state["gate"]:
-            raise GateFailed("planted")
-        return {"release": draft.release, "already": False}
-
-    def report(work, lake, settings, policy):
-        ran.append("report")
-        (work / "report.html").write_text("<p>")
-        return {"release": releases.Draft.read(work, policy).release, "already": False}
-
-    monkeypatch.setattr(
-        warehouse, "build_release", lambda work, lake, settings, policy: build(work, lake, settings, policy)
-    )
-    monkeypatch.setattr(releases, "input_key", lambda lake, settings, policy: f"{state['key']}-{policy}")
-    monkeypatch.setitem(releases._STEPS, "gate", gate)
-    monkeypatch.setitem(releases._STEPS, "report", report)
-    return ran, state
-
-
-def test_all_steps_run_once_and_published_content_costs_nothing(lake, pipeline):
-    ran, state = pipeline
-    first = releases.release(lake, Settings())
-    assert ran == ["dbt", "gate", "report"]
-    assert (first["already"], publish.current(lake)) == (False, first["release"])
-    assert [n for n in lake.list("releases/.work") if n.startswith("run-")] == []
-    again = releases.release(lake, Settings())
-    assert (again["already"], again["release"], ran) == (True, first["release"], ["dbt", "gate", "report"])
-    state.update(generation=2, key="two")
-    second = releases.release(lake, Settings())
-    assert (second["already"], second["before"]) == (False, first["release"])
-    # The first content again: its tables are published, but they are not what is current.
-    state.update(generation=1, key="one")
-    assert releases.release(lake, Settings())["release"] == first["release"] == publish.current(lake)
-    assert ran.count("dbt") == 3
-
-
-def test_separate_steps_share_one_folder(lake, pipeline):
-    ran, state = pipeline
-    with pytest.raises(ContractError, match="winnow release build --policy hash"):
-        releases.release(lake, Settings(), step="gate")
-    ran.clear()
-    built = releases.release(lake, Settings(), step="build")
-    state.update(generation=9, key="nine")  # something is admitted meanwhile: what was built is what is published
-    for step in ("gate", "report", "publish"):
-        done = releases.release(lake, Settings(), step=step)
-        assert done["release"] == built["release"]
-    assert publish.current(lake) == built["release"]
-    assert ran == ["dbt", "gate", "report"]
-    assert releases.release(lake, Settings(), step="build")["already"] is False
-
-
-def test_a_failing_gate_stops_the_release(lake, pipeline):
-    ran, state = pipeline
-    state["gate"] = False
-    with pytest.raises(GateFailed):
-        releases.release(lake, Settings())
-    assert ran == ["dbt", "gate"]
-    assert publish.current(lake) is None
-    releases.release(lake, Settings(), step="build")
-    with pytest.raises(GateFailed):
-        releases.release(lake, Settings(), step="gate")
-    releases.release(lake, Settings(), step="report")
-    with pytest.raises(ContractError, match="did not pass"):
-        releases.release(lake, Settings(), step="publish")
-    assert publish.current(lake) is None
-
-
-def test_inputs_that_change_while_dbt_runs_are_not_remembered(lake, pipeline, monkeypatch):
-    ran, state = pipeline
-    build = warehouse.build_release
-
-    def admitted_meanwhile(*args, **kwargs):
-        state["key"] = "two"
-        return build(*args, **kwargs)
-
-    monkeypatch.setattr(warehouse, "build_release", admitted_meanwhile)
-    releases.release(lake, Settings())
-    state["key"] = "one"
-    assert releases.release(lake, Settings(), step="build")["already"] is False
-    assert ran.count("dbt") == 2
-
-
-def test_one_release_at_a_time_and_leftovers_are_swept(lake, pipeline):
-    root = Path(lake.full("releases/.work"))
-    (root / "run-left").mkdir(parents=True)
-    hold = "import sys, time\nfrom winnow.lake import Lake\nfrom winnow.release import one_writer\n"
-    hold += "with one_writer(Lake(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
-    holder = subprocess.Popen([sys.executable, "-c", hold, lake.root], stdout=subprocess.PIPE, text=True)
-    try:
-        assert holder.stdout.readline() == "held\n"
-        waiter = subprocess.Popen([sys.executable, "-c", hold.replace("time.sleep(60)", "pass"), lake.root],
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
-        assert "waiting" in waiter.stderr.readline()
-        assert waiter.poll() is None
-        holder.kill()  # the kernel frees the lock of a killed process
-        assert waiter.communicate(timeout=30)[0] == "held\n"
-    finally:
-        holder.kill()
-        holder.wait()
-    began = time.monotonic()
-    releases.release(lake, Settings())
-    assert time.monotonic() - began < 30
-    assert not (root / "run-left").exists()
-
-
-def test_remote_lakes_are_told_what_is_supported():
-    with pytest.raises(ConfigError, match="local"):
-        releases.release(Lake("memory://winnow"), Settings())
 
 
 def test_published_files_are_the_built_ones_not_copies(lake):

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from tests.unit.test_publish import put
+from tests.unit.published import put
 from winnow import publish, query
 from winnow.errors import ConfigError
 from winnow.lake import Lake, sha256_file

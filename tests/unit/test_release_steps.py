@@ -1,0 +1,149 @@
+"""The steps of a release: each once, in one folder, one release at a time; a failing gate stops it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.unit.published import fill
+from winnow import publish, warehouse
+from winnow import release as releases
+from winnow.errors import ConfigError, ContractError, GateFailed
+from winnow.lake import Lake
+from winnow.settings import Settings
+
+
+@pytest.fixture
+def lake(tmp_path) -> Lake:
+    return Lake(tmp_path / "lake")
+
+
+@pytest.fixture
+def pipeline(lake, monkeypatch):
+    """`release` with dbt, gate and report replaced: what is tested is the order, the work folder and the lock."""
+    ran: list[str] = []
+    state = {"generation": 1, "gate": True, "key": "one"}
+
+    def build(work, lake, settings, policy):
+        ran.append("dbt")
+        fill(work, state["generation"])
+        (work / "report.html").unlink()
+        (work / "gates" / "release.json").unlink()
+        return {"batches": ["b"]}
+
+    def gate(work, lake, settings, policy):
+        ran.append("gate")
+        draft = releases.Draft.read(work, policy)
+        (work / "gates" / "release.json").write_text(json.dumps({"passed": state["gate"]}))
+        if not state["gate"]:
+            raise GateFailed("planted")
+        return {"release": draft.release, "already": False}
+
+    def report(work, lake, settings, policy):
+        ran.append("report")
+        (work / "report.html").write_text("<p>")
+        return {"release": releases.Draft.read(work, policy).release, "already": False}
+
+    monkeypatch.setattr(
+        warehouse, "build_release", lambda work, lake, settings, policy: build(work, lake, settings, policy)
+    )
+    monkeypatch.setattr(releases, "input_key", lambda lake, settings, policy: f"{state['key']}-{policy}")
+    monkeypatch.setitem(releases._STEPS, "gate", gate)
+    monkeypatch.setitem(releases._STEPS, "report", report)
+    return ran, state
+
+
+def test_all_steps_run_once_and_published_content_costs_nothing(lake, pipeline):
+    ran, state = pipeline
+    first = releases.release(lake, Settings())
+    assert ran == ["dbt", "gate", "report"]
+    assert (first["already"], publish.current(lake)) == (False, first["release"])
+    assert [n for n in lake.list("releases/.work") if n.startswith("run-")] == []
+    again = releases.release(lake, Settings())
+    assert (again["already"], again["release"], ran) == (True, first["release"], ["dbt", "gate", "report"])
+    state.update(generation=2, key="two")
+    second = releases.release(lake, Settings())
+    assert (second["already"], second["before"]) == (False, first["release"])
+    # The first content again: its tables are published, but they are not what is current.
+    state.update(generation=1, key="one")
+    assert releases.release(lake, Settings())["release"] == first["release"] == publish.current(lake)
+    assert ran.count("dbt") == 3
+
+
+def test_separate_steps_share_one_folder(lake, pipeline):
+    ran, state = pipeline
+    with pytest.raises(ContractError, match="winnow release build --policy hash"):
+        releases.release(lake, Settings(), step="gate")
+    ran.clear()
+    built = releases.release(lake, Settings(), step="build")
+    state.update(generation=9, key="nine")  # something is admitted meanwhile: what was built is what is published
+    for step in ("gate", "report", "publish"):
+        done = releases.release(lake, Settings(), step=step)
+        assert done["release"] == built["release"]
+    assert publish.current(lake) == built["release"]
+    assert ran == ["dbt", "gate", "report"]
+    assert releases.release(lake, Settings(), step="build")["already"] is False
+
+
+def test_a_failing_gate_stops_the_release(lake, pipeline):
+    ran, state = pipeline
+    state["gate"] = False
+    with pytest.raises(GateFailed):
+        releases.release(lake, Settings())
+    assert ran == ["dbt", "gate"]
+    assert publish.current(lake) is None
+    releases.release(lake, Settings(), step="build")
+    with pytest.raises(GateFailed):
+        releases.release(lake, Settings(), step="gate")
+    releases.release(lake, Settings(), step="report")
+    with pytest.raises(ContractError, match="did not pass"):
+        releases.release(lake, Settings(), step="publish")
+    assert publish.current(lake) is None
+
+
+def test_inputs_that_change_while_dbt_runs_are_not_remembered(lake, pipeline, monkeypatch):
+    ran, state = pipeline
+    build = warehouse.build_release
+
+    def admitted_meanwhile(*args, **kwargs):
+        state["key"] = "two"
+        return build(*args, **kwargs)
+
+    monkeypatch.setattr(warehouse, "build_release", admitted_meanwhile)
+    releases.release(lake, Settings())
+    state["key"] = "one"
+    assert releases.release(lake, Settings(), step="build")["already"] is False
+    assert ran.count("dbt") == 2
+
+
+def test_one_release_at_a_time_and_leftovers_are_swept(lake, pipeline):
+    root = Path(lake.full("releases/.work"))
+    (root / "run-left").mkdir(parents=True)
+    hold = "import sys, time\nfrom winnow.lake import Lake\nfrom winnow.release import one_writer\n"
+    hold += "with one_writer(Lake(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    holder = subprocess.Popen([sys.executable, "-c", hold, lake.root], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        waiter = subprocess.Popen([sys.executable, "-c", hold.replace("time.sleep(60)", "pass"), lake.root],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+        assert "waiting" in waiter.stderr.readline()
+        assert waiter.poll() is None
+        holder.kill()  # the kernel frees the lock of a killed process
+        assert waiter.communicate(timeout=30)[0] == "held\n"
+    finally:
+        holder.kill()
+        holder.wait()
+    began = time.monotonic()
+    releases.release(lake, Settings())
+    assert time.monotonic() - began < 30
+    assert not (root / "run-left").exists()
+
+
+def test_remote_lakes_are_told_what_is_supported():
+    with pytest.raises(ConfigError, match="local"):
+        releases.release(Lake("memory://winnow"), Settings())
