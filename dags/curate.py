@@ -54,7 +54,7 @@ with DAG(
         share = {"part": part, "parts": "{{ params.parts }}"}
         fetch = stage("fetch", pool="fetch", **share)
         clip, probe, visual, audio = (stage(name, **share) for name in ("clip", "probe", "visual", "audio"))
-        correspond = stage("correspond", needs_model="correspond", **share)
+        correspond = stage("correspond", needs_model=True, **share)
 
         fetch >> clip >> [probe, visual, audio] >> correspond
 

@@ -11,7 +11,9 @@ which decides between retry and failure, and the summary, one JSON object on the
     64-78 otherwise     fail at once: a retry repeats the same result
     anything else       retry: the process was killed or the machine is at fault
 
-With `WINNOW_RUNTIME=local` (the default) the process runs on the Airflow worker.
+With `WINNOW_RUNTIME=local` (the default) the process runs on the Airflow worker; with `kubernetes` the same command
+runs as a Job, from the image that it needs, while the task is deferred (winnow_pod.py, winnow_job.py). The exit codes
+mean the same.
 
 Tasks name one of three pools: `fetch`, `decode`, `warehouse`. They are Airflow's, described in pools.json beside this
 file, and must exist, because a task of a missing pool is never scheduled: `airflow pools import plugins/pools.json`.
@@ -66,7 +68,7 @@ class WinnowOperator(BaseOperator):
 
     :param arguments: the command line after `winnow`; templated, elements may be other tasks' results.
     :param skip_on: key of the summary that, when true, makes the task and what follows it skipped.
-    :param needs_model: name of a fitted model; without it in the lake the task is skipped with a hint.
+    :param needs_model: whether the stage needs a fitted model; without one in the lake the task is skipped with a hint.
     :param admits: batch keys (comma-separated, templated) for each of which every outlet gets an event.
     """
 
@@ -77,7 +79,7 @@ class WinnowOperator(BaseOperator):
         *,
         arguments: Sequence[Any],
         skip_on: str | None = None,
-        needs_model: str | None = None,
+        needs_model: bool = False,
         admits: str = "",
         **kwargs: Any,
     ) -> None:
@@ -90,11 +92,26 @@ class WinnowOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Run the command; the return value is what mapped tasks expand over, None for most commands."""
-        self._require_runtime()
+        arguments = [str(argument) for argument in self.arguments]
         if self.needs_model:
-            self._require_model(self.needs_model)
-        summary = self._run([str(argument) for argument in self.arguments])
+            arguments.append("--if-fitted")
+        if on_kubernetes():
+            self._defer(arguments, context)
+        return self._finish(self._run(arguments), context)
+
+    def resume(self, context: Context, event: dict[str, Any]) -> Any:
+        """Its Job has ended: what became of it, as `execute` gives it."""
+        from winnow_job import outcome
+
+        return self._finish(outcome(event, f"`winnow {shlex.join(map(str, self.arguments))}`"), context)
+
+    def _finish(self, summary: dict[str, Any], context: Context) -> Any:
         context["ti"].xcom_push(key="summary", value=summary)
+        if summary.get("unfitted"):
+            raise AirflowSkipException(
+                f"no {summary['unfitted']!r} model is fitted yet: trigger the DAG that fits it (`fit`, `select`) with "
+                "the batches to fit it on; it measures and admits them, and later batches use the model on their own"
+            )
         if self.skip_on and summary.get(self.skip_on):
             raise AirflowSkipException(f"{self.skip_on}: nothing to do for what follows")
         for outlet in self.outlets if self.admits else ():
@@ -105,22 +122,21 @@ class WinnowOperator(BaseOperator):
         """What a task group maps over after this command; nothing by default."""
         return None
 
-    def _require_runtime(self) -> None:
-        runtime = os.environ.get("WINNOW_RUNTIME", "local")
-        if runtime != "local":
-            raise AirflowFailException(
-                f"WINNOW_RUNTIME={runtime}: stages start as local processes only, so far; set WINNOW_RUNTIME=local"
-            )
+    def _defer(self, arguments: list[str], context: Context) -> None:
+        """Hand the command to the triggerer, as a Job. Never returns."""
+        from winnow_job import JobTrigger
+        from winnow_pod import Attempt, Cluster, job
 
-    def _require_model(self, name: str) -> None:
-        from winnow.lake import Lake
-        from winnow.settings import load
-
-        if Lake(load().lake).model_current(name) is None:
-            raise AirflowSkipException(
-                f"no {name!r} model is fitted yet: trigger the DAG `fit` with the batches to fit it on; "
-                "it scores and admits them, and later batches use the model on their own"
-            )
+        try:
+            cluster = Cluster.from_environment()
+        except ValueError as error:
+            raise AirflowFailException(str(error)) from error
+        ti = context["ti"]
+        attempt = Attempt(
+            ti.dag_id, ti.run_id, ti.task_id, ti.map_index if ti.map_index is not None else -1, ti.try_number
+        )
+        trigger = JobTrigger(job(arguments, attempt, cluster), cluster.connection, cluster.pending_s)
+        self.defer(trigger=trigger, method_name="resume", timeout=self.execution_timeout)
 
     def _run(self, arguments: list[str]) -> dict[str, Any]:
         command = [*winnow_command(), *arguments]
@@ -171,6 +187,14 @@ class FitOperator(WinnowOperator):
         return sorted(context["params"]["batches"])
 
 
+class BatchesOperator(WinnowOperator):
+    """A command whose summary names batches; the tasks after it map over those."""
+
+    def units(self, summary: dict[str, Any], context: Context) -> list[str]:
+        """The batch keys of the summary, as the command ordered them."""
+        return list(summary["batches"])
+
+
 def command(
     name: str, *arguments: Any, operator: type[WinnowOperator] = WinnowOperator, pool: str = "warehouse", **kwargs: Any
 ) -> WinnowOperator:
@@ -201,6 +225,14 @@ def unless_asked(param: str) -> Callable[[Context], None]:
             raise AirflowSkipException(f"the Param {param!r} is off")
 
     return skip
+
+
+def on_kubernetes() -> bool:
+    """Whether commands run as Jobs: the one place that asks."""
+    runtime = os.environ.get("WINNOW_RUNTIME", "local")
+    if runtime not in ("local", "kubernetes"):
+        raise AirflowFailException(f"WINNOW_RUNTIME={runtime}: it is local or kubernetes")
+    return runtime == "kubernetes"
 
 
 def winnow_command() -> list[str]:

@@ -32,8 +32,13 @@ def deployment() -> tuple[Lake, Settings]:
 
 
 def answer(value: dict) -> None:
-    """The command's result: the last line on stdout."""
-    click.echo(json.dumps(value, sort_keys=True, default=str))
+    """The command's result: the last line on stdout, and the whole of the file that WINNOW_RESULT names (a pod's
+    termination message)."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    if path := os.environ.get("WINNOW_RESULT"):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    click.echo(text)
 
 
 def _json(_ctx: click.Context, _param: click.Parameter, value: str) -> dict:
@@ -103,11 +108,16 @@ def plan(batch: str, shard_size: int) -> None:
 @click.option("--parts", default=1, show_default=True, help="Into how many parts the shards fall.")
 @click.option("--params", default="{}", callback=_json, help="JSON of the stage's parameters.")
 @click.option("--retry-reasons", callback=_list, help="Try rows again that failed for these, e.g. timeout,refused.")
-def run(stage: str, batch: str, part: int, parts: int, params: dict, retry_reasons: list[str]) -> None:
+@click.option("--if-fitted", is_flag=True, help="Do nothing, and say so, while the stage's model is not fitted yet.")
+def run(stage: str, batch: str, part: int, parts: int, params: dict, retry_reasons: list[str], if_fitted: bool) -> None:
     """Run STAGE over the shards of a batch that are not done."""
     from winnow.runtime import run_stage
+    from winnow.stage import is_ready
 
     lake, settings = deployment()
+    if if_fitted and not is_ready(stage, lake):
+        answer({"stage": stage, "batch": batch, "unfitted": stage})
+        return
     answer(run_stage(lake, stage, batch, params, settings, part, parts, retry_reasons))
 
 

@@ -14,7 +14,7 @@ from winnow.lake import Lake
 from winnow.runtime import run_stage
 from winnow.sample import check_batch
 from winnow.settings import Settings
-from winnow.stage import stage_class, stage_needs
+from winnow.stage import is_ready, stage_class, stage_needs
 
 CUT = ("ingest", "plan")
 
@@ -65,14 +65,9 @@ def curate(
     done["decide"] = decide_fetch(batch, settings, lake)
     done["plan"] = plan(lake, batch, shard_size)
     for stage in stages_after("plan"):
-        if not scorer_ready(lake, stage):
+        if not is_ready(stage, lake):
             say(f"{batch}: {stage} waits for a fitted scorer: run `winnow fit --batches {batch}`, then this again")
             return done
         measure(stage)
     done["gate"] = gate_batch([batch], settings, lake)
     return done
-
-
-def scorer_ready(lake: Lake, stage: str) -> bool:
-    """Whether a stage has the fitted model it needs (true for a stage that needs none)."""
-    return not getattr(stage_class(stage), "fitted", False) or lake.model_current(stage) is not None

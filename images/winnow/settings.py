@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -27,8 +27,10 @@ class Settings(BaseSettings):
     dbt_dir: Path = Field(
         Path(__file__).resolve().parents[2] / "dbt", description="the dbt project; beside the package in a checkout"
     )
-    runtime: Literal["local", "kubernetes"] = Field("local", description="where a DAG's stages run")
     threads: int = Field(2, ge=1, description="threads of DuckDB; tables do not depend on it")
+    weights: Path = Field(Path("weights"), description="folder of pretrained models; nothing is downloaded")
+    device: str = Field("auto", description="where models run: auto (cuda if there is one), cpu, cuda, cuda:1 …")
+    model_batch: int = Field(128, ge=1, description="rows that a GPU takes at a time; a CPU takes a clip's")
 
     fetch_allow_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (), description="comma-separated CIDR blocks that may be fetched from although they are not public"

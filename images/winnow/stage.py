@@ -171,6 +171,11 @@ def stage_wants() -> dict[str, tuple[str, ...]]:
     return {name: stage_class(name).wants for name in stage_names()}
 
 
+def is_ready(name: str, lake: Lake) -> bool:
+    """Whether a stage has the fitted model it needs (true for a stage that needs none)."""
+    return not stage_class(name).fitted or lake.model_current(name) is not None
+
+
 def parse_params(stage: type[Stage], values: Mapping[str, object]) -> StageParams:
     """A stage's parameters from a run's choice; ConfigError naming each wrong one."""
     try:

@@ -10,18 +10,60 @@ sys.path.insert(0, os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"])
 
 from fastapi.testclient import TestClient
 
+import winnow_job
 import winnow_stage
 import winnow_ui
 
 
 def refused_runtime() -> str:
     """The message for a runtime that is not there."""
-    os.environ["WINNOW_RUNTIME"] = "kubernetes"
+    os.environ["WINNOW_RUNTIME"] = "moon"
     try:
-        winnow_stage.stage("probe")._require_runtime()
+        winnow_stage.on_kubernetes()
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return ""
+
+
+def outcomes() -> dict[str, str]:
+    """What a Job's ends become in Airflow."""
+    end = {"job": "clip-2026-11-01-p0-0123abcd-1", "message": "said the cluster", "waited_s": 7, "memory": "1Gi"}
+    events = {
+        "done": {"outcome": "complete", "exit_code": 0, "termination": '{"rows": 3}'},
+        "long answer": {"outcome": "complete", "exit_code": 0, "termination": '{"cut', "tail": ["log", '{"rows": 4}']},
+        "contract": {"outcome": "failed", "exit_code": 65, "tail": ["Traceback", "ContractError: no"]},
+        "transient": {"outcome": "failed", "exit_code": 75, "tail": ["TransientError"]},
+        "crash": {"outcome": "failed", "exit_code": 139, "tail": []},
+        "oom": {"outcome": "failed", "exit_code": 137, "oom": True, "oom_before": False},
+        "oom again": {"outcome": "failed", "exit_code": 137, "oom": True, "oom_before": True},
+        "deadline": {"outcome": "failed", "reason": "DeadlineExceeded", "exit_code": None},
+        "pod gone": {"outcome": "failed", "exit_code": None},
+        "image": {"outcome": "image"},
+        "no image": {"outcome": "image_never"},
+        "quota": {"outcome": "quota"},
+        "no gpu": {"outcome": "unschedulable"},
+        "deleted": {"outcome": "gone"},
+    }
+    found = {}
+    for name, event in events.items():
+        try:
+            found[name] = json.dumps(winnow_job.outcome({**end, **event}, "`winnow run clip`"))
+        except Exception as error:
+            found[name] = f"{type(error).__name__}: {error}"
+    return found
+
+
+def explorer() -> dict[str, object]:
+    """What the explorer answers to a stranger, and whom it takes a logged-in user for."""
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from airflow.api_fastapi.core_api import security
+
+    paths = ["/explorer/", "/explorer/rate", "/explorer/clips/" + "0" * 20, "/explorer/assets/style.css"]
+    stranger = TestClient(winnow_ui.Pages())
+    refused = [stranger.get(path).status_code for path in paths]
+    security.get_user = lambda: SimpleAuthManagerUser(username="Ann", role="viewer")
+    known = TestClient(winnow_ui.Pages()).get("/explorer/")
+    return {"stranger": refused, "known": known.status_code, "says": known.text}
 
 
 def main() -> None:
@@ -31,7 +73,9 @@ def main() -> None:
         "failures": {code: type(winnow_stage.failure(code, "it")).__name__ for code in codes},
         "killed": str(winnow_stage.failure(-9, "it")),
         "runtime": refused_runtime(),
+        "outcomes": outcomes(),
         "stranger": TestClient(winnow_ui.Pages()).get("/report").status_code,
+        "explorer": explorer(),
     }
     print("\n" + json.dumps(answer))
 

@@ -29,8 +29,44 @@ def test_exit_codes_become_retries_or_failures(answers: dict) -> None:
 
 
 def test_another_runtime_is_refused_in_words(answers: dict) -> None:
-    assert answers["runtime"].startswith("AirflowFailException: WINNOW_RUNTIME=kubernetes")
-    assert "WINNOW_RUNTIME=local" in answers["runtime"]
+    assert answers["runtime"] == "AirflowFailException: WINNOW_RUNTIME=moon: it is local or kubernetes"
+
+
+@pytest.mark.parametrize(
+    ("end", "kind", "says"),
+    [
+        ("contract", "AirflowFailException", ["exit code 65", "a retry would repeat it", "ContractError: no"]),
+        ("transient", "AirflowException", ["exit code 75", "a retry may help"]),
+        ("crash", "AirflowException", ["exit code 139", "The pod left no log"]),
+        ("oom", "AirflowException", ["its limit, 1Gi", "OOMKilled", "One retry"]),
+        ("oom again", "AirflowFailException", ["killed so before: no further retry", "memory_mb"]),
+        ("deadline", "AirflowException", ["still running at its deadline", "finished shards are kept"]),
+        ("pod gone", "AirflowException", ["left no exit code"]),
+        ("image", "AirflowException", ["said the cluster", "Is it pushed", "7 s"]),
+        ("no image", "AirflowFailException", ["make images", "WINNOW_TAG"]),
+        ("quota", "AirflowException", ["waited 7 s", "k8s/base/quota.yaml"]),
+        ("no gpu", "AirflowException", ["waited 7 s", "add nodes"]),
+        ("deleted", "AirflowException", ["Job clip-2026-11-01-p0-0123abcd-1", "finished shards are skipped"]),
+    ],
+)
+def test_each_end_of_a_job_says_what_happened_and_what_to_do(
+    answers: dict, end: str, kind: str, says: list[str]
+) -> None:
+    found = answers["outcomes"][end]
+    assert found.startswith(f"{kind}: `winnow run clip`")
+    assert [part for part in says if part not in found] == []
+
+
+def test_a_job_that_is_done_hands_over_its_summary(answers: dict) -> None:
+    assert json.loads(answers["outcomes"]["done"]) == {"rows": 3}
+    assert json.loads(answers["outcomes"]["long answer"]) == {"rows": 4}
+
+
+def test_the_explorer_is_for_those_who_are_logged_in(answers: dict) -> None:
+    assert answers["explorer"]["stranger"] == [401] * 4
+    assert answers["explorer"]["known"] == 503  # no release in this lake
+    assert "winnow release" in answers["explorer"]["says"]
+    assert "<b>Ann</b>" in answers["explorer"]["says"]
 
 
 def test_the_report_is_not_for_strangers(answers: dict) -> None:

@@ -23,8 +23,9 @@ def main() -> int:
     make.add_argument("--batches", type=int, default=3)
     make.add_argument("--seconds", type=float, nargs=2, default=(15.0, 60.0), metavar=("SHORTEST", "LONGEST"))
     make.add_argument("--jobs", type=int, default=2, help="processes")
-    serve = commands.add_parser("serve", help="serve a world on 127.0.0.1 until SIGTERM or its parent's end")
+    serve = commands.add_parser("serve", help="serve a world until SIGTERM or its parent's end")
     serve.add_argument("--dir", type=Path, required=True)
+    serve.add_argument("--host", default="127.0.0.1", help="address to serve on")
     serve.add_argument("--port", type=int, default=0, help="0 takes a free one")
     arguments = parser.parse_args()
     return _make(arguments) if arguments.command == "make" else _serve(arguments)
@@ -59,7 +60,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     parent, stop = os.getppid(), threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    with WorldServer(arguments.dir, arguments.port) as server:
+    with WorldServer(arguments.dir, arguments.port, arguments.host) as server:
         line = {"port": server.port, "refused_port": server.refused_port, "rewrites": server.rewrites}
         print(json.dumps(line), flush=True)
         while not stop.wait(0.5) and os.getppid() == parent:

@@ -42,19 +42,21 @@ ROUTES = {
 
 
 class WorldServer:
-    """A threaded HTTP server on 127.0.0.1, for a `with` block; `port` 0 takes a free one.
+    """A threaded HTTP server on an address of this machine, for a `with` block; `port` 0 takes a free one.
+
+    host: 127.0.0.1, or the address under which pods of a cluster on this machine see it.
 
     requests: how often each path was asked for (HEAD requests count as 'HEAD <path>').
     """
 
-    def __init__(self, root: Path | str, port: int = 0) -> None:
-        self.media = Path(root) / "media"
+    def __init__(self, root: Path | str, port: int = 0, host: str = "127.0.0.1") -> None:
+        self.media, self.host = Path(root) / "media", host
         self.requests: Counter[str] = Counter()
         self.stopping = threading.Event()
         self._lock = threading.Lock()
         self._refused = socket.socket()
-        self._refused.bind(("127.0.0.1", 0))
-        self._http = _Server(("127.0.0.1", port), _Handler)
+        self._refused.bind((host, 0))
+        self._http = _Server((host, port), _Handler)
         self._http.world = self
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
@@ -71,12 +73,12 @@ class WorldServer:
     @property
     def url(self) -> str:
         """The root of what is served, with a slash at the end."""
-        return f"http://127.0.0.1:{self.port}/"
+        return f"http://{self.host}:{self.port}/"
 
     @property
     def rewrites(self) -> dict[str, str]:
         """Logical prefix → real prefix: the value of WINNOW_FETCH_REWRITES."""
-        return {HOST: self.url, REFUSED_HOST: f"http://127.0.0.1:{self.refused_port}/"}
+        return {HOST: self.url, REFUSED_HOST: f"http://{self.host}:{self.refused_port}/"}
 
     def __enter__(self) -> WorldServer:
         self._thread.start()

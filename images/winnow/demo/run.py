@@ -95,7 +95,9 @@ def _work(folder: DemoFolder, state: State, days: list[str], options: Options, s
         folder.world, seed=options.seed, videos=options.videos, batches=len(days), environment=environment, say=say
     )
     world.wait_prepared()
-    host = WorldHost(folder.world, keep=options.keep, environment=environment, log=folder.logs / "world.log")
+    host = WorldHost(
+        folder.world, host=demo_host(), keep=options.keep, environment=environment, log=folder.logs / "world.log"
+    )
     airflow = LocalAirflow(
         folder.airflow,
         {**mark, **deployment(folder, host.rewrites)},
@@ -127,13 +129,18 @@ def _work(folder: DemoFolder, state: State, days: list[str], options: Options, s
     return airflow
 
 
+def demo_host() -> str:
+    """The address that the world is served on: loopback, or what WINNOW_DEMO_HOST says that pods of a cluster on this
+    machine reach it by."""
+    return os.environ.get("WINNOW_DEMO_HOST", "127.0.0.1")
+
+
 def deployment(folder: DemoFolder, rewrites: dict[str, str]) -> dict[str, str]:
     """The environment of Winnow's tasks: the lake, the inbox, and the world's server for the hosts that lists name."""
     return {
         "WINNOW_LAKE": str(folder.lake),
         "WINNOW_INBOX": str(folder.inbox),
-        "WINNOW_RUNTIME": "local",
-        "WINNOW_FETCH_ALLOW_NETWORKS": "127.0.0.0/8",
+        "WINNOW_FETCH_ALLOW_NETWORKS": f"{demo_host()}/32",
         "WINNOW_FETCH_REWRITES": json.dumps(rewrites),
         "WINNOW_FETCH_TIMEOUT_S": "3",  # a link that hangs is planted; a real host deserves the default
         "WINNOW_FETCH_DEADLINE_S": "60",

@@ -75,13 +75,14 @@ class WorldMaker:
 
 
 class WorldHost:
-    """`python -m tests.world serve`: the world's media over HTTP on the loopback interface.
+    """`python -m tests.world serve`: the world's media over HTTP, for tasks on this machine or in its cluster's pods.
 
-    keep: go on after this process has ended (otherwise the server ends with its parent, however that ends).
+    host: where it serves; keep: go on after this process has ended (otherwise the server ends with its parent, however
+    that ends).
     """
 
-    def __init__(self, root: Path, *, keep: bool, environment: Mapping[str, str], log: Path) -> None:
-        command = [sys.executable, "-m", "tests.world", "serve", "--dir", str(root)]
+    def __init__(self, root: Path, *, host: str, keep: bool, environment: Mapping[str, str], log: Path) -> None:
+        command = [sys.executable, "-m", "tests.world", "serve", "--dir", str(root), "--host", host]
         if keep:  # started by a shell that ends at once, so that its parent is nobody
             command = ["/bin/sh", "-c", '"$@" &', "serve", *command]
         with log.open("ab") as errors:

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Build container images with podman or docker: `images/build.sh [IMAGE…]`, all of them by default.
+#
+# Each is tagged `${REGISTRY:-winnow}/<image>:<commit>`, never latest. The wheel and the SBOMs (CycloneDX, from the locked
+# requirements) are made first, by this checkout's environment. BASE is the Python image that everything stands on, TORCH
+# where the CPU build of torch lies (images/model/Dockerfile), BUILD_ARGS more arguments for the builder.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+builder=${BUILDER:-$(command -v podman || command -v docker)} || { echo "images: neither podman nor docker is installed"; exit 1; }
+python=${PYTHON_BIN:-.venv/bin/python}
+registry=${REGISTRY:-winnow}
+commit=${COMMIT:-$(git rev-parse --short=12 HEAD)}
+version=$("$python" -c 'import winnow; print(winnow.__version__)')
+wanted=("$@")
+[ $# -gt 0 ] || wanted=(base fetch media model corpus warehouse airflow)
+
+rm -rf dist && mkdir -p dist/sbom
+"$python" -m pip wheel -q --no-deps --wheel-dir dist .
+rm -rf build
+
+build() { # image Dockerfile-target extra-arguments…
+  local image=$1 file=$2 tag=$registry/$3:$commit
+  shift 3
+  # shellcheck disable=SC2086
+  "$builder" build -q -f "$file" -t "$tag" ${BASE:+--build-arg PYTHON="$BASE"} ${BUILD_ARGS:-} "$@" \
+    --label org.opencontainers.image.revision="$(git rev-parse HEAD)" --label org.opencontainers.image.version="$version" \
+    --label org.opencontainers.image.title="winnow $image" --label org.opencontainers.image.licenses=Apache-2.0 . >/dev/null
+}
+
+for image in "${wanted[@]}"; do
+  "$python" -m cyclonedx_py requirements --output-reproducible --of JSON -o "dist/sbom/$image.json" "images/$image/requirements.txt"
+done
+build base images/base/Dockerfile deps --target deps
+for image in "${wanted[@]}"; do
+  started=$SECONDS
+  if [ "$image" = base ]; then
+    build base images/base/Dockerfile base
+  else
+    build "$image" "images/$image/Dockerfile" "$image" --build-arg DEPS="$registry/deps:$commit" ${TORCH:+--build-arg TORCH="$TORCH"}
+  fi
+  size=$("$builder" image inspect --format '{{.Size}}' "$registry/$image:$commit")
+  echo "$registry/$image:$commit  $((size / 1000000)) MB  $((SECONDS - started)) s"
+done
+rm -rf dist

@@ -1,0 +1,190 @@
+"""The life of one Job: created or found, watched, read, and deleted when its task is killed; all in the triggerer.
+
+A task on Kubernetes does nothing on its worker but build a Job (winnow_pod.py) and defer. The trigger creates the Job,
+or finds the one that an earlier start of the same attempt has created, waits for the Job (never for a pod: a drained
+node may cost a Job its pod and not its life), copies the pod's log to the task's log while it runs, and ends with one
+event: what became of it, its exit code, its summary. `outcome()` turns the event into Airflow's success, retry or
+failure. So a worker needs no Kubernetes client, and a triggerer loads it once for all tasks.
+
+The API server may be away: every call is tried again until it answers, because the Job runs on meanwhile. What ends a
+wait for good is the Job's own deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+if TYPE_CHECKING:
+    from winnow_cluster import Client
+
+#: Waiting reasons of a container that no waiting mends, and those that it may (a registry that is away).
+IMAGE_NEVER = {"ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError"}
+IMAGE_MAYBE = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError"}
+#: How long an image may fail to be pulled, s.
+IMAGE_PATIENCE_S = 120.0
+#: Lines of a pod's log that an event brings along, for the task's log on failure.
+TAIL_LINES = 60
+EXIT_TRANSIENT = 75
+PERMANENT = range(64, 79)
+
+
+class JobTrigger(BaseTrigger):
+    """Owns one Job from its creation to its end.
+
+    :param job: the Job, as `winnow_pod.job` makes it.
+    :param connection: Airflow connection of the cluster; None for the service account or kubeconfig of the triggerer.
+    :param pending_s: how long its pod may wait for quota or a node before the attempt is given up.
+    """
+
+    def __init__(self, job: dict[str, Any], connection: str | None = None, pending_s: float = 3600.0) -> None:
+        super().__init__()
+        self.job, self.connection, self.pending_s = job, connection, pending_s
+        self.name = job["metadata"]["name"]
+        self.namespace = job["metadata"]["namespace"]
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The class and what makes it again in another triggerer."""
+        kwargs = {"job": self.job, "connection": self.connection, "pending_s": self.pending_s}
+        return "winnow_job.JobTrigger", kwargs
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Create or adopt the Job, see it to its end, say what became of it."""
+        from winnow_cluster import client
+
+        async with client(self.connection, self.namespace) as cluster:
+            created = await self._persist("create the Job", lambda: cluster.create(self.job))
+            self.log.info(
+                "%s Job %s in namespace %s: kubectl -n %s get job %s",
+                "created" if created else "found", self.name, self.namespace, self.namespace, self.name,
+            )  # fmt: skip
+            logs = asyncio.create_task(self._copy_log(cluster))
+            try:
+                event = await self._wait(cluster)
+            finally:
+                await self._finish(logs)
+            if event["outcome"] not in ("complete", "failed"):
+                await self._persist("delete the Job", lambda: cluster.delete(self.name))
+            else:
+                event |= await self._persist("read the pod", lambda: cluster.ending(self.name, TAIL_LINES))
+                if event.get("oom"):
+                    event["oom_before"] = await self._persist("read attempts", lambda: cluster.oom_before(self.job))
+        yield TriggerEvent(event)
+
+    async def on_kill(self) -> None:
+        """A person cleared, failed or marked the task: its Job and pod go."""
+        from winnow_cluster import client
+
+        async with client(self.connection, self.namespace) as cluster:
+            await self._persist("delete the Job", lambda: cluster.delete(self.name))
+        self.log.info("deleted Job %s: its task was killed", self.name)
+
+    async def _persist(self, what: str, call: Callable[[], Awaitable[Any]]) -> Any:
+        """The answer of the API server, however long it is away; a refusal is raised."""
+        from winnow_cluster import Unreachable
+
+        began, said = time.monotonic(), 0.0
+        while True:
+            try:
+                return await call()
+            except Unreachable as error:
+                away = time.monotonic() - began
+                if away - said > 15 or not said:
+                    self.log.warning("cannot %s, the API server is away (%.0f s): %s", what, away, error)
+                    said = away or 0.001
+                await asyncio.sleep(min(5.0, 1.0 + away / 10))
+
+    async def _wait(self, cluster: Client) -> dict[str, Any]:
+        """What became of the Job."""
+        waiting_since, why, said = time.monotonic(), "", ""
+        async for seen in cluster.follow(self.name):
+            if seen.missing:
+                return {"outcome": "gone", "job": self.name, "message": "the Job was deleted by somebody else"}
+            if seen.finished:
+                kind, reason, message = seen.finished
+                return {"outcome": kind, "job": self.name, "reason": reason, "message": message}
+            if seen.running:
+                waiting_since, why = time.monotonic(), ""
+                continue
+            waited = time.monotonic() - waiting_since
+            kind, why = seen.obstacle or ("pending", why)
+            if why and why != said:
+                self.log.info("waiting: %s", why)
+                said = why
+            give_up = {"image_never": 0.0, "image": IMAGE_PATIENCE_S}.get(kind, self.pending_s)
+            if why and waited >= give_up:
+                return {"outcome": kind, "job": self.name, "message": why, "waited_s": round(waited)}
+        raise AssertionError("a followed Job ends")
+
+    async def _copy_log(self, cluster: Client) -> None:
+        """The pod's log, line by line as it is written."""
+        async for line in cluster.log_lines(self.name):
+            self.log.info("%s", line)
+
+    @staticmethod
+    async def _finish(logs: asyncio.Task[None]) -> None:
+        """Give the log a moment to arrive whole; it never decides anything."""
+        with contextlib.suppress(Exception, asyncio.CancelledError):
+            await asyncio.wait_for(logs, 5.0)
+
+
+def outcome(event: dict[str, Any], what: str) -> dict[str, Any]:
+    """The summary of a command that succeeded; else the exception that makes Airflow retry or fail, with what happened
+    and what to do."""
+    name, message = event.get("job", "?"), event.get("message") or ""
+    found, tail = event["outcome"], "\n".join(event.get("tail") or [])
+    log = f"\nThe end of the pod's log:\n{tail}" if tail else "\nThe pod left no log."
+    if found == "complete":
+        return summary(event)
+    if found == "image_never":
+        raise AirflowFailException(
+            f"{what}: {message}. The node has no such image and may not pull it: `make images`, push or load it, and "
+            "set WINNOW_IMAGES and WINNOW_TAG to what was built"
+        )
+    if found == "image":
+        raise AirflowException(
+            f"{what}: {message}. Is it pushed (WINNOW_IMAGES, WINNOW_TAG), and may the node's runtime pull it "
+            f"(imagePullSecrets of the service account winnow-stage)? Tried for {event['waited_s']} s"
+        )
+    if found in ("quota", "unschedulable", "pending"):
+        raise AirflowException(
+            f"{what} waited {event['waited_s']} s for a place to run: {message}. Raise the quota "
+            "(k8s/base/quota.yaml), add nodes of the class that its pod asks for (k8s/pods), or run fewer parts at once"
+        )
+    if found == "gone":
+        raise AirflowException(f"{what}: {message} (Job {name}); a retry starts it again, finished shards are skipped")
+    if event.get("reason") == "DeadlineExceeded":
+        raise AirflowException(
+            f"{what} was still running at its deadline and was ended ({message}); finished shards are kept. Use more "
+            f"parts, or raise DEADLINE_S with the task's execution_timeout.{log}"
+        )
+    if event.get("oom"):
+        more = (
+            f"{what} needed more memory than its limit, {event.get('memory')}, and was killed (OOMKilled). Use smaller "
+            "shards or raise memory_mb in the stage's `resources` (winnow_pod.COMMANDS for other commands)"
+        )
+        if event.get("oom_before"):
+            raise AirflowFailException(f"{more}. It was killed so before: no further retry.{log}")
+        raise AirflowException(f"{more}. One retry, in case a neighbour was to blame.{log}")
+    code = event.get("exit_code")
+    if code is None:
+        raise AirflowException(f"{what}: its pod is gone and left no exit code ({message}); a retry may help.{log}")
+    if code in PERMANENT and code != EXIT_TRANSIENT:
+        raise AirflowFailException(f"{what} ended with exit code {code}; a retry would repeat it.{log}")
+    raise AirflowException(f"{what} ended with exit code {code}; a retry may help.{log}")
+
+
+def summary(event: dict[str, Any]) -> dict[str, Any]:
+    """The command's answer: the pod's termination message, or where it was too long for one, the log's last line."""
+    for text in (event.get("termination") or "", *reversed(event.get("tail") or [])):
+        if text.startswith("{"):
+            with contextlib.suppress(json.JSONDecodeError):
+                return json.loads(text)
+    return {}

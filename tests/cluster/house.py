@@ -1,0 +1,137 @@
+"""A cluster that KUBECONFIG names, made ready for Winnow as k8s/README.md says, and the demo run on it.
+
+What differs from cluster to cluster comes from the environment:
+
+    KUBECONFIG            an administrator's
+    WINNOW_IMAGES, WINNOW_TAG   the images, which the nodes can pull or have
+    WINNOW_DEMO_HOST      an address of this machine that pods reach (kind: the gateway of its network)
+    WINNOW_TEST_OUTAGE    a command that takes the API server away; WINNOW_TEST_RETURN brings it back
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+#: The administrator's; tests set KUBECONFIG to Airflow's while a trigger runs.
+ADMIN = os.environ.get("KUBECONFIG", "")
+NAMESPACE = "winnow"
+ACCOUNT = "winnow-airflow"
+
+
+def kubectl(*arguments: str, stdin: str | None = None, check: bool = True, timeout: float = 120) -> str:
+    """Output of one kubectl command, as the administrator."""
+    done = subprocess.run(
+        ["kubectl", "--kubeconfig", ADMIN, *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode == 0 or not check, f"kubectl {' '.join(arguments)}: {done.stderr}"
+    return done.stdout
+
+
+def get(*arguments: str) -> list[dict]:
+    """Objects of Winnow's namespace."""
+    return json.loads(kubectl("-n", NAMESPACE, "get", *arguments, "-o", "json"))["items"]
+
+
+def install(shared: Path) -> None:
+    """The local overlay, with a volume for its claim that is `shared` on the node (this machine)."""
+    assert NAMESPACE not in kubectl("get", "namespaces", "-o", "name"), "the cluster holds a namespace `winnow` already"
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": "winnow-lake"},
+        "spec": {
+            "capacity": {"storage": "20Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "hostPath": {"path": str(shared)},
+            "claimRef": {"namespace": NAMESPACE, "name": "lake"},
+        },
+    }
+    kubectl("apply", "-f", "-", stdin=json.dumps(volume))
+    kubectl("apply", "-k", str(ROOT / "k8s" / "overlays" / "local"))
+    wait(lambda: get("pvc")[0]["status"].get("phase") == "Bound", "the claim is bound", 60)
+
+
+def uninstall() -> None:
+    """Remove all of it."""
+    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=100s", check=False)
+    kubectl("delete", "pv", "winnow-lake", "--ignore-not-found", "--timeout=30s", check=False)
+    kubectl("delete", "priorityclass", "winnow-batch", "winnow-gpu", "--ignore-not-found", check=False)
+
+
+def account_kubeconfig(path: Path) -> Path:
+    """A kubeconfig with the rights of Airflow's service account and no others."""
+    admin = json.loads(kubectl("config", "view", "--minify", "--raw", "-o", "json"))
+    cluster = admin["clusters"][0]["cluster"]
+    found = json.loads(kubectl("-n", NAMESPACE, "get", "serviceaccount", ACCOUNT, "-o", "json")).get("secrets")
+    if found:  # before 1.24 an account had a token of its own
+        token = kubectl(
+            "-n", NAMESPACE, "get", "secret", found[0]["name"], "-o", "go-template={{.data.token|base64decode}}"
+        )
+    else:
+        token = kubectl("-n", NAMESPACE, "create", "token", ACCOUNT, "--duration=4h").strip()
+    view = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "it", "cluster": cluster}],
+        "users": [{"name": ACCOUNT, "user": {"token": token}}],
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": ACCOUNT, "namespace": NAMESPACE}}],
+        "current-context": "it",
+    }
+    path.write_text(json.dumps(view))
+    path.chmod(0o600)
+    return path
+
+
+def environment(shared: Path, kubeconfig: Path) -> dict[str, str]:
+    """What makes the demo run on the cluster: the runtime, and where it is."""
+    return {
+        **os.environ,
+        "WINNOW_RUNTIME": "kubernetes",
+        "WINNOW_NAMESPACE": NAMESPACE,
+        "WINNOW_VOLUMES": f"lake=lake:{shared}",
+        "WINNOW_DEMO_HOST": os.environ["WINNOW_DEMO_HOST"],
+        "KUBECONFIG": str(kubeconfig),
+    }
+
+
+def demo(folder: Path, environment: dict[str, str], *options: str) -> subprocess.Popen[str]:
+    """`winnow demo run` in the background."""
+    command = [sys.executable, "-m", "winnow.cli", "demo", "run", "--dir", str(folder), *options]
+    return subprocess.Popen(
+        command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def published(folder: Path) -> dict[str, str]:
+    """SHA-256 of each published table of a demo's current release."""
+    from winnow.lake import sha256_file
+
+    releases = folder / "lake" / "releases"
+    current = (releases / "current").read_text().strip()
+    return {path.name: sha256_file(path) for path in sorted((releases / current / "tables").glob("*.parquet"))}
+
+
+def wait(condition, what: str, seconds: float) -> None:
+    """Until a condition holds; an assertion names what never came."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.3)
+
+
+def have_kubectl() -> bool:
+    """Whether there is a cluster to ask."""
+    return bool(shutil.which("kubectl")) and bool(os.environ.get("KUBECONFIG"))

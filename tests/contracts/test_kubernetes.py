@@ -1,0 +1,145 @@
+"""Every manifest and every Job that the plugin can make: valid for Kubernetes 1.32 and newer, and `restricted`."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.contracts.restricted import violations
+from winnow.stage import stage_class, stage_names
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "plugins"))
+
+import winnow_pod  # noqa: E402
+
+VERSIONS = ("1.32", kubernetes_validate.latest_version().rpartition(".")[0])
+CLUSTER = {"WINNOW_TAG": "0123456789ab", "WINNOW_VOLUMES": "lake=lake:/lake", "WINNOW_PODS": str(ROOT / "k8s" / "pods")}
+ATTEMPT = winnow_pod.Attempt("curate", "manual__2026-11-01T00:00:00+00:00", "clip", 3, 2)
+COMMANDS = [
+    *(["run", name, "--batch", "2026-11-01", "--part", "3", "--parts", "8"] for name in stage_names()),
+    *([name, "--batch", "2026-11-01"] for name in winnow_pod.COMMANDS),
+    ["release", "build", "--policy", "hash"],
+    ["gate", "--batch", ",".join(f"2026-11-{day:02d}" for day in range(1, 31))],
+]
+
+
+def job(arguments: list[str], **environment: str) -> dict:
+    cluster = winnow_pod.Cluster.from_environment({**CLUSTER, **environment})
+    return winnow_pod.job(arguments, ATTEMPT, cluster)
+
+
+def rendered(need_tool: Callable[..., str], folder: str) -> Iterator[dict]:
+    kubectl = need_tool("kubectl")
+    done = subprocess.run(
+        [kubectl, "kustomize", str(ROOT / "k8s" / folder)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    yield from yaml.safe_load_all(done.stdout)
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=lambda a: "-".join(a[:2])[:30])
+def test_jobs_are_valid_and_restricted(arguments: list[str]) -> None:
+    for queue, version in zip(({}, {"WINNOW_QUEUE": "winnow"}), VERSIONS, strict=True):
+        made = job(arguments, **queue)
+        kubernetes_validate.validate(made, version, strict=True)
+        assert violations(made["spec"]["template"]["spec"]) == []
+        assert made["spec"].get("suspend", False) is bool(queue)
+        assert ("kueue.x-k8s.io/queue-name" in made["metadata"]["labels"]) is bool(queue)
+
+
+@pytest.mark.parametrize("gpus", [1, 4])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_gpu_pods_are_valid_and_restricted(gpus: int, version: str) -> None:
+    needs = winnow_pod.Needs("model", cpu=4, memory_mb=16384, gpu=gpus)
+    spec = winnow_pod.pod_template(needs, winnow_pod.Cluster.from_environment(CLUSTER))["spec"]
+    kubernetes_validate.validate(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": spec}, version, strict=True
+    )
+    assert violations(spec) == []
+    assert spec["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == str(gpus)
+    assert spec["tolerations"][0]["key"] == "nvidia.com/gpu"
+    assert {"name": "shm", "mountPath": "/dev/shm"} in spec["containers"][0]["volumeMounts"]
+
+
+@pytest.mark.parametrize("folder", ["overlays/local", "overlays/prod", "base"])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_manifests_are_valid(need_tool: Callable[..., str], folder: str, version: str) -> None:
+    found = list(rendered(need_tool, folder))
+    assert {"Namespace", "ServiceAccount", "Role", "ResourceQuota", "LimitRange", "NetworkPolicy"} <= {
+        one["kind"] for one in found
+    }
+    for manifest in found:
+        kubernetes_validate.validate(manifest, version, strict=True)
+        assert manifest["kind"] in ("Namespace", "PriorityClass") or manifest["metadata"]["namespace"] == "winnow"
+
+
+def test_a_stage_runs_in_the_image_and_size_that_it_names() -> None:
+    for name in stage_names():
+        made = job(["run", name, "--batch", "2026-11-01", "--part", "0"])
+        stage, container = stage_class(name), made["spec"]["template"]["spec"]["containers"][0]
+        assert container["image"] == f"winnow/{stage.image}:0123456789ab"
+        assert container["resources"]["limits"]["memory"] == f"{stage.resources.memory_mb}Mi"
+        assert made["metadata"]["labels"]["winnow/stage"] == name
+        assert container["args"][:2] == ["run", name]
+
+
+def test_names_are_deterministic_and_differ_by_attempt() -> None:
+    arguments = ["run", "clip", "--batch", "2026-11-01", "--part", "3"]
+    cluster = winnow_pod.Cluster.from_environment(CLUSTER)
+    first, again = winnow_pod.job(arguments, ATTEMPT, cluster), winnow_pod.job(arguments, ATTEMPT, cluster)
+    assert first == again
+    assert first["metadata"]["name"].startswith("clip-2026-11-01-p3-")
+    later = winnow_pod.Attempt(ATTEMPT.dag, ATTEMPT.run, ATTEMPT.task, ATTEMPT.map_index, 3)
+    assert winnow_pod.job(arguments, later, cluster)["metadata"]["name"] != first["metadata"]["name"]
+    other = winnow_pod.Attempt(ATTEMPT.dag, "another run", ATTEMPT.task, ATTEMPT.map_index, 2)
+    assert winnow_pod.job(arguments, other, cluster)["metadata"]["name"] != first["metadata"]["name"]
+
+
+def test_a_job_cannot_be_made_without_a_tag() -> None:
+    for tag in ("", "latest"):
+        with pytest.raises(ValueError, match="WINNOW_TAG must name the images' commit"):
+            job(["ingest"], WINNOW_TAG=tag)
+    with pytest.raises(ValueError, match=r"WINNOW_VOLUMES: '\.\./x' is not"):
+        job(["ingest"], WINNOW_VOLUMES="../x")
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "what"),
+    [
+        (("hostNetwork",), True, "hostNetwork"),
+        (("securityContext", "runAsNonRoot"), False, "runAsNonRoot"),
+        (("securityContext", "seccompProfile"), {"type": "Unconfined"}, "seccompProfile"),
+        (("volumes", 0), {"name": "work", "hostPath": {"path": "/"}}, "hostPath"),
+        (("containers", 0, "securityContext", "allowPrivilegeEscalation"), True, "allowPrivilegeEscalation"),
+        (("containers", 0, "securityContext", "capabilities"), {"drop": ["ALL"], "add": ["SYS_ADMIN"]}, "adds"),
+        (("containers", 0, "securityContext", "capabilities"), {}, "drop ALL"),
+        (("containers", 0, "securityContext", "privileged"), True, "privileged"),
+        (("containers", 0, "securityContext", "runAsUser"), 0, "runAsUser 0"),
+        (("containers", 0, "ports"), [{"containerPort": 80, "hostPort": 80}], "hostPort"),
+    ],
+    ids=lambda value: "-".join(map(str, value)) if isinstance(value, tuple) else None,
+)
+def test_a_planted_violation_is_found(where: tuple, value: object, what: str) -> None:
+    spec = copy.deepcopy(job(["ingest"])["spec"]["template"]["spec"])
+    at = spec
+    for key in where[:-1]:
+        at = at[key]
+    at[where[-1]] = value
+    assert any(what in found for found in violations(spec))
+
+
+def test_one_place_reads_which_runtime_it_is() -> None:
+    tracked = subprocess.run(
+        ["git", "grep", "-l", "WINNOW_RUNTIME", "--", "*.py"], cwd=ROOT, capture_output=True, text=True
+    )
+    readers = [name for name in tracked.stdout.split() if not name.startswith("tests/")]
+    assert readers == ["plugins/winnow_stage.py"]
+    assert (ROOT / readers[0]).read_text().count('environ.get("WINNOW_RUNTIME"') == 1
