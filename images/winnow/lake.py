@@ -34,6 +34,14 @@ from winnow.errors import ConfigError, ContractError
 from winnow.manifest import Manifest
 
 MODEL_DIGEST_CHARS = 12
+#: What a store's client is told. No listing is remembered: other processes write. A store that throttles is asked
+#: again, ever more slowly.
+OPTIONS: dict[str, dict[str, object]] = {
+    "s3": {"use_listings_cache": False, "config_kwargs": {"retries": {"max_attempts": 10, "mode": "adaptive"}}},
+    "gs": {"use_listings_cache": False},
+}
+#: A small file is one request. To read in pieces, S3's client would first ask for its size, and list what is missing.
+READ_OPTIONS: dict[str, dict[str, object]] = {"s3": {"max_concurrency": 1}}
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -58,7 +66,9 @@ class Lake:
     def __init__(self, root: str | Path) -> None:
         self.root = str(root)
         try:
-            self.fs, self.base = fsspec.core.url_to_fs(self.root)
+            kind = self.root.partition("://")[0]
+            self.fs, self.base = fsspec.core.url_to_fs(self.root, **OPTIONS.get(kind, {}))
+            self._reading = READ_OPTIONS.get(kind, {})
         except (ImportError, ValueError) as error:
             raise ConfigError(f"WINNOW_LAKE={self.root!r}: {error}") from error
         self.is_local = "file" in self.fs.protocol
@@ -77,7 +87,9 @@ class Lake:
 
     def read(self, key: str) -> bytes:
         """A whole file; FileNotFoundError when it is not there."""
-        return Path(self.full(key)).read_bytes() if self.is_local else self.fs.cat_file(self.full(key))
+        if self.is_local:
+            return Path(self.full(key)).read_bytes()
+        return self.fs.cat_file(self.full(key), **self._reading)
 
     def read_or_none(self, key: str) -> bytes | None:
         """A whole file, or None when it is not there."""

@@ -1,0 +1,177 @@
+"""A lake in a bucket: the same promises as in a folder, against a real S3 API on loopback (moto's server)."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.house import Join, Letters, Odd, cut, read, runtime
+from winnow import corpus
+from winnow.lake import Lake
+from winnow.manifest import Manifest
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """moto's server on a free port, ended with the module."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (tmp_path_factory.mktemp("moto") / "log").open("wb")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log
+    )
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            urllib.request.urlopen(f"{url}/moto-api/", timeout=2).close()
+            break
+        except OSError:
+            assert time.monotonic() < deadline, "moto's server did not start"
+            time.sleep(0.2)
+    yield url
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty bucket, and what a client needs to reach it."""
+    import s3fs
+
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": endpoint,
+    }.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    name = f"lake-{os.urandom(4).hex()}"
+    s3fs.S3FileSystem(skip_instance_cache=True).mkdir(name)
+    yield f"s3://{name}/root"
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def manifest(table: bytes, shard: str = "00000-abcd1234", rows: int = 1) -> Manifest:
+    from winnow.lake import sha256_bytes
+
+    sha256 = sha256_bytes(table)
+    return Manifest(
+        stage="probe", v="0123456789ab", batch="b", shard=shard, file=f"{shard}.{sha256[:8]}.parquet", sha256=sha256,
+        bytes=len(table), rows=rows, rows_in=rows, ok=rows, failed=0, inputs={}, code="c",
+    )  # fmt: skip
+
+
+def test_files_are_written_read_listed_and_created_once(bucket: str) -> None:
+    lake, other = Lake(bucket), Lake(bucket)
+    assert not lake.is_local
+    assert lake.read_or_none("a/b") is None
+    assert lake.list("a") == []
+    lake.write("a/b", b"one")
+    assert other.list("a") == ["b"]
+    lake.write("a/b", b"two")
+    assert (other.read("a/b"), other.exists("a/b"), other.exists("a/c")) == (b"two", True, False)
+    assert lake.create("a/c", b"first")
+    assert not other.create("a/c", b"second")
+    assert lake.read("a/c") == b"first"
+    assert other.list("a") == ["b", "c"], "no listing is remembered"
+    lake.remove("a/b")
+    lake.remove("a/b")
+    assert other.list("a") == ["c"]
+
+
+def test_of_two_commits_at_a_time_one_counts(bucket: str) -> None:
+    """Ten threads commit different bytes for one shard: one manifest, its table, and nothing of the others."""
+    tables = [f"table {i}".encode() for i in range(10)]
+    winners: list[Manifest] = []
+    start = threading.Barrier(len(tables))
+
+    def commit(table: bytes) -> None:
+        lake = Lake(bucket)
+        start.wait()
+        winners.append(lake.commit(manifest(table), table))
+
+    threads = [threading.Thread(target=commit, args=(table,)) for table in tables]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    lake = Lake(bucket)
+    assert len({winner.sha256 for winner in winners}) == 1
+    left = lake.list(Lake.folder("probe", "0123456789ab", "b"))
+    assert left == sorted([winners[0].file, "00000-abcd1234.json"])
+    assert lake.read_table(winners[0]) in tables
+
+
+def test_media_models_stands_and_corpus_tables(bucket: str, tmp_path: Path) -> None:
+    lake = Lake(bucket)
+    (tmp_path / "video.mp4").write_bytes(b"pictures")
+    sha256 = lake.put_media(tmp_path / "video.mp4", "mp4")
+    with Lake(bucket).open_media(sha256, "mp4") as path:
+        assert path.read_bytes() == b"pictures"
+    lake.set_stand("probe", "b", {"v": "1"})
+    assert Lake(bucket).stand("probe", "b") == {"v": "1"}
+    assert lake.model_current("correspond") is None
+    lake.set_model_current("correspond", "abc")
+    assert Lake(bucket).model_current("correspond") == "abc"
+    row = {"family": "avel", "key": "a", "split": "train", "source": "list"}
+    assert corpus.add(lake, "given_split", [row], provenance={})["computed"]
+    assert corpus.read(Lake(bucket), "given_split").to_pylist() == [row]
+
+
+def test_a_store_that_throttles_is_asked_again(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first answers are 503 SlowDown, as S3 gives them; the write arrives all the same."""
+    lake = Lake(bucket)
+    lake.write("warm", b"up")
+    refusals = iter([True, True, True])
+    send = lake.fs._s3._endpoint.http_session.send
+    seen: list[int] = []
+
+    async def throttled(request):
+        answer = await send(request)
+        seen.append(answer.status_code)
+        if next(refusals, False):
+            answer.status_code = 503
+            answer._content = b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
+        return answer
+
+    monkeypatch.setattr(lake.fs._s3._endpoint.http_session, "send", throttled)
+    lake.write("slow", b"down")
+    assert lake.read("slow") == b"down"
+    assert len(seen) >= 5
+
+
+def test_a_stage_runs_in_a_bucket_as_in_a_folder(bucket: str, tmp_path: Path) -> None:
+    """The Runtime over S3: the same table bytes as in a folder, skipped the second time, few requests for it."""
+    words = [[("a", "one"), ("b", "!undecodable")], [("c", "three")]]
+    there, here = Lake(bucket), Lake(tmp_path / "lake")
+    for lake in (there, here):
+        cut(lake, "words", "day", words)
+        assert runtime(lake, Letters).run().computed == runtime(lake, Odd).run().computed == 2
+    assert runtime(there, Join).run().computed == runtime(here, Join).run().computed == 2
+    for number in (0, 1):
+        ours, theirs = read(there, runtime(there, Join), number), read(here, runtime(here, Join), number)
+        assert (ours[0].sha256, ours[1]) == (theirs[0].sha256, theirs[1])
+    again = runtime(there, Join)
+    calls: list[str] = []
+    original = there.fs._call_s3
+
+    async def counted(method, *arguments, **options):
+        calls.append(method)
+        return await original(method, *arguments, **options)
+
+    there.fs._call_s3 = counted
+    assert again.run().computed == 0
+    assert calls.count("list_objects_v2") == 0, "finding work done lists nothing"
+    assert len(calls) <= 10 + 10 * 2, f"{len(calls)} requests to find 2 shards done: {calls}"
