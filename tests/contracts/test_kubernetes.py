@@ -117,7 +117,7 @@ def test_a_job_cannot_be_made_without_a_tag() -> None:
         (("hostNetwork",), True, "hostNetwork"),
         (("securityContext", "runAsNonRoot"), False, "runAsNonRoot"),
         (("securityContext", "seccompProfile"), {"type": "Unconfined"}, "seccompProfile"),
-        (("volumes", 0), {"name": "work", "hostPath": {"path": "/"}}, "hostPath"),
+        (("volumes", 0), {"name": "scratch", "hostPath": {"path": "/"}}, "hostPath"),
         (("containers", 0, "securityContext", "allowPrivilegeEscalation"), True, "allowPrivilegeEscalation"),
         (("containers", 0, "securityContext", "capabilities"), {"drop": ["ALL"], "add": ["SYS_ADMIN"]}, "adds"),
         (("containers", 0, "securityContext", "capabilities"), {}, "drop ALL"),
