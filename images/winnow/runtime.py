@@ -7,7 +7,6 @@ The skip path reads a few small JSON files and imports no data library, so askin
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 import tempfile
@@ -181,7 +180,7 @@ class Runtime:
                 sidecar=self.stage.sidecar, sidecar_bytes=tar.stat().st_size if tar else 0,
                 retry_of=done.shard if done else None, at=at.isoformat(timespec="seconds"), host=platform.node(),
                 seconds=round(time.perf_counter() - clock, 3), cpu_seconds=round(time.process_time() - cpu, 3),
-                device=os.environ.get("WINNOW_DEVICE", "cpu"), versions=_versions(),
+                device=self.stage.device, versions=_versions(),
             )  # fmt: skip
             return self.lake.commit(manifest, data, tar)
 

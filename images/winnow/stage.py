@@ -123,6 +123,8 @@ class Stage(ABC):
     wants: ClassVar[tuple[str, ...]] = ()
     #: The DAG that runs it. Only what belongs to `curate` must be there before a batch is admitted.
     flow: ClassVar[str] = "curate"
+    #: What it computes on, for the manifest; a stage that may use a GPU says so in `setup`.
+    device: str = "cpu"
 
     class Params(StageParams):
         """A stage's parameters; each stage that has any declares its own."""

@@ -1,0 +1,122 @@
+"""Checkpoints with random weights, the folder and the catalogue they lie in, and shards of clips to run them on."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from winnow import table
+from winnow.lake import Lake, sha256_bytes
+from winnow.manifest import Manifest
+from winnow.runtime import Runtime, Summary
+from winnow.settings import Settings
+from winnow.shard import Chain, shard_name
+from winnow.stage import stage_class
+
+TINY = {
+    "embed_dim": 24,
+    "vision_cfg": {"image_size": 32, "layers": 7, "width": 48, "patch_size": 8, "head_width": 16},
+    "text_cfg": {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1},
+}
+MEAN, STD = [0.48, 0.46, 0.41], [0.27, 0.26, 0.28]
+NEEDS = {"open_clip": ("clip",), "panns": ("clip",)}
+
+
+def entry(folder: Path, kind: str, name: str, **values: object) -> None:
+    """Append an entry to the catalogue of a folder of weights."""
+    plain = {key: value for key, value in values.items() if not isinstance(value, Mapping)}
+    lines = [f"[{kind}.{name}]", *(f"{key} = {json.dumps(value)}" for key, value in plain.items())]
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            lines += [f"[{kind}.{name}.{key}]", *(f"{k} = {json.dumps(v)}" for k, v in value.items())]
+    with (folder / "weights.toml").open("a", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n\n")
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def weights_folder() -> Path:
+    """A folder with a tiny ViT (safetensors, as open_clip names its tensors) and a full Cnn14 (a .pth as PANNs
+    publishes it), both random; made once a process, and nobody may change it."""
+    import safetensors.torch
+    import torch
+
+    from winnow.models.open_clip_encoder import import_open_clip
+    from winnow.models.panns_encoder import network
+
+    folder = Path(tempfile.mkdtemp(prefix="winnow-test-weights-"))
+    atexit.register(shutil.rmtree, folder, True)
+    (folder / "architectures").mkdir()
+    (folder / "architectures" / "winnow-tiny.json").write_text(json.dumps(TINY))
+    open_clip = import_open_clip()
+    open_clip.add_model_config(folder / "architectures")
+    torch.manual_seed(0)
+    clip = open_clip.create_model("winnow-tiny", pretrained=None)
+    safetensors.torch.save_file(clip.state_dict(), folder / "tiny.safetensors")
+    cnn = network().Cnn14(32000, 1024, 320, 64, 50, 14000, 527)
+    torch.save({"iteration": 1, "model": cnn.state_dict()}, folder / "cnn14.pth")
+    preprocessing = {"mean": MEAN, "std": STD}
+    entry(
+        folder, "open_clip", "tiny", model="winnow-tiny", file="tiny.safetensors",
+        sha256=sha256(folder / "tiny.safetensors"), preprocessing=preprocessing,
+    )  # fmt: skip
+    entry(folder, "panns", "cnn14", file="cnn14.pth", sha256=sha256(folder / "cnn14.pth"))
+    return folder
+
+
+def settings(lake: Lake, **more: object) -> Settings:
+    """A deployment with those weights, on the CPU."""
+    return Settings(lake=lake.root, weights=weights_folder(), **{"device": "cpu", **more})
+
+
+def commit_clips(lake: Lake, batch: str, shards: list[dict[str, bytes]], scratch: Path) -> None:
+    """Commit a clip table whose shards hold these files by sample id, as if it had been cut."""
+    schema, names = table.arrow_schema(stage_class("clip").schema), []
+    for number, files in enumerate(shards):
+        rows = [{"sample_id": name, "outcome": "ok"} for name in sorted(files)]
+        data = table.to_bytes(pa.Table.from_pylist(rows, schema=schema))
+        digest = sha256_bytes(data)
+        name = shard_name(number, {"rows": digest})
+        tar_path = scratch / f"{batch}-{number}.tar"
+        with tarfile.open(tar_path, "w") as tar:
+            for sample_id in sorted(files):
+                member = tarfile.TarInfo(f"{sample_id}.mp4")
+                member.size = len(files[sample_id])
+                tar.addfile(member, io.BytesIO(files[sample_id]))
+        manifest = Manifest(
+            stage="clip", v="0" * 12, batch=batch, shard=name, file=f"{name}.{digest[:8]}.parquet", sha256=digest,
+            bytes=len(data), rows=len(rows), rows_in=len(rows), ok=len(rows), failed=0, sidecar="tar",
+        )  # fmt: skip
+        lake.commit(manifest, data, tar_path)
+        names.append(name)
+    lake.set_stand("clip", batch, {"v": "0" * 12, "shards": names})
+
+
+def run(lake: Lake, name: str, batch: str, settings: Settings, **params: object) -> Summary:
+    """Run a stage over a batch of `commit_clips`."""
+    cls = stage_class(name)
+    runtime = Runtime(cls(cls.Params(**params), lake, settings), lake, batch, log=lambda line: None)
+    runtime.chain.needs = NEEDS
+    return runtime.run()
+
+
+def read(lake: Lake, name: str, batch: str, number: int = 0) -> tuple[Manifest, pa.Table]:
+    """A committed shard: its manifest and its table."""
+    manifest = Chain(lake, batch, NEEDS).committed(name, number)
+    assert manifest is not None
+    return manifest, pq.read_table(io.BytesIO(lake.read_table(manifest)))
