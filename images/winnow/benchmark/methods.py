@@ -1,0 +1,150 @@
+"""Every method of the benchmark under one signature: from a run to rows in the order in which they are chosen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from winnow.benchmark import contrastive, scoring
+from winnow.benchmark.datasets import Dataset
+from winnow.benchmark.protocol import Draw
+from winnow.errors import ConfigError
+from winnow.selection import batch_greedy, exact_greedy, pair_weights, pairing
+from winnow.selection.refine import PRIOR, refine
+
+PAIRINGS = ("combination", "bipartite", "diagonal", "weighted", "layer_0", "layer_1", "layer_2", "layer_3", "layer_4")
+#: Draws that batch greedy makes, (batch, take); "all" looks at every remaining clip.
+DRAWS = {"20/4": (20, 4), "100/25": (100, 25), "20/1": (20, 1), "all": None}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One draw of a data set, and the clusterings of its pairs.
+
+    assignments: int64 (n, layers of both views), one row a pair, None for methods that use features.
+    """
+
+    data: Dataset
+    draw: Draw
+    seed: int
+    assignments: np.ndarray | None = None
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Numbers of layers."""
+        return len(self.data.first), len(self.data.second)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to choose.
+
+    draws: a key of DRAWS: which remaining pairs it looks at at once, and so which ceiling it has; clustered: whether it
+    reads clusterings; learns: whether it is trained on the pairs by gradient descent; pairings: those that it is run
+    with; needs: the package that it needs, if any.
+    """
+
+    name: str
+    order: Callable[[Run, np.ndarray | None, np.ndarray | None], np.ndarray]
+    draws: str = "all"
+    clustered: bool = False
+    learns: bool = False
+    pairings: tuple[str, ...] = ("",)
+    needs: str = ""
+
+
+def pairs_of(name: str, run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of clusterings of a pairing and their weights, (P, 2) and (P,). `weighted`: bipartite, deep layers more."""
+    pairs = pairing("bipartite" if name == "weighted" else name, *run.sides)
+    return pairs, pair_weights("linear" if name == "weighted" else "uniform", pairs, run.sides[0])
+
+
+def _greedy(draws: str, objective: str = "mi") -> Callable[[Run, np.ndarray, np.ndarray], np.ndarray]:
+    def order(run: Run, pairs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        if draws == "all":
+            return exact_greedy(run.assignments, pairs, run.draw.size, weights=weights, objective=objective)[0]
+        batch, take = DRAWS[draws]
+        return batch_greedy(
+            run.assignments, pairs, run.draw.size, batch, take, run.seed, weights=weights, objective=objective
+        )[0]
+
+    return order
+
+
+def _refined(prior: float) -> Callable[[Run, np.ndarray, np.ndarray], np.ndarray]:
+    def order(run: Run, pairs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return refine(run.assignments, pairs, run.draw.size, weights=weights, prior=prior)[0]
+
+    return order
+
+
+def _close(name: str) -> Callable[[Run, None, None], np.ndarray]:
+    def order(run: Run, _pairs: None, _weights: None) -> np.ndarray:
+        first, second = run.sides
+        pairs = [(i, j) for i in range(first) for j in range(second)]
+        score = scoring.closeness(run.data.first, run.data.second, run.draw, pairs)[name]
+        return scoring.ranked(score, run.seed)
+
+    return order
+
+
+def _contrast(epochs: int, batch: int) -> Callable[[Run, None, None], np.ndarray]:
+    def order(run: Run, _pairs: None, _weights: None) -> np.ndarray:
+        first, second = run.data.first[-1][run.draw.first], run.data.second[-1][run.draw.second]
+        return scoring.ranked(contrastive.scores(first, second, run.seed, epochs, batch), run.seed)
+
+    return order
+
+
+def oracle(run: Run, draws: str, knows: Callable[[Draw], np.ndarray] = scoring.knows_classes) -> np.ndarray:
+    """What one who knows the classes chooses under the same draws."""
+    score = knows(run.draw)
+    if DRAWS[draws] is None:
+        return scoring.ranked(score, run.seed)
+    return scoring.ranked_in_batches(score, run.draw.size, *DRAWS[draws], run.seed)
+
+
+SOME = ("combination", "bipartite", "diagonal")
+CROSS = tuple(name for name in PAIRINGS if name != "combination")
+METHODS = (
+    Method("random", lambda run, _p, _w: scoring.ranked(np.zeros(len(run.draw)), run.seed)),
+    *(Method(f"PCA, {name}", _close(name)) for name in scoring.CLOSENESS),
+    Method("contrastive, 20 epochs of 10", _contrast(20, 10), learns=True, needs="torch"),
+    Method("contrastive, 100 epochs of 128", _contrast(100, 128), learns=True, needs="torch"),
+    *(
+        Method(f"{label}, batch 100/25", _greedy("100/25", name), "100/25", True, pairings=pairings)
+        for label, name, pairings in (
+            ("NMI", "nmi", SOME),
+            ("AMI", "ami", ("diagonal",)),  # its expectation costs a sum over every table: few pairs
+            ("Fowlkes–Mallows", "fowlkes_mallows", SOME),
+            ("Rand", "rand", SOME),
+            ("adjusted Rand", "adjusted_rand", SOME),
+        )
+    ),
+    Method("MI, batch 20/4", _greedy("20/4"), "20/4", True, pairings=PAIRINGS),
+    Method("MI, batch 100/25", _greedy("100/25"), "100/25", True, pairings=PAIRINGS),
+    Method("MI, batch 20/1", _greedy("20/1"), "20/1", True, pairings=PAIRINGS),
+    Method("MI, exact greedy", _greedy("all"), "all", True, pairings=PAIRINGS),
+    Method("MI refined, against the corpus", _refined(math.inf), "all", True, pairings=CROSS),
+    Method("MI refined", _refined(PRIOR), "all", True, pairings=CROSS),
+    Method("oracle: both classes", lambda run, _p, _w: oracle(run, "all", scoring.knows_agreement)),
+    *(
+        Method(
+            f"oracle: both classes, and which are kept{'' if draws == 'all' else ', batch ' + draws}",
+            lambda run, _p, _w, draws=draws: oracle(run, draws),
+            draws,
+        )
+        for draws in DRAWS
+    ),
+)
+
+
+def named(names: tuple[str, ...]) -> Iterator[Method]:
+    """Methods whose names begin with one of these; all without any. ConfigError for one that none begins with."""
+    for name in names:
+        if not any(method.name.startswith(name) for method in METHODS):
+            raise ConfigError(f"no method {name!r}; there are: {'; '.join(m.name for m in METHODS)}")
+    return (m for m in METHODS if not names or m.name.startswith(names))

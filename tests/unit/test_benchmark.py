@@ -1,0 +1,344 @@
+"""The correspondence-retrieval benchmark: its protocol, its data, its oracle, its table."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from winnow.benchmark import datasets, digits, manifold, methods, picture_layers, protocol, render, scoring, table
+from winnow.errors import ConfigError, ContractError
+
+CLASSES = np.repeat(np.arange(10), 40)
+
+
+def draw_of(variant: str, seed: int = 0) -> protocol.Draw:
+    return protocol.draw(CLASSES, np.random.default_rng(9).permutation(CLASSES), seed, variant)
+
+
+# -- protocol ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("variant", protocol.VARIANTS)
+def test_every_sample_is_used_once_and_half_of_the_pairs_are_true(variant: str) -> None:
+    draw = draw_of(variant)
+    assert sorted(draw.first) == list(range(400))
+    assert sorted(draw.second) == list(range(400))
+    assert draw.size == 200
+    assert (draw.classes[draw.true, 0] == draw.classes[draw.true, 1]).all()
+
+
+@pytest.mark.parametrize("variant", ["chance", "distinct"])
+def test_the_true_half_is_half_of_the_classes(variant: str) -> None:
+    draw = draw_of(variant)
+    assert len(draw.kept) == 5
+    assert set(draw.classes[draw.true, 0]) == set(draw.kept)
+    assert not set(draw.classes[~draw.true].ravel()) & set(draw.kept)
+    assert set(draw_of(variant, seed=1).kept) != set(draw.kept)
+
+
+def test_pairing_is_by_class_and_not_by_instance() -> None:
+    draw = protocol.draw(CLASSES, CLASSES, 0)
+    assert (draw.first[draw.true] == draw.second[draw.true]).mean() < 0.1
+
+
+def test_true_pairs_lie_at_random_positions() -> None:
+    places = np.concatenate([np.flatnonzero(draw_of("chance", seed).true) for seed in range(20)])
+    assert abs(places.mean() - 199.5) < 12
+    assert all(
+        0.3 < np.mean([draw_of("chance", seed).true[i] for seed in range(60)]) < 0.7 for i in (0, 1, 199, 398, 399)
+    )
+
+
+def test_mismatched_pairs_share_a_class_by_chance_or_never() -> None:
+    shared = [(d.classes[~d.true, 0] == d.classes[~d.true, 1]).mean() for d in (draw_of("chance", s) for s in range(9))]
+    assert 0.15 < np.mean(shared) < 0.25  # one in five remaining classes
+    for seed in range(9):
+        apart = draw_of("distinct", seed)
+        assert (apart.classes[~apart.true, 0] != apart.classes[~apart.true, 1]).all()
+    pairs = np.concatenate([d.classes[~d.true] for d in (draw_of("distinct", s) for s in range(30))])
+    table_ = np.zeros((10, 10))
+    np.add.at(table_, (pairs[:, 0], pairs[:, 1]), 1)
+    others = table_[~np.eye(10, dtype=bool)]
+    assert others.min() > 0.3 * others.mean()  # swaps favour no class
+
+
+def test_in_samples_a_class_says_nothing_about_truth() -> None:
+    draws = [draw_of("samples", seed) for seed in range(10)]
+    share = [np.mean([d.true[d.classes[:, 0] == c].mean() for d in draws]) for c in range(10)]
+    assert max(share) - min(share) < 0.15
+    assert 0.05 < np.mean([(d.classes[~d.true, 0] == d.classes[~d.true, 1]).mean() for d in draws]) < 0.15
+
+
+def test_the_same_seed_gives_the_same_draw_and_another_gives_another() -> None:
+    again, other = draw_of("chance"), draw_of("chance", 1)
+    for name in ("first", "second", "true", "classes", "kept"):
+        assert np.array_equal(getattr(draw_of("chance"), name), getattr(again, name))
+    assert not np.array_equal(other.first, again.first)
+
+
+def test_uneven_classes_are_cut_to_the_smaller_view_and_too_few_are_refused() -> None:
+    draw = protocol.draw(np.repeat([0, 1, 2, 3], [9, 8, 7, 6]), np.repeat([3, 2, 1, 0, 5], [9, 3, 8, 4, 6]), 0)
+    assert [int((draw.classes[:, 0] == c).sum()) for c in range(4)] == [4, 8, 3, 6]
+    with pytest.raises(ConfigError, match="two classes"):
+        protocol.draw(np.zeros(5, int), np.zeros(5, int), 0)
+    with pytest.raises(ConfigError, match="no variant"):
+        draw_of("other")
+    with pytest.raises(ConfigError, match="two remaining classes"):
+        protocol.draw(np.repeat([0, 1], 5), np.repeat([0, 1], 5), 0, "distinct")
+
+
+def test_precision_of_a_hand_case() -> None:
+    true = np.array([True, False, True, False, True])
+    assert protocol.precision(np.array([0, 1, 4, 3]), true) == 0.5
+    assert protocol.precision(np.array([4]), true) == 1
+    assert protocol.precision(np.array([1, 3]), true) == 0
+    assert protocol.precision(np.array([], int), true) == 0
+
+
+# -- what an oracle reaches --------------------------------------------------------------------------------------------
+def test_the_ceiling_of_batches_is_that_of_the_differential_equation() -> None:
+    """Of n true among 2n, batches of b that take the share q: all true until the pool holds the share q of true ones,
+    then T falls as P ** (1 / q). 100/25 ends at 0.8945, 20/4 at 0.9181, up to the noise of the draws."""
+    classes = np.repeat(np.arange(10), 400)
+    draw = protocol.draw(classes, classes, 0)
+    data = datasets.Dataset("x", [], [], classes, classes, "")
+    for draws, end in (("100/25", 0.8945), ("20/4", 0.9181 - 0.015)):  # small batches run short of true ones earlier
+        order = methods.oracle(methods.Run(data, draw, 0), draws)
+        assert len(set(order)) == draw.size == 2000
+        assert protocol.precision(order, draw.true) == pytest.approx(end, abs=0.012)
+    assert protocol.precision(methods.oracle(methods.Run(data, draw, 0), "all")[: draw.size], draw.true) == 1
+
+
+def test_knowing_both_classes_is_not_knowing_which_are_kept() -> None:
+    draw = draw_of("chance")
+    assert set(scoring.knows_classes(draw)) == {0.0, 1.0}
+    agreement = scoring.ranked(scoring.knows_agreement(draw), 0)[: draw.size]
+    assert 0.75 < protocol.precision(agreement, draw.true) < 0.9
+    samples = draw_of("samples")
+    assert 0.8 < scoring.knows_classes(samples).max() <= 1
+    assert np.array_equal(scoring.knows_classes(samples) > 0, scoring.knows_agreement(samples) > 0)
+
+
+def test_batches_take_the_best_of_what_they_draw() -> None:
+    score = np.arange(50.0)
+    assert scoring.ranked_in_batches(score, 10, 50, 1, 0).tolist() == list(range(49, 39, -1))
+    order = scoring.ranked_in_batches(score, 50, 20, 4, 0)
+    assert sorted(order) == list(range(50))
+    assert (np.diff(score[order.reshape(-1, 2)[:20].reshape(10, 4)]) < 0).all()
+    assert np.array_equal(order, scoring.ranked_in_batches(score, 50, 20, 4, 0))
+
+
+def test_equal_scores_are_ranked_at_random_and_others_by_score() -> None:
+    score = np.repeat([0.0, 1.0], 500)
+    order = scoring.ranked(score, 0)
+    assert (order[:500] >= 500).all()
+    assert abs(np.corrcoef(order[:500], np.arange(500))[0, 1]) < 0.15
+
+
+# -- data --------------------------------------------------------------------------------------------------------------
+def test_digits_are_deterministic_moved_a_little_and_turned_exactly() -> None:
+    images, classes = digits.handwritten(12, 0)
+    assert images.shape == (120, 8, 8)
+    assert (images.min(), images.max()) == (0, 1)
+    assert np.array_equal(images, digits.handwritten(12, 0)[0])
+    assert not np.array_equal(images, digits.handwritten(12, 1)[0])
+    assert np.bincount(classes).tolist() == [12] * 10
+    assert digits.rotated(images)[5, 0, 0] == images[5, 0, 7]
+    assert digits.flipped(images)[5, 0, 3] == images[5, 7, 3]
+    originals, target = digits._originals()
+    means = np.stack([originals[target == c].mean(axis=0) for c in range(10)]) / 16
+    alike = [np.corrcoef(images[classes == c].mean(axis=0).ravel(), means[c].ravel())[0, 1] for c in range(10)]
+    assert min(alike) > 0.85, alike
+
+
+def test_picture_layers_tell_digits_apart_without_labels() -> None:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    images, classes = digits.handwritten(40, 0)
+    layers = picture_layers.describe(images, 0)
+    assert len(layers) == len(picture_layers.LAYERS)
+    for name, layer in zip(picture_layers.LAYERS, layers, strict=True):
+        assert np.isfinite(layer).all(), name
+        near = KNeighborsClassifier(5).fit(layer[::2], classes[::2])
+        assert near.score(layer[1::2], classes[1::2]) > 0.75, name
+    assert all(np.array_equal(a, b) for a, b in zip(layers, picture_layers.describe(images, 0), strict=True))
+
+
+def test_the_manifold_separates_what_bends() -> None:
+    rng = np.random.default_rng(0)
+    angle = rng.uniform(0, 2 * np.pi, 300)
+    ring = np.repeat([1.0, 3.0], 150)[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    place = manifold.embed([ring + rng.normal(0, 0.05, ring.shape)], 0, dims=4, neighbours=8)
+    found = table.clusterings([place], 2, 0)[:, 0]
+    assert max(np.mean(found == np.repeat([0, 1], 150)), np.mean(found == np.repeat([1, 0], 150))) > 0.95
+
+
+# -- the table ---------------------------------------------------------------------------------------------------------
+def run_command(*arguments: str) -> dict:
+    from winnow.cli import cli
+
+    done = CliRunner().invoke(cli, ["benchmark", "retrieval", *arguments], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_table_end_to_end(tmp_path: Path) -> None:
+    arguments = ["--data", "digits-rotated", "--per-class", "60", "--seeds", "0", "--clusters", "10"]
+    arguments += [
+        "--variants",
+        "chance,samples",
+        "--methods",
+        "random; PCA, cosine; MI, batch 100/25; MI refined; oracle",
+    ]
+    answer = run_command(*arguments, "--out", str(tmp_path / "a"))
+    body = json.loads((tmp_path / "a" / "retrieval.json").read_text())
+    rows = {(r["variant"], r["method"], r["pairing"]): r for r in body["rows"]}
+    assert answer["rows"] == len(body["rows"]) == len(rows)
+    for variant in ("chance", "samples"):
+        chance = rows[variant, "random", ""]["precision"]
+        assert abs(chance - 0.5) < 0.08
+        assert rows[variant, "MI refined", "bipartite"]["precision"] > chance + 0.2
+        assert rows[variant, "MI, batch 100/25", "bipartite"]["precision"] > chance + 0.08
+        assert rows[variant, "MI, batch 100/25", "bipartite"]["ceiling"] < 0.95
+    row = rows["chance", "MI refined", "bipartite"]
+    assert row["of_ceiling"] == pytest.approx(row["precision"] / row["ceiling"], abs=1e-6)
+    assert row["curve"][-1] == row["precision"] == row["each"][0]
+    assert rows["chance", "oracle: both classes, and which are kept", ""]["precision"] == 1
+    greedy = rows["chance", "MI, batch 100/25", "bipartite"]
+    assert greedy["mi"] > greedy["mi_true"]  # said in the notes below
+    with (tmp_path / "a" / "retrieval.csv").open() as file:
+        assert [r["precision"] for r in csv.DictReader(file)] == [str(r["precision"]) for r in body["rows"]]
+    text = (tmp_path / "a" / "retrieval.md").read_text()
+    assert "not for want of search" in text
+    assert "The best baseline that does not train on the pairs is" in text
+    assert str(tmp_path) not in text
+    plot = (tmp_path / "a" / "retrieval.svg").read_text()
+    assert "digits-rotated, chance" in plot
+    assert "<dc:date>" not in plot
+    run_command(*arguments, "--out", str(tmp_path / "b"))
+    for kind in ("csv", "json", "md", "svg"):
+        assert (tmp_path / "a" / f"retrieval.{kind}").read_bytes() == (
+            tmp_path / "b" / f"retrieval.{kind}"
+        ).read_bytes()
+
+
+def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
+    from winnow.benchmark.command import retrieval
+    from winnow.commands.benchmark import DATA
+
+    assert DATA == datasets.NAMES
+    good = {
+        "data": ("digits-rotated",), "lake_root": None, "variants": ("chance",), "methods": ("random",),
+        "clusters": (10,), "seeds": (0,), "per_class": 10, "out": tmp_path, "work": tmp_path,
+    }  # fmt: skip
+    for wrong in ({"data": ("cats",)}, {"variants": ("x",)}, {"methods": ("magic",)}, {"seeds": ()}, {"data": ()}):
+        with pytest.raises(ConfigError):
+            retrieval(**(good | wrong))
+
+
+def test_a_row_that_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, classes = digits.handwritten(20, 0)
+    layers = picture_layers.describe(images, 0)
+    data = datasets.Dataset("x", layers, layers[:3], classes, classes, "")
+    monkeypatch.setattr("winnow.benchmark.contrastive.available", lambda: False)
+    rows = list(
+        table.run(
+            data, list(methods.named(("contrastive", "MI refined"))), seeds=[0], clusters=[8], variants=["chance"]
+        )
+    )
+    skipped = {row.pairing or row.method: row.note for row in rows if row.precision is None}
+    assert skipped["contrastive, 20 epochs of 10"] == "skipped: torch is not installed"
+    assert {"diagonal", "layer_3", "layer_4"} <= set(skipped)
+    assert all(row.precision is not None for row in rows if row.pairing in ("bipartite", "layer_0", "weighted"))
+    text = render.markdown(rows, {"x": "said"}, {"seeds": [0], "command": "c"})
+    assert "torch is not installed" in text
+
+
+def test_contrastive_learns_what_belongs_together(need_package) -> None:
+    need_package("torch")
+    from winnow.benchmark import contrastive
+
+    rng = np.random.default_rng(0)
+    classes = np.repeat(np.arange(8), 40)
+    draw = protocol.draw(classes, classes, 0)
+    sides = [rng.normal(size=(8, 6))[draw.classes[:, s]] + rng.normal(0, 0.2, (len(draw), 6)) for s in (0, 1)]
+    score = contrastive.scores(*sides, seed=0, epochs=40, batch=32)
+    assert protocol.precision(scoring.ranked(score, 0)[: draw.size], draw.true) > 0.8
+    assert np.array_equal(score, contrastive.scores(*sides, seed=0, epochs=40, batch=32))
+
+
+# -- clips and speech --------------------------------------------------------------------------------------------------
+def test_clips_of_a_lake(tmp_path: Path) -> None:
+    from tests.unit.measured import CLASSES as KINDS
+    from tests.unit.measured import clip, write_batch
+    from winnow.benchmark.clips import from_labels, from_release
+    from winnow.lake import Lake
+
+    lake = Lake(tmp_path / "lake")
+    write_batch(lake, "2026-11-01", range(60), silent=frozenset({7}))
+    labels = {clip(v, k)[0]["sample_id"]: f"kind {v % KINDS}" for v in range(59) for k in range(2)}
+    data = from_labels(lake, ["2026-11-01"], labels, "clips")
+    assert len(data.first_class) == 116  # without the silent video's and the one that has no label
+    assert len(set(data.first_class)) == KINDS
+    assert [layer.shape[1] for layer in data.first] == [64, 56, 60, 40, 48]
+    rows = list(table.run(data, list(methods.named(("MI refined",))), seeds=[0, 1], clusters=[6], variants=["samples"]))
+    best = {row.pairing: row for row in rows if row.method == "MI refined"}["bipartite"]
+    assert best.of_ceiling is not None
+    assert best.of_ceiling > 0.9
+    rows = [
+        {"sample_id": i, "batch": "2026-11-01", "label": name, "status": "kept" if name != "kind 5" else "dropped"}
+        for i, name in labels.items()
+    ]
+    folder = tmp_path / "lake" / "releases" / "abc" / "tables"
+    folder.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows), folder / "fct_clips.parquet")
+    (folder.parents[1] / "current").write_text("abc\n")
+    released = from_release(lake)
+    assert len(set(released.first_class)) == KINDS - 1
+    assert "release abc" in released.says
+    with pytest.raises(ContractError, match="needs 4"):
+        from_labels(lake, ["2026-11-01"], dict.fromkeys(labels, "one"), "clips")
+
+
+def test_spoken_digits(need_tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    need_tool("espeak-ng")
+    from winnow.benchmark import sound_layers, spoken
+
+    said = []
+    waves, classes = spoken.spoken(6, 0, tmp_path, said.append)
+    assert len(waves) == 60
+    assert np.bincount(classes).tolist() == [6] * 10
+    assert len(said) == 1
+    assert all(0.1 < len(wave) / spoken.RATE_HZ <= spoken.LONGEST_S for wave in waves)
+    (kept,) = tmp_path.glob("spoken-*.npz")
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[: len(whole) // 2])
+    assert len(spoken.spoken(6, 0, tmp_path, said.append)[0]) == 60
+    assert (len(said), kept.read_bytes()) == (2, whole)
+    monkeypatch.setattr(spoken, "_say", lambda *_: pytest.fail("it was kept"))
+    again, _ = spoken.spoken(6, 0, tmp_path)
+    assert all(np.array_equal(a, b) for a, b in zip(waves, again, strict=True))
+    assert spoken.recipes(6, 0) == [r for d in range(10) for r in spoken.recipes(9, 0)[9 * d : 9 * d + 6]]
+    layers = sound_layers.describe(waves, spoken.RATE_HZ, 0)
+    assert len(layers) == len(sound_layers.LAYERS)
+    cepstrum = layers[2]
+    middle = np.stack([cepstrum[classes == c][:3].mean(axis=0) for c in range(10)])
+    held = np.concatenate([cepstrum[classes == c][3:] for c in range(10)])
+    nearest = ((held[:, None] - middle) ** 2).sum(axis=2).argmin(axis=1)
+    assert (nearest == np.repeat(np.arange(10), 3)).mean() > 0.7
+
+
+def test_a_program_that_says_nothing_is_refused(tmp_path: Path) -> None:
+    from winnow.benchmark import spoken
+
+    for script in ("exit 1", "printf RIFF", "sleep 0"):
+        program = tmp_path / "espeak-ng"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        with pytest.raises(ContractError, match="no sound came back"):
+            spoken._say(str(program), ("one",))
