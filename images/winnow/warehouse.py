@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,8 @@ PUBLISHED_COLUMNS = {
     "published_clips": {"sample_id": "string", "status": "string", "first_failed_rule": "string", "split": "string"},
 }  # fmt: skip
 PUBLISHED_FILES = {"published_splits": "splits", "published_clips": "fct_clips"}
+#: Modules of the package that dbt's Python models import: tables depend on them too.
+_IMPORTED = re.compile(r"^\s*from winnow(?: import |\.)(\w+)", re.MULTILINE)
 _INPUT_FIELDS = ("stage", "batch", "seq", "v", "shard", "path", "sha256")
 
 
@@ -53,10 +56,10 @@ class InputFile:
 
 def stage_columns() -> dict[str, Mapping[str, str]]:
     """Columns of every batch's tables that dbt may read, by stage, in the aliases of a Stage's schema."""
-    from winnow import decide, ingest, plan
+    from winnow import decide, ingest, mixtures, plan
     from winnow.stage import stage_class, stage_names
 
-    cut = {"ingest": ingest.COLUMNS, "decide": decide.COLUMNS, "plan": plan.COLUMNS}
+    cut = {"ingest": ingest.COLUMNS, "decide": decide.COLUMNS, "plan": plan.COLUMNS, "mixtures": mixtures.COLUMNS}
     return {**cut, **{name: stage_class(name).schema for name in stage_names()}}
 
 
@@ -189,11 +192,16 @@ def release_key(lake: Lake, settings: Settings, policy: str = "hash") -> str:
         for _, h in sorted(batch_heads(lake).items())
         for stage, at in sorted(h["stages"].items())
     ]
-    here = Path(__file__).parent
-    modules = [here / "warehouse.py", here / "splits.py", *sorted((here / "exports").glob("*.py"))]
-    code = [sha256_bytes(path.read_bytes()) for path in modules]
+    here, project = Path(__file__).parent, Path(settings.dbt_dir)
+    called = {name for path in project.rglob("models/**/*.py") for name in _IMPORTED.findall(path.read_text())}
+    modules = [
+        here / "warehouse.py",
+        *(here / f"{name}.py" for name in sorted(called)),
+        *sorted((here / "exports").glob("*.py")),
+    ]
+    code = [[path.name, sha256_bytes(path.read_bytes())] for path in modules]
     annotated = [file.path.rpartition("/corpus/")[2] for file in corpus_files(lake)]
-    return digest([policy, heads, annotated, project_digest(Path(settings.dbt_dir)), code])
+    return digest([policy, heads, annotated, project_digest(project), code])
 
 
 def batch_heads(lake: Lake) -> dict[str, dict]:

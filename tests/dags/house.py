@@ -40,9 +40,9 @@ class StubHouse:
     def start(self) -> None:
         """Start, and switch the DAGs on."""
         self.airflow.start()
-        self.airflow.wait_ready(["curate", "fit", "release"])
+        self.airflow.wait_ready(["curate", "fit", "release", "mix"])
         self.airflow.set_pools()
-        for dag in ("curate", "fit", "release"):
+        for dag in ("curate", "fit", "release", "mix"):
             self.api.unpause(dag)
 
     def stop(self) -> None:

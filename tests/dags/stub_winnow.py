@@ -32,6 +32,8 @@ def answer(arguments: list[str]) -> dict:
         return {"batch": batch, "rows": 3} if (INBOX / batch).is_dir() else {"batch": batch, "empty": True}
     if command == "plan":
         return {"shards": 3, "rows": 30}
+    if command == "mix":
+        return {"batch": "mix-0123456789ab", "shards": 3, "rows": 9}
     if command == "run":
         return {"stage": arguments[1], "batch": option(arguments, "--batch"), "shards": 1, "computed": 1, "why": []}
     if command == "fit":

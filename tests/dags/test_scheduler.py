@@ -74,6 +74,26 @@ def test_an_empty_day_skips_everything_and_triggers_nothing(house: StubHouse) ->
     assert house.events() == before
 
 
+def test_mixtures_become_a_batch_that_is_rendered_part_by_part(house: StubHouse) -> None:
+    before = house.events()
+    states = house.finished("mix", house.api.trigger("mix", parts=2, stages={"mix": {"rate_hz": 8000}}))
+    assert states == {
+        ("mixtures", -1): "success",
+        ("mix", 0): "success",
+        ("mix", 1): "success",
+        ("gate", -1): "success",
+    }
+    calls = [call for call in house.calls() if call[0] == "mix" or "mix-0123456789ab" in call]
+    assert calls[0] == ["mix", "--release", "", "--shard-size", "64"]
+    batch = ["--batch", "mix-0123456789ab"]
+    assert sorted(call[:8] for call in calls[1:3]) == [
+        ["run", "mix", *batch, "--part", part, "--parts", "2"] for part in ("0", "1")
+    ]
+    assert '{"rate_hz": 8000}' in calls[1]
+    assert calls[3] == ["gate", *batch]
+    assert house.events() == before
+
+
 def test_the_latest_report_is_in_airflows_navigation(house: StubHouse) -> None:
     views = [view for plugin in house.api.get("plugins")["plugins"] for view in plugin["external_views"]]
     href = next(view["href"] for view in views if view["name"] == "Report")

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 #: Tables that are cut, not measured, and the one whose ok rows they were cut from. `ingest` starts from the lists.
 CUT_FROM = {"decide": "screen", "plan": "decide"}
-REQUIRED_CUTS = {"ingest", *CUT_FROM}
+#: Tables that are cut in a batch of each flow; a batch begins with the first of one of them.
+CUTS = {"curate": ("ingest", *CUT_FROM), "mix": ("mixtures",)}
 SHARD_COLUMNS = {
     "stage": "string", "shard": "string", "committed": "bool", "digest_holds": "bool", "misfit_columns": "string",
     "rows": "int64", "ok": "int64", "failed": "int64",
@@ -44,17 +45,19 @@ class Table:
 
 def batch_tables(lake: Lake, batch: str) -> dict[str, Table]:
     """Every table that a batch stands on: the cut ones (candidates, decisions, plan), then each stage's of `curate`,
-    and what other DAGs have measured of the whole batch; ContractError before its ingest."""
+    and what other DAGs have measured of the whole batch; of a batch of mixtures, those and what `mix` made of them.
+    ContractError before its first table is cut."""
     needs = stage_needs()
     chain = Chain(lake, batch, needs, stage_wants())
-    if chain.stand("ingest") is None:
+    flow = next((flow for flow, cuts in CUTS.items() if chain.stand(cuts[0]) is not None), None)
+    if flow is None:
         raise ContractError(
             f"batch {batch} was never ingested, so there is nothing to gate: run `winnow ingest --batch {batch}`"
         )
     tables = {}
     for stage in stage_columns():
         stand = chain.stand(stage)
-        required = stage_class(stage).flow == "curate" if stage in needs else stage in REQUIRED_CUTS
+        required = stage_class(stage).flow == flow if stage in needs else stage in CUTS[flow]
         if not required and not stand:
             continue
         numbers = chain.numbers(stage) if stand or stage in needs else [0]
@@ -86,7 +89,7 @@ def views(lake: Lake, tables: Mapping[str, Table]) -> Iterator[duckdb.DuckDBPyCo
                     row |= _measured(manifest, path.read_bytes() if path.is_file() else b"", schema)
                     paths += [str(path)] if row["digest_holds"] else []
                 shards.append(row)
-            con.register(f"no_{stage}", schema.empty_table())
+            con.register(f"no_{stage}", without_half(schema).empty_table())
             shard = f"regexp_extract(filename, '{_SHARD}', 1)"
             some = f"* EXCLUDE (filename), {shard} AS shard FROM read_parquet({paths!r}, filename = true)"
             none = f"*, '' AS shard FROM no_{stage}"
@@ -99,6 +102,21 @@ def views(lake: Lake, tables: Mapping[str, Table]) -> Iterator[duckdb.DuckDBPyCo
         )
         add_accounts(con, tables)
         yield con
+
+
+def without_half(schema: pa.Schema) -> pa.Schema:
+    """The schema with half-precision numbers as single ones: DuckDB reads them so from Parquet, and not at all from
+    Arrow."""
+    import pyarrow as pa
+
+    def single(kind: pa.DataType) -> pa.DataType:
+        if pa.types.is_fixed_size_list(kind):
+            return pa.list_(single(kind.value_type), kind.list_size)
+        if pa.types.is_list(kind):
+            return pa.list_(single(kind.value_type))
+        return pa.float32() if pa.types.is_float16(kind) else kind
+
+    return pa.schema([(field.name, single(field.type)) for field in schema])
 
 
 def _measured(manifest: Manifest, data: bytes, schema: pa.Schema) -> dict[str, object]:
