@@ -1,0 +1,67 @@
+"""Cells of a delimited file that may have no header: what lists of clips and tables of ratings have in common.
+
+The reader of general lists (`sources.csv`) needs a header that names an address. The published clip lists have none,
+so here a file is just records of cells; what they mean is their reader's business. The same bounds and the same rule
+hold: a record that cannot be read is a problem with its line, and the others go on.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from winnow.sources.row import MAX_COLUMNS, MAX_ROW_BYTES
+
+DELIMITERS = ",\t;"
+
+
+def records(path: Path) -> Iterator[tuple[int, list[str] | None, str | None]]:
+    """(line number from 1, trimmed cells, None) of every record that holds anything, or (line, None, problem).
+
+    UTF-8 with or without a byte order mark; separated by comma, tab or semicolon, whichever the first record holds most
+    of; lines that begin with '#' are comments.
+    """
+    with path.open("rb") as file:
+        delimiter = None
+        for number, line in enumerate(_lines(file), 1):
+            if len(line) > MAX_ROW_BYTES:
+                yield number, None, f"line {number}: longer than {MAX_ROW_BYTES} bytes"
+                continue
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip("\r\n")
+            except UnicodeDecodeError:
+                yield number, None, f"line {number}: not UTF-8; save the file as UTF-8"
+                continue
+            if not text.strip() or text.lstrip().startswith("#"):
+                continue
+            if delimiter is None:
+                delimiter = max(DELIMITERS, key=text.count)
+            cells, problem = _split(text, delimiter)
+            if problem:
+                yield number, None, f"line {number}: {problem}"
+            elif any(cells):
+                yield number, cells, None
+
+
+def _lines(file) -> Iterator[bytes]:
+    """Lines, each whole or, where it is longer than a row may be, its beginning; the rest of it is passed over."""
+    while line := file.readline(MAX_ROW_BYTES + 1):
+        yield line
+        while line and len(line) > MAX_ROW_BYTES and not line.endswith(b"\n"):
+            line = file.readline(MAX_ROW_BYTES + 1)
+
+
+def _split(text: str, delimiter: str) -> tuple[list[str], str | None]:
+    """Trimmed cells of one line, and what is wrong with it."""
+    if '"' not in text:
+        cells = text.split(delimiter)
+    else:
+        csv.field_size_limit(MAX_ROW_BYTES)
+        try:
+            cells = next(csv.reader([text], delimiter=delimiter, skipinitialspace=True, strict=True), [])
+        except csv.Error as error:
+            return [], f"{error}; quote the cell, double quotes inside it, one record a line"
+    if len(cells) > MAX_COLUMNS:
+        return [], f"{len(cells)} cells; the most is {MAX_COLUMNS}"
+    return [cell.replace("\x00", "").strip() for cell in cells], None
