@@ -1,7 +1,8 @@
-"""Winnow's pages in Airflow's own navigation: the latest report, read from the lake when it is asked for.
+"""Winnow's pages in Airflow's own navigation: the latest report, and the explorer in which people rate and annotate.
 
 Airflow runs every file of this folder in each of its processes, the tasks' too, so the web application is built at its
-first request. Who may see Airflow may see the report; who may not log in gets neither.
+first request. Who may see Airflow may see the report and answer in the explorer, under the name of the login; who may
+not log in gets neither.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ class Pages:
     @cached_property
     def _application(self) -> Callable[[Scope, Message, Message], Awaitable[None]]:
         from airflow.api_fastapi.core_api.security import get_user
+        from airflow.configuration import conf
         from fastapi import Depends, FastAPI, HTTPException
         from fastapi.responses import FileResponse
 
         from winnow import publish
         from winnow.errors import WinnowError
+        from winnow.explorer.app import application as explorer
         from winnow.lake import Lake
         from winnow.settings import load
 
@@ -45,19 +48,23 @@ class Pages:
                 raise HTTPException(404, str(error)) from error
             return FileResponse(page, headers={"Cache-Control": "no-cache"})
 
+        def person(user: Any = Depends(get_user)) -> str | None:  # noqa: B008
+            """The explorer's own check, since a mounted application does not inherit one: who is logged in; nobody in
+            particular where Airflow makes everybody the same admin."""
+            return None if everybody else str(user.get_id())
+
+        everybody = conf.getboolean("core", "simple_auth_manager_all_admins", fallback=False)
+        settings = load()
+        application.mount("/explorer", explorer(Lake(settings.lake), settings, user=person))
         return application
 
 
 class WinnowPages(AirflowPlugin):
-    """What Airflow reads: where the application answers, and its entry in the navigation."""
+    """What Airflow reads: where the application answers, and its entries in the navigation."""
 
     name = "winnow_ui"
     fastapi_apps = [{"app": Pages(), "url_prefix": PREFIX, "name": "Winnow"}]
     external_views = [
-        {
-            "name": "Report",
-            "href": f"{PREFIX}/report",
-            "destination": "nav",
-            "url_route": "winnow-report",
-        }
+        {"name": "Report", "href": f"{PREFIX}/report", "destination": "nav", "url_route": "winnow-report"},
+        {"name": "Explorer", "href": f"{PREFIX}/explorer/", "destination": "nav", "url_route": "winnow-explorer"},
     ]

@@ -40,7 +40,7 @@ def requests(browser) -> list[str]:
         message = json.loads(entry["message"])["message"]
         if message["method"] == "Network.requestWillBeSent":
             asked.append(message["params"]["request"]["url"])
-    return [url for url in asked if not url.startswith(("data:", "file:", "chrome:", "about:"))]
+    return [url for url in asked if not url.startswith(("data:", "file:", "chrome", "about:"))]
 
 
 @pytest.fixture

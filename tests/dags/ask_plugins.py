@@ -62,8 +62,10 @@ def explorer() -> dict[str, object]:
     stranger = TestClient(winnow_ui.Pages())
     refused = [stranger.get(path).status_code for path in paths]
     security.get_user = lambda: SimpleAuthManagerUser(username="Ann", role="viewer")
+    everybody = TestClient(winnow_ui.Pages()).get("/explorer/").text
+    os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS"] = "False"
     known = TestClient(winnow_ui.Pages()).get("/explorer/")
-    return {"stranger": refused, "known": known.status_code, "says": known.text}
+    return {"stranger": refused, "known": known.status_code, "says": known.text, "everybody": everybody}
 
 
 def main() -> None:

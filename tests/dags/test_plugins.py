@@ -67,6 +67,7 @@ def test_the_explorer_is_for_those_who_are_logged_in(answers: dict) -> None:
     assert answers["explorer"]["known"] == 503  # no release in this lake
     assert "winnow release" in answers["explorer"]["says"]
     assert "<b>Ann</b>" in answers["explorer"]["says"]
+    assert "<b>Ann</b>" not in answers["explorer"]["everybody"]  # where all are one admin, a login says nothing
 
 
 def test_the_report_is_not_for_strangers(answers: dict) -> None:

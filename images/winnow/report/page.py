@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from winnow.lake import Lake
-from winnow.report import charts, clips
+from winnow.report import charts, clips, families
 from winnow.report.data import MEASURES, Facts, collect, open_tables
 from winnow.report.render import render
 
@@ -26,6 +26,7 @@ def report(work: Path, lake: Lake, *, release: str, base: str | None, policy: st
     """The page's HTML."""
     with open_tables(work / "winnow.duckdb") as con:
         facts = collect(con)
+        sections = families.collect(con)
         shown = clips.load(lake, clips.choose(con))
     total = facts["total"][0] if facts["total"] else None
     return render(
@@ -41,6 +42,7 @@ def report(work: Path, lake: Lake, *, release: str, base: str | None, policy: st
         others=_others(facts),
         labels=_labels(facts),
         split_names=[row["split"] for row in facts["splits"]],
+        families=sections,
         changes=_changes(facts),
         clips=shown,
         gates=_gates(work),

@@ -1,0 +1,102 @@
+"""Annotating: in which of ten seconds is an event of one category both seen and heard? (AVEL's question.)
+
+The boxes start as Winnow proposes them, or as the person left them. None checked says that the event is nowhere. Shown
+are the clip, its category as the lists give it, and the proposal: no score and nobody else's answer.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, HTTPException, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from winnow.annotations.segment_labels import segment_label
+from winnow.annotations.segments import SEGMENTS
+from winnow.explorer import safety
+from winnow.explorer.house import House
+from winnow.explorer.published import Published
+from winnow.explorer.rate import SAMPLE_ID
+
+LEAST = 1
+Second = Annotated[int, Field(ge=0, lt=SEGMENTS)]
+
+
+class Label(BaseModel):
+    """One answer, as the form sends it: `second` once for every checked box, from 0."""
+
+    model_config = ConfigDict(extra="forbid")
+    token: str
+    person: str = ""
+    sample_id: str = Field(pattern=SAMPLE_ID)
+    category: str = Field(min_length=1, max_length=200)
+    second: list[Second] = Field(default=[], max_length=SEGMENTS)
+
+
+def routes(house: House) -> APIRouter:
+    """`/annotate`."""
+    router = APIRouter()
+
+    @router.get("/annotate")
+    def ask(
+        request: Request,
+        clip: Annotated[str | None, Query(pattern=SAMPLE_ID)] = None,
+        done: Annotated[str | None, Query(pattern=SAMPLE_ID)] = None,
+    ) -> Response:
+        """The next clip, or the one that is to be answered again."""
+        published, person = house.releases.current(), house.person(request)
+        queue = published.to_annotate
+        if not person:
+            return house.page(request, "person.html.j2", page="annotate")
+        house.labels.refresh()
+        answered, mine = house.labels.clips(), house.labels.of_person(person)
+        if clip is not None and clip not in queue:
+            raise HTTPException(404, f"Clip {clip} is not among those to annotate.")
+        shown = clip or queue.next(person, mine, answered, LEAST)
+        last = house.labels.last_of(person)
+        return house.page(
+            request, "annotate.html.j2", release=published.release, shown=shown, done=done,
+            last=last["sample_id"] if last and last["sample_id"] in queue else None,
+            start=_start(house, published, person, shown) if shown else None, categories=published.categories,
+            annotated=sum(1 for i in mine if i in queue), clips=len(queue), complete=queue.complete(answered, LEAST),
+        )  # fmt: skip
+
+    @router.post("/annotate")
+    def answer(request: Request, form: Annotated[Label, Form()]) -> Response:
+        """Store one answer, then show the next clip."""
+        safety.check_form(request, form.token)
+        published, person = house.releases.current(), house.answering(request, form.person)
+        if form.sample_id not in published.to_annotate:
+            raise HTTPException(404, f"Clip {form.sample_id} is not among those to annotate.")
+        if form.category not in published.categories:
+            raise HTTPException(422, f"{form.category} is not a category of this release.")
+        given = {"sample_id": form.sample_id, "family": "avel", "annotator_id": person, "source": "explorer"}
+        seconds = [int(second in form.second) for second in range(SEGMENTS)]
+        try:
+            row = segment_label({**given, "category": form.category, "labels": seconds})
+        except ValueError as error:
+            raise HTTPException(422, f"This answer cannot be stored: {error}.") from error
+        house.labels.refresh()
+        before = house.labels.of_person(person).get(form.sample_id)
+        taken_back = []
+        if before is not None and before["category"] != form.category:
+            taken_back = [{**row, "category": before["category"], "labels": [0] * SEGMENTS}]
+        house.labels.add(*taken_back, row)
+        return house.go(request, f"/annotate?done={form.sample_id}")
+
+    return router
+
+
+def _start(house: House, published: Published, person: str, sample_id: str) -> dict[str, Any]:
+    """What the form begins with: the person's own answer, else Winnow's proposal, else the list's label and no box."""
+    listed = house.clip(published, sample_id)["label"]
+    own = house.labels.of_person(person).get(sample_id)
+    proposal = house.labels.proposals.get(sample_id)
+    row = own or proposal
+    return {
+        "kind": "own" if own else proposal["annotator_id"].split(":")[0] if proposal else "none",
+        "listed": listed,
+        "category": row["category"] if row else listed,
+        "seconds": [bool(value) for value in (row["labels"] if row else None) or [0] * SEGMENTS],
+    }

@@ -1,0 +1,107 @@
+"""The application: pages, what guards them, and what a reader sees when something is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from winnow.errors import WinnowError
+from winnow.explorer import annotate, clips, overview, rate
+from winnow.explorer.house import ASSETS, House, SampleId, assets
+from winnow.explorer.safety import Guard
+from winnow.lake import Lake
+from winnow.settings import Settings
+
+PAGES = (overview, rate, annotate, clips)
+
+
+def application(
+    lake: Lake,
+    settings: Settings,
+    *,
+    prefix: str = "",
+    hosts: Iterable[str] | None = None,
+    user: Callable[..., Any] | None = None,
+) -> FastAPI:
+    """The explorer of a lake as an ASGI application.
+
+    `prefix` is the path that it is mounted below (without it, what the outer application says). `hosts` are the names
+    that it answers for; None where a server in front checks them. `user` is a FastAPI dependency that refuses
+    strangers and gives the logged-in person's id, or None where one login serves everybody; without an id, people say
+    who they are.
+    """
+    house = House(lake, settings, prefix.rstrip("/"))
+    app = FastAPI(
+        title="Winnow explorer", openapi_url=None, docs_url=None, redoc_url=None,
+        dependencies=[] if user is None else [Depends(_identify(user))],
+    )  # fmt: skip
+    for page in PAGES:
+        app.include_router(page.routes(house))
+    app.include_router(_files(house))
+    _errors(app, house)
+    app.add_middleware(Guard, hosts=hosts, framed=user is not None)
+    return app
+
+
+def _identify(user: Callable[..., Any]) -> Callable[..., None]:
+    """A dependency that notes who is logged in, for pages and for the page of an error."""
+
+    def identify(request: Request, name: Any = Depends(user)) -> None:  # noqa: B008
+        request.state.person = name
+
+    return identify
+
+
+def _files(house: House) -> APIRouter:
+    """Clips, styles and scripts."""
+    router = APIRouter()
+
+    @router.api_route("/media/{sample_id}.mp4", methods=["GET", "HEAD"])
+    def media(request: Request, sample_id: SampleId) -> Response:
+        """A clip's file, whole or a range of it."""
+        clip = house.clip(house.releases.current(), sample_id)
+        if clip["tar"] is None:
+            raise HTTPException(404, f"Clip {sample_id} has no file.")
+        return house.media.response(request, clip["tar"], sample_id)
+
+    @router.get("/assets/{name}")
+    def asset(name: str) -> Response:
+        """A style sheet or a script, out of the package."""
+        if name not in ASSETS:
+            raise HTTPException(404, "There is no such file.")
+        kept = {"Cache-Control": "public, max-age=31536000, immutable"}
+        return Response(assets()[name], media_type=ASSETS[name], headers=kept)
+
+    return router
+
+
+def _errors(app: FastAPI, house: House) -> None:
+    """Pages for what goes wrong: each says what, and what to do."""
+
+    def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, StarletteHTTPException)
+        return _page(house, request, error.status_code, str(error.detail))
+
+    def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        where = [tuple(e["loc"]) for e in error.errors()]
+        if any(loc[0] == "path" for loc in where):
+            return _page(house, request, 404, "There is no such page: a clip's id is 20 hexadecimal digits.")
+        fields = ", ".join(sorted({str(loc[-1]) for loc in where}))
+        return _page(house, request, 422, f"This answer could not be read; look at: {fields}.")
+
+    def broken(request: Request, error: Exception) -> Response:
+        return _page(house, request, 503, str(error))
+
+    app.add_exception_handler(StarletteHTTPException, refused)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(WinnowError, broken)
+
+
+def _page(house: House, request: Request, status: int, message: str) -> Response:
+    return house.page(request, "error.html.j2", status, status_code=status, message=message)

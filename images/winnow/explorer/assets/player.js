@@ -1,0 +1,51 @@
+// The clip player that all pages share: starts by itself where the browser lets it, and answers to keys. Pages add
+// their own keys with `winnow.keys`.
+"use strict";
+const winnow = (() => {
+  const video = document.getElementById("player");
+  const keys = {};
+  let until = null;
+
+  const play = () => video.play().catch(() => {});
+  const seek = (s) => { video.currentTime = Math.min(Math.max(s, 0), Math.max(0, (video.duration || 0) - 0.01)); };
+  const playFrom = (s, end = null) => { until = end; seek(s); play(); };
+
+  // Stops at the end of a stretch that was asked for; exact to a picture, which `timeupdate` (four a second) is not.
+  const watch = () => {
+    if (until !== null && video.currentTime >= until) {
+      video.pause();
+      until = null;
+    }
+    video.dispatchEvent(new CustomEvent("moved"));
+    requestAnimationFrame(watch);
+  };
+
+  if (video) {
+    keys[" "] = () => { until = null; video.paused ? play() : video.pause(); };
+    keys["ArrowLeft"] = () => { until = null; seek(video.currentTime - 1); };
+    keys["ArrowRight"] = () => { until = null; seek(video.currentTime + 1); };
+    keys["r"] = () => playFrom(0);
+    video.addEventListener("seeking", () => { if (until !== null && video.currentTime > until) until = null; });
+    video.addEventListener("error", () => { document.querySelector(".player-error").hidden = false; });
+    if (video.error) document.querySelector(".player-error").hidden = false;
+    requestAnimationFrame(watch);
+    if (video.closest("form")) play();
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const on = event.target;
+    const typing = on.matches("input:not([type=radio], [type=checkbox]), select, textarea");
+    const key = event.shiftKey && event.code.startsWith("Digit") ? "shift+" + event.code.slice(5) : event.key.toLowerCase();
+    const act = keys[event.key] || keys[key];
+    if (typing || !act || (on === video && event.key === " ")) return;
+    if (event.key === " " && on.matches("button, a, summary, input[type=checkbox], input[type=radio]")) return;
+    if (event.key === "Enter" && on.matches("button, a, summary")) return;
+    if (event.key.startsWith("Arrow") && on.matches("input[type=radio], video")) return;
+    if (event.repeat && !event.key.startsWith("Arrow")) return;
+    event.preventDefault();
+    act();
+  });
+
+  return { video, keys, playFrom };
+})();

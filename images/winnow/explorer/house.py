@@ -1,0 +1,150 @@
+"""What all pages share: the release, the answers so far, who asks, and how a page is rendered."""
+
+from __future__ import annotations
+
+import csv
+import re
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote, unquote
+
+from fastapi import HTTPException, Request
+from fastapi import Path as PathParameter
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from winnow.explorer import safety
+from winnow.explorer.answers import Answers
+from winnow.explorer.media import Media
+from winnow.explorer.published import Published, Releases
+from winnow.lake import Lake
+from winnow.report import render
+from winnow.settings import Settings
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+HERE = Path(__file__).parent
+ASSETS = {"style.css": "text/css", "player.js": "text/javascript", "rate.js": "text/javascript",
+          "annotate.js": "text/javascript"}  # fmt: skip
+PERSON_COOKIE = "winnow_person"
+YEAR_S = 365 * 86400
+#: How a person may be called: letters, digits, and what stands in names and addresses.
+PERSON = re.compile(r"[^\W_][\w .@+-]{0,63}\Z")
+#: How many people must answer where the dataset does not say.
+LEAST = 2
+
+#: What those begin with who annotate and are no people; no person's name has a colon.
+NO_PERSON = ("proposal:", "published:")
+
+#: A clip's id in a path: the only thing of a request that leads to a file, through the published tables.
+SampleId = Annotated[str, PathParameter(pattern="^[0-9a-f]{20}$")]
+
+
+class House:
+    """One explorer: a lake, the deployment, and where the pages are mounted."""
+
+    def __init__(self, lake: Lake, settings: Settings, prefix: str = "") -> None:
+        self.lake, self.settings, self.prefix = lake, settings, prefix
+        self.releases, self.media = Releases(lake), Media(lake)
+        self.ratings = Answers(lake, "rating", "rater_id")
+        self.labels = Answers(
+            lake, "segment_label", "annotator_id", lambda row: row["annotator_id"].startswith(NO_PERSON)
+        )
+
+    # -- the dataset ---------------------------------------------------------------------------------------------------
+    @cached_property
+    def least_raters(self) -> int:
+        """How many people must rate a clip before it can have a label: `enough_raters` of the project's seeds."""
+        return _seed(self.settings.dbt_dir / "seeds" / "audioscope_thresholds.csv", "enough_raters", LEAST)
+
+    def clip(self, published: Published, sample_id: str) -> dict[str, Any]:
+        """One clip of a release; HTTPException 404 when it has none of that id."""
+        found = published.clip(sample_id)
+        if found is None:
+            raise HTTPException(404, f"Release {published.release} has no clip {sample_id}.")
+        return found
+
+    # -- the person ----------------------------------------------------------------------------------------------------
+    def user(self, request: Request) -> str | None:
+        """The id of the login; None without one, or where one login serves everybody."""
+        return str(getattr(request.state, "person", None) or "") or None
+
+    def person(self, request: Request) -> str | None:
+        """Who asks: the logged-in user, or the name that this browser gave; None when it gave none."""
+        found = unquote(request.cookies.get(PERSON_COOKIE, ""))
+        return self.user(request) or (found if PERSON.match(found) else None)
+
+    def answering(self, request: Request, said: str) -> str:
+        """Who answers with a form: the logged-in user, or the name in the form; 422 for one that is no name."""
+        if user := self.user(request):
+            return user
+        if not PERSON.match(said):
+            raise HTTPException(422, "A name has 1 to 64 letters, digits, spaces or . @ + - _")
+        return said
+
+    # -- pages ---------------------------------------------------------------------------------------------------------
+    def root(self, request: Request) -> str:
+        """Where the explorer is mounted, as a browser sees it."""
+        return self.prefix or str(request.scope.get("root_path", "")).rstrip("/")
+
+    def page(self, request: Request, template: str, status: int = 200, **values: object) -> HTMLResponse:
+        """One page; a browser without a session gets one, which its forms' token belongs to."""
+        session = safety.session_of(request)
+        fresh = session is None
+        session = session or safety.new_session()
+        text = environment().get_template(template).render(
+            root=self.root(request), token=safety.token_of(session), person=self.person(request),
+            has_login=self.user(request) is not None, here=template.removesuffix(".html.j2"), **values,
+        )  # fmt: skip
+        answer = HTMLResponse(text, status)
+        if fresh:
+            self.set_cookie(request, answer, safety.SESSION_COOKIE, session)
+        return answer
+
+    def set_cookie(self, request: Request, answer: HTMLResponse | RedirectResponse, name: str, value: str) -> None:
+        """A cookie that no script reads and no other site's form carries."""
+        answer.set_cookie(
+            name, quote(value), max_age=YEAR_S, path=self.root(request) or "/", httponly=True, samesite="lax",
+            secure=request.url.scheme == "https",
+        )  # fmt: skip
+
+    def go(self, request: Request, where: str) -> RedirectResponse:
+        """On to another page, by GET."""
+        return RedirectResponse(self.root(request) + where, 303)
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """The report's Jinja environment, with the explorer's templates before the report's."""
+    from jinja2 import ChoiceLoader, FileSystemLoader
+
+    folders = [FileSystemLoader(HERE / "templates"), FileSystemLoader(render.TEMPLATES)]
+    env = render.environment().overlay(loader=ChoiceLoader(folders))
+    env.globals = {**env.globals, "assets_version": assets_version()}
+    return env
+
+
+@lru_cache(maxsize=1)
+def assets() -> dict[str, bytes]:
+    """Styles and scripts, by name; the style sheet is the report's with the explorer's rules after it."""
+    found = {name: (HERE / "assets" / name).read_bytes() for name in ASSETS if name != "style.css"}
+    own = (HERE / "assets" / "explorer.css").read_bytes()
+    return {**found, "style.css": (render.TEMPLATES / "style.css").read_bytes() + own}
+
+
+@lru_cache(maxsize=1)
+def assets_version() -> str:
+    """A digest of all assets, which their addresses carry so that a browser may keep them."""
+    from winnow.lake import sha256_bytes
+
+    return sha256_bytes(b"".join(assets().values()))[:12]
+
+
+def _seed(path: Path, rule: str, otherwise: int) -> int:
+    """The number of a rule in a seed of the dbt project."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return next(int(float(row["least"])) for row in csv.DictReader(file) if row["rule"] == rule)
+    except (FileNotFoundError, StopIteration):
+        return otherwise

@@ -1,0 +1,62 @@
+"""Tasks: clips that nobody has annotated yet, for people who work in a labelling tool rather than in the explorer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from winnow.annotations import label_studio
+from winnow.annotations.segments import SEGMENTS
+from winnow.explorer.house import House
+from winnow.explorer.published import Published
+from winnow.lake import Lake
+from winnow.settings import Settings
+
+#: Who proposes that there is nothing, where nothing was proposed.
+NOBODY = "proposal:none"
+
+
+def export(
+    lake: Lake, settings: Settings, out: Path, *, media: str, limit: int | None = None, clips: bool = True
+) -> dict[str, object]:
+    """Write `out`/tasks.json, interface.xml and, unless `clips` is False, clips/<sample_id>.mp4, for the clips that the
+    explorer asks about and nobody has answered, in the order of their ids. Returns counts: tasks, with a proposal,
+    files. ConfigError before the first release."""
+    house = House(lake, settings)
+    published = house.releases.current()
+    house.labels.refresh()
+    rows: list[Mapping[str, Any]] = []
+    for sample_id in published.to_annotate.ids:
+        if house.labels.of_clip(sample_id):
+            continue
+        about = house.clip(published, sample_id)
+        rows.append(house.labels.proposals.get(sample_id) or _empty(sample_id, about["label"]))
+        if len(rows) == limit:
+            break
+    out.mkdir(parents=True, exist_ok=True)
+    made = label_studio.write(out / "tasks.json", rows, lambda row: f"{media}{row['sample_id']}.mp4")
+    (out / "interface.xml").write_text(label_studio.CONFIG, encoding="utf-8")
+    written = _files(house, published, rows, out / "clips") if clips else 0
+    proposed = sum(1 for row in rows if row["annotator_id"] != NOBODY)
+    return {"tasks": made, "proposed": proposed, "clips": written, "out": str(out)}
+
+
+def _empty(sample_id: str, category: str) -> dict[str, object]:
+    row = dict.fromkeys(("video_id", "video", "start_s", "end_s", "created_at", "audible", "visible"))
+    return {
+        **row, "sample_id": sample_id, "family": "avel", "category": category, "annotator_id": NOBODY,
+        "labels": [0] * SEGMENTS, "source": "proposal",
+    }  # fmt: skip
+
+
+def _files(house: House, published: Published, rows: list[Mapping[str, Any]], folder: Path) -> int:
+    """Write the clips' files; one whose tar is gone is left out."""
+    folder.mkdir(exist_ok=True)
+    written = 0
+    for row in rows:
+        data = house.media.read(house.clip(published, row["sample_id"])["tar"], row["sample_id"])
+        if data is not None:
+            (folder / f"{row['sample_id']}.mp4").write_bytes(data)
+            written += 1
+    return written

@@ -1,0 +1,240 @@
+"""The explorer in a real browser: clips play and seek, keys and clicks answer, and nothing is asked of anybody else."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import uvicorn
+
+from tests.unit import explored
+from winnow import corpus
+from winnow.explorer import safety
+from winnow.explorer.app import application
+from winnow.lake import Lake
+
+WIDTHS = {"desktop": 1280, "narrow": 390}
+PROPOSED = [0, 1, 1, 1, 0, 0, 0, 1, 0, 0]
+ASKED = [explored.sample_id(place) for place in (0, 5, 6, 7)]
+
+READY = """
+    const done = arguments[0], video = document.getElementById('player'), started = Date.now();
+    (function look() {
+        if (video.readyState >= 3 || video.error || Date.now() - started > 30000)
+            return done([video.readyState, video.duration, video.videoWidth, video.error?.message ?? null]);
+        setTimeout(look, 30);
+    })();
+"""
+#: Contrast of every text with what is behind it, as WCAG 2 defines it.
+CONTRAST = """
+    const linear = v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+    const light = c => { const [r, g, b] = c.match(/[\\d.]+/g).map(v => linear(v / 255));
+        return .2126 * r + .7152 * g + .0722 * b; };
+    const behind = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor;
+        if (c.startsWith('rgb(')) return c; } return 'rgb(255, 255, 255)'; };
+    const text = 'h1, h2, p, th, td, dt, dd, legend, label, .tag, .note, nav a, button, .button, .box, .choices span';
+    const shown = [...document.querySelectorAll(text)].filter(e => e.textContent.trim() && e.getClientRects().length);
+    return shown.map(e => {
+        const [a, b] = [light(getComputedStyle(e).color), light(behind(e))].sort((x, y) => y - x);
+        return [(a + .05) / (b + .05), e.className || e.tagName, e.textContent.trim().slice(0, 30)]; });
+"""
+
+
+@dataclass
+class Site:
+    """A running explorer and its lake."""
+
+    lake: Lake
+    origin: str
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    lake, settings = explored.build(tmp_path_factory.mktemp("explorer"), media=True)
+    proposal = {"family": "avel", "category": "playing violin", "annotator_id": "proposal:1f", "labels": PROPOSED}
+    corpus.add(lake, "segment_label", [{"sample_id": i, **proposal} for i in ASKED], provenance={})
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    app = application(lake, settings, hosts=safety.LOOPBACK)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    yield Site(lake, f"http://127.0.0.1:{listening.getsockname()[1]}")
+    server.should_exit = True
+    thread.join(timeout=20)
+
+
+def look(browser, width: int = 1280, scheme: str = "light") -> None:
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    screen = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+
+
+def enter(browser, site: Site, name: str) -> None:
+    """Open a page of answers and say who one is."""
+    look(browser)
+    browser.get(f"{site.origin}/rate")
+    browser.find_element("id", "name").send_keys(name)
+    browser.find_element("css selector", ".ask button").click()
+
+
+def find(browser, selector: str):
+    return browser.find_element("css selector", selector)
+
+
+def press(browser, keys: str) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    ActionChains(browser).send_keys(keys).perform()
+
+
+def saved(browser, before: str) -> None:
+    """Wait until an answer was stored and the next page is there."""
+    for _ in range(200):
+        if browser.execute_script("return document.readyState") == "complete" and asked(browser) != before:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"still at clip {before}: {find(browser, 'main').text[:300]}")
+
+
+def asked(browser) -> str:
+    return browser.execute_script("return document.querySelector('input[name=sample_id]')?.value ?? ''")
+
+
+def stored(site: Site, table: str, person: str) -> dict[str, dict]:
+    who = "rater_id" if table == "rating" else "annotator_id"
+    rows = sorted(corpus.read(site.lake, table).to_pylist(), key=lambda row: row["created_at"] or "")
+    return {row["sample_id"]: row for row in rows if row[who] == person}
+
+
+def responses(browser) -> list[tuple[str, int]]:
+    """Address and status of everything that the pages asked for since the last look."""
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    got = [e["params"]["response"] for e in events if e["method"] == "Network.responseReceived"]
+    sent = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    return [(r["url"], r["status"]) for r in got] + [(url, 0) for url in sent]
+
+
+def complaints(browser) -> list[dict]:
+    return [entry for entry in browser.get_log("browser") if entry["level"] != "INFO"]
+
+
+def test_clips_are_rated_by_clicks_and_by_keys(browser, site):
+    enter(browser, site, "Ann")
+    ready, seconds, width, error = browser.execute_async_script(READY)
+    assert (ready >= 3, width, error) == (True, 320, None)
+    assert seconds > 1.9
+    first = asked(browser)
+    find(browser, "#save").click()  # without answers the browser refuses
+    assert asked(browser) == first
+    assert stored(site, "rating", "Ann") == {}
+    for name, value in (("onscreen", "yes"), ("offscreen", "unsure")):
+        find(browser, f"input[name={name}][value={value}]").click()
+    find(browser, "#save").click()
+    saved(browser, first)
+    row = stored(site, "rating", "Ann")[first]
+    assert (row["onscreen_present"], row["offscreen_present"]) == (True, None)
+    second = asked(browser)
+    assert second != first
+    press(browser, "25\ue007")  # 2: no, 5: no, Enter
+    saved(browser, second)
+    row = stored(site, "rating", "Ann")[second]
+    assert (row["onscreen_present"], row["offscreen_present"]) == (False, False)
+    third = asked(browser)
+    press(browser, "b")
+    saved(browser, third)
+    assert asked(browser) == second
+    assert browser.execute_script("return [...document.querySelectorAll(':checked')].map(e => e.value)") == ["no", "no"]
+    press(browser, "1\ue007")
+    saved(browser, second)
+    assert stored(site, "rating", "Ann")[second]["onscreen_present"] is True
+    assert complaints(browser) == []
+    urls = [url for url, _ in responses(browser)]
+    assert any("/media/" in url for url in urls)
+    assert [url for url in urls if not url.startswith((site.origin + "/", "data:", "chrome", "about:"))] == []
+
+
+def test_ten_seconds_follow_the_video_and_are_stored(browser, site):
+    enter(browser, site, "Bob")
+    browser.get(f"{site.origin}/annotate")
+    ready, seconds, _, error = browser.execute_async_script(READY)
+    assert (ready >= 3, error) == (True, None)
+    assert seconds == pytest.approx(10.0, abs=0.1)
+    first = asked(browser)
+    checked = "return [...document.querySelectorAll('input[name=second]')].map(e => +e.checked)"
+    assert browser.execute_script(checked) == PROPOSED
+    now = """const done = arguments[1], video = document.getElementById('player'); video.pause();
+        video.addEventListener('seeked', () => requestAnimationFrame(() => requestAnimationFrame(() => done(
+            [...document.querySelectorAll('.seconds li')].map(e => +e.classList.contains('now')).indexOf(1)))));
+        video.currentTime = arguments[0];"""
+    assert [browser.execute_async_script(now, at) for at in (7.3, 0.2, 9.6)] == [7, 0, 9]
+    assert 206 in {status for url, status in responses(browser) if "/media/" in url}
+    find(browser, ".seconds li:nth-child(3) .play").click()
+    stops = """const done = arguments[0], video = document.getElementById('player'), started = Date.now();
+        let seen = 99;
+        (function look() { if (!video.paused && !video.seeking) seen = Math.min(seen, video.currentTime);
+            if (video.paused && video.currentTime > 2.9 || Date.now() - started > 20000)
+                return done([seen, video.currentTime]);
+            requestAnimationFrame(look); })();"""
+    begun, ended = browser.execute_async_script(stops)
+    assert begun >= 1.9
+    assert 2.95 <= ended < 4.0
+    press(browser, "0")
+    find(browser, ".seconds li:nth-child(2) input").click()
+    assert browser.execute_script(checked) == [0, 0, 1, 1, 0, 0, 0, 1, 0, 1]
+    press(browser, "x")
+    assert browser.execute_script(checked) == [0] * 10
+    press(browser, "p")
+    assert browser.execute_script(checked) == PROPOSED
+    press(browser, "15")
+    find(browser, "#save").click()
+    saved(browser, first)
+    row = stored(site, "segment_label", "Bob")[first]
+    assert row["labels"] == [1, 1, 1, 1, 1, 0, 0, 1, 0, 0]
+    assert row["category"] == "playing violin"
+    assert complaints(browser) == []
+
+
+def test_a_name_can_be_given_and_a_clip_rated_without_scripts(browser, site):
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    enter(browser, site, "Cy")
+    first = find(browser, "input[name=sample_id]").get_attribute("value")
+    find(browser, "input[name=onscreen][value=no]").click()
+    find(browser, "input[name=offscreen][value=yes]").click()
+    find(browser, "#save").click()
+    assert find(browser, "[role=status]").text.startswith("Saved")
+    assert stored(site, "rating", "Cy")[first]["offscreen_present"] is True
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_fit_and_can_be_read(browser, site, scheme):
+    enter(browser, site, "Dee")
+    paths = ["/", "/rate", "/annotate", "/clips", f"/clips/{explored.sample_id(explored.DROPPED)}", "/clips/none"]
+    for width in WIDTHS.values():
+        look(browser, width, scheme)
+        for path in paths:
+            browser.get(site.origin + path)
+            assert browser.title != "owned"
+            assert browser.execute_script("return document.documentElement.scrollWidth") <= width, path
+            ratios = browser.execute_script(CONTRAST)
+            assert len(ratios) > 5
+            assert [r for r in ratios if r[0] < 4.5] == [], path  # WCAG AA
+            small = browser.execute_script(
+                """return [...document.querySelectorAll('button, .button, select, .choices span, .seconds .box')]
+                .filter(e => e.getClientRects().length && e.getBoundingClientRect().height < 32)
+                .map(e => e.outerHTML)"""
+            )
+            assert small == [], path
+            unnamed = browser.execute_script(
+                """return [...document.querySelectorAll('input:not([type=hidden]), select, video, progress')]
+                .filter(e => !(e.ariaLabel || e.labels?.length)).map(e => e.outerHTML)"""
+            )
+            assert unnamed == [], path
+    said = [entry["message"] for entry in complaints(browser)]
+    assert all("404" in message for message in said), said

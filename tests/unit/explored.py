@@ -1,0 +1,137 @@
+"""A small published release for the explorer: the columns that it reads, and real ten-second clips in a tar."""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+from pathlib import Path
+
+import duckdb
+import yaml
+from fastapi.testclient import TestClient
+
+from tests.unit import synthetic
+from winnow import corpus
+from winnow.explorer import safety
+from winnow.explorer.app import application
+from winnow.lake import Lake
+from winnow.sample import clip_id, sid
+from winnow.settings import Settings
+
+RELEASE = "0123456789ab"
+TAR = "clip/v=0/batch=b/00000-0000.1111.tar"
+LABELS = ("dog barking", "playing violin", "<b>bold</b> & co")
+#: Clips by their place: ten seconds and kept, dropped, without sound, without a file, of two seconds.
+KEPT, DROPPED, SILENT, GONE, SHORT = range(5)
+COUNT = 8
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def sample_id(place: int) -> str:
+    """Id of a clip by its place."""
+    return clip_id(sid("video", place // 2), place * 10.0, place * 10.0 + seconds(place))
+
+
+def seconds(place: int) -> float:
+    """Duration of a clip, s."""
+    return 2.0 if place == SHORT else 10.0
+
+
+def row(place: int) -> dict[str, object]:
+    """Its row of fct_clips."""
+    label = LABELS[place % len(LABELS)]
+    dropped = place == DROPPED
+    return {
+        "sample_id": sample_id(place), "video_id": sid("video", place // 2), "url": f"http://x.test/{place // 2}.mp4",
+        "title": "<script>document.title = 'owned'</script>" if place == KEPT else f"Clip {place}",
+        "uploader": "somebody", "labels": [label], "label": label, "start_s": place * 10.0,
+        "end_s": place * 10.0 + seconds(place), "duration_s": seconds(place), "start_ms": place * 10000,
+        "has_audio": place != SILENT, "z": float("nan") if place == SILENT else 1.5 + place, "media_bytes": 1000,
+        "status": "dropped" if dropped else "kept",
+        "first_failed_rule": "low_correspondence" if dropped else None,
+        "detail": "z = 0.1 is below 1.645" if dropped else None, "split": None if dropped else "train",
+    }  # fmt: skip
+
+
+def build(root: Path, media: bool = False) -> tuple[Lake, Settings]:
+    """The lake. With `media` its clips are real videos, without they are bytes that say which clip they are."""
+    lake, settings = Lake(root), Settings(lake=str(root))
+    folder = root / "releases" / RELEASE
+    folder.mkdir(parents=True)
+    files = [{"sample_id": sample_id(place), "tar": TAR} for place in range(COUNT) if place != GONE]
+    with duckdb.connect(str(folder / "winnow.duckdb")) as con:
+        con.execute("create schema ops")
+        _fill(con, "fct_clips", "marts/fct_clips.yml", [row(place) for place in range(COUNT)])
+        _fill(con, "ops.fct_clip_files", "ops/fct_clip_files.yml", files)
+        con.execute(f"create table thresholds as select * from read_csv('{ROOT / 'dbt/seeds/thresholds.csv'}')")
+    (folder / "manifest.json").write_text("{}")
+    (folder / "report.html").write_text("<title>Release</title>")
+    lake.write("releases/current", f"{RELEASE}\n".encode())
+    path = Path(lake.full(TAR))
+    path.parent.mkdir(parents=True)
+    with tarfile.open(path, "w") as tar:
+        for place in range(COUNT):
+            data = synthetic.mp4(place % 2, int(seconds(place))) if media else content(place)
+            member = tarfile.TarInfo(f"{sample_id(place)}.mp4")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return lake, settings
+
+
+def _fill(con: duckdb.DuckDBPyConnection, table: str, contract: str, rows: list[dict[str, object]]) -> None:
+    """A table with the columns that its contract in the dbt project gives it."""
+    (model,) = yaml.safe_load((ROOT / "dbt" / "models" / contract).read_text())["models"]
+    columns = ", ".join(f"{column['name']} {column['data_type']}" for column in model["columns"])
+    con.execute(f"create table {table} ({columns})")
+    for given in rows:
+        names = ", ".join(given)
+        con.execute(f"insert into {table} ({names}) values ({', '.join('?' * len(given))})", list(given.values()))
+
+
+def content(place: int) -> bytes:
+    """What stands for a clip's file where nothing plays it."""
+    return b"".join(f"{sample_id(place)}:{i:05d};".encode() for i in range(500))
+
+
+#: Ids of all clips that have a file.
+HEARD = [sample_id(place) for place in range(COUNT) if place != GONE]
+
+
+def browser(lake: Lake, name: str | None = "Ann", **changes) -> TestClient:
+    """A browser with a session, whose person has said a name; it knows its forms' token."""
+    client = TestClient(application(lake, Settings(lake=lake.root), **changes))
+    page = client.get("/clips").text
+    client.token = safety.token_of(client.cookies[safety.SESSION_COOKIE])
+    assert page
+    if name:
+        assert client.post("/person", data={"token": client.token, "person": name}).status_code == 200
+    client.person = name
+    return client
+
+
+def shown(page: str) -> str:
+    """Id of the clip that a page asks about."""
+    return re.search(r'name="sample_id" value="([0-9a-f]{20})"', page)[1]
+
+
+def rate(client: TestClient, sample_id: str, onscreen: str = "yes", offscreen: str = "no", **changes: object):
+    """Send one rating, with other fields where `changes` says so; the answer, not followed."""
+    given = {"token": client.token, "person": client.person, "sample_id": sample_id, "onscreen": onscreen}
+    return client.post("/rate", data={**given, "offscreen": offscreen, **changes}, follow_redirects=False)
+
+
+def annotate(client: TestClient, sample_id: str, seconds: list[int], category: str = "dog barking", **changes: object):
+    """Send one annotation."""
+    given = {"token": client.token, "person": client.person, "sample_id": sample_id, "category": category}
+    return client.post("/annotate", data={**given, "second": seconds, **changes}, follow_redirects=False)
+
+
+def ratings(lake: Lake) -> list[dict]:
+    """Stored ratings, by time."""
+    return sorted(corpus.read(lake, "rating").to_pylist(), key=lambda row: row["created_at"])
+
+
+def labels(lake: Lake) -> list[dict]:
+    """Stored segment labels, by time."""
+    return sorted(corpus.read(lake, "segment_label").to_pylist(), key=lambda row: row["created_at"] or "")

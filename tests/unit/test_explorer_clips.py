@@ -1,0 +1,96 @@
+"""The explorer's clips: their files in ranges, their measures and reasons, and how they are found."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.unit import explored
+from tests.unit.explored import HEARD, browser
+from winnow.lake import Lake
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return explored.build(tmp_path)[0]
+
+
+# -- clips -------------------------------------------------------------------------------------------------------------
+def test_a_clip_is_served_whole_and_in_ranges(lake):
+    ann, path, data = browser(lake), f"/media/{HEARD[0]}.mp4", explored.content(0)
+    whole = ann.get(path)
+    assert (whole.status_code, whole.content, whole.headers["content-type"]) == (200, data, "video/mp4")
+    assert whole.headers["accept-ranges"] == "bytes"
+    for asked, first, last in (("0-9", 0, 9), ("100-", 100, len(data) - 1), ("-7", len(data) - 7, len(data) - 1),
+                               (f"5-{len(data) * 2}", 5, len(data) - 1)):  # fmt: skip
+        part = ann.get(path, headers={"Range": f"bytes={asked}"})
+        assert part.status_code == 206
+        assert part.content == data[first : last + 1]
+        assert part.headers["content-range"] == f"bytes {first}-{last}/{len(data)}"
+        assert part.headers["content-length"] == str(last - first + 1)
+    for asked in (f"{len(data)}-", "9-5", "-0"):
+        refused = ann.get(path, headers={"Range": f"bytes={asked}"})
+        assert (refused.status_code, refused.headers["content-range"]) == (416, f"bytes */{len(data)}")
+    assert ann.get(path, headers={"Range": "bytes=0-1,5-6"}).status_code == 200
+    assert ann.get(path, headers={"If-None-Match": whole.headers["etag"]}).status_code == 304
+    stale = ann.get(path, headers={"Range": "bytes=0-9", "If-Range": '"other"'})
+    assert (stale.status_code, stale.content) == (200, data)
+    head = ann.head(path)
+    assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(len(data)))
+
+
+def test_a_long_range_is_answered_in_pieces(lake, monkeypatch):
+    monkeypatch.setattr("winnow.explorer.media.MAX_RANGE_BYTES", 1000)
+    part = browser(lake).get(f"/media/{HEARD[0]}.mp4", headers={"Range": "bytes=0-"})
+    assert part.headers["content-range"] == f"bytes 0-999/{len(explored.content(0))}"
+    assert part.content == explored.content(0)[:1000]
+
+
+def test_a_clip_without_a_file_and_an_id_that_is_none_are_not_found(lake):
+    ann = browser(lake)
+    gone = explored.sample_id(explored.GONE)
+    assert "no file" in ann.get(f"/clips/{gone}").text
+    paths = [f"/media/{gone}.mp4", "/media/..%2f..%2fetc.mp4", f"/media/{HEARD[0].upper()}.mp4", f"/clips/{'f' * 20}",
+             "/clips/%2e%2e", f"/rate?clip={gone}", "/assets/..%2fapp.py", "/assets/explorer.css"]  # fmt: skip
+    assert [ann.get(path).status_code for path in paths] == [404] * len(paths)
+    shutil.rmtree(Path(lake.full("clip")))
+    assert ann.get(f"/media/{HEARD[1]}.mp4").status_code == 404
+
+
+def test_a_dropped_clip_names_its_rule_with_reason_and_source(lake):
+    page = browser(lake).get(f"/clips/{explored.sample_id(explored.DROPPED)}").text
+    assert "z = 0.1 is below 1.645" in page
+    assert re.search(r"<code>z &lt; [\d.]+</code>", page)
+    assert "low correspondence" in page
+    for name in ("stillness", "silence ratio", "loudness", "media sha256", "semantic"):
+        assert f"<dt>{name}</dt>" in page
+    assert f"/clips/{explored.sample_id(0)}" in page
+
+
+def test_clips_are_found_by_status_rule_label_and_id(lake):
+    ann = browser(lake)
+    dropped = explored.sample_id(explored.DROPPED)
+
+    def listed(query: str) -> set[str]:
+        return set(re.findall(r"/clips/([0-9a-f]{20})", ann.get(f"/clips?{query}").text))
+
+    assert listed("status=dropped") == listed("rule=low_correspondence") == {dropped}
+    assert len(listed("status=kept")) == explored.COUNT - 1
+    assert listed("label=dog+barking") == {explored.sample_id(place) for place in (0, 3, 6)}
+    assert ann.get(f"/clips?id={dropped}", follow_redirects=False).headers["location"] == f"/clips/{dropped}"
+    assert "There is no clip" in ann.get("/clips?id=x").text
+    assert "No clip is like that" in ann.get("/clips?label='+or+1=1").text
+
+
+def test_a_long_list_is_paged(lake, monkeypatch):
+    monkeypatch.setattr("winnow.explorer.clips.PAGE", 3)
+    ann, seen, path = browser(lake), [], "/clips?label="
+    while path:
+        page = ann.get(path).text
+        seen += re.findall(r'href="/clips/([0-9a-f]{20})', page)
+        more = re.search(r'href="(/clips\?[^"]+)">More', page)
+        path = more[1].replace("&amp;", "&") if more else None
+    assert sorted(seen) == sorted(explored.sample_id(place) for place in range(explored.COUNT))
