@@ -37,10 +37,59 @@ class CorpusTable:
 
 #: Every table of the corpus.
 TABLES: dict[str, CorpusTable] = {
+    "selection": CorpusTable(
+        {
+            "sample_id": "string",
+            "position": "int64",
+            "round": "int64",
+            "round_position": "int64",
+            "round_candidates": "int64",
+            "gain": "double",
+            "among": "string",
+            "pairing": "string",
+            "method": "string",
+            "model": "string",
+        },
+        grows=False,
+        description="One row per clip that stood for selection: where it came in the order, or null where it did not",
+    ),
     "given_split": CorpusTable(
         {"family": "string", "key": "string", "split": "string", "source": "string"},
         grows=True,
         description="One row per sample whose split a published edition of a dataset family gives",
+    ),
+    "rating": CorpusTable(
+        {
+            "sample_id": "string",
+            "video": "string",
+            "start_s": "double",
+            "end_s": "double",
+            "rater_id": "string",
+            "onscreen_present": "bool",
+            "offscreen_present": "bool",
+            "created_at": "string",
+        },
+        grows=True,
+        description="One row per answer of a rater about a clip: is there sound of what is seen, and of what is not",
+    ),
+    "segment_label": CorpusTable(
+        {
+            "sample_id": "string",
+            "family": "string",
+            "video_id": "string",
+            "video": "string",
+            "start_s": "double",
+            "end_s": "double",
+            "category": "string",
+            "annotator_id": "string",
+            "created_at": "string",
+            "labels": "int32[]",
+            "audible": "int32[]",
+            "visible": "int32[]",
+            "source": "string",
+        },
+        grows=True,
+        description="One row per answer about one category of a clip: in which of its ten seconds the event is there",
     ),
 }
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from winnow.sources import acav, csv, folder, jsonl, parquet
+from winnow.sources import acav, ave, avel, csv, folder, jsonl, llp, parquet, vggsound, yfcc
 from winnow.sources.row import Row
 
 
@@ -30,6 +30,11 @@ class Source:
 #: In this order: the first whose extension and looks fit reads a file, so the general formats come last.
 SOURCES = (
     Source("acav", acav.EXTENSIONS, acav.read, acav.looks_like),
+    Source("yfcc", yfcc.EXTENSIONS, yfcc.read, yfcc.looks_like),
+    Source("ave", ave.EXTENSIONS, ave.read, ave.looks_like),
+    Source("llp", llp.EXTENSIONS, llp.read, llp.looks_like),
+    Source("vggsound", vggsound.EXTENSIONS, vggsound.read, vggsound.looks_like),
+    Source("avel", avel.EXTENSIONS, avel.read, avel.looks_like),
     Source("csv", csv.EXTENSIONS, csv.read),
     Source("jsonl", jsonl.EXTENSIONS, jsonl.read),
     Source("parquet", parquet.EXTENSIONS, parquet.read),

@@ -1,0 +1,79 @@
+"""VGGSound's lists, which have no header: `YouTube id, start (s), label, train or test`, and the test list, `<YouTube
+id>_<start, six digits>.mp4, label`.
+
+Source: hche11/VGGSound, data/vggsound.csv and data/test.csv. A clip lasts ten seconds from its start; a video may have
+several clips. VGGSound's own split is kept as `vggsound_split`: it is not VGGSound-AVEL's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from winnow.sources import youtube_clips
+from winnow.sources.cells import records
+from winnow.sources.row import Row
+
+EXTENSIONS = frozenset({".csv", ".tsv", ".txt"})
+SPLITS = ("train", "test")
+
+
+def looks_like(path: Path, head: str) -> bool:
+    """Whether the first record is one of a list of VGGSound."""
+    first = next((line for line in head.splitlines() if line.strip()), "")
+    cells = [cell.strip().strip('"') for cell in first.split(",")]
+    if len(cells) >= 4 and youtube_clips.YOUTUBE_ID.match(cells[0]) and cells[-1] in SPLITS:
+        return cells[1].isdigit()
+    return len(cells) >= 2 and cells[0].endswith(".mp4") and _named(cells[0])
+
+
+def read(path: Path) -> Iterator[Row]:
+    """Rows of a list: youtube_id, start, end (s), labels, vggsound_split (None in the test list)."""
+    for number, (line, cells, problem) in enumerate(records(path)):
+        if cells is None:
+            yield Row(number, problem=problem)
+            continue
+        try:
+            yield Row(number, _values(cells))
+        except ValueError as error:
+            yield Row(number, problem=f"line {line}: {error}")
+
+
+def starts(path: Path) -> dict[tuple[str, str | None], float]:
+    """The larger start, s, of each (YouTube id, label) of a list, and of each id under (id, None): what the authors of
+    VGGSound-AVEL advise for their lists, which have no start (jasongief/CPSP, issues 3 and 5)."""
+    found: dict[tuple[str, str | None], float] = {}
+    for row in read(path):
+        if row.values is None:
+            continue
+        video, (label,), start_s = row.values["youtube_id"], row.values["labels"], float(row.values["start"])
+        for key in ((video, label), (video, None)):
+            found[key] = max(start_s, found.get(key, 0.0))
+    return found
+
+
+def _values(cells: list[str]) -> dict[str, object]:
+    if len(cells) == 2:
+        video, start_s, end_s = youtube_clips.parse(cells[0])
+        label, split = cells[1], None
+        if start_s is None:
+            raise ValueError(f"{cells[0]} names no start: <YouTube id>_<start>.mp4 does")
+    elif len(cells) == 4:
+        video, start, label, split = cells
+        if not start.isdigit() or len(start) > 7:
+            raise ValueError(f"the start is {start[:40]!r}: whole seconds are wanted")
+        start_s, end_s = float(start), float(start) + youtube_clips.CLIP_S
+        if split not in SPLITS:
+            raise ValueError(f"the split is {split[:40]!r}: {' or '.join(SPLITS)} is wanted")
+    else:
+        raise ValueError(f"{len(cells)} cells; 4 (id, start, label, split) or 2 (file, label) are wanted")
+    if not label:
+        raise ValueError("no label")
+    return {"youtube_id": video, "start": start_s, "end": end_s, "labels": [label], "vggsound_split": split}
+
+
+def _named(name: str) -> bool:
+    try:
+        return youtube_clips.parse(name)[1] is not None
+    except ValueError:
+        return False
