@@ -15,7 +15,7 @@ for image in "${wanted[@]}"; do
   extra=()
   [ "$image" = base ] || extra=(--extra "$image")
   "$python" -m piptools compile -q --generate-hashes --no-header --no-strip-extras --no-annotate --no-emit-index-url \
-    --no-emit-options --no-emit-find-links -c constraints.txt "${extra[@]}" -o "$lock" pyproject.toml
+    --no-emit-options --no-emit-find-links --allow-unsafe -c constraints.txt "${extra[@]}" -o "$lock" pyproject.toml
   if grep -q '^torch==' "$lock"; then
     # shellcheck disable=SC2086
     awk -v hashes="$(echo $TORCH_HASHES)" '

@@ -131,13 +131,13 @@ def test_a_cleared_task_is_killed_and_a_transient_error_is_retried(house: StubHo
         return found
 
     process = house.wait(stubs)[0]
-    (house.lake / "exit-decide").write_text("75")
-    (house.lake / "hang-decide").unlink()
     assert process.is_running()
     body = {"dry_run": False, "dag_run_id": run, "task_ids": ["decide"], "only_failed": False, "reset_dag_runs": True}
     house.api.send("POST", "dags/curate/clearTaskInstances", body)
     psutil.wait_procs([process], timeout=10)
     assert not process.is_running()
+    (house.lake / "exit-decide").write_text("75")
+    (house.lake / "hang-decide").unlink()
     path = f"dags/curate/dagRuns/{quote(run)}/taskInstances/decide"
     task = house.wait(lambda: (t := house.api.get(path))["state"] == "up_for_retry" and t)
     assert task["try_number"] == 2

@@ -113,6 +113,14 @@ BATCH = {
         "checkpoint_is_named": broken("model", "'net'"),
         "checkpoint_is_there": broken("model", "NULL"),
     },
+    "cluster": {
+        "visual_clusters_are_there": broken("visual_clusters", "[]"),
+        "audio_clusters_are_there": broken("audio_clusters", "[]"),
+        "every_clip_has_the_same_layers": broken("audio_clusters", "[1]"),
+        "ids_count_from_0": broken("visual_clusters", "[-1, 0, 0, 0, 0]"),
+        "one_model": broken("model", "'another'"),
+        "model_is_named": broken("model", "NULL"),
+    },
     "correspond": {
         "score_is_there": broken("score", "NULL"),
         "z_is_there": broken("z", "NULL"),

@@ -27,7 +27,7 @@ from winnow.manifest import Manifest
 from winnow.release import release
 from winnow.settings import Settings
 from winnow.shard import shard_name
-from winnow.stage import stage_needs
+from winnow.stage import stage_needs, stage_wants
 
 V = "0123456789ab"
 BATCHES = ("2026-11-01", "2026-11-02", "2026-11-03")
@@ -81,6 +81,15 @@ def rows(listed: list[Candidate]) -> dict[str, list[dict]]:
     for candidate in listed:
         for stage, found in rows_of(candidate).items():
             out[stage] += [_filled(stage, dict(row)) for row in found]
+    for stage, counted in (("open_clip", "n_frames"), ("panns", "n_windows")):
+        values = {counted: 10, "model": "net@0123456789ab"}
+        for clip in out["clip"]:
+            if clip["outcome"] == "ok":
+                out[stage].append(_filled(stage, {"sample_id": clip["sample_id"], "outcome": "ok", **values}))
+    clusters = {"visual_clusters": [0, 1, 2, 3, 4], "audio_clusters": [4, 3, 2, 1, 0], "model": "0123456789ab"}
+    out["cluster"] = [
+        {"sample_id": row["sample_id"], "outcome": "ok", **clusters} for row in out["clip"] if row["outcome"] == "ok"
+    ]
     return {stage: sorted(found, key=lambda row: row["sample_id"]) for stage, found in out.items()}
 
 
@@ -91,7 +100,7 @@ def _filled(stage: str, row: dict) -> dict:
     if "media_sha256" in row:
         row["media_sha256"] = hashlib.sha256(str(row["media_sha256"]).encode()).hexdigest()
     for name, kind in warehouse.stage_columns()[stage].items():
-        if kind.startswith("float32[") and name not in row:
+        if kind.startswith(("float32[", "float16[")) and name not in row:
             width = int(kind[8:-1] or 16)
             row[name] = [math.sin(seed.digest()[0] + i) for i in range(width)]
     return row
@@ -100,9 +109,9 @@ def _filled(stage: str, row: dict) -> dict:
 def commit(lake: Lake, batch: str, by_stage: dict[str, list[dict]], skip: tuple[str, ...] = ()) -> None:
     """Commit one shard of every stage, under the name that its inputs give it."""
     done: dict[str, str] = {}
-    needs = stage_needs()
+    needs, wants = stage_needs(), stage_wants()
     columns = warehouse.stage_columns()
-    for stage in _in_order(needs, list(columns)):
+    for stage in _in_order({name: needs[name] + wants[name] for name in needs}, list(columns)):
         if stage in skip:
             continue
         schema = table.arrow_schema(columns[stage])
@@ -111,7 +120,8 @@ def commit(lake: Lake, batch: str, by_stage: dict[str, list[dict]], skip: tuple[
             pa.Table.from_pylist([{f.name: r.get(f.name) for f in schema} for r in listed], schema=schema)
         )
         sha256 = sha256_bytes(data)
-        inputs = {need: done[need] for need in needs[stage]} if stage in needs else {"rows": sha256}
+        read = [*needs[stage], *(want for want in wants[stage] if want in done)] if stage in needs else []
+        inputs = {name: done[name] for name in read} or {"rows": sha256}
         name, failed = shard_name(0, inputs), sum(row["outcome"] == "failed" for row in listed)
         manifest = Manifest(
             stage=stage, v=V, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256,

@@ -1,0 +1,52 @@
+"""`winnow cluster` and `winnow select`: what looks at the corpus as a whole."""
+
+from __future__ import annotations
+
+import click
+
+from winnow.cli import _list, answer, deployment
+
+_batches = click.option("--batches", callback=_list, help="Comma-separated keys; all admitted batches by default.")
+
+
+@click.command()
+@_batches
+@click.option("--visual", default="visual", callback=_list, show_default=True, help="Stages or layers that see.")
+@click.option("--audio", default="audio", callback=_list, show_default=True, help="Stages or layers that hear.")
+@click.option("--clusters", default=32, show_default=True, help="Centres a layer.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--whiten/--no-whiten", default=False, show_default=True, help="Divide by each dimension's deviation.")
+@click.option("--dry-run", is_flag=True, help="Say which batches and layers these are, and end.")
+def cluster(
+    batches: list[str], visual: list[str], audio: list[str], clusters: int, seed: int, whiten: bool, dry_run: bool
+) -> None:
+    """Fit k-means centres of every feature layer and freeze them by their digest."""
+    from winnow.cluster import cluster as body
+    from winnow.selection.kmeans import KMeansParams
+
+    lake, settings = deployment()
+    params = KMeansParams(clusters=clusters, seed=seed, whiten=whiten)
+    answer(body(lake, settings, batches, visual=visual, audio=audio, params=params, dry_run=dry_run))
+
+
+@click.command()
+@_batches
+@click.option("--share", default=0.2, show_default=True, help="Share of the candidates that is put in order.")
+@click.option("--size", type=int, help="How many are put in order, instead of a share.")
+@click.option("--among", type=click.Choice(["kept", "admitted"]), default="kept", show_default=True,
+              help="Clips that the current release keeps, or all of the admitted batches.")  # fmt: skip
+@click.option("--pairing", default="bipartite", show_default=True, help="combination, bipartite, diagonal, layer_<k> …")
+@click.option("--weights", default="uniform", show_default=True, help="Of the pairs, by depth of their layers.")
+@click.option("--method", type=click.Choice(["batch", "exact"]), default="batch", show_default=True)
+@click.option("--batch", default=20, show_default=True, help="Candidates that are looked at together.")
+@click.option("--take", default=1, show_default=True, help="How many of them are taken.")
+@click.option("--objective", default="mi", show_default=True, help="Measure of two clusterings; others are slow.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--incremental/--from-scratch", default=False, help="Keep the selection that is there, and add to it.")
+def select(batches: list[str], incremental: bool, **values: object) -> None:
+    """Order clips by the mutual information that they add between what is seen and what is heard."""
+    from winnow.select import SelectParams
+    from winnow.select import select as body
+
+    lake, _ = deployment()
+    answer(body(lake, batches, params=SelectParams(**values), incremental=incremental))

@@ -1,0 +1,296 @@
+"""`winnow select`: put the corpus's clips into the order in which they add mutual information between what is seen and
+what is heard, and keep that order as the corpus table `selection`.
+
+Candidates are the clips that the current release keeps (or all of the admitted batches), each once, by the clusters
+that the stage `cluster` gave them under the current centres. A batch that is assigned to other centres is refused:
+its ids would mean something else.
+
+From scratch, all candidates are one round: the first share of them is put in order. Incrementally, the selection that
+is there keeps its order, and of the clips that came since, the same share is added to it (a further round). dbt cuts
+either at any smaller share, round by round, without computing anything again (mart `acav_clips`).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from winnow.cluster import MODEL, admitted
+from winnow.errors import ConfigError, ContractError
+from winnow.lake import Lake
+from winnow.sample import check_batch
+from winnow.shard import Chain
+from winnow.stage import code_digest, stage_needs, stage_wants
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+TABLE = "selection"
+AMONG = ("kept", "admitted")
+METHODS = ("batch", "exact")
+#: Shares of the candidates at which the answer says how much information the first clips hold.
+SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class SelectParams:
+    """share: how much of the candidates is put in order, above 0 up to 1; size: how many instead, for a selection from
+    scratch; among: which clips stand for it; pairing and weights: which layers are compared (`selection.pairings`);
+    method: greedy over random batches, of which the best `take` of `batch` are taken at once, or exact; objective: a
+    measure of `selection.measures`; seed: of the draws."""
+
+    share: float = 0.2
+    size: int | None = None
+    among: str = "kept"
+    pairing: str = "bipartite"
+    weights: str = "uniform"
+    method: str = "batch"
+    batch: int = 20
+    take: int = 1
+    objective: str = "mi"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise ConfigError(f"share {self.share}: above 0, up to 1")
+        for name, values in (("among", AMONG), ("method", METHODS)):
+            if getattr(self, name) not in values:
+                raise ConfigError(f"{name} {getattr(self, name)!r}: one of {', '.join(values)}")
+
+    def describing(self) -> str:
+        """What a selection must share with one that it continues, in words."""
+        how = f"batch {self.batch}:{self.take}" if self.method == "batch" else "exact"
+        return f"{how} {self.objective} {self.weights} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Clips by id, ordered; their clusters, int32 (n, layers), the visual layers first; and of which centres."""
+
+    ids: np.ndarray
+    clusters: np.ndarray
+    n_visual: int
+    model: str
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def select(
+    lake: Lake, batches: Sequence[str] = (), *, params: SelectParams | None = None, incremental: bool = False
+) -> dict[str, object]:
+    """Order the clips of batches (all admitted ones when none is named) and make that the corpus's selection.
+
+    Returns {"model", "candidates", "selected", "rounds", "added", "mi" (nats, of the selected set), "mi_all" (of all
+    candidates), "curve" (nats by share, of a selection from scratch), "file", "computed"}; with `incremental` also
+    "mi_from_scratch" (as many clips chosen from scratch) and "mi_difference" (how far below that, relative).
+    ContractError where assignments are missing or of other centres, or an existing selection cannot be continued.
+    """
+    import numpy as np
+
+    from winnow import corpus
+    from winnow.selection import mutual_information, pair_weights, pairing
+
+    params = params or SelectParams()
+    if incremental and params.size is not None:
+        raise ConfigError("an incremental selection adds a share of the clips that came since: give --share, no --size")
+    keys = sorted({check_batch(key) for key in batches}) or admitted(lake)
+    found = candidates(lake, keys, params.among)
+    pairs = pairing(params.pairing, found.n_visual, found.clusters.shape[1] - found.n_visual)
+    weights = pair_weights(params.weights, pairs, found.n_visual)
+    earlier = _earlier(corpus.read(lake, TABLE), found, params) if incremental else None
+    rows, added = _rounds(found, pairs, weights, params, earlier)
+    done = corpus.replace(
+        lake,
+        TABLE,
+        rows,
+        provenance={
+            "command": "winnow select", "batches": keys, "model": found.model, "incremental": incremental,
+            "params": asdict(params), "code": code_digest("select"),
+        },
+    )  # fmt: skip
+    place = {clip: i for i, clip in enumerate(found.ids.tolist())}
+    ordered = rows.filter(rows["position"].is_valid())
+    chosen = np.array([place[clip] for clip in ordered["sample_id"].to_pylist()], np.int64)
+    mi = mutual_information(found.clusters, pairs, chosen, weights=weights)
+    answer = {
+        "model": found.model,
+        "candidates": len(found),
+        "selected": len(chosen),
+        "rounds": max(ordered["round"].to_pylist(), default=0),
+        "added": added,
+        "mi": round(mi, 6),
+        "mi_all": round(mutual_information(found.clusters, pairs, weights=weights), 6),
+        "file": done["file"],
+        "computed": done["computed"],
+    }
+    if not incremental:
+        return answer | {"curve": _curve(ordered["gain"].to_numpy(), len(found))}
+    fresh, _ = _greedy(found.clusters, pairs, weights, len(chosen), params, None)
+    scratch = mutual_information(found.clusters, pairs, fresh, weights=weights)
+    difference = (scratch - mi) / scratch if scratch else 0.0
+    return answer | {"mi_from_scratch": round(scratch, 6), "mi_difference": round(difference, 6)}
+
+
+def candidates(lake: Lake, batches: Sequence[str], among: str = "kept") -> Candidates:
+    """The clips of batches that stand for selection, with their clusters under the current centres.
+
+    ContractError names the command for a batch that is not assigned to them.
+    """
+    import numpy as np
+
+    model = lake.model_current(MODEL)
+    if model is None:
+        raise ContractError("the lake has no centres: run `winnow cluster`, then `winnow run cluster` on every batch")
+    card = json.loads(lake.read(lake.model_key(MODEL, model, "json")))
+    widths = {side: len(layers) for side, layers in card["layers"].items()}
+    kept = _kept(lake) if among == "kept" else None
+    ids, clusters = [], []
+    for batch in batches:
+        for table in _assigned(lake, batch, model):
+            visual, audio = (_lists(table, f"{side}_clusters", widths[side]) for side in ("visual", "audio"))
+            ids += table["sample_id"].to_pylist()
+            clusters.append(np.concatenate([visual, audio], axis=1))
+    every = np.array(ids, dtype=str)
+    unique, first = np.unique(every, return_index=True)
+    stands = np.ones(len(unique), bool) if kept is None else np.isin(unique, kept)
+    matrix = np.concatenate(clusters)[first[stands]] if clusters else np.empty((0, sum(widths.values())), np.int32)
+    if not len(matrix):
+        what = "that the current release keeps " if among == "kept" else ""
+        raise ContractError(f"{', '.join(batches)}: no clip {what}is assigned to clusters; nothing to select from")
+    return Candidates(unique[stands], matrix, widths["visual"], model)
+
+
+def _assigned(lake: Lake, batch: str, model: str) -> list[pa.Table]:
+    """The assigned rows of a batch's shards, all of one model."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    chain = Chain(lake, batch, stage_needs(), stage_wants())
+    again = f"run `winnow run cluster --batch {batch}`, then select again"
+    tables = []
+    for number in chain.numbers(MODEL):
+        manifest = chain.committed(MODEL, number)
+        if manifest is None:
+            raise ContractError(f"shard {number} of batch {batch} is not assigned to clusters: {again}")
+        if manifest.model != model:
+            raise ContractError(
+                f"batch {batch} is assigned to the centres {manifest.model}, the current ones are {model}, and ids of "
+                f"two clusterings cannot be compared: {again}"
+            )
+        rows = pq.read_table(io.BytesIO(lake.read_table(manifest)))
+        tables.append(rows.filter(pc.equal(rows["outcome"], "ok")))
+    return tables
+
+
+def _lists(table: pa.Table, column: str, width: int) -> np.ndarray:
+    import numpy as np
+
+    flat = table[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    if len(flat) != width * table.num_rows:
+        raise ContractError(f"cluster: {column} does not have {width} values in every row")
+    return flat.reshape(-1, width).astype(np.int32)
+
+
+def _kept(lake: Lake) -> np.ndarray:
+    """Ids of the clips that the current release keeps."""
+    import numpy as np
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    from winnow import publish
+
+    clips = publish.folder(lake) / "tables" / "fct_clips.parquet"
+    rows = pq.read_table(clips, columns=["sample_id", "status"])
+    return np.array(rows.filter(pc.equal(rows["status"], "kept"))["sample_id"].to_pylist(), dtype=str)
+
+
+def _earlier(rows: pa.Table, found: Candidates, params: SelectParams) -> pa.Table:
+    """The selection to continue; ContractError where there is none, or it was made another way."""
+    if not rows.num_rows:
+        raise ContractError("there is no selection to continue: run `winnow select` without --incremental first")
+    wanted = {"model": found.model, "pairing": params.pairing, "among": params.among, "method": params.describing()}
+    for column, value in wanted.items():
+        if set(rows[column].to_pylist()) != {value}:
+            have = rows[column].to_pylist()[0]
+            raise ContractError(
+                f"the selection that is there has {column} {have!r}, this one {value!r}: select from scratch"
+            )
+    gone = set(rows.filter(rows["position"].is_valid())["sample_id"].to_pylist()) - set(found.ids.tolist())
+    if gone:
+        raise ContractError(
+            f"{len(gone)} selected clips stand for selection no longer ({min(gone)} …): select from scratch"
+        )
+    return rows
+
+
+def _rounds(
+    found: Candidates, pairs: np.ndarray, weights: np.ndarray, params: SelectParams, earlier: pa.Table | None
+) -> tuple[pa.Table, int]:
+    """Rows of the table `selection`, ordered ones first; how many were added."""
+    import numpy as np
+    import pyarrow as pa
+
+    known = set(earlier["sample_id"].to_pylist()) if earlier is not None else set()
+    there = np.array([clip in known for clip in found.ids.tolist()], bool)
+    new = np.flatnonzero(~there)
+    number = max(earlier["round"].to_pylist(), default=0) + 1 if earlier is not None else 1
+    before: np.ndarray | None = None
+    if earlier is not None:
+        ranked = earlier.filter(earlier["position"].is_valid()).sort_by("position")
+        before = np.searchsorted(found.ids, ranked["sample_id"].to_pylist())
+    size = math.floor(params.share * len(new) + 0.5) if params.size is None else params.size
+    if size > len(new):
+        raise ConfigError(f"size {size}: there are {len(new)} candidates")
+    # Only the clips that came since may be added: the others of earlier rounds had their chance.
+    rows = np.concatenate([before, new]) if before is not None else new
+    given = np.arange(len(before)) if before is not None else None
+    order, gain = _greedy(found.clusters[rows], pairs, weights, size, params, given)
+    order = rows[order]
+    left = np.setdiff1d(new, order)
+    start = len(before) if before is not None else 0
+    blank: list[None] = [None] * len(left)
+    columns = {
+        "sample_id": [*found.ids[order].tolist(), *found.ids[left].tolist()],
+        "position": [*range(start, start + size), *blank],
+        "round": [number] * len(new),
+        "round_position": [*range(size), *blank],
+        "round_candidates": [len(new)] * len(new),
+        "gain": [*gain.tolist(), *blank],
+    }
+    same = {"among": params.among, "pairing": params.pairing, "method": params.describing(), "model": found.model}
+    columns |= {name: [value] * len(new) for name, value in same.items()}
+    table = pa.table(columns)
+    if earlier is not None:
+        table = pa.concat_tables([earlier, table.select(earlier.column_names).cast(earlier.schema)])
+    return table.sort_by([("position", "ascending"), ("sample_id", "ascending")]), size
+
+
+def _greedy(
+    clusters: np.ndarray,
+    pairs: np.ndarray,
+    weights: np.ndarray,
+    size: int,
+    params: SelectParams,
+    selected: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    from winnow.selection import batch_greedy, exact_greedy
+
+    more = {"selected": selected, "weights": weights, "objective": params.objective}
+    if params.method == "exact":
+        return exact_greedy(clusters, pairs, size, **more)
+    return batch_greedy(clusters, pairs, size, params.batch, params.take, params.seed, **more)
+
+
+def _curve(gain: np.ndarray, candidates: int) -> Mapping[str, float]:
+    """Information of the first clips, nats, by share of the candidates: gains add up to it."""
+    import numpy as np
+
+    total = np.cumsum(gain)
+    cuts = {share: math.floor(share * candidates + 0.5) for share in SHARES}
+    return {f"{share:g}": round(float(total[cut - 1]), 6) for share, cut in cuts.items() if 0 < cut <= len(total)}

@@ -1,0 +1,88 @@
+"""cluster: which k-means cluster a clip falls into, in every feature layer of what is seen and of what is heard.
+
+The centres are fitted on the corpus (`winnow cluster`) and frozen by their digest; later batches are assigned to the
+same centres until someone refits. A row names its digest: ids of two clusterings have nothing to do with each other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from winnow.errors import ConfigError
+from winnow.sample import Outcome, Reason
+from winnow.stage import Batch, Resources, Sample, Stage
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Cluster(Stage):
+    """One row per clip with picture and sound: the nearest centre in each layer, from 0, in the order of the model's
+    card; model: the centres' digest."""
+
+    name = "cluster"
+    image = "corpus"
+    needs = ("clip", "visual", "audio")
+    wants = ("open_clip", "panns")
+    schema = {"video_id": "string", "visual_clusters": "int32[]", "audio_clusters": "int32[]", "model": "string"}
+    resources = Resources(cpu=1, memory_mb=2048)
+    fitted = True
+    flow = "select"
+
+    def model_digest(self) -> str | None:
+        """The centres in use, or None before the first `winnow cluster`."""
+        return self.lake.model_current(self.name)
+
+    def setup(self) -> None:
+        """Load the centres; ConfigError when none were fitted."""
+        from winnow.selection.kmeans import Centroids
+
+        digest = self.model_digest()
+        if digest is None:
+            raise ConfigError("cluster needs fitted centres and the lake has none: run `winnow cluster`")
+        self.digest = digest
+        self.card = json.loads(self.lake.read(self.lake.model_key(self.name, digest, "json")))
+        self.centroids = Centroids.loads(self.lake.read(self.lake.model_key(self.name, digest)))
+
+    def process(self, batch: Batch) -> Iterator[Outcome]:
+        """An outcome for each clip. A clip is assigned by itself: its shard's other clips change nothing."""
+        import numpy as np
+
+        whole: list[tuple[Sample, list[np.ndarray]]] = []
+        for sample in batch:
+            found = self.vectors(sample)
+            if isinstance(found, str):
+                yield Outcome.failed(sample.id, Reason.no_input, found)
+            else:
+                whole.append((sample, found))
+        if not whole:
+            return
+        layers = list(self.centroids.layers)
+        labels = self.centroids.assign({n: np.stack([v[i] for _, v in whole]) for i, n in enumerate(layers)})
+        sides = {side: np.stack([labels[n] for n in self.card["layers"][side]], axis=1) for side in ("visual", "audio")}
+        for row, (sample, _) in enumerate(whole):
+            values = {f"{side}_clusters": array[row] for side, array in sides.items()}
+            yield Outcome.ok(sample.id, {"video_id": sample.row["video_id"], **values, "model": self.digest})
+
+    def vectors(self, sample: Sample) -> list[np.ndarray] | str:
+        """A clip's vector of each layer, float32 (d,), or what is wrong with its inputs."""
+        import numpy as np
+
+        out = []
+        for name, clustering in self.centroids.layers.items():
+            stage, _, column = name.partition(".")
+            row = sample.needs.get(stage)
+            if row is None or row.get(column) is None:
+                return f"{stage}: no row"
+            made_by = self.card["features"].get(stage)
+            if made_by and row.get("model") != made_by:
+                return f"{stage}: features of {row.get('model')}, the centres are of {made_by}"
+            vector = np.asarray(row[column], np.float32)
+            if vector.shape != clustering.centres.shape[1:]:
+                return f"{name}: {len(vector)} values, the centres have {clustering.centres.shape[1]}"
+            if not np.isfinite(vector).all():
+                return f"{name}: a value is not finite"
+            out.append(vector)
+        return out

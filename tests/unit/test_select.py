@@ -1,0 +1,204 @@
+"""winnow select: the corpus's clips in the order in which they add information; from scratch and batch by batch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.unit.measured import write_batch
+from winnow import corpus
+from winnow.cluster import cluster
+from winnow.errors import ConfigError, ContractError
+from winnow.lake import Lake
+from winnow.runtime import run_stage
+from winnow.select import Candidates, SelectParams, _rounds, candidates, select
+from winnow.selection import mutual_information, pairing
+from winnow.selection.kmeans import KMeansParams
+from winnow.settings import Settings
+
+BATCHES = ["2026-11-01", "2026-11-02", "2026-11-03"]
+VIDEOS = {BATCHES[0]: range(24), BATCHES[1]: range(24, 48), BATCHES[2]: range(44, 66)}
+ALL = SelectParams(among="admitted")
+
+
+def assign(lake: Lake, batches: list[str]) -> None:
+    for batch in batches:
+        run_stage(lake, "cluster", batch, {}, Settings(lake=lake.root))
+
+
+def lake_of(folder: Path, batches: list[str] = BATCHES, per_shard: int = 8) -> Lake:
+    lake = Lake(folder)
+    for batch in batches:
+        write_batch(lake, batch, VIDEOS[batch], per_shard=per_shard)
+    cluster(lake, Settings(lake=lake.root), batches[:1], params=KMeansParams(clusters=6))
+    assign(lake, batches)
+    return lake
+
+
+def rows(lake: Lake) -> list[dict]:
+    return corpus.read(lake, "selection").to_pylist()
+
+
+def publish(lake: Lake, status: dict[str, str]) -> None:
+    """What a release leaves, as far as `select` reads it."""
+    table = pa.table({"sample_id": list(status), "status": list(status.values())})
+    path = Path(lake.full("releases/r1/tables/fct_clips.parquet"))
+    path.parent.mkdir(parents=True)
+    pq.write_table(table, path)
+    lake.write("releases/r1/manifest.json", b"{}")
+    lake.write("releases/current", b"r1")
+
+
+def test_order_and_gains_of_a_selection_from_scratch(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path)
+    answer = select(lake, BATCHES, params=ALL)
+    table = rows(lake)
+    assert (answer["candidates"], answer["selected"], len(table)) == (132, 26, 132)
+    ordered = [row for row in table if row["position"] is not None]
+    assert [row["position"] for row in ordered] == list(range(26)) == [row["round_position"] for row in ordered]
+    assert {row["round"] for row in table} == {1}
+    assert {row["round_candidates"] for row in table} == {132}
+    assert sum(row["gain"] for row in ordered) == pytest.approx(answer["mi"], abs=1e-5)
+    found = candidates(lake, BATCHES, "admitted")
+    pairs = pairing("bipartite", 5, 5)
+    place = {clip: i for i, clip in enumerate(found.ids.tolist())}
+    chosen = np.array([place[row["sample_id"]] for row in ordered])
+    assert answer["mi"] == pytest.approx(mutual_information(found.clusters, pairs, chosen), abs=1e-6)
+    assert answer["curve"]["0.2"] == pytest.approx(answer["mi"], abs=1e-5)
+    assert answer["curve"]["0.05"] < answer["curve"]["0.2"]
+
+
+def test_a_smaller_share_is_the_beginning_of_a_larger_one(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, BATCHES[:1])
+    select(lake, BATCHES[:1], params=SelectParams(among="admitted", share=1.0))
+    whole = [row["sample_id"] for row in rows(lake)]
+    for method in ("batch", "exact"):
+        select(lake, BATCHES[:1], params=SelectParams(among="admitted", size=12, method=method))
+        part = [row["sample_id"] for row in rows(lake) if row["position"] is not None]
+        assert len(part) == 12
+        assert (part == whole[:12]) == (method == "batch")
+
+
+def test_neither_shards_nor_order_of_batches_matter(tmp_path: Path) -> None:
+    few, many = lake_of(tmp_path / "few", per_shard=24), lake_of(tmp_path / "many", per_shard=5)
+    first, second = select(few, BATCHES, params=ALL), select(many, BATCHES[::-1], params=ALL)
+    assert first == second
+    assert select(few, BATCHES, params=ALL) == {**first, "computed": False}
+    assert select(few, BATCHES, params=SelectParams(among="admitted", seed=1))["file"] != first["file"]
+
+
+def test_batch_by_batch_keeps_what_was_selected_and_comes_close_to_from_scratch(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path)
+    before: list[str] = []
+    for number in range(1, 4):
+        answer = select(lake, BATCHES[:number], params=ALL, incremental=number > 1)
+        ordered = [row["sample_id"] for row in rows(lake) if row["position"] is not None]
+        assert ordered[: len(before)] == before
+        assert answer["rounds"] == number
+        assert answer["added"] == len(ordered) - len(before) > 0
+        before = ordered
+    table = rows(lake)
+    assert len({row["sample_id"] for row in table}) == len(table) == 132
+    by_round = {number: [row for row in table if row["round"] == number] for number in (1, 2, 3)}
+    # The third batch shares four videos with the second: their clips had their chance.
+    assert [len(part) for part in by_round.values()] == [48, 48, 36]
+    assert all({row["round_candidates"] for row in part} == {len(part)} for part in by_round.values())
+    assert [sum(row["position"] is not None for row in part) for part in by_round.values()] == [10, 10, 7]
+    assert answer["mi_from_scratch"] > 0.5
+    assert answer["mi_difference"] < 0.01
+
+
+def test_in_a_noisy_corpus_the_difference_stays_under_one_percent() -> None:
+    rng = np.random.default_rng(0)
+    n, clusters = 9000, 16
+    kind = rng.integers(0, clusters, n)
+    sides = [np.where(rng.random(n) < 0.4, rng.integers(0, clusters, n), kind) for _ in range(4)]
+    mixed = rng.random(n) < 0.5
+    sides[2:] = [np.where(mixed, rng.permutation(side), side) for side in sides[2:]]
+    matrix = np.stack(sides, axis=1).astype(np.int32)
+    ids = np.array([f"{i:020x}" for i in range(n)])
+    pairs, weights = pairing("bipartite", 2, 2), np.ones(4)
+    earlier = None
+    for end in (3000, 6000, 9000):
+        earlier, _ = _rounds(Candidates(ids[:end], matrix[:end], 2, "m"), pairs, weights, ALL, earlier)
+    scratch, _ = _rounds(Candidates(ids, matrix, 2, "m"), pairs, weights, ALL, None)
+    mi = []
+    for table in (earlier, scratch):
+        chosen = table.filter(table["position"].is_valid())["sample_id"].to_pylist()
+        assert len(chosen) == 1800
+        mi.append(mutual_information(matrix, pairs, np.searchsorted(ids, chosen)))
+    assert mi[1] > mutual_information(matrix, pairs) * 1.2
+    assert abs(mi[1] - mi[0]) / mi[1] < 0.01, mi
+
+
+def test_only_what_the_release_keeps_stands_for_selection(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, BATCHES[:1])
+    clips = candidates(lake, BATCHES[:1], "admitted").ids.tolist()
+    with pytest.raises(ConfigError, match="winnow release"):
+        select(lake, BATCHES[:1])
+    publish(lake, {clip: "kept" if i % 2 else "dropped" for i, clip in enumerate(clips)})
+    answer = select(lake, BATCHES[:1])
+    assert answer["candidates"] == 24
+    assert {row["sample_id"] for row in rows(lake)} == set(clips[1::2])
+
+
+def test_assignments_of_other_centres_are_refused(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, BATCHES[:2])
+    first = select(lake, BATCHES[:2], params=ALL)
+    old = lake.model_current("cluster")
+    new = cluster(lake, Settings(lake=lake.root), BATCHES[:2], params=KMeansParams(clusters=4))["model"]
+    with pytest.raises(ContractError, match=f"{BATCHES[0]} is assigned to the centres {old}, .* are {new}"):
+        select(lake, BATCHES[:2], params=ALL)
+    assign(lake, BATCHES[:1])
+    with pytest.raises(ContractError, match=f"winnow run cluster --batch {BATCHES[1]}"):
+        select(lake, BATCHES[:2], params=ALL)
+    assert {row["model"] for row in rows(lake)} == {old}
+    assign(lake, BATCHES[1:2])
+    with pytest.raises(ContractError, match=f"has model '{old}', this one '{new}': select from scratch"):
+        select(lake, BATCHES[:2], params=ALL, incremental=True)
+    assert select(lake, BATCHES[:2], params=ALL)["model"] == new != first["model"]
+
+
+def test_what_cannot_be_continued_is_refused(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, BATCHES[:2])
+    with pytest.raises(ContractError, match="without --incremental first"):
+        select(lake, BATCHES[:1], params=ALL, incremental=True)
+    select(lake, BATCHES[:2], params=ALL)
+    other = SelectParams(among="admitted", pairing="combination")
+    with pytest.raises(ContractError, match="has pairing 'bipartite', this one 'combination'"):
+        select(lake, BATCHES[:2], params=other, incremental=True)
+    with pytest.raises(ContractError, match="stand for selection no longer"):
+        select(lake, BATCHES[:1], params=ALL, incremental=True)
+    with pytest.raises(ConfigError, match="no --size"):
+        select(lake, BATCHES[:2], params=SelectParams(among="admitted", size=3), incremental=True)
+    nothing = select(lake, BATCHES[:2], params=ALL, incremental=True)
+    assert nothing["added"] == 0
+
+
+def test_wrong_arguments_and_missing_assignments(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, BATCHES[:1])
+    with pytest.raises(ConfigError, match="share 0"):
+        SelectParams(share=0.0)
+    with pytest.raises(ConfigError, match="method"):
+        SelectParams(method="best")
+    with pytest.raises(ConfigError, match="there are 48 candidates"):
+        select(lake, BATCHES[:1], params=SelectParams(among="admitted", size=49))
+    write_batch(lake, BATCHES[1], VIDEOS[BATCHES[1]])
+    with pytest.raises(ContractError, match=f"winnow run cluster --batch {BATCHES[1]}"):
+        select(lake, BATCHES[:2], params=ALL)
+    with pytest.raises(ContractError, match="no centres"):
+        select(Lake(tmp_path / "empty"), BATCHES[:1], params=ALL)
+
+
+def test_where_a_selection_comes_from_is_kept(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, BATCHES[:1])
+    answer = select(lake, BATCHES[:1], params=ALL)
+    said = corpus.provenance(lake, f"corpus/selection/{answer['file']}.parquet")["provenance"]
+    assert said["params"]["share"] == 0.2
+    assert (said["model"], said["batches"]) == (answer["model"], BATCHES[:1])
+    assert json.dumps(said)
