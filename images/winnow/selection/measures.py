@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from winnow.errors import ConfigError
-from winnow.selection.problem import checked_assignments, checked_indices, checked_pairs, checked_weights
+from winnow.selection.problem import check_cells, checked_assignments, checked_indices, checked_pairs, checked_weights
 
 
 def contingency(assignments: ArrayLike, pairs: ArrayLike, subset: ArrayLike | None = None) -> np.ndarray:
@@ -21,6 +21,7 @@ def contingency(assignments: ArrayLike, pairs: ArrayLike, subset: ArrayLike | No
     rows, clusters = checked_assignments(assignments)
     chosen = checked_pairs(pairs, rows.shape[1])
     indices = checked_indices(subset, len(rows), "subset")
+    check_cells(len(chosen), clusters)
     return count(rows, indices, subset is None, chosen, clusters)
 
 

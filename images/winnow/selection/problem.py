@@ -87,6 +87,12 @@ def checked_indices(indices: ArrayLike | None, clips: int, what: str) -> np.ndar
     return array
 
 
+def check_cells(pairs: int, clusters: int) -> None:
+    """`ConfigError` for more cells of contingency tables than can be held."""
+    if pairs * clusters**2 > MOST_CELLS:
+        raise ConfigError(f"assignments: {pairs} pairs of {clusters} clusters are more than {MOST_CELLS} cells")
+
+
 def whole_number(value: Any, what: str, low: int, high: int, why: str) -> int:
     """`value` as an int within low … high, or `ConfigError`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
@@ -122,8 +128,7 @@ class Problem:
         used = np.unique(pair)
         if len(used) <= rows.shape[1] // 2:  # few columns: a narrow copy is read faster and costs less than half
             rows, pair = np.ascontiguousarray(rows[:, used]), np.searchsorted(used, pair)
-        if len(pair) * clusters**2 > MOST_CELLS:
-            raise ConfigError(f"assignments: {len(pair)} pairs of {clusters} clusters are more than {MOST_CELLS} cells")
+        check_cells(len(pair), clusters)
         return cls(rows, clusters, pair, weight, chosen)
 
     @property
