@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from winnow_pod import PERMANENT_EXIT_CODES
+
 if TYPE_CHECKING:
     from winnow_cluster import Client
 
@@ -32,8 +34,6 @@ IMAGE_MAYBE = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "Image
 IMAGE_PATIENCE_S = 120.0
 #: Lines of a pod's log that an event brings along, for the task's log on failure.
 TAIL_LINES = 60
-EXIT_TRANSIENT = 75
-PERMANENT = range(64, 79)
 
 
 class JobTrigger(BaseTrigger):
@@ -176,7 +176,7 @@ def outcome(event: dict[str, Any], what: str) -> dict[str, Any]:
     code = event.get("exit_code")
     if code is None:
         raise AirflowException(f"{what}: its pod is gone and left no exit code ({message}); a retry may help.{log}")
-    if code in PERMANENT and code != EXIT_TRANSIENT:
+    if code in PERMANENT_EXIT_CODES:
         raise AirflowFailException(f"{what} ended with exit code {code}; a retry would repeat it.{log}")
     raise AirflowException(f"{what} ended with exit code {code}; a retry may help.{log}")
 

@@ -22,7 +22,8 @@ from typing import Any
 
 #: Every Job and pod of Winnow's carries it; the trigger watches by it.
 MANAGED = {"app.kubernetes.io/name": "winnow", "app.kubernetes.io/managed-by": "winnow-airflow"}
-#: Codes on purpose, of which a retry repeats the same result (winnow/errors.py): the Job fails at once.
+#: Codes of sysexits.h that a program chooses on purpose and a retry repeats (winnow/errors.py): fail at once. The one
+#: left out, 75, EX_TEMPFAIL, asks for a retry.
 PERMANENT_EXIT_CODES = [*range(64, 75), *range(76, 79)]
 #: Settings of a pod that Airflow's environment may give, beside those of fetch (winnow/settings.py).
 PASSED = ("WINNOW_LAKE", "WINNOW_INBOX", "WINNOW_THREADS", "WINNOW_WEIGHTS")

@@ -36,6 +36,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
+from winnow_pod import PERMANENT_EXIT_CODES
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
@@ -58,9 +60,6 @@ DEFAULT_ARGS: dict[str, Any] = {
 
 #: Time between TERM and KILL, s: under the 5 s after which Airflow itself kills the task's process.
 TERM_GRACE_S = 3.0
-#: sysexits.h: codes a program chooses on purpose. Of these only 75, EX_TEMPFAIL, asks for a retry.
-PERMANENT_EXIT_CODES = range(64, 79)
-EXIT_TRANSIENT = 75
 
 
 class WinnowOperator(BaseOperator):
@@ -243,7 +242,7 @@ def winnow_command() -> list[str]:
 def failure(code: int, what: str) -> AirflowException:
     """The exception that makes Airflow do what an exit status (negative: a signal) asks for."""
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    if code in PERMANENT_EXIT_CODES and code != EXIT_TRANSIENT:
+    if code in PERMANENT_EXIT_CODES:
         return AirflowFailException(f"{what} {how}; a retry would repeat it, the reason is above")
     return AirflowException(f"{what} {how}; a retry may help")
 

@@ -12,7 +12,6 @@ and 8 bytes a clip.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -199,14 +198,10 @@ class Vectors:
 
     def _ok(self, stage: str, manifest: Manifest, columns: list[str]) -> pa.Table:
         """The measured rows of a stage table: their ids and these columns, and `model` of a pretrained stage."""
-        import pyarrow.compute as pc
-        import pyarrow.parquet as pq
-
         from winnow.selection.kmeans_layers import PRETRAINED
+        from winnow.table import ok_rows
 
-        wanted = ["sample_id", "outcome", *columns, *(["model"] if stage in PRETRAINED else [])]
-        rows = pq.read_table(io.BytesIO(self.lake.read_table(manifest)), columns=wanted)
-        return rows.filter(pc.equal(rows["outcome"], "ok"))
+        return ok_rows(self.lake.read_table(manifest), [*columns, *(["model"] if stage in PRETRAINED else [])])
 
     def _layers(self, stage: str, rows: pa.Table) -> dict[str, np.ndarray]:
         from winnow.selection.kmeans_layers import vectors

@@ -9,7 +9,6 @@ anew.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -105,6 +104,7 @@ def read_corpus(lake: Lake, batches: Sequence[str]) -> tuple[Corpus, str]:
 
     from winnow.models import synchrony
     from winnow.models.correspondence_fit import Corpus
+    from winnow.table import ok_rows
 
     clips: dict[str, tuple[str, np.ndarray]] = {}
     for batch in batches:
@@ -116,10 +116,10 @@ def read_corpus(lake: Lake, batches: Sequence[str]) -> tuple[Corpus, str]:
             )
         for number in numbers:
             inputs = chain.require_inputs(MODEL, number)
-            videos = _ok(lake.read_table(inputs["clip"]), ["video_id"])
+            videos = ok_rows(lake.read_table(inputs["clip"]), ["video_id"])
             video_of = dict(zip(videos["sample_id"].to_pylist(), videos["video_id"].to_pylist(), strict=True))
-            seen = _described(_ok(lake.read_table(inputs["visual"]), [*_VISUAL, "motion"]), _VISUAL, "motion")
-            heard = _described(_ok(lake.read_table(inputs["audio"]), [*_AUDIO, "onset"]), _AUDIO, "onset")
+            seen = _described(ok_rows(lake.read_table(inputs["visual"]), [*_VISUAL, "motion"]), _VISUAL, "motion")
+            heard = _described(ok_rows(lake.read_table(inputs["audio"]), [*_AUDIO, "onset"]), _AUDIO, "onset")
             for clip in video_of.keys() & seen.keys() & heard.keys():
                 clips[clip] = video_of[clip], np.concatenate([seen[clip], heard[clip]])
     ordered = sorted(clips)
@@ -135,15 +135,6 @@ def read_corpus(lake: Lake, batches: Sequence[str]) -> tuple[Corpus, str]:
     picture, motion, sound, onset = np.split(values, edges[:-1], axis=1)
     video = np.array([clips[clip][0] for clip in ordered], dtype=str)
     return Corpus(video, picture, sound, *sizes, motion, onset), content.hexdigest()
-
-
-def _ok(table: bytes, columns: list[str]) -> pa.Table:
-    """The measured rows of a stage table: their ids and these columns."""
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    rows = pq.read_table(io.BytesIO(table), columns=["sample_id", "outcome", *columns])
-    return rows.filter(pc.equal(rows["outcome"], "ok")).combine_chunks()
 
 
 def _described(rows: pa.Table, layers: list[str], envelope: str) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from winnow.errors import ContractError
@@ -89,6 +90,12 @@ def _array(values: list[object], kind: pa.DataType) -> pa.Array:
 def plain_schema(columns: Mapping[str, str]) -> pa.Schema:
     """The Arrow schema of a table that has these columns and no others."""
     return pa.schema([(name, arrow_type(alias)) for name, alias in columns.items()])
+
+
+def ok_rows(data: bytes, columns: Iterable[str]) -> pa.Table:
+    """The measured rows of a stage table: their ids and these columns."""
+    rows = pq.read_table(io.BytesIO(data), columns=["sample_id", "outcome", *columns])
+    return rows.filter(pc.equal(rows["outcome"], "ok")).drop_columns(["outcome"]).combine_chunks()
 
 
 def empty(columns: Mapping[str, str], *, keyed: bool = True) -> bytes:

@@ -10,7 +10,6 @@ Nothing here knows what a category sounds like. A steady tone has one onset, at 
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -27,7 +26,6 @@ from winnow.stage import code_digest, stage_needs
 
 if TYPE_CHECKING:
     import numpy as np
-    import pyarrow as pa
 
 #: A clip may be longer than ten seconds by this much, s.
 TOLERANCE_S = 0.5
@@ -59,6 +57,8 @@ class Proposed:
 def propose(lake: Lake, batches: Sequence[str] | None = None, params: ProposalParams | None = None) -> Proposed:
     """Proposals for the clips of batches (all admitted ones when none is named), ordered by clip: the same rows for the
     same tables and parameters. ConfigError when there is no batch, ContractError for one that is not scored."""
+    from winnow.table import ok_rows
+
     params = params or ProposalParams()
     keys = sorted({check_batch(key) for key in batches or _admitted(lake)})
     if not keys:
@@ -72,12 +72,13 @@ def propose(lake: Lake, batches: Sequence[str] | None = None, params: ProposalPa
         for number in chain.numbers("correspond"):
             tables = {stage: lake.read_table(m) for stage, m in chain.require_inputs("correspond", number).items()}
             scored = chain.committed("correspond", number)
-            clips = {row["sample_id"]: row for row in _ok(tables["clip"], ["candidate_id", "duration_s"]).to_pylist()}
+            cut = ok_rows(tables["clip"], ["candidate_id", "duration_s"]).to_pylist()
+            clips = {row["sample_id"]: row for row in cut}
             motion, onset = (
-                {row["sample_id"]: row[column] for row in _ok(tables[stage], [column]).to_pylist()}
+                {row["sample_id"]: row[column] for row in ok_rows(tables[stage], [column]).to_pylist()}
                 for stage, column in (("visual", "motion"), ("audio", "onset"))
             )
-            scores = _ok(lake.read_table(scored), ["z", "model"]).to_pylist() if scored else []
+            scores = ok_rows(lake.read_table(scored), ["z", "model"]).to_pylist() if scored else []
             z = {row["sample_id"]: row for row in scores}
             for sample_id, clip in clips.items():
                 category = categories.get(clip["candidate_id"])
@@ -174,24 +175,17 @@ def _row(sample_id: str, category: str | None, who: str, tracks: tuple[list[int]
 
 def _categories(lake: Lake, chain: Chain) -> dict[str, str]:
     """The first label of each candidate that has one."""
+    from winnow.table import ok_rows
+
     found: dict[str, str] = {}
     stand = chain.stand("ingest") or {"shards": []}
     for name in stand["shards"]:
         manifest = lake.manifest("ingest", stand["v"], chain.batch, name)
         if manifest is not None:
-            rows = _ok(lake.read_table(manifest), ["labels"]).to_pylist()
+            rows = ok_rows(lake.read_table(manifest), ["labels"]).to_pylist()
             found |= {row["sample_id"]: row["labels"][0] for row in rows if row["labels"]}
     return found
 
 
 def _admitted(lake: Lake) -> list[str]:
     return [name.removesuffix(".json") for name in lake.list("batches") if name.endswith(".json")]
-
-
-def _ok(table: bytes, columns: list[str]) -> pa.Table:
-    """The measured rows of a stage table: their ids and these columns."""
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    rows = pq.read_table(io.BytesIO(table), columns=["sample_id", "outcome", *columns])
-    return rows.filter(pc.equal(rows["outcome"], "ok")).drop_columns(["outcome"])
