@@ -11,6 +11,8 @@ import pytest
 
 from winnow import settings
 
+TOGETHER = frozenset({"browser", "dags", "dbt", "journey"})
+
 
 @pytest.fixture
 def need_tool() -> Callable[..., str]:
@@ -41,6 +43,15 @@ def need_package() -> Callable[..., None]:
                 pytest.skip(message)
 
     return find
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Which tests stay together when `make test` shares them between processes: a file's, and where costly fixtures
+    serve a folder (built warehouses, Airflow), the folder's."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(folder if folder in TOGETHER else item.path.name))
 
 
 @pytest.fixture(autouse=True)
