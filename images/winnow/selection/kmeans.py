@@ -24,7 +24,8 @@ import numpy as np
 
 from winnow.errors import ConfigError, ContractError
 from winnow.selection import kmeans_kernels as kernels
-from winnow.selection.kmeans_lloyd import Crew, Descent, Frame, Tally, lloyd
+from winnow.selection.kmeans_frame import Frame
+from winnow.selection.kmeans_lloyd import Crew, Descent, Tally, lloyd
 from winnow.selection.kmeans_start import grow, plus_plus
 
 #: Name of the column of a block that holds the rows' ids, uint64 (n,).
@@ -40,10 +41,10 @@ Blocks = Callable[[], Iterator[dict[str, np.ndarray]]]
 class KMeansParams:
     """clusters: k; seed: of the sample and of the first centres; whiten: divide each dimension by its standard
     deviation (over the sample); sample: rows of it a cluster, at least 65,536 in all; starts: first centres that are
-    tried on the smallest part of it, at most; tolerance: relative fall of the objective that ends the passes and
-    the iterations on the sample (on parts of it, and where there are many clusters, twenty times that, on parts then
-    forty times); iterations: of a part, and passes: over the whole stream, at most (half of them where there are many
-    clusters)."""
+    tried on the smallest part of it, at most; tolerance: relative fall of the objective that ends the passes, and five
+    times that the iterations on the sample (25 times on parts of it; where there are many clusters 20 and 40 times):
+    where they end is not where the corpus ends; iterations: of a part, and passes: over the whole stream, at most
+    (half of them where there are many clusters)."""
 
     clusters: int = 32
     seed: int = 0
@@ -143,42 +144,45 @@ def fit_layers(blocks: Blocks, params: KMeansParams | None = None, *, threads: i
 def draw(blocks: Blocks, params: KMeansParams) -> tuple[dict[str, np.ndarray], int]:
     """The sample of a stream by layer (its rows with the lowest hashed ids, in that order), and how many rows there
     are."""
-    wanted = params.sample_rows
-    keys, parts = np.empty(0, np.uint64), {}
-    waiting: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
-    limit, held, rows = np.uint64(0xFFFFFFFFFFFFFFFF), 0, 0
-
-    def settle() -> None:
-        nonlocal keys, parts, limit, held
-        every = np.concatenate([keys, *(k for k, _ in waiting)])
-        order = np.argsort(every, kind="stable")[:wanted]
-        for name in waiting[0][1] if waiting else ():
-            there = [parts[name]] if name in parts else []
-            parts[name] = np.concatenate([*there, *(block[name] for _, block in waiting)])[order]
-        keys, held = every[order], 0
-        waiting.clear()
-        if len(keys) == wanted:
-            limit = keys[-1]
-
-    shapes: dict[str, int] | None = None
+    wanted, rows, held = params.sample_rows, 0, 0
+    keys = np.empty(wanted + max(wanted // 2, 1), np.uint64)
+    room: dict[str, np.ndarray] = {}
+    limit = np.uint64(0xFFFFFFFFFFFFFFFF)
     for block in blocks():
         ids, layers = checked(block)
-        found = {name: array.shape[1] for name, array in layers.items()}
-        if shapes is not None and found != shapes:
-            raise ContractError(f"k-means: a block has layers {found}, those before had {shapes}")
-        shapes, rows = found, rows + len(ids)
+        if room and {name: a.shape[1] for name, a in layers.items()} != {name: r.shape[1] for name, r in room.items()}:
+            found, before = ({n: a.shape[1] for n, a in side.items()} for side in (layers, room))
+            raise ContractError(f"k-means: a block has layers {found}, those before had {before}")
+        room = room or {name: np.empty((len(keys), a.shape[1]), a.dtype) for name, a in layers.items()}
+        rows += len(ids)
         drawn = kernels.keys_of(ids, np.uint64(params.seed))
         chosen = np.flatnonzero(drawn <= limit)
-        waiting.append((drawn[chosen], {name: array[chosen] for name, array in layers.items()}))
-        held += len(chosen)
-        if held >= wanted:
-            settle()
-    if not rows or not shapes:
+        while len(chosen):
+            now, chosen = np.split(chosen, [len(keys) - held])
+            keys[held : held + len(now)] = drawn[now]
+            for name, array in layers.items():
+                room[name][held : held + len(now)] = array[now]
+            held += len(now)
+            if held == len(keys):
+                limit, held = _thin(keys, room, wanted), wanted
+                chosen = chosen[drawn[chosen] <= limit]
+    if not rows or not room:
         raise ContractError("k-means: the stream has no rows to cluster")
-    settle()
+    order = np.argsort(keys[:held], kind="stable")[:wanted]
+    keys = keys[order]
     if (keys[1:] == keys[:-1]).any():
         raise ContractError("k-means: an id stands more than once in the stream")
-    return parts, rows
+    return {name: room.pop(name)[order] for name in list(room)}, rows
+
+
+def _thin(keys: np.ndarray, room: dict[str, np.ndarray], wanted: int) -> np.uint64:
+    """Bring the lowest `wanted` keys and their rows to the front, in any order; the highest of them."""
+    kept = np.zeros(len(keys), bool)
+    kept[np.argpartition(keys, wanted - 1)[:wanted]] = True
+    into, from_ = np.flatnonzero(~kept[:wanted]), wanted + np.flatnonzero(kept[wanted:])
+    for array in (keys, *room.values()):
+        array[into] = array[from_]
+    return keys[:wanted].max()
 
 
 def checked(block: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -196,18 +200,17 @@ def _on_sample(name: str, sample: np.ndarray, params: KMeansParams, crew: Crew) 
     """Centres of one layer's sample."""
     frame = Frame.of(sample, params.whiten)
     rows = frame.prepare(sample)
-    rng = np.random.default_rng([params.seed, zlib.crc32(name.encode())])
     smallest = max(8 * params.clusters, 2048)
     centres, steps = np.empty((0, rows.shape[1]), np.float32), 0
+    starts = max(1, min(params.starts, STARTED_CLUSTERS // params.clusters))
+    rngs = [np.random.default_rng([params.seed, zlib.crc32(name.encode()), start]) for start in range(starts)]
     for size in grow(len(rows), smallest, 4):
         part = rows[:size]
         if not len(centres):
-            tried = [
-                lloyd(crew, part, plus_plus(part, params.clusters, rng), frame.step, params.tolerance * 40, 20)
-                for _ in range(max(1, min(params.starts, STARTED_CLUSTERS // params.clusters)))
-            ]
+            begun = crew.each(lambda rng, part=part: plus_plus(part, params.clusters, rng), rngs)
+            tried = [lloyd(crew, part, first, frame.step, params.tolerance * 40, 20) for first in begun]
             centres = min(tried, key=lambda t: t[1])[0]
-        loose = (1, 20) if params.clusters <= FEW_CLUSTERS else (20, 40)
+        loose = (5, 25) if params.clusters <= FEW_CLUSTERS else (20, 40)
         tolerance = params.tolerance * loose[size < len(rows)]
         centres, objective, more = lloyd(crew, part, centres, frame.step, tolerance, params.iterations)
         steps += more

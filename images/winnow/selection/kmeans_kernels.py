@@ -35,6 +35,34 @@ def prepare(x, centre, factor, step, out):
 
 
 @compiled
+def column_sums(x, out):
+    """Add the rows of x, float32 (n, d), to float64 (d,), one after the other."""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            out[j] += np.float64(x[i, j])
+
+
+@compiled
+def column_squares(x, mean, out):
+    """Add the squared distances of the rows of x, float32 (n, d), to their mean, float64 (d,), one after the other."""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            gap = np.float64(x[i, j]) - mean[j]
+            out[j] += gap * gap
+
+
+@compiled
+def largest(x, centre, factor):
+    """The largest |(x − centre) · factor|, float32; 0 of no rows."""
+    most = np.zeros(x.shape[1], np.float32)
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            value = np.abs((x[i, j] - centre[j]) * factor[j])
+            most[j] = value if value > most[j] else most[j]
+    return most.max() if len(most) else np.float32(0)
+
+
+@compiled
 def settle(cross, keys, square, x, centres, error, labels):
     """Nearest centre of each row into `labels`; how many rows needed float64.
 

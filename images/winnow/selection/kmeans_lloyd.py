@@ -7,12 +7,15 @@ whatever block or thread they come from. The objective needs no distances: with 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from winnow.selection import kmeans_kernels as kernels
+from winnow.selection.kmeans_frame import Frame
 
 #: Bytes of distances that a thread works on at a time: they stay in its cache.
 WORKING_BYTES = 1 << 20
@@ -20,40 +23,6 @@ WORKING_BYTES = 1 << 20
 NEAR, NEAR_ITERATIONS = 32, 5
 #: How far a step goes, in distances to the means.
 BEYOND = 1.9
-
-
-@dataclass(frozen=True)
-class Frame:
-    """How a layer's vectors are brought to the space in which they are clustered: (x − centre) · factor, in grid steps.
-
-    centre, factor: float32 (d,); step: a power of two.
-    """
-
-    centre: np.ndarray
-    factor: np.ndarray
-    step: float
-
-    @classmethod
-    def of(cls, sample: np.ndarray, whiten: bool) -> Frame:
-        """The frame of a sample (n, d): its mean; 1 or 1 / standard deviation (1 where that is 0); a grid that its
-        largest value fills."""
-        rows = sample.astype(np.float64)
-        mean = rows.mean(axis=0)
-        factor = np.ones(rows.shape[1])
-        if whiten:
-            deviation = rows.std(axis=0)
-            factor = 1 / np.where(deviation > 1e-9 * np.maximum(np.abs(mean), 1e-30), deviation, 1.0)
-        centre, factor = mean.astype(np.float32), factor.astype(np.float32)
-        largest = float(np.abs((rows - centre) * factor).max(initial=0.0))
-        step = 2.0 ** (np.ceil(np.log2(largest)) - kernels.GRID_BITS) if largest > 0 else 1.0
-        return cls(centre, factor, float(step))
-
-    def prepare(self, rows: np.ndarray) -> np.ndarray:
-        """Rows (n, d) of any floating type in this space, float32."""
-        rows = np.ascontiguousarray(rows, np.float32)
-        out = np.empty_like(rows)
-        kernels.prepare(rows, self.centre, self.factor, np.float32(self.step), out)
-        return out
 
 
 @dataclass
@@ -110,6 +79,10 @@ class Crew:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
+    def each(self, work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        """`work` on every item, at the same time; it must not use the crew itself."""
+        return list(self._pool.map(work, items))
+
     def tally(
         self,
         rows: np.ndarray,
@@ -137,11 +110,10 @@ class Crew:
         into: np.ndarray | None,
         part: int,
     ) -> Tally:
-        mine = Tally.zero(*work.centres.shape)
+        mine, room = Tally.zero(*work.centres.shape), Room.of(work, len(rows))
         for first in range(part * work.height, len(rows), self.threads * work.height):
-            block = rows[first : first + work.height]
-            block = frame.prepare(block) if frame else block
-            labels, doubtful = work.labels(block)
+            block = room.prepared(rows[first : first + work.height], frame)
+            labels, doubtful = work.labels(block, room)
             kernels.add_up(block, labels, mine.sums, mine.counts)
             if into is not None:
                 into[first : first + work.height] = labels
@@ -175,9 +147,10 @@ class Crew:
         out = np.empty(len(rows), np.int32)
 
         def some(part: int) -> None:
+            room = Room.of(work, len(rows))
             for first in range(part * work.height, len(rows), self.threads * work.height):
-                block = rows[first : first + work.height]
-                out[first : first + work.height] = work.labels(frame.prepare(block) if frame else block)[0]
+                block = room.prepared(rows[first : first + work.height], frame)
+                out[first : first + work.height] = work.labels(block, room)[0]
 
         list(self._pool.map(some, range(self.threads)))
         return out
@@ -202,9 +175,9 @@ class Work:
         factors = np.ascontiguousarray((-2 * centres).T)
         return cls(centres, factors, square.astype(np.float32), float(np.sqrt(square.max())), height)
 
-    def labels(self, block: np.ndarray) -> tuple[np.ndarray, int]:
+    def labels(self, block: np.ndarray, room: Room) -> tuple[np.ndarray, int]:
         """Nearest centres of prepared rows, int32 (n,), and how many were settled in float64."""
-        cross = block @ self.factors
+        cross = np.matmul(block, self.factors, out=room.cross[: len(block)])
         length = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float32))
         # |error of a value| ≤ (d + 4) u (2 |x| |c| + |c|²), u = 2^-24; a comparison has two; 2 % for their own rounding
         unit = 2.04 * (block.shape[1] + 4) * 2.0**-24
@@ -212,6 +185,34 @@ class Work:
         labels = np.empty(len(block), np.int32)
         doubtful = kernels.settle(cross, cross.view(np.int32), self.square, block, self.centres, error, labels)
         return labels, int(doubtful)
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a thread works in, kept from block to block: memory that is new costs more than the work on it.
+
+    rows: float32 (height, d), prepared; raw: the same before, of rows of another type; cross: float32 (height, k).
+    """
+
+    rows: np.ndarray
+    raw: np.ndarray
+    cross: np.ndarray
+
+    @classmethod
+    def of(cls, work: Work, rows: int) -> Room:
+        """For blocks of so many rows at most."""
+        clusters, dim = work.centres.shape
+        height = min(work.height, rows)
+        return cls(*(np.empty((height, width), np.float32) for width in (dim, dim, clusters)))
+
+    def prepared(self, block: np.ndarray, frame: Frame | None) -> np.ndarray:
+        """A block's rows in the frame; those of no frame are prepared already."""
+        if frame is None:
+            return block
+        if block.dtype != np.float32:
+            np.copyto(self.raw[: len(block)], block, casting="same_kind")
+            block = self.raw[: len(block)]
+        return frame.prepare(block, self.rows[: len(block)])
 
 
 @dataclass

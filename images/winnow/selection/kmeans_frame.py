@@ -1,0 +1,60 @@
+"""The space in which a layer's vectors are clustered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from winnow.selection import kmeans_kernels as kernels
+
+#: Bytes of a sample that are looked at at a time.
+PART_BYTES = 1 << 22
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How a layer's vectors are brought to the space in which they are clustered: (x − centre) · factor, in grid steps.
+
+    centre, factor: float32 (d,); step: a power of two.
+    """
+
+    centre: np.ndarray
+    factor: np.ndarray
+    step: float
+
+    @classmethod
+    def of(cls, sample: np.ndarray, whiten: bool) -> Frame:
+        """The frame of a sample (n, d): its mean; 1 or 1 / standard deviation (1 where that is 0); a grid that its
+        largest value fills."""
+        n, dim = sample.shape
+        total, spread, largest = np.zeros(dim), np.zeros(dim), 0.0
+        room = np.empty((max(PART_BYTES // (4 * dim), 1), dim), np.float32)
+
+        def parts() -> Iterator[np.ndarray]:
+            for first in range(0, n, len(room)):
+                part = room[: min(len(room), n - first)]
+                np.copyto(part, sample[first : first + len(room)], casting="same_kind")
+                yield part
+
+        for part in parts():
+            kernels.column_sums(part, total)
+        mean, factor = total / n, np.ones(dim)
+        if whiten:
+            for part in parts():
+                kernels.column_squares(part, mean, spread)
+            deviation = np.sqrt(spread / n)
+            factor = 1 / np.where(deviation > 1e-9 * np.maximum(np.abs(mean), 1e-30), deviation, 1.0)
+        centre, factor = mean.astype(np.float32), factor.astype(np.float32)
+        for part in parts():
+            largest = max(largest, float(kernels.largest(part, centre, factor)))
+        step = 2.0 ** (np.ceil(np.log2(largest)) - kernels.GRID_BITS) if largest > 0 else 1.0
+        return cls(centre, factor, float(step))
+
+    def prepare(self, rows: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Rows (n, d) of any floating type in this space, float32; in `out` where it is given."""
+        rows = np.ascontiguousarray(rows, np.float32)
+        out = np.empty_like(rows) if out is None else out
+        kernels.prepare(rows, self.centre, self.factor, np.float32(self.step), out)
+        return out
