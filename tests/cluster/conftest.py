@@ -1,4 +1,4 @@
-"""Tests on the cluster that KUBECONFIG names; without one, or without images for it, they skip and say so."""
+"""Tests on the cluster that KUBECONFIG names; without one they skip and say so, in CI they fail."""
 
 from __future__ import annotations
 
@@ -17,17 +17,20 @@ sys.path.insert(0, str(house.ROOT / "plugins"))
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Winnow installed in the cluster; the folder that its pods and this machine share."""
-    missing = [
-        name for name in ("KUBECONFIG", "WINNOW_IMAGES", "WINNOW_TAG", "WINNOW_DEMO_HOST") if name not in os.environ
-    ]
-    if missing or not house.have_kubectl():
-        pytest.skip(f"no cluster to test on: {', '.join(missing) or 'kubectl'} is missing (tests/cluster/house.py)")
+    if missing := house.missing():
+        message = f"no cluster to test on: {missing} is missing (tests/cluster/house.py)"
+        if os.environ.get("CI"):
+            pytest.fail(f"{message}, and CI must have it")
+        pytest.skip(message)
     folder = tmp_path_factory.mktemp("shared")
     for parent in (folder, folder.parent, folder.parent.parent):
         parent.chmod(0o777)  # pods run as a user without rights; this machine's own volume does not follow fsGroup
-    house.install(folder)
-    yield folder
-    house.uninstall()
+    try:
+        house.install(folder)
+        house.ready()
+        yield folder
+    finally:
+        house.uninstall()
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 #: The administrator's; tests set KUBECONFIG to Airflow's while a trigger runs.
 ADMIN = os.environ.get("KUBECONFIG", "")
+ABOUT = ("KUBECONFIG", "WINNOW_IMAGES", "WINNOW_TAG", "WINNOW_DEMO_HOST")
 NAMESPACE = "winnow"
 ACCOUNT = "winnow-airflow"
 
@@ -64,6 +65,15 @@ def install(shared: Path) -> None:
     wait(lambda: get("pvc")[0]["status"].get("phase") == "Bound", "the claim is bound", 60)
 
 
+def ready() -> None:
+    """A first pod runs: the image is there, the network too (some make this machine's address with the first pod)."""
+    from tests.cluster import jobs
+
+    first = jobs.make(["ingest"], jobs.runs("print('ready')"))
+    kubectl("create", "--validate=false", "-f", "-", stdin=json.dumps(first))
+    wait(lambda: any(job["status"].get("succeeded") for job in get("jobs")), "a first Job succeeds", 120)
+
+
 def uninstall() -> None:
     """Remove all of it."""
     kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=100s", check=False)
@@ -95,24 +105,39 @@ def account_kubeconfig(path: Path) -> Path:
     return path
 
 
-def environment(shared: Path, kubeconfig: Path) -> dict[str, str]:
-    """What makes the demo run on the cluster: the runtime, and where it is."""
+def here() -> dict[str, str]:
+    """An environment in which the demo runs on this machine, and knows of no cluster."""
+    return {name: value for name, value in os.environ.items() if name not in ABOUT}
+
+
+def there(shared: Path, kubeconfig: Path) -> dict[str, str]:
+    """What makes Airflow start Jobs on the cluster: the runtime, and where it is."""
     return {
-        **os.environ,
         "WINNOW_RUNTIME": "kubernetes",
         "WINNOW_NAMESPACE": NAMESPACE,
         "WINNOW_VOLUMES": f"lake=lake:{shared}",
-        "WINNOW_DEMO_HOST": os.environ["WINNOW_DEMO_HOST"],
         "KUBECONFIG": str(kubeconfig),
     }
 
 
-def demo(folder: Path, environment: dict[str, str], *options: str) -> subprocess.Popen[str]:
-    """`winnow demo run` in the background."""
-    command = [sys.executable, "-m", "winnow.cli", "demo", "run", "--dir", str(folder), *options]
-    return subprocess.Popen(
-        command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+class Demo:
+    """`winnow demo run` in the background; `log` is what it said, beside its folder."""
+
+    def __init__(self, folder: Path, environment: dict[str, str], *options: str) -> None:
+        self.folder, self.log = folder, folder.with_name(f"{folder.name}.log")
+        command = [sys.executable, "-m", "winnow.cli", "demo", "run", "--dir", str(folder), *options]
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+
+    def wait(self, seconds: float) -> None:
+        """Until it has ended, and well."""
+        code = self._process.wait(seconds)
+        assert code == 0, self.log.read_text()[-6000:]
+
+    def stop(self) -> None:
+        """End it, if it has not ended."""
+        self._process.terminate()
+        self._process.wait(60)
 
 
 def published(folder: Path) -> dict[str, str]:
@@ -132,6 +157,7 @@ def wait(condition, what: str, seconds: float) -> None:
         time.sleep(0.3)
 
 
-def have_kubectl() -> bool:
-    """Whether there is a cluster to ask."""
-    return bool(shutil.which("kubectl")) and bool(os.environ.get("KUBECONFIG"))
+def missing() -> str:
+    """What of the environment or the tools there is none of; '' where there is a cluster to ask."""
+    names = [name for name in ABOUT if name not in os.environ]
+    return ", ".join(names if shutil.which("kubectl") else ["kubectl", *names])

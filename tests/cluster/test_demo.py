@@ -10,46 +10,42 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import house
-from tests.cluster.trouble import Troublemaker
+from tests.cluster.trouble import Troublemaker, ended
 
-CHOICE = ("--videos", "24", "--seed", "3")
+CHOICE = ("--videos", "18", "--seed", "3")
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(1100)
 def test_the_demo_on_the_cluster_publishes_what_it_publishes_here(
     shared: Path, kubeconfig: Path, tmp_path: Path
 ) -> None:
-    here = house.demo(tmp_path / "demo", dict(os.environ), *CHOICE)
-    local = here.communicate(timeout=900)[0]
-    assert here.returncode == 0, local[-4000:]
+    """Both at once: each spends half of its time waiting, and what they publish may not depend on it."""
     folder = shared / "demo"
     before = os.umask(0)  # what Airflow and the world's maker write, pods of another user must be able to write to
+    there = house.Demo(folder, {**os.environ, **house.there(shared, kubeconfig)}, *CHOICE)
+    os.umask(before)
+    here = house.Demo(tmp_path / "demo", house.here(), *CHOICE)
+    trouble = Troublemaker(folder)
     try:
-        running = house.demo(folder, house.environment(shared, kubeconfig), *CHOICE)
-        trouble = Troublemaker(folder)
-        try:
-            said = running.communicate(timeout=1200)[0]
-        finally:
-            trouble.stop()
+        here.wait(600)
+        there.wait(1000)
     finally:
-        os.umask(before)
-    assert running.returncode == 0, said[-6000:]
+        here.stop()
+        there.stop()
+        trouble.stop()
     assert trouble.failed == {}
-    assert set(trouble.done) >= {"delete_a_pod", "exhaust_a_pod", "kill_the_triggerer"}
+    assert [pod for pod in house.get("pods") if ended(pod) == "OOMKilled"], "a pod ran out of memory"
 
-    assert house.published(folder) == house.published(tmp_path / "demo")
+    assert house.published(folder) == house.published(tmp_path / "demo") != {}
     jobs = house.get("jobs")
-    stages = Counter(job["metadata"]["labels"]["winnow/stage"] for job in jobs)
-    assert {"ingest", "screen", "decide", "fetch", "clip", "probe", "visual", "audio", "correspond", "fit"} <= set(
-        stages
-    )
+    stages = {job["metadata"]["labels"]["winnow/stage"] for job in jobs}
+    assert {"ingest", "screen", "decide", "fetch", "clip", "probe", "visual", "audio", "correspond", "fit"} <= stages
     assert all(job["status"].get("active", 0) == 0 for job in jobs), "nothing is left running"
     commits = Counter(
-        (manifest["stage"], manifest["v"], manifest["batch"], manifest["shard"])
+        (manifest["stage"], manifest["v"], manifest["batch"], manifest["shard"].partition("-")[0])
         for path in (folder / "lake").glob("*/v=*/batch=*/*.json")
         for manifest in [json.loads(path.read_text())]
     )
-    assert commits
     assert set(commits.values()) == {1}, "no shard has two commits"
     tables = {path.name for path in (folder / "lake").glob("*/v=*/batch=*/*.parquet")}
     committed = {json.loads(path.read_text())["file"] for path in (folder / "lake").glob("*/v=*/batch=*/*.json")}

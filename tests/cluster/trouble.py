@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +15,22 @@ from pathlib import Path
 import psutil
 
 from tests.cluster.house import NAMESPACE, get, kubectl
+from winnow.demo.processes import running
+
+#: Takes memory that belongs to no process, and points the kernel at the pod's first one.
+HOG = """
+import os
+open("/proc/1/oom_score_adj", "w").write("1000")
+file = os.memfd_create("hog")
+for _ in range(1 << 14):
+    os.write(file, bytes(1 << 20))
+"""
+
+
+def ended(pod: dict) -> str | None:
+    """Why a pod's container ended."""
+    states = [status["state"] for status in pod["status"].get("containerStatuses", [])]
+    return next((state["terminated"].get("reason") for state in states if "terminated" in state), None)
 
 
 class Troublemaker:
@@ -37,10 +53,12 @@ class Troublemaker:
         self._thread.join(120)
 
     def _run(self, wanted: list[Callable[[], None]]) -> None:
+        began = time.monotonic()
         for act in wanted:
             try:
                 act()
                 self.done.append(act.__name__)
+                print(f"{time.monotonic() - began:.0f} s: {act.__name__}", flush=True)
             except Exception as error:
                 self.failed[act.__name__] = f"{type(error).__name__}: {error}"
 
@@ -55,46 +73,32 @@ class Troublemaker:
 
     def delete_a_pod(self) -> None:
         """As a node that is drained without ceremony."""
-        pod = self._running("fetch", "screen")
-        name = pod["metadata"]["name"]
+        name = self._running("fetch", "screen")["metadata"]["name"]
         kubectl("-n", NAMESPACE, "delete", "pod", name, "--grace-period=0", "--force", "--wait=false")
 
     def exhaust_a_pod(self) -> None:
-        """The kernel kills its process for want of memory: its limit is lowered under it, on this machine's node."""
-        pod = self._running("clip", "visual", "audio", "probe")
-        uid = pod["metadata"]["uid"]
-        found = [
-            path / name
-            for top in (Path("/sys/fs/cgroup/memory/kubepods"), Path("/sys/fs/cgroup/kubepods"))
-            for path in (top.rglob(f"pod{uid}") if top.is_dir() else [])
-            for name in ("memory.limit_in_bytes", "memory.max")
-            if (path / name).exists()
-        ]
-        if not found:
-            raise FileNotFoundError("the node's cgroups are not on this machine")
-        for limit in found:
-            for inner in sorted(limit.parent.glob(f"*/{limit.name}")):
-                with contextlib.suppress(OSError):
-                    inner.write_text(str(8 << 20))
-            with contextlib.suppress(OSError):
-                limit.write_text(str(8 << 20))
+        """The kernel kills a pod's process for want of memory: another one in it takes all that the limit allows."""
+        while True:  # until one was not quicker
+            name = self._running("clip", "visual", "audio", "probe")["metadata"]["name"]
+            kubectl("-n", NAMESPACE, "exec", name, "--", "python", "-c", HOG, check=False)
+            time.sleep(2)
+            if any(ended(pod) == "OOMKilled" for pod in get("pods")):
+                return
 
     def kill_the_triggerer(self) -> None:
         """KILL, while Jobs run; the demo's `airflow standalone` does not start it again, so this does."""
         self._running("clip", "visual", "audio", "probe", "correspond")
-        for process in psutil.process_iter(["cmdline", "environ"]):
-            line = process.info["cmdline"] or []
-            mine = (process.info["environ"] or {}).get("AIRFLOW_HOME") == str(self.folder / "airflow")
-            if mine and line[-2:] and line[-1] == "triggerer" and "airflow" in " ".join(line):
-                environment, command = dict(process.info["environ"]), list(line)
-                for child in process.children(recursive=True):
-                    child.send_signal(signal.SIGKILL)
-                process.send_signal(signal.SIGKILL)
-                time.sleep(5)
-                log = (self.folder / "logs" / "triggerer.log").open("ab")
-                subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-                return
-        raise ProcessLookupError("no triggerer of this demo runs")
+        found = [one for one in running(self.folder) if "triggerer" in " ".join(one.cmdline())]
+        environment = found[0].environ()
+        for process in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        time.sleep(5)
+        with (self.folder / "logs" / "triggerer.log").open("ab") as log:
+            subprocess.Popen(
+                [sys.executable, "-m", "airflow", "triggerer"],
+                env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
 
     def stop_the_api(self) -> None:
         """The API server is away for 20 s; kubelet and pods go on."""
