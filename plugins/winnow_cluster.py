@@ -1,40 +1,23 @@
 """What the trigger asks of a Kubernetes cluster, over the provider's asynchronous hook.
 
-One watch of Jobs and one of pods, by Winnow's label, serve all triggers of a triggerer: two hundred waiting tasks cost
-the API server two streams, and each of them hears of its own Job at once. Where a stream breaks (the server restarts,
-a resource version is too old) it is listed anew.
-"""
+What it hears of its Job without asking comes by watches that all triggers share (winnow_watch.py)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
-from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHook
 from kubernetes_asyncio import client as api
-from kubernetes_asyncio import watch
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from winnow_job import IMAGE_MAYBE, IMAGE_NEVER
-from winnow_pod import MANAGED
+from winnow_watch import REQUEST_S, SELECTOR, Unreachable, Watched, reaching
 
-LOG = logging.getLogger(__name__)
-SELECTOR = ",".join(f"{key}={value}" for key, value in MANAGED.items())
-#: A stream is renewed this often, s: a broken connection that nobody closed is noticed by then.
-STREAM_S = 60
-#: How often a Job is looked at although nothing was heard of it, s: events about quota come by no watch.
+#: How often a Job is looked at although nothing was heard of it, s: its patience may be over.
 LOOK_S = 5.0
-REQUEST_S = 20.0
-
-
-class Unreachable(Exception):
-    """The API server did not answer, or could not: try again."""
 
 
 @dataclass(frozen=True)
@@ -45,99 +28,6 @@ class Seen:
     finished: tuple[str, str, str] | None = None
     running: bool = False
     obstacle: tuple[str, str] | None = None
-
-
-@contextlib.contextmanager
-def reaching():
-    """Errors of the network, of a restarting server and of throttling become Unreachable."""
-    try:
-        yield
-    except ApiException as error:
-        if error.status in (0, 429) or error.status >= 500:
-            raise Unreachable(f"{error.status} {error.reason}") from error
-        raise
-    except (TimeoutError, aiohttp.ClientError, OSError) as error:
-        raise Unreachable(f"{type(error).__name__} {error}") from error
-
-
-class Watched:
-    """The Jobs and pods of one namespace, kept current while anybody looks."""
-
-    def __init__(self, connection: str | None, namespace: str) -> None:
-        self.namespace, self.hook = namespace, AsyncKubernetesHook(conn_id=connection)
-        self.jobs: dict[str, Any] = {}
-        self.pods: dict[str, dict[str, Any]] = defaultdict(dict)
-        self.listed = asyncio.Event()
-        self.changed = asyncio.Condition()
-        self.users = 0
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def start(self) -> None:
-        """Begin to watch."""
-        self._tasks = [
-            asyncio.create_task(self._stream("list_namespaced_job", api.BatchV1Api, self._job)),
-            asyncio.create_task(self._stream("list_namespaced_pod", api.CoreV1Api, self._pod)),
-        ]
-
-    def stop(self) -> None:
-        """End it."""
-        for task in self._tasks:
-            task.cancel()
-
-    def _job(self, kind: str, job: Any) -> None:
-        if kind == "DELETED":
-            self.jobs.pop(job.metadata.name, None)
-        else:
-            self.jobs[job.metadata.name] = job
-
-    def _pod(self, kind: str, pod: Any) -> None:
-        of = (pod.metadata.labels or {}).get("job-name", "")
-        if kind == "DELETED":
-            self.pods[of].pop(pod.metadata.name, None)
-        else:
-            self.pods[of][pod.metadata.name] = pod
-
-    async def _stream(self, call: str, group: type, take: Any) -> None:
-        """List, then follow; again whenever that ends."""
-        pause = 1.0
-        while True:
-            try:
-                async with self.hook.get_conn() as connection:
-                    read = getattr(group(connection), call)
-                    with reaching():
-                        found = await read(self.namespace, label_selector=SELECTOR, _request_timeout=REQUEST_S)
-                    if group is api.BatchV1Api:
-                        self.jobs = {job.metadata.name: job for job in found.items}
-                        self.listed.set()
-                    else:
-                        self.pods.clear()
-                        for pod in found.items:
-                            take("ADDED", pod)
-                    await self._tell()
-                    pause = 1.0
-                    follow = watch.Watch().stream(
-                        read, self.namespace, label_selector=SELECTOR,
-                        resource_version=found.metadata.resource_version, timeout_seconds=STREAM_S,
-                    )  # fmt: skip
-                    async for event in follow:
-                        take(event["type"], event["object"])
-                        await self._tell()
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:  # whatever breaks a stream, the next list mends
-                LOG.info("watch of %s broke (%s: %s); listing anew", call, type(error).__name__, str(error)[:200])
-                await asyncio.sleep(pause)
-                pause = min(5.0, pause * 1.5)
-
-    async def _tell(self) -> None:
-        async with self.changed:
-            self.changed.notify_all()
-
-    async def wait(self, seconds: float) -> None:
-        """Until something changes, or for so long."""
-        async with self.changed:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.changed.wait(), seconds)
 
 
 _WATCHED: dict[tuple[int, str | None, str], Watched] = {}
@@ -222,7 +112,8 @@ class Client:
             if any(pod.status.phase == "Running" for pod in pods):
                 yield Seen(running=True)
             else:
-                yield Seen(obstacle=_obstacle(pods) or (None if pods else await self._refused(name)))
+                refused = self.watched.refused.get(name)
+                yield Seen(obstacle=_obstacle(pods) or (("quota", refused) if refused and not pods else None))
             await self.watched.wait(LOOK_S)
 
     async def _is_gone(self, name: str) -> bool:
@@ -235,18 +126,6 @@ class Client:
                 except ApiException as error:
                     return error.status == 404
         return False
-
-    async def _refused(self, name: str) -> tuple[str, str] | None:
-        """Why a Job without pods gets none, by its events: a quota, an admission."""
-        with contextlib.suppress(Unreachable, ApiException):
-            async with self._core() as core:
-                found = await core.list_namespaced_event(
-                    self.namespace, field_selector=f"involvedObject.name={name}", _request_timeout=REQUEST_S
-                )
-                for event in found.items:
-                    if event.reason == "FailedCreate":
-                        return "quota", event.message or "its pod was refused"
-        return None
 
     async def log_lines(self, name: str) -> AsyncIterator[str]:
         """The log of the Job's pod while it runs, and what it wrote before; the next pod's when it gets another."""

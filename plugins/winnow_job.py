@@ -88,7 +88,7 @@ class JobTrigger(BaseTrigger):
 
     async def _persist(self, what: str, call: Callable[[], Awaitable[Any]]) -> Any:
         """The answer of the API server, however long it is away; a refusal is raised."""
-        from winnow_cluster import Unreachable
+        from winnow_watch import Unreachable
 
         began, said = time.monotonic(), 0.0
         while True:

@@ -24,7 +24,7 @@ def may(kubeconfig: Path, verb: str, resource: str, namespace: str = NAMESPACE) 
 @pytest.mark.parametrize(
     ("verb", "resource"),
     [("create", "jobs"), ("get", "jobs"), ("list", "jobs"), ("watch", "jobs"), ("delete", "jobs"),
-     ("list", "pods"), ("watch", "pods"), ("get", "pods/log"), ("list", "events")],
+     ("list", "pods"), ("watch", "pods"), ("get", "pods/log"), ("list", "events"), ("watch", "events")],
 )  # fmt: skip
 def test_airflow_may_do_its_work(kubeconfig: Path, verb: str, resource: str) -> None:
     assert may(kubeconfig, verb, resource)

@@ -1,0 +1,135 @@
+"""Watches that all triggers of a triggerer share: of Jobs, of pods, of refused pods, in one namespace.
+
+Two hundred waiting tasks cost the API server three streams, and each of them hears of its own Job at once. Where a
+stream breaks (the server restarts, a resource version is too old) it is listed anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import defaultdict
+from typing import Any
+
+import aiohttp
+from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHook
+from kubernetes_asyncio import client as api
+from kubernetes_asyncio import watch
+from kubernetes_asyncio.client.exceptions import ApiException
+
+from winnow_pod import MANAGED
+
+LOG = logging.getLogger(__name__)
+SELECTOR = ",".join(f"{key}={value}" for key, value in MANAGED.items())
+#: What the job controller says where a Job gets no pod: a quota is full, an admission refuses.
+REFUSED = "involvedObject.kind=Job,reason=FailedCreate"
+#: A stream is renewed this often, s: a broken connection that nobody closed is noticed by then.
+STREAM_S = 60
+REQUEST_S = 20.0
+
+
+class Unreachable(Exception):
+    """The API server did not answer, or could not: try again."""
+
+
+@contextlib.contextmanager
+def reaching():
+    """Errors of the network, of a restarting server and of throttling become Unreachable."""
+    try:
+        yield
+    except ApiException as error:
+        if error.status in (0, 429) or error.status >= 500:
+            raise Unreachable(f"{error.status} {error.reason}") from error
+        raise
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        raise Unreachable(f"{type(error).__name__} {error}") from error
+
+
+class Watched:
+    """The Jobs and pods of one namespace, kept current while anybody looks."""
+
+    def __init__(self, connection: str | None, namespace: str) -> None:
+        self.namespace, self.hook = namespace, AsyncKubernetesHook(conn_id=connection)
+        self.jobs: dict[str, Any] = {}
+        self.pods: dict[str, dict[str, Any]] = defaultdict(dict)
+        self.refused: dict[str, str] = {}
+        self.listed = asyncio.Event()
+        self.changed = asyncio.Condition()
+        self.users = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._tasks = [
+            asyncio.create_task(
+                self._stream("list_namespaced_job", api.BatchV1Api, self._job, label_selector=SELECTOR)
+            ),
+            asyncio.create_task(self._stream("list_namespaced_pod", api.CoreV1Api, self._pod, label_selector=SELECTOR)),
+            asyncio.create_task(
+                self._stream("list_namespaced_event", api.CoreV1Api, self._event, field_selector=REFUSED)
+            ),
+        ]
+
+    def stop(self) -> None:
+        """End it."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _job(self, kind: str, job: Any) -> None:
+        if kind == "DELETED":
+            self.jobs.pop(job.metadata.name, None)
+        else:
+            self.jobs[job.metadata.name] = job
+
+    def _pod(self, kind: str, pod: Any) -> None:
+        of = (pod.metadata.labels or {}).get("job-name", "")
+        if kind == "DELETED":
+            self.pods[of].pop(pod.metadata.name, None)
+        else:
+            self.pods[of][pod.metadata.name] = pod
+
+    def _event(self, kind: str, event: Any) -> None:
+        if kind != "DELETED":
+            self.refused[event.involved_object.name] = event.message or "its pod was refused"
+
+    async def _stream(self, call: str, group: type, take: Any, **which: str) -> None:
+        """List, then follow; again whenever that ends."""
+        pause = 1.0
+        while True:
+            try:
+                async with self.hook.get_conn() as connection:
+                    read = getattr(group(connection), call)
+                    with reaching():
+                        found = await read(self.namespace, **which, _request_timeout=REQUEST_S)
+                    held = {self._job: self.jobs, self._pod: self.pods, self._event: self.refused}[take]
+                    held.clear()
+                    for one in found.items:
+                        take("ADDED", one)
+                    if held is self.jobs:
+                        self.listed.set()
+                    await self._tell()
+                    pause = 1.0
+                    follow = watch.Watch().stream(
+                        read, self.namespace, **which,
+                        resource_version=found.metadata.resource_version, timeout_seconds=STREAM_S,
+                    )  # fmt: skip
+                    async for event in follow:
+                        take(event["type"], event["object"])
+                        await self._tell()
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # whatever breaks a stream, the next list mends
+                LOG.info("watch of %s broke (%s: %s); listing anew", call, type(error).__name__, str(error)[:200])
+                await asyncio.sleep(pause)
+                pause = min(5.0, pause * 1.5)
+
+    async def _tell(self) -> None:
+        async with self.changed:
+            self.changed.notify_all()
+
+    async def wait(self, seconds: float) -> None:
+        """Until something changes, or for so long."""
+        async with self.changed:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.changed.wait(), seconds)

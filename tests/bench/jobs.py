@@ -1,0 +1,271 @@
+"""Jobs on the cluster that KUBECONFIG names: what starting one costs, and what two hundred that wait cost.
+
+    .venv/bin/python tests/bench/jobs.py [--runs 20] [--jobs 200] [--seconds 60] [--quick] [--json]
+
+The environment is that of `make test-cluster` (tests/cluster/house.py). Figures, each beside a reference of the same
+run; a ratio below 1 is ours being quicker or cheaper:
+
+    triggers waiting  processor share of one core while `--jobs` Jobs wait for quota, each watched by its trigger,
+                      beside the provider's own loop over the same Jobs (a look at each every 10 s)
+    create            seconds until all of them exist, beside one `kubectl create` of their list
+    overhead          from Airflow's decision (the task is queued) to the first line of `winnow ingest` in the pod,
+                      beside `kubectl create job` of the same image and command from its start to that line; medians
+    tick              from the trigger to the start of a task that needs no Job, while so many Jobs of Airflow's wait
+                      for quota, beside the same in an idle Airflow; medians of 5. With it the processor share of the
+                      triggerer and the age of the scheduler's last heartbeat, at most
+
+`--quick` leaves out what needs an Airflow, and takes 20 Jobs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+from unittest import mock
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "plugins")]  # so that the file runs by its path too
+
+import psutil
+
+import winnow_job
+from tests.cluster import house, jobs
+from tests.cluster.airflow import ClusterAirflow
+from winnow.demo import processes
+
+DAGS = """
+from airflow.sdk import DAG, task, task_group
+from winnow_stage import DEFAULT_ARGS, command
+
+with DAG("one", schedule=None, default_args=DEFAULT_ARGS):
+    command("ingest", "--batch", "bench", pool="default_pool")
+
+with DAG("many", schedule=None, default_args=DEFAULT_ARGS, max_active_tasks={jobs}):
+    @task_group(prefix_group_id=False)
+    def each(batch):
+        command("ingest", "--batch", batch, pool="default_pool")
+    each.expand(batch=[f"b{{number}}" for number in range({jobs})])
+
+with DAG("tick", schedule=None):
+    @task
+    def tick():
+        pass
+    tick()
+"""
+
+
+def quota(pods: int) -> None:
+    """How many pods the namespace may have."""
+    patch = json.dumps({"spec": {"hard": {"pods": str(pods)}}})
+    house.kubectl("-n", house.NAMESPACE, "patch", "resourcequota", "winnow", "-p", patch)
+
+
+def no_jobs() -> bool:
+    """Whether the last Job is gone."""
+    return not house.get("jobs")
+
+
+def triggers_alone(number: int, seconds: float) -> list[dict]:
+    """Triggers in this process, as in a triggerer, over Jobs that wait for quota; then the provider's loop."""
+    from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHook
+
+    made = [jobs.make(["ingest", "--batch", "bench"], task=f"waiting-{one}") for one in range(number)]
+
+    async def share() -> float:
+        began = time.process_time()
+        await asyncio.sleep(seconds)
+        return 100 * (time.process_time() - began) / seconds
+
+    async def ours() -> tuple[float, float]:
+        triggers = [winnow_job.JobTrigger(job, None, 3600.0) for job in made]
+
+        async def end(trigger: winnow_job.JobTrigger) -> None:
+            async for _ in trigger.run():
+                pass
+
+        began = time.perf_counter()
+        running = [asyncio.create_task(end(trigger)) for trigger in triggers]
+        while len(await asyncio.to_thread(house.get, "jobs")) < number:
+            await asyncio.sleep(0.2)
+        created = time.perf_counter() - began
+        await asyncio.sleep(2)
+        used = await share()
+        await asyncio.gather(*(trigger.on_kill() for trigger in triggers))
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        return created, used
+
+    async def providers() -> float:
+        hook = AsyncKubernetesHook(conn_id=None)
+        names = [job["metadata"]["name"] for job in made]
+        waits = [hook.wait_until_job_complete(name=name, namespace=house.NAMESPACE) for name in names]
+        running = [asyncio.create_task(wait) for wait in waits]
+        await asyncio.sleep(2)
+        used = await share()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        return used
+
+    quota(0)
+    created, used = asyncio.run(ours())
+    house.wait(no_jobs, "killed triggers delete their Jobs", 120)
+    began = time.perf_counter()
+    everything = json.dumps({"apiVersion": "v1", "kind": "List", "items": made})
+    house.kubectl("create", "--validate=false", "-f", "-", stdin=everything)
+    listed = time.perf_counter() - began
+    reference = asyncio.run(providers())
+    house.kubectl("-n", house.NAMESPACE, "delete", "jobs", "--all", "--wait=false")
+    house.wait(no_jobs, "the Jobs go", 120)
+    quota(200)
+    return [
+        figure(f"triggers waiting ({number})", used, reference, "% of a core"),
+        figure(f"create ({number})", created, listed, "s"),
+    ]
+
+
+def seconds(moment: str) -> float:
+    """An RFC 3339 moment as s since 1970."""
+    return datetime.fromisoformat(moment.replace("Z", "+00:00")).timestamp()
+
+
+def first_line(job: str) -> float:
+    """When the pod of a Job wrote its first line, s since 1970, once the Job has succeeded."""
+    house.wait(lambda: any(one["status"].get("succeeded") for one in named(job)), f"{job} succeeds", 120)
+    return seconds(house.kubectl("-n", house.NAMESPACE, "logs", "--timestamps", f"job/{job}").split()[0])
+
+
+def named(job: str) -> list[dict]:
+    """The Job of a name, in a list."""
+    return house.get("jobs", f"--field-selector=metadata.name={job}")
+
+
+def plain(number: int) -> float:
+    """`kubectl create job`, from its start to its pod's first line."""
+    image = f"{os.environ['WINNOW_IMAGES']}/base:{os.environ['WINNOW_TAG']}"
+    name, command = f"plain-{number}", ["winnow", "ingest", "--batch", "bench"]
+    began = time.time()
+    house.kubectl("-n", house.NAMESPACE, "create", "job", name, f"--image={image}", "--", *command)
+    return first_line(name) - began
+
+
+def through(airflow: ClusterAirflow) -> float:
+    """A task of Airflow's, from its being queued to its pod's first line."""
+    run = airflow.api.trigger("one")
+    queued: list[str] = []
+
+    def is_queued() -> bool:
+        queued.append(airflow.task("one", run, "ingest").get("queued_when") or "")
+        return bool(queued[-1])
+
+    house.wait(is_queued, "the task is queued", 60)
+    assert airflow.over("one", run) == "success"
+    newest = max(house.get("jobs", "-l", "winnow/dag=one"), key=lambda job: job["metadata"]["creationTimestamp"])
+    return first_line(newest["metadata"]["name"]) - seconds(queued[-1])
+
+
+def tick(airflow: ClusterAirflow) -> float:
+    """From the trigger of a run to the start of its task."""
+    run = airflow.api.trigger("tick")
+    assert airflow.over("tick", run) == "success"
+    asked = next(one["queued_at"] for one in airflow.api.runs("tick", "") if one["dag_run_id"] == run)
+    return seconds(airflow.task("tick", run, "tick")["start_date"]) - seconds(asked)
+
+
+def with_airflow(shared: Path, kubeconfig: Path, runs: int, number: int, watched_s: float) -> list[dict]:
+    """What a real Airflow makes of it."""
+    root = Path(tempfile.mkdtemp(prefix="winnow-bench-"))
+    (root / "dags").mkdir()
+    (root / "dags" / "bench.py").write_text(DAGS.format(jobs=number))
+    with ClusterAirflow(root, shared, kubeconfig, ["one", "many", "tick"], dags=root / "dags") as airflow:
+        through(airflow), plain(0)  # the first of each loads what the others find loaded
+        pairs = [(through(airflow), plain(number)) for number in range(1, runs + 1)]
+        ours, reference = (statistics.median(one) for one in zip(*pairs, strict=True))
+        idle = statistics.median(tick(airflow) for _ in range(5))
+        house.kubectl("-n", house.NAMESPACE, "delete", "jobs", "--all")
+        quota(0)
+        began = time.monotonic()
+        run = airflow.api.trigger("many")
+        house.wait(lambda: len(house.get("jobs")) >= number, "all Jobs are there", 900)
+        created = time.monotonic() - began
+        triggerer = [one for one in processes.running(root) if "triggerer" in " ".join(one.cmdline())]
+        before, began, ages, ticks = cpu(triggerer), time.monotonic(), [], []
+        while len(ticks) < 5 or time.monotonic() - began < watched_s:
+            beat = airflow.api.get("monitor/health")["scheduler"]["latest_scheduler_heartbeat"]
+            ages.append(time.time() - seconds(beat))
+            if len(ticks) < 5:
+                ticks.append(tick(airflow))
+            time.sleep(1)
+        used = 100 * (cpu(triggerer) - before) / (time.monotonic() - began)
+        began = time.monotonic()
+        airflow.api.send("PATCH", f"dags/many/dagRuns/{run}", {"state": "failed"})
+        house.wait(no_jobs, "a failed run leaves no Job", 300)
+        gone = time.monotonic() - began
+        quota(200)
+    return [
+        {**figure(f"overhead (median of {runs})", ours, reference, "s"), "more_s": round(ours - reference, 2)},
+        {
+            **figure(f"tick beside {number} Jobs", statistics.median(ticks), idle, "s"),
+            "triggerer_percent": round(used, 1), "heartbeat_age_s": round(max(ages), 1),
+            "all_created_s": round(created, 1), "all_deleted_s": round(gone, 1),
+        },
+    ]  # fmt: skip
+
+
+def cpu(found: list[psutil.Process]) -> float:
+    """Processor seconds of processes so far."""
+    return sum(sum(one.cpu_times()[:2]) for one in found)
+
+
+def figure(name: str, ours: float, reference: float, unit: str) -> dict:
+    """One line."""
+    return {
+        "figure": name, "unit": unit,
+        "ours": round(ours, 2), "reference": round(reference, 2), "ratio": round(ours / reference, 3),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--jobs", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    chosen = parser.parse_args()
+    if missing := house.missing():
+        print(f"no cluster to measure on: {missing} (tests/cluster/house.py)")
+        return
+    shared = Path(tempfile.mkdtemp(prefix="winnow-shared-"))
+    shared.chmod(0o777)
+    try:
+        house.install(shared)
+        kubeconfig = house.account_kubeconfig(shared.with_name(f"{shared.name}.kubeconfig"))
+        number, watched_s = (20, 5.0) if chosen.quick else (chosen.jobs, chosen.seconds)
+        with mock.patch.dict(os.environ, KUBECONFIG=str(kubeconfig)):
+            found = triggers_alone(number, watched_s)
+        if not chosen.quick:
+            found += with_airflow(shared, kubeconfig, chosen.runs, number, watched_s)
+    finally:
+        house.uninstall()
+    for line in found:
+        if chosen.json:
+            print(json.dumps(line))
+        else:
+            more = "".join(f", {key} {line[key]}" for key in list(line)[5:])
+            shown = f"{line['figure']:28} {line['ours']} {line['unit']}, reference {line['reference']}"
+            print(f"{shown}: ratio {line['ratio']}{more}")
+
+
+if __name__ == "__main__":
+    main()
