@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ipaddress
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -143,3 +144,31 @@ def test_one_place_reads_which_runtime_it_is() -> None:
     readers = [name for name in tracked.stdout.split() if not name.startswith("tests/")]
     assert readers == ["plugins/winnow_stage.py"]
     assert (ROOT / readers[0]).read_text().count('environ.get("WINNOW_RUNTIME"') == 1
+
+
+def test_only_fetch_reaches_the_internet_and_never_a_private_address(need_tool: Callable[..., str]) -> None:
+    policies = [one for one in rendered(need_tool, "base") if one["kind"] == "NetworkPolicy"]
+    everybody = {one["metadata"]["name"]: one["spec"] for one in policies if one["spec"]["podSelector"] == {}}
+    assert everybody["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    outside = {
+        one["metadata"]["name"]: one["spec"]
+        for one in policies
+        if any("ipBlock" in peer for rule in one["spec"].get("egress", []) for peer in rule.get("to", [{"ipBlock": 0}]))
+    }
+    assert set(outside) == {"fetch-internet", "airflow"}
+    assert outside["airflow"]["podSelector"] == {"matchLabels": {"tier": "airflow"}}, "the chart's pods are no stages"
+    assert outside["fetch-internet"]["podSelector"] == {"matchLabels": {"winnow/stage": "fetch"}}
+    blocks = [peer["ipBlock"] for rule in outside["fetch-internet"]["egress"] for peer in rule["to"]]
+
+    def reachable(address: str) -> bool:
+        at = ipaddress.ip_address(address)
+        return any(
+            at in ipaddress.ip_network(block["cidr"])
+            and not any(at in ipaddress.ip_network(not_there) for not_there in block.get("except", []))
+            for block in blocks
+        )
+
+    assert reachable("93.184.215.14")
+    assert reachable("2606:2800:21f:cb07:6820:80da:af6b:8b2c")
+    private = ["10.0.0.1", "172.16.3.4", "192.168.1.1", "127.0.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0"]
+    assert not [at for at in (*private, "fd00::1", "fe80::1", "::1", "::ffff:10.0.0.1") if reachable(at)]
