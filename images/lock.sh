@@ -14,6 +14,7 @@ for image in "${wanted[@]}"; do
   lock=images/$image/requirements.txt
   extra=()
   [ "$image" = base ] || extra=(--extra "$image")
+  [ "$image" != airflow ] || extra+=(--extra deploy)
   "$python" -m piptools compile -q --generate-hashes --no-header --no-strip-extras --no-annotate --no-emit-index-url \
     --no-emit-options --no-emit-find-links --allow-unsafe -c constraints.txt "${extra[@]}" -o "$lock" pyproject.toml
   if grep -q '^torch==' "$lock"; then
