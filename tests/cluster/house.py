@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ADMIN = os.environ.get("KUBECONFIG", "")
 ABOUT = ("KUBECONFIG", "WINNOW_IMAGES", "WINNOW_TAG", "WINNOW_DEMO_HOST")
 NAMESPACE = "winnow"
+DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 ACCOUNT = "winnow-airflow"
 
 
@@ -48,6 +49,8 @@ def get(*arguments: str) -> list[dict]:
 def install(shared: Path) -> None:
     """The local overlay, with a volume for its claim that is `shared` on the node (this machine)."""
     assert NAMESPACE not in kubectl("get", "namespaces", "-o", "name"), "the cluster holds a namespace `winnow` already"
+    classes = json.loads(kubectl("get", "storageclasses", "-o", "json"))["items"]
+    marked = [one for one in classes if one["metadata"].get("annotations", {}).get(DEFAULT_CLASS) == "true"]
     volume = {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
@@ -56,6 +59,7 @@ def install(shared: Path) -> None:
             "capacity": {"storage": "20Gi"},
             "accessModes": ["ReadWriteOnce"],
             "persistentVolumeReclaimPolicy": "Retain",
+            "storageClassName": marked[0]["metadata"]["name"] if marked else "",  # which the claim is given
             "hostPath": {"path": str(shared)},
             "claimRef": {"namespace": NAMESPACE, "name": "lake"},
         },
