@@ -12,6 +12,7 @@ import stat
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 
 from winnow.errors import ConfigError, TransientError
@@ -135,6 +136,9 @@ def _shown(path: Path, top: Path) -> str:
 
 def _records(batch: str, files: dict[str, Path], digests: dict[str, str]) -> Iterator[dict[str, object]]:
     """The table's rows in order, ids and outcomes included; a repeated candidate is a `duplicate_row`."""
+    from winnow.table import KEY_COLUMNS
+
+    nothing = dict.fromkeys((*KEY_COLUMNS, *COLUMNS))
     seen: dict[int, int] = {}  # candidate id → place of its first row, both as integers: there may be millions
     names = list(files)
     for order, (name, path) in enumerate(files.items()):
@@ -142,7 +146,8 @@ def _records(batch: str, files: dict[str, Path], digests: dict[str, str]) -> Ite
         assert source is not None
         header, columns = Header(()), None
         for row in source.read(path):
-            record = {"batch": batch, "source": source.name, "list_path": name, "list_row": row.number}
+            record: dict[str, object] = nothing.copy()
+            record |= {"batch": batch, "source": source.name, "list_path": name, "list_row": row.number}
             failure: SampleFailed | None
             if row.values is None:
                 failure = SampleFailed(Reason.bad_row, row.problem or "unreadable")
@@ -158,7 +163,7 @@ def _records(batch: str, files: dict[str, Path], digests: dict[str, str]) -> Ite
             if failure is None:
                 address = f"inbox:{digests[name]}" if source.name == "folder" else canonical(str(record["url"]))
                 record["video_id"] = sid("video", address)
-                key = candidate_id(record["video_id"], record.get("start_s"), record.get("end_s"))
+                key = candidate_id(record["video_id"], record["start_s"], record["end_s"])
                 place = order << 40 | row.number
                 first = seen.setdefault(int(key, 16), place)
                 if first != place:
@@ -183,9 +188,11 @@ def _commit(
     from winnow import table
 
     clock = datetime.now(UTC)
-    rows.sort(key=lambda r: r["sample_id"])
+    rows.sort(key=itemgetter("sample_id"))
     schema = table.arrow_schema(COLUMNS)
-    data = table.to_bytes(pa.Table.from_pydict({n: [r.get(n) for r in rows] for n in schema.names}, schema=schema))
+    values = zip(*map(itemgetter(*schema.names), rows), strict=True)
+    arrays = [pa.array(column, field.type) for column, field in zip(values, schema, strict=True)]
+    data = table.to_bytes(pa.Table.from_arrays(arrays, schema=schema))
     sha256 = sha256_bytes(data)
     shard = shard_name(number, {"rows": sha256})
     done = lake.manifest("ingest", v, batch, shard)

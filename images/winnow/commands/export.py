@@ -14,7 +14,8 @@ from winnow.cli import answer, deployment
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write into.")
 @click.option("--release", "release_id", help="A release's id; the current one by default.")
 def export(family: str, out: Path, release_id: str | None) -> None:
-    """Write the files of FAMILY (acav, audioscope, avel) from a published release."""
+    """Write the files of FAMILY (acav, audioscope, avel, avset; removed: the ids that were dropped) from a published
+    release."""
     from winnow import exports, publish
 
     folder = publish.folder(deployment()[0], release_id)

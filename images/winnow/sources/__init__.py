@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from winnow.sources import acav, ave, avel, csv, folder, jsonl, llp, parquet, vggsound, yfcc
+from winnow.sources import acav, audioset, ave, avel, csv, folder, jsonl, llp, panda, parquet, vggsound, yfcc
 from winnow.sources.row import Row
 
 
@@ -31,6 +31,8 @@ class Source:
 SOURCES = (
     Source("acav", acav.EXTENSIONS, acav.read, acav.looks_like),
     Source("yfcc", yfcc.EXTENSIONS, yfcc.read, yfcc.looks_like),
+    Source("audioset", audioset.EXTENSIONS, audioset.read, audioset.looks_like),
+    Source("panda", panda.EXTENSIONS, panda.read, panda.looks_like),
     Source("ave", ave.EXTENSIONS, ave.read, ave.looks_like),
     Source("llp", llp.EXTENSIONS, llp.read, llp.looks_like),
     Source("vggsound", vggsound.EXTENSIONS, vggsound.read, vggsound.looks_like),

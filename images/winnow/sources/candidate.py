@@ -18,6 +18,7 @@ from winnow.sources import urls
 from winnow.sources.columns import Header
 from winnow.sources.row import MAX_ROW_BYTES
 
+_TEXTS = ("source_id", "title", "description", "uploader", "license")
 MAX_TIME_S = 10_000_000.0
 MAX_DEPTH = 32
 _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,4}):(\d{1,2}(?:\.\d+)?)\Z")
@@ -26,17 +27,18 @@ _LABEL_SEPARATOR = re.compile(r"[;|]")
 
 def candidate(values: Mapping[str, object], header: Header) -> tuple[dict[str, object], SampleFailed | None]:
     """The columns of one row, and why it is no candidate (None when it is). A refused row keeps what could be read."""
-    raw = {field: values.get(name) for field, name in header.fields.items()}
-    out: dict[str, object] = {
-        name: _text(raw.get(name)) for name in ("source_id", "title", "description", "uploader", "license")
-    }
+    raw, get = header.fields.get, values.get
+    out: dict[str, object] = {}
+    for name in _TEXTS:
+        column = raw(name)
+        out[name] = None if column is None else _text(get(column))
     failure: SampleFailed | None = None
     try:
-        out["labels"] = _labels(raw.get("labels"), header.fields.get("labels", ""))
-        out["duration_s"] = _declared(raw.get("duration_s"))
+        out["labels"] = _labels(get(raw("labels")), raw("labels", ""))
+        out["duration_s"] = _declared(get(raw("duration_s")))
         out["extra"] = _extra(values, header, keep_duration=out["duration_s"] is None)
-        out["url"] = _url(raw.get("url"), values.get(header.youtube) if header.youtube else None)
-        out["start_s"], out["end_s"] = _times(raw.get("start_s"), raw.get("end_s"))
+        out["url"] = _url(get(raw("url")), get(header.youtube))
+        out["start_s"], out["end_s"] = _times(get(raw("start_s")), get(raw("end_s")))
     except SampleFailed as refused:
         failure = refused
     return out, failure
@@ -44,6 +46,8 @@ def candidate(values: Mapping[str, object], header: Header) -> tuple[dict[str, o
 
 def _text(value: object) -> str | None:
     """Text of a cell, trimmed; None for an empty one. Lone surrogates, which UTF-8 cannot hold, are replaced."""
+    if type(value) is str and value.isascii():
+        return value.replace("\x00", "").strip() or None
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, (dict, list)):
@@ -73,8 +77,13 @@ def _times(start: object, end: object) -> tuple[float | None, float | None]:
 
 
 def _seconds(value: object, name: str) -> float | None:
-    if isinstance(value, float) and math.isnan(value):
+    if value is None:
         return None
+    if type(value) is float:  # the common case: a reader has made it one
+        if math.isnan(value):
+            return None
+        if 0 <= value <= MAX_TIME_S:
+            return round(value, 3)
     text = None if isinstance(value, bool) else _text(value)
     if text is None and not isinstance(value, bool):
         return None
@@ -121,9 +130,11 @@ def _labels(value: object, column: str) -> list[str] | None:
 
 def _extra(values: Mapping[str, object], header: Header, keep_duration: bool) -> str | None:
     """Unknown columns as canonical JSON; None when they hold nothing."""
-    names = list(header.extra)
+    names = header.extra
     if keep_duration and "duration_s" in header.fields:
-        names.append(header.fields["duration_s"])
+        names = [*names, header.fields["duration_s"]]
+    if not names:
+        return None
     kept = {name: values.get(name) for name in names}
     kept = {name: _plain(value) for name, value in kept.items() if value is not None and value != ""}
     if not kept:

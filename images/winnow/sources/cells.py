@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from winnow.sources.row import MAX_COLUMNS, MAX_ROW_BYTES
 
@@ -25,31 +26,55 @@ def records(path: Path) -> Iterator[tuple[int, list[str] | None, str | None]]:
     with path.open("rb") as file:
         delimiter = None
         for number, line in enumerate(_lines(file), 1):
-            if len(line) > MAX_ROW_BYTES:
-                yield number, None, f"line {number}: longer than {MAX_ROW_BYTES} bytes"
-                continue
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip("\r\n")
-            except UnicodeDecodeError:
-                yield number, None, f"line {number}: not UTF-8; save the file as UTF-8"
-                continue
-            if not text.strip() or text.lstrip().startswith("#"):
-                continue
-            if delimiter is None:
-                delimiter = max(DELIMITERS, key=text.count)
-            cells, problem = _split(text, delimiter)
+            text, problem = _text(line, number)
+            if text:
+                delimiter = delimiter or max(DELIMITERS, key=text.count)
+                cells, problem = _cells(text, number, delimiter)
+                if cells:
+                    yield number, cells, None
             if problem:
-                yield number, None, f"line {number}: {problem}"
-            elif any(cells):
-                yield number, cells, None
+                yield number, None, problem
 
 
-def _lines(file) -> Iterator[bytes]:
+def one_record(file: BinaryIO, line: bytes, number: int) -> tuple[list[str] | None, str | None]:
+    """What `records` would give of one line, just read from a file with `readline(MAX_ROW_BYTES + 1)`, separated by
+    commas: (cells, None), (None, problem), or (None, None) for an empty line and a comment."""
+    if len(line) > MAX_ROW_BYTES:
+        _pass_over(file, line)
+    text, problem = _text(line, number)
+    return _cells(text, number, ",") if text else (None, problem)
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
     """Lines, each whole or, where it is longer than a row may be, its beginning; the rest of it is passed over."""
     while line := file.readline(MAX_ROW_BYTES + 1):
         yield line
-        while line and len(line) > MAX_ROW_BYTES and not line.endswith(b"\n"):
-            line = file.readline(MAX_ROW_BYTES + 1)
+        _pass_over(file, line)
+
+
+def _pass_over(file: BinaryIO, line: bytes) -> None:
+    """Read the rest of a line that is longer than a row may be."""
+    while line and len(line) > MAX_ROW_BYTES and not line.endswith(b"\n"):
+        line = file.readline(MAX_ROW_BYTES + 1)
+
+
+def _text(line: bytes, number: int) -> tuple[str | None, str | None]:
+    """A line's text, or what is wrong with it; (None, None) for an empty one and a comment."""
+    if len(line) > MAX_ROW_BYTES:
+        return None, f"line {number}: longer than {MAX_ROW_BYTES} bytes"
+    try:
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip("\r\n")
+    except UnicodeDecodeError:
+        return None, f"line {number}: not UTF-8; save the file as UTF-8"
+    return (None if not text.strip() or text.lstrip().startswith("#") else text), None
+
+
+def _cells(text: str, number: int, delimiter: str) -> tuple[list[str] | None, str | None]:
+    """A line's cells, or what is wrong with them; (None, None) where all cells are empty."""
+    cells, problem = _split(text, delimiter)
+    if problem:
+        return None, f"line {number}: {problem}"
+    return (cells if any(cells) else None), None
 
 
 def _split(text: str, delimiter: str) -> tuple[list[str], str | None]:

@@ -17,6 +17,8 @@ MAX_CHARS = 4096
 LOCAL_SCHEMES = frozenset({"file", "inbox", "data", "javascript", "about", "blob", "smb", "gopher", "jar"})
 DEFAULT_PORTS = {"http": 80, "https": 443}
 YOUTUBE_HOSTS = frozenset({"youtube.com", "youtube-nocookie.com", "youtu.be"})
+#: The form that most lists write, and `youtube_url` too: it needs no taking apart.
+_WATCH = re.compile(r"https://www\.youtube\.com/watch\?v=([A-Za-z0-9_-]{11})\Z")
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}\Z")
 _YOUTUBE_PATH = re.compile(r"/(?:embed|v|e|shorts|live)/([^/?#]+)")
 _BARE_HOST = re.compile(r"(?:www\.[\w-]+\.\w+|(?:m\.)?youtube\.com|youtu\.be)/", re.IGNORECASE)
@@ -54,6 +56,8 @@ def check(text: str) -> str:
 
 def canonical(url: str) -> str:
     """What names the video in its id: 'youtube:<id>' for YouTube's forms, else the canonical address."""
+    if watch := _WATCH.match(url):
+        return f"youtube:{watch[1]}"
     parts = urlsplit(url)
     video = youtube_id(parts)
     if video:

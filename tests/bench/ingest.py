@@ -1,0 +1,148 @@
+"""How long `winnow ingest` takes over AudioSet's unbalanced list at its published size, beside bare CSV readers.
+
+    .venv/bin/python tests/bench/ingest.py [--rows 2041789] [--quick] [--json]
+
+The list is made up (ids, times and one to four of the 527 classes at random, the same for the same size) in the form of
+unbalanced_train_segments.csv. Ingest reads it, checks every row, gives it its ids, looks for repeated rows and commits
+Parquet shards. The references read the same file in the same run and keep nothing: Python's csv module row by row, and
+pyarrow's CSV reader (both cores). Then the same at a quarter of the size. `cpu_s` is what one core worked: on a machine
+that does other things too it says more than the clock. Exit status 1 where rows are lost, or where the full size takes
+a minute or more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import multiprocessing
+import random
+import resource
+import string
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PUBLISHED_ROWS = 2_041_789
+QUICK_ROWS = 50_000
+LIMIT_S = 60.0
+NAME = "unbalanced_train_segments.csv"
+BATCH = "bench"
+MEGABYTE = 1 << 20
+
+
+def main() -> int:
+    """Run, print, and say whether all rows arrived in time."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=PUBLISHED_ROWS)
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROWS} rows, and no second size")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line instead of a table")
+    options = parser.parse_args()
+    runs = []
+    for rows in [QUICK_ROWS] if options.quick else [options.rows, options.rows // 4]:
+        with tempfile.TemporaryDirectory(prefix="winnow-bench-") as folder:
+            runs.append(measure(Path(folder), rows))
+    if len(runs) > 1:
+        keys = ("rows", "ingest_s", "cpu_s", "peak_mb", "csv_s", "pyarrow_s")
+        runs.append({"bench": "growth", **{key: round(runs[0][key] / max(runs[1][key], 1e-3), 2) for key in keys}})
+    for run in runs:
+        if options.json:
+            print(json.dumps(run))
+        else:
+            print("\n".join(f"{name:>20}  {value}" for name, value in run.items()), end="\n\n")
+    return 1 if any(run.get("wrong") for run in runs) else 0
+
+
+def measure(folder: Path, rows: int) -> dict[str, object]:
+    """Figures of one size. Each reader runs in a process of its own: its memory is its own."""
+    path = folder / "inbox" / BATCH / NAME
+    path.parent.mkdir(parents=True)
+    write_list(path, rows)
+    found = _apart(_ingest, folder)
+    csv_s, csv_rows = _apart(_bare_csv, path)
+    arrow_s, arrow_rows = _apart(_pyarrow, path)
+    wrong = [
+        f"{name} {count} rows of {rows}"
+        for name, count in (("ingested", found["ok"]), ("csv", csv_rows), ("pyarrow", arrow_rows))
+        if count != rows
+    ]
+    if rows == PUBLISHED_ROWS and found["ingest_s"] >= LIMIT_S:
+        wrong.append(f"{found['ingest_s']} s for the published list; a minute is the limit")
+    return {
+        "bench": "ingest",
+        "rows": rows,
+        "list_mb": round(path.stat().st_size / MEGABYTE, 1),
+        **found,
+        "rows_per_s": round(rows / found["ingest_s"]),
+        "csv_s": round(csv_s, 2),
+        "pyarrow_s": round(arrow_s, 2),
+        "ratio_csv": round(found["ingest_s"] / csv_s, 1),
+        "ratio_pyarrow": round(found["ingest_s"] / arrow_s, 1),
+        "wrong": wrong,
+    }
+
+
+def write_list(path: Path, rows: int) -> None:
+    """A list as AudioSet's, the same for the same number of rows; every id is another."""
+    rng = random.Random(rows)
+    with (ROOT / "dbt" / "seeds" / "audioset_classes.csv").open(newline="", encoding="utf-8") as file:
+        mids = [row["mid"] for row in csv.DictReader(file)]
+    letters = string.ascii_letters + string.digits + "-_"
+    with path.open("w", encoding="ascii") as file:
+        file.write("# Segments csv created Sun Mar  5 10:54:31 2017\n")
+        file.write(f"# num_ytids={rows}, num_segs={rows}, num_unique_labels=527, num_positive_labels={rows}\n")
+        file.write("# YTID, start_seconds, end_seconds, positive_labels\n")
+        for number in range(rows):
+            video = "".join(rng.choices(letters, k=7)) + "".join(letters[number >> 6 * i & 63] for i in range(4))
+            start_s = rng.choice((0, 30, 30, 30, rng.randrange(600)))
+            labels = ",".join(rng.sample(mids, rng.choice((1, 2, 2, 3, 4))))
+            file.write(f'{video}, {start_s}.000, {start_s + 10}.000, "{labels}"\n')
+
+
+def _apart(function, *arguments):
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
+
+
+def _ingest(folder: Path) -> dict[str, object]:
+    """Seconds of the clock and of the processor, and peak memory, of one ingest."""
+    from winnow.ingest import ingest
+    from winnow.lake import Lake
+    from winnow.settings import Settings
+
+    lake = Lake(folder / "lake")
+    settings = Settings(inbox=folder / "inbox", lake=lake.root)
+    clock, used = time.perf_counter(), time.process_time()
+    done = ingest(BATCH, settings, lake)
+    return {
+        "ok": done["ok"],
+        "failed": done["failed"],
+        "shards": done["shards"],
+        "ingest_s": round(time.perf_counter() - clock, 2),
+        "cpu_s": round(time.process_time() - used, 2),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
+def _bare_csv(path: Path) -> tuple[float, int]:
+    """Seconds of Python's csv module, and rows."""
+    clock = time.perf_counter()
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = sum(1 for cells in csv.reader(file, skipinitialspace=True) if not cells[0].startswith("#"))
+    return time.perf_counter() - clock, rows
+
+
+def _pyarrow(path: Path) -> tuple[float, int]:
+    """Seconds of pyarrow's CSV reader, and rows. It cannot take the space before a quote, so cells stay in pieces."""
+    import pyarrow.csv as pc
+
+    clock = time.perf_counter()
+    options = pc.ReadOptions(skip_rows=3, column_names=["text"])
+    table = pc.read_csv(path, read_options=options, parse_options=pc.ParseOptions(delimiter="\t", quote_char=False))
+    return time.perf_counter() - clock, table.num_rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())
