@@ -1,4 +1,5 @@
-"""How fast clips go through ViT-B-32 and Cnn14 (random weights), beside the networks' bare forward pass.
+"""How fast clips go through ViT-B-32 and Cnn14 (random weights), beside the networks' bare forward pass: the layers of
+`open_clip`, the layers and tags of `panns`, and the scorer `bridge`, which looks at one picture a second.
 
     .venv/bin/python tests/bench/features.py [--clips 8,24] [--precision fp32] [--quick] [--json]
 
@@ -7,7 +8,8 @@ Clips are real files of 10 s (640 × 360, 25 frames/s, stereo AAC). Per network 
 - bare: the reference: the library's own forward pass on tensors that lie ready on the device, in the best of a few
   batch sizes; before and after what it is compared with, counted by its mean.
 - decoded: the stage's line (`models.torch_batches.Line`) from decoded pictures or sound: batching, transfer,
-  normalisation, five layers, their means. share is decoded / bare; at least 0.7.
+  normalisation, five layers and their means (bridge: the embedding, the tags' texts, the score). share is decoded /
+  bare; at least 0.7.
 - stage: the whole stage, from files, decoding on threads of its own. decode_share: what decoding takes of the CPU time
   of both. overlap: the stage's rate beside the slower of decoding and forward pass alone.
 
@@ -40,14 +42,16 @@ from tests.unit.signals import mp4, sine
 from tests.unit.torch_models import entry
 from winnow.lake import Lake
 from winnow.models import torch_batches
-from winnow.models.open_clip_encoder import image_tower
+from winnow.models.open_clip_encoder import image_tower, text_tower
 from winnow.models.panns_encoder import network
-from winnow.models.torch_batches import Line
+from winnow.models.torch_batches import Decoded, Line
 from winnow.settings import Settings
 from winnow.stage import Batch, Sample, stage_class
 
 LIMIT = 0.7
 SECONDS, HEIGHT, WIDTH, FPS = 10, 360, 640, 25
+#: What `bridge` reads of the stage panns.
+HEARD = {"scores": [1 / (2 + index) for index in range(527)], "model": "cnn14@0123456789ab"}
 
 
 def checkpoints(folder: Path) -> None:
@@ -56,6 +60,7 @@ def checkpoints(folder: Path) -> None:
 
     torch.manual_seed(0)
     tower = {f"visual.{name}": tensor for name, tensor in image_tower("ViT-B-32").state_dict().items()}
+    tower |= text_tower("ViT-B-32")[0].state_dict()
     cnn = network().Cnn14(32000, 1024, 320, 64, 50, 14000, 527).state_dict()
     for kind, name, state in (("open_clip", "vit-b-32", tower), ("panns", "cnn14", cnn)):
         file = folder / f"{kind}.safetensors"
@@ -82,7 +87,7 @@ class File(Sample):
 
 def samples(files: list[bytes], count: int) -> Batch:
     """So many samples over these files, each in turn."""
-    made = [File(f"{i:020x}", {}) for i in range(count)]
+    made = [File(f"{i:020x}", {"video_id": f"video-{i}"}, {"panns": HEARD}) for i in range(count)]
     for i, sample in enumerate(made):
         sample.data = files[i % len(files)]
     return Batch(made, Path())
@@ -100,9 +105,10 @@ def timed(work: Callable[[], object], device: torch.device) -> tuple[float, floa
 def bare(name: str, encoder, rows: np.ndarray, batch: int, count: int, device: torch.device) -> tuple[float, float]:
     """Wall and CPU s a row of the network alone, over at least `count` rows in batches of `batch`."""
     ready = torch.from_numpy(np.resize(rows, (batch, *rows.shape[1:]))).to(device)
-    run = encoder.visual if name == "open_clip" else encoder.network
+    tower = getattr(encoder, "tower", encoder)
+    run = encoder.network if name == "panns" else tower.visual
     with torch.inference_mode():
-        ready = encoder.normalised(ready) if name == "open_clip" else ready
+        ready = ready if name == "panns" else tower.normalised(ready)
         times = -(-count // batch)
         wall_s, cpu_s = timed(lambda: [run(ready) for _ in range(times)], device)
     return wall_s / (times * batch), cpu_s / (times * batch)
@@ -134,19 +140,20 @@ def watched(device: torch.device) -> Iterator[list[int]]:
 def measure(stage, files: list[bytes], count: int, quick: bool) -> dict[str, object]:
     """All figures of one network at one size."""
     device, encoder = stage.line.device, stage.encoder
-    decoded: list[np.ndarray] = []
+    decoded: list[np.ndarray | Decoded] = []
     decode_s, decode_cpu_s = timed(lambda: decoded.extend(map(stage.rows, files)), device)
-    per_clip = len(decoded[0])
     ready = dict(zip(files, decoded, strict=True))
+    rows = decoded[0].rows if isinstance(decoded[0], Decoded) else decoded[0]
+    per_clip = len(rows)
     line = Line(ready.__getitem__, encoder.encode, device, rows=stage.line.rows, threads=stage.line.threads)
     batch = samples(files, count)
     best = 4 * per_clip
     if not quick:
         sizes = {per_clip, best} if device.type == "cpu" else {64, 128, 256, stage.line.rows}
-        best = min(sizes, key=lambda size: bare(stage.name, encoder, decoded[0], size, 1, device)[0])
-    references = [bare(stage.name, encoder, decoded[0], best, count * per_clip, device)]
+        best = min(sizes, key=lambda size: bare(stage.name, encoder, rows, size, 1, device)[0])
+    references = [bare(stage.name, encoder, rows, best, count * per_clip, device)]
     line_s, line_cpu_s = timed(lambda: list(line.run(batch, stage.finish)), device)
-    references.append(bare(stage.name, encoder, decoded[0], best, count * per_clip, device))
+    references.append(bare(stage.name, encoder, rows, best, count * per_clip, device))
     with watched(device) as seen:
         stage_s, stage_cpu_s = timed(lambda: list(stage.process(batch)), device)
     bare_s, bare_cpu_s = (per_clip * sum(column) / 2 for column in zip(*references, strict=True))
@@ -202,7 +209,8 @@ def main() -> int:
         checkpoints(folder)
         files = [clip(seed) for seed in range(1 if options.quick else 4)]
         settings = Settings(weights=folder, lake=str(folder / "lake"))
-        for kind, params in (("open_clip", {"frames": 4} if options.quick else {}), ("panns", {})):
+        few = {"frames": 4} if options.quick else {}
+        for kind, params in (("open_clip", few), ("panns", {}), ("bridge", few)):
             cls = stage_class(kind)
             stage = cls(cls.Params(precision=options.precision, **params), Lake(settings.lake), settings)
             stage.setup()

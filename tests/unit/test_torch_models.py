@@ -17,17 +17,18 @@ from tests.unit.signals import moving_square, mp4, sine, textured
 from tests.unit.torch_models import MEAN, STD, commit_clips, read, run, settings, weights_folder
 from winnow.errors import ConfigError, ContractError
 from winnow.lake import Lake
+from winnow.models import pictures
 from winnow.models.weights import find, load_state
 from winnow.sample import Reason, SampleFailed
 from winnow.settings import Settings
 from winnow.stage import Batch, identity, stage_class
-from winnow.stages import open_clip, panns
+from winnow.stages import panns
 
 IDS = [f"{i:020x}" for i in range(6)]
 SHORT = {"open_clip": {"model": "tiny", "frames_hz": 2.0}, "panns": {"window_s": 1.0}}
 WIDTHS = {
     "open_clip": {**{f"layer_{i}": 48 for i in range(5)}, "embedding": 24},
-    "panns": {"layer_0": 64, "layer_1": 128, "layer_2": 512, "layer_3": 1024, "layer_4": 2048},
+    "panns": {"layer_0": 64, "layer_1": 128, "layer_2": 512, "layer_3": 1024, "layer_4": 2048, "scores": 527},
 }
 COUNTED = {"open_clip": "n_frames", "panns": "n_windows"}
 
@@ -143,7 +144,7 @@ def test_full_batches_across_clips_give_the_same_to_rounding(name: str) -> None:
         line = Line(lambda ref: data[ref.decode()], encode, torch.device("cpu"), rows=7, threads=2)
         line.across, line.rows = (True, 7) if across else (line.across, line.rows)
         samples = Batch([Held(i, {}) for i in data], Path())
-        out = {o.sample_id: o.values["rows"] for o in line.run(samples, lambda found: {"rows": found})}
+        out = {o.sample_id: o.values["rows"] for o in line.run(samples, lambda clip: {"rows": clip.values})}
         counts = [len(rows) for rows in data.values()]
         assert sizes == ([7] * -(-sum(counts) // 7) if across else counts)
         return out
@@ -189,7 +190,7 @@ def test_panns_layers_are_the_blocks_outputs_and_tags_come_with_them() -> None:
     sounds = torch.from_numpy(np.random.default_rng(1).normal(0, 0.1, (2, 32000)).astype(np.float32))
     cnn, outputs = network.network, {}
     with torch.inference_mode():
-        got, tags = network.encode(sounds).numpy(), network.tags(sounds).numpy()
+        got = network.encode(sounds).numpy()
         spectrum = torch.stft(
             sounds, 1024, 320, window=torch.hann_window(1024), center=True, pad_mode="reflect", return_complex=True
         )
@@ -205,10 +206,10 @@ def test_panns_layers_are_the_blocks_outputs_and_tags_come_with_them() -> None:
         embedding = F.relu(cnn.fc1(x.amax(dim=2) + x.mean(dim=2)))
         scores = torch.sigmoid(cnn.fc_audioset(embedding))
     wanted = torch.cat([*(outputs[b] for b in (2, 3, 6, 1)), embedding], dim=1).numpy()
-    assert list(network.widths.values()) == [128, 256, 2048, 64, 2048]
-    np.testing.assert_allclose(got, wanted, atol=1e-4 * np.abs(wanted).max())
-    assert tags.shape == (2, 527)
-    np.testing.assert_allclose(tags, scores.numpy(), atol=1e-5)
+    assert list(network.widths.items())[-1] == ("scores", 527)
+    assert list(network.widths.values())[:-1] == [128, 256, 2048, 64, 2048]
+    np.testing.assert_allclose(got[:, :-527], wanted, atol=1e-4 * np.abs(wanted).max())
+    np.testing.assert_allclose(got[:, -527:], scores.numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["open_clip", "panns"])
@@ -232,8 +233,9 @@ def test_pictures_are_those_shown_in_the_middle_of_equal_parts() -> None:
     data = mp4(shown, fps=fps, bframes=0)
 
     def times_s(**params: object) -> list[float]:
-        found = open_clip.pictures(data, open_clip.OpenClip.Params(**params), 32, 32)
+        found, at_s = pictures.pictures(data, pictures.PictureParams(**params), 32, 32)
         assert found.shape[1:] == (32, 32, 3)
+        assert at_s.tolist() == pytest.approx([(k + 0.5) * seconds / len(found) for k in range(len(found))])
         return [round((float(p.mean()) - 30) / 2 / fps, 2) for p in found]
 
     assert times_s() == pytest.approx([0.48, 1.48, 2.48, 3.48], abs=0.021)
@@ -243,10 +245,10 @@ def test_pictures_are_those_shown_in_the_middle_of_equal_parts() -> None:
 
 
 def test_one_picture_and_odd_shapes() -> None:
-    params = open_clip.OpenClip.Params(frames=3)
-    assert open_clip.pictures(mp4([textured(0)]), params, 32, 32).shape == (3, 32, 32, 3)
+    params = pictures.PictureParams(frames=3)
+    assert pictures.pictures(mp4([textured(0)]), params, 32, 32)[0].shape == (3, 32, 32, 3)
     for height, width in ((16, 512), (512, 16), (64, 64)):
-        found = open_clip.pictures(mp4([textured(0, height, width)] * 5), params, 32, 48)
+        found, _ = pictures.pictures(mp4([textured(0, height, width)] * 5), params, 32, 48)
         assert found.shape == (3, 32, 48, 3)
 
 
@@ -265,7 +267,7 @@ def test_pictures_are_scaled_as_open_clip_scales_them() -> None:
         theirs = kind.image_transform(32, False, mean=MEAN, std=STD, resize_mode=resize, interpolation="bicubic")(
             picture
         )
-        ours = torch.from_numpy(open_clip.Scaler(32, 32, resize)(frame))
+        ours = torch.from_numpy(pictures.Scaler(32, 32, resize)(frame))
         ours = encoder("open_clip").normalised(ours[None])[0]
         assert float((theirs - ours).abs().mean()) < 0.03
         assert np.corrcoef(theirs.ravel(), ours.ravel())[0, 1] > 0.998

@@ -1,4 +1,4 @@
-"""Checkpoints with random weights, the folder and the catalogue they lie in, and shards of clips to run them on."""
+"""Checkpoints and graphs with random weights, the folder and the catalogue they lie in, and clips to run them on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import atexit
 import hashlib
 import io
 import json
+import math
 import shutil
 import tarfile
 import tempfile
@@ -13,9 +14,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.unit.onnx_graphs import linear
 from winnow import table
 from winnow.lake import Lake, sha256_bytes
 from winnow.manifest import Manifest
@@ -27,10 +30,13 @@ from winnow.stage import stage_class
 TINY = {
     "embed_dim": 24,
     "vision_cfg": {"image_size": 32, "layers": 7, "width": 48, "patch_size": 8, "head_width": 16},
-    "text_cfg": {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1},
+    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
 }
 MEAN, STD = [0.48, 0.46, 0.41], [0.27, 0.26, 0.28]
-NEEDS = {"open_clip": ("clip",), "panns": ("clip",)}
+NEEDS = {"open_clip": ("clip",), "panns": ("clip",), "bridge": ("clip", "panns"), "joint": ("clip",)}
+#: Preprocessing of the tiny joint model's two sides.
+LOOK = {"size": 16, "mean": MEAN, "std": STD}
+HEAR = {"rate_hz": 8000, "mel_bins": 20, "frames": 60, "mean": -4.0, "std": 9.0, "clips": 3, "clip_s": 0.5}
 
 
 def entry(folder: Path, kind: str, name: str, **values: object) -> None:
@@ -51,8 +57,8 @@ def sha256(path: Path) -> str:
 
 @lru_cache(maxsize=1)
 def weights_folder() -> Path:
-    """A folder with a tiny ViT (safetensors, as open_clip names its tensors) and a full Cnn14 (a .pth as PANNs
-    publishes it), both random; made once a process, and nobody may change it."""
+    """A folder with a tiny CLIP (safetensors, as open_clip names its tensors), a full Cnn14 (a .pth as PANNs publishes
+    it) and the two graphs of a joint model (ONNX), all random; made once a process, and nobody may change it."""
     import safetensors.torch
     import torch
 
@@ -76,7 +82,21 @@ def weights_folder() -> Path:
         sha256=sha256(folder / "tiny.safetensors"), preprocessing=preprocessing,
     )  # fmt: skip
     entry(folder, "panns", "cnn14", file="cnn14.pth", sha256=sha256(folder / "cnn14.pth"))
+    joint(folder, "tiny")
     return folder
+
+
+def joint(folder: Path, name: str, sound_length: float = 1.0, **changed: object) -> None:
+    """Write the two graphs of a joint model into a folder and its catalogue: each flattens and multiplies by random
+    numbers, the sound's vectors `sound_length` times as long. `changed`: fields of both entries."""
+    rng = np.random.default_rng(0)
+    sides = {"joint_picture": ((3, 16, 16), LOOK, 1.0), "joint_sound": ((1, 20, 60), HEAR, sound_length)}
+    for kind, (shape, preprocessing, length) in sides.items():
+        weights = rng.normal(size=(math.prod(shape), 12)).astype(np.float32) * np.float32(length)
+        file = folder / f"{kind}-{name}.onnx"
+        file.write_bytes(linear(shape, weights))
+        fields = {"model": "linear", "file": file.name, "sha256": sha256(file), **changed}
+        entry(folder, kind, name, preprocessing=preprocessing, **fields)
 
 
 def settings(lake: Lake, **more: object) -> Settings:
@@ -88,7 +108,7 @@ def commit_clips(lake: Lake, batch: str, shards: list[dict[str, bytes]], scratch
     """Commit a clip table whose shards hold these files by sample id, as if it had been cut."""
     schema, names = table.arrow_schema(stage_class("clip").schema), []
     for number, files in enumerate(shards):
-        rows = [{"sample_id": name, "outcome": "ok"} for name in sorted(files)]
+        rows = [{"sample_id": name, "outcome": "ok", "video_id": f"video-{name}"} for name in sorted(files)]
         data = table.to_bytes(pa.Table.from_pylist(rows, schema=schema))
         digest = sha256_bytes(data)
         name = shard_name(number, {"rows": digest})

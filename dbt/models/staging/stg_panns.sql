@@ -6,5 +6,11 @@ select
     outcome,
     reason,
     cast(n_windows as bigint) as n_windows,
+    {{ finite('speech') }} as speech,
+    {{ finite('music') }} as music,
+    {{ finite('other') }} as other,
+    cast(tag_mids as varchar[]) as tag_mids,
+    cast(tag_scores as double[]) as tag_scores,
+    tagger,
     model
 from {{ stage_table('panns') }}

@@ -28,14 +28,18 @@ def scores(first: np.ndarray, second: np.ndarray, seed: int, epochs: int, batch:
     the same scores on one type of CPU.
     """
     import torch
-    from torch.nn.functional import cross_entropy, normalize
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    from winnow.models.contrastive import info_nce, linear, normalize, one_thread
+
+    with one_thread():
         generator = torch.Generator().manual_seed(seed)
         sides = [torch.from_numpy(_standard(side)) for side in (first, second)]
-        towers = [_tower(side.shape[1], generator) for side in sides]
+        towers = [
+            torch.nn.Sequential(
+                linear(side.shape[1], WIDTH, generator), torch.nn.ReLU(), linear(WIDTH, WIDTH, generator)
+            )
+            for side in sides
+        ]
         rows = torch.randperm(len(first), generator=generator)[: max(int(len(first) * TRAIN_SHARE), 2)]
         weights = [p for tower in towers for p in tower.parameters()]
         optimiser = torch.optim.AdamW(weights, lr=LEARNING_RATE, amsgrad=True, eps=1e-6)
@@ -43,30 +47,13 @@ def scores(first: np.ndarray, second: np.ndarray, seed: int, epochs: int, batch:
             for part in rows[torch.randperm(len(rows), generator=generator)].split(batch):
                 if len(part) < 2:
                     continue
-                a, b = (normalize(tower(side[part])) for tower, side in zip(towers, sides, strict=True))
-                logits, own = a @ b.T / TEMPERATURE, torch.arange(len(part))
-                loss = (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2
+                loss = info_nce(*(tower(side[part]) for tower, side in zip(towers, sides, strict=True)), TEMPERATURE)
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()
         with torch.no_grad():
             a, b = (normalize(tower(side)) for tower, side in zip(towers, sides, strict=True))
             return (a * b).sum(dim=1).numpy().astype(np.float64)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _tower(inputs: int, generator):  # type: ignore[no-untyped-def]
-    """Two linear layers, weights drawn from the generator alone."""
-    import torch
-
-    tower = torch.nn.Sequential(torch.nn.Linear(inputs, WIDTH), torch.nn.ReLU(), torch.nn.Linear(WIDTH, WIDTH))
-    with torch.no_grad():
-        for layer in (tower[0], tower[2]):
-            bound = layer.in_features**-0.5
-            layer.weight.uniform_(-bound, bound, generator=generator)
-            layer.bias.uniform_(-bound, bound, generator=generator)
-    return tower
 
 
 def _standard(values: np.ndarray) -> np.ndarray:

@@ -87,6 +87,7 @@ class PannsEncoder:
             f"layer_{i}": getattr(cnn, f"conv_block{b}").conv2.out_channels for i, b in enumerate(self.blocks)
         }
         self.widths[f"layer_{len(self.blocks)}"] = cnn.fc1.out_features
+        self.widths["scores"] = cnn.fc_audioset.out_features
 
     def _keep(self, block: int):
         def hook(_module: object, _given: object, output: torch.Tensor) -> None:
@@ -95,17 +96,9 @@ class PannsEncoder:
         return hook
 
     def encode(self, sounds: torch.Tensor) -> torch.Tensor:
-        """float32, (n, samples), full scale 1, on the device → float32, (n, sum of widths): blocks, then the
-        embedding."""
-        return self.layers_and_tags(sounds)[0]
-
-    def tags(self, sounds: torch.Tensor) -> torch.Tensor:
-        """Scores of AudioSet's classes, each 0 … 1, for the same input: float32, (n, 527)."""
-        return self.layers_and_tags(sounds)[1]
-
-    def layers_and_tags(self, sounds: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Both from one forward pass."""
+        """float32, (n, samples), full scale 1, on the device → float32, (n, sum of widths), from one forward pass:
+        blocks, the embedding, and the scores of the classes, each 0 … 1."""
         out = self.network(sounds)
         layers = [self._seen[block] for block in self.blocks]
         self._seen.clear()
-        return torch.cat([*layers, out["embedding"].float()], dim=1), out["clipwise_output"].float()
+        return torch.cat([*layers, out["embedding"].float(), out["clipwise_output"].float()], dim=1)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from winnow.models.torch_batches import Answered, Decoded
+
 
 class Encoder(Protocol):
     """A network: `encode` turns a batch of rows into float32 (n, values); `widths` names the values' columns in order
@@ -49,7 +51,7 @@ class Pretrained(Stage):
     encoder: Encoder | None = None
 
     @abstractmethod
-    def rows(self, data: bytes) -> np.ndarray:
+    def rows(self, data: bytes) -> np.ndarray | Decoded:
         """A clip's file as rows of equal shape; SampleFailed where it has none. Called by several threads."""
 
     @abstractmethod
@@ -91,9 +93,9 @@ class Pretrained(Stage):
         """An outcome for each clip."""
         yield from self.line.run(batch, self.finish)
 
-    def finish(self, values: np.ndarray) -> dict[str, object]:
-        """The columns of one clip from its rows' values, float32 (n, sum of widths)."""
+    def finish(self, clip: Answered) -> dict[str, object]:
+        """The columns of one clip from its rows' values, (n, sum of widths)."""
         from winnow.models.torch_batches import half, split_mean
 
-        vectors = half(split_mean(values, self.encoder.widths))
-        return {**vectors, self.counted: len(values), "model": self.label}
+        vectors = half(split_mean(clip.values, self.encoder.widths))
+        return {**vectors, self.counted: len(clip.values), "model": self.label}

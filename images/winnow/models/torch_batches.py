@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -38,8 +38,8 @@ CPU_ROWS = 16
 #: own rounding (2^-8 for bf16, 2^-11 for fp16) at every operation.
 GPU_TOLERANCE = 1e-3
 
-#: A clip's input: rows of equal shape (pictures, windows of sound).
-Decode = Callable[[bytes], np.ndarray]
+#: A clip's input: rows of equal shape (pictures, windows of sound), and what else `finish` wants of the file.
+Decode = Callable[[bytes], "np.ndarray | Decoded"]
 #: A batch of rows to a table of values: (n, …) → float32 (n, values), on the model's device.
 Encode = Callable[[torch.Tensor], torch.Tensor]
 
@@ -84,12 +84,30 @@ def decoders(resources: Resources, device: torch.device) -> int:
     return max(1, cores - (device.type == "cpu"))
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """Rows of a clip's file, and what else was read from it (when its pictures are shown, say)."""
+
+    rows: np.ndarray
+    aside: Any = None
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A clip that the model has answered: float32 values, (rows, …), one row of them for each row of its input."""
+
+    sample: Sample
+    values: np.ndarray
+    aside: Any = None
+
+
 @dataclass
 class _Clip:
     """A clip whose rows are on their way: how many, and the values that have come."""
 
     sample: Sample
     rows: int
+    aside: Any = None
     values: list[np.ndarray] = field(default_factory=list)
 
     @property
@@ -125,8 +143,8 @@ class Line:
         self.across = device.type != "cpu"
         self.rows = rows if self.across else CPU_ROWS
 
-    def run(self, batch: Batch, finish: Callable[[np.ndarray], Mapping[str, object]]) -> Iterator[Outcome]:
-        """An outcome for each sample: `finish` turns a clip's values, float32 (rows, values), into its columns.
+    def run(self, batch: Batch, finish: Callable[[Answered], Mapping[str, object]]) -> Iterator[Outcome]:
+        """An outcome for each sample: `finish` turns what the model answered into the clip's columns.
 
         Memory is bounded by the clips that are decoded ahead (two a thread) and two batches. A clip that cannot be
         decoded is a failed row, as in `Batch.map`; a model that fails ends the shard.
@@ -135,8 +153,8 @@ class Line:
             if isinstance(clip, Outcome):
                 yield clip
             else:
-                values = np.concatenate(clip.values)
-                yield _outcome(batch, clip.sample, lambda _, values=values: finish(values))
+                answered = Answered(clip.sample, np.concatenate(clip.values), clip.aside)
+                yield _outcome(batch, clip.sample, lambda _, answered=answered: finish(answered))
 
     def _clips(self, batch: Batch) -> Iterator[_Clip | Outcome]:
         flights: deque[_Flight] = deque()
@@ -147,8 +165,9 @@ class Line:
             if decoded.reason is not None:
                 yield decoded
                 continue
-            rows = np.asarray(decoded.values["rows"])
-            clip = _Clip(sample, len(rows))
+            found = decoded.values["rows"]
+            rows = np.asarray(found.rows if isinstance(found, Decoded) else found)
+            clip = _Clip(sample, len(rows), found.aside if isinstance(found, Decoded) else None)
             for first in range(0, len(rows), self.rows):
                 waiting.append((clip, rows[first : first + self.rows]))
                 held += len(waiting[-1][1])

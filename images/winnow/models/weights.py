@@ -34,6 +34,8 @@ CATALOGUE = "weights.toml"
 CATALOGUE_MAX_BYTES = 1 << 20
 PICKLED = frozenset({".pt", ".pth", ".bin", ".ckpt"})
 SAFE = frozenset({".safetensors"})
+#: Exported graphs: a network with its numbers, for onnxruntime (`models.joint`).
+GRAPHS = frozenset({".onnx"})
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 Options = TypeVar("Options", bound=BaseModel)
 
@@ -70,8 +72,9 @@ class Weights(BaseModel):
         path = PurePosixPath(value)
         if not value or path.is_absolute() or ".." in path.parts or "\\" in value or "\0" in value:
             raise ValueError("a path inside WINNOW_WEIGHTS is wanted, without '..'")
-        if path.suffix.lower() not in PICKLED | SAFE:
-            raise ValueError(f"{path.suffix or 'no suffix'}: one of {', '.join(sorted(PICKLED | SAFE))} is wanted")
+        known = PICKLED | SAFE | GRAPHS
+        if path.suffix.lower() not in known:
+            raise ValueError(f"{path.suffix or 'no suffix'}: one of {', '.join(sorted(known))} is wanted")
         return value
 
     @property
@@ -185,8 +188,10 @@ def load_state(folder: Path, weights: Weights) -> dict[str, torch.Tensor]:
     """The checkpoint's tensors by name, on the CPU. The usual wrappings are taken off: a dict under `state_dict` or
     `model`, and the prefix `module.` of distributed training. ContractError for a file that is damaged, holds code, or
     holds no tensors."""
-    data = verified_bytes(folder, weights)
     where = f"{folder / weights.file}"
+    if Path(weights.file).suffix.lower() in GRAPHS:
+        raise ConfigError(f"{where}: {weights.kind} takes a checkpoint's tensors, not an exported graph")
+    data = verified_bytes(folder, weights)
     state = _safetensors(data, where) if Path(weights.file).suffix.lower() in SAFE else _pickled(data, where)
     for name in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(name), dict):

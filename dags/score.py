@@ -1,0 +1,78 @@
+"""Score batches by further scorers of correspondence, tag them, calibrate the scorers, and admit the batches anew.
+
+`curate` scores every clip by the built-in scorer. Those of this DAG cost more or need weights, so somebody asks for
+them, for named batches or for all that are admitted: `two_tower` (contrastive, fitted on the corpus: by the first run,
+or again with `refit`), `bridge` (PANNs' tags, which `panns` makes first, as texts against open_clip's pictures) and
+`joint` (an exported audio-visual model). `panns` alone gives 527 tags a clip in place of the built-in tagger's four.
+
+A score means nothing before it is known how high a scorer scores pairs that do not belong together: `calibrate` draws
+such pairs from the same batches. At the end the gate checks the new tables and admits the batches with them, which
+triggers `release`; tables that are not there are not waited for.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, Param, PartitionedAtRuntime, task_group
+
+from winnow_stage import BATCHES, DEFAULT_ARGS, BatchesOperator, command, stage, unless_chosen
+
+KEYS = "{{ params.batches | sort | join(',') }}"
+NAMED = "{{ ti.xcom_pull(task_ids='batches') | join(',') }}"
+SCORERS = ("bridge", "joint", "two_tower")
+
+with DAG(
+    "score",
+    description="Admitted batches → PANNs tags and scores of further scorers, calibrated and admitted",
+    doc_md=__doc__,
+    schedule=PartitionedAtRuntime(),  # never by itself; one run admits several partitions
+    max_active_runs=1,  # two fits would race for the one current model
+    default_args=DEFAULT_ARGS,
+    tags=["winnow", "model"],
+    params={
+        "batches": Param(
+            [],
+            type="array",
+            items={"type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]*$"},
+            uniqueItems=True,
+            description="Batches to score; all admitted ones if empty",
+        ),
+        "scorers": Param(
+            ["two_tower"],
+            type="array",
+            items={"enum": ["panns", *SCORERS]},
+            minItems=1,
+            uniqueItems=True,
+            description="Which: two_tower, bridge, joint, or panns for tags alone",
+        ),
+        "refit": Param(False, type="boolean", description="Fit two_tower on these batches although one is fitted"),
+        "seed": Param(0, type="integer", minimum=0, description="Seed of the fit and of the pairs"),
+        "stages": Param(
+            {}, type="object", additionalProperties={"type": "object"}, description="Parameters by stage, as in curate"
+        ),
+    },
+):
+
+    @task_group(prefix_group_id=False)
+    def score(batch: str):
+        """The scores of one batch, by the scorers that the run asks for."""
+        anyway = {"batch": batch, "trigger_rule": "none_failed"}
+        panns = stage("panns", pre_execute=unless_chosen("scorers", "panns", "bridge"), **anyway)
+        bridge, _, _ = (stage(name, pre_execute=unless_chosen("scorers", name), **anyway) for name in SCORERS)
+
+        panns >> bridge
+
+    seed = ("--seed", "{{ params.seed }}")
+    batches = command("cluster", "--dry-run", "--batches", KEYS, task_id="batches", operator=BatchesOperator)
+    fit = command(
+        "fit", "--scorer", "two_tower", "--batches", NAMED, *seed,
+        "{{ '--always' if params.refit else '--if-unfitted' }}",
+        pool="decode", pre_execute=unless_chosen("scorers", "two_tower"),
+    )  # fmt: skip
+    calibrate = command(
+        "calibrate", "--batches", NAMED, *seed,
+        "--scorers", "{{ params.scorers | reject('equalto', 'panns') | sort | join(',') }}",
+        pool="decode", trigger_rule="none_failed", pre_execute=unless_chosen("scorers", *SCORERS),
+    )  # fmt: skip
+    gate = command("gate", "--batch", NAMED, admits=NAMED, outlets=[BATCHES], trigger_rule="none_failed")
+
+    batches >> fit >> score.expand(batch=batches.output) >> calibrate >> gate

@@ -1,0 +1,72 @@
+"""Scorers of correspondence behind one interface: what the table of each of them gives.
+
+A scorer answers one question about a clip: does its sound belong to its picture? It answers with two vectors, one of
+the sound and one of every picture it looked at, so that whoever calibrates it can pair any sound with any picture: the
+score is their mean cosine (released code of AVSET-10M: audio vector at length 1, picture vectors at length 1, averaged
+and not made longer again). Every row names the model by its digest, and rows of two models are never compared.
+
+A stage whose `schema` is COLUMNS is such a scorer (`two_tower`, `bridge`, `joint`), and `winnow.calibration` knows it
+by its name. The built-in scorer (`stages.correspond`) compares envelopes too, which no vector holds: its table has
+columns of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: The columns of a vector scorer's table.
+#:
+#: score: mean over the pictures of the cosine with the sound, −1 … 1: the dot product of sound and picture. sound: unit
+#: vector. picture: mean of the pictures' unit vectors, not made longer again: its own length says how alike they are.
+#: frame_times, frame_scores: when on the clip's clock each picture is shown, s, and its own cosine, so that a short
+#: event shows. n_frames: how many pictures. fold: of a cross-fitted scorer, which of its models; else null. model:
+#: which one; ends in 12 hex of its digest.
+COLUMNS: Mapping[str, str] = {
+    "video_id": "string",
+    "score": "double",
+    "sound": "float32[]",
+    "picture": "float32[]",
+    "frame_times": "float32[]",
+    "frame_scores": "float32[]",
+    "n_frames": "int64",
+    "fold": "int64",
+    "model": "string",
+}
+
+
+def columns(
+    sound: np.ndarray, pictures: np.ndarray, times_s: np.ndarray, *, video_id: str, model: str, fold: int | None = None
+) -> dict[str, object]:
+    """A row's COLUMNS from the vector of the sound, (d,), those of its pictures, (n, d), and when each is shown, (n,).
+    Vectors of any length: they are made unit vectors here, always, because some models scale one side (ImageBind's
+    sound by 20). ValueError for a vector of length 0 or one that is not finite."""
+    import numpy as np
+
+    heard, seen = unit(sound).astype(np.float32), unit(pictures)
+    picture = seen.mean(axis=0).astype(np.float32)
+    return {
+        "video_id": video_id,
+        "score": round(float(heard.astype(np.float64) @ picture.astype(np.float64)), 6),
+        "sound": heard,
+        "picture": picture,
+        "frame_times": np.asarray(times_s, np.float32),
+        "frame_scores": np.round(seen @ heard.astype(np.float64), 6).astype(np.float32),
+        "n_frames": len(seen),
+        "fold": fold,
+        "model": model,
+    }
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors along the last axis at length 1: float64. ValueError where one has no direction."""
+    import numpy as np
+
+    vectors = np.asarray(vectors, np.float64)
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    if not np.isfinite(length).all() or not (length > 0).all():
+        raise ValueError("a vector without direction: zero, or not finite")
+    return vectors / length

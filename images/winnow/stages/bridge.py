@@ -1,0 +1,111 @@
+"""bridge: correspondence by way of words. What PANNs heard, said to open_clip, against every picture it sees.
+
+The clip's highest PANNs tags become texts ("a photo of Dog"), their embeddings are added up, each weighing as much as
+its tag scores, and the sum is the sound's vector: neither network was trained on sound and picture together, and
+neither on this corpus, so what the bridge says is independent of the fitted scorers. It hears only what AudioSet has a
+class for. A voice over the scene becomes the tag Speech, which no picture of the scene agrees with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pydantic import Field, field_validator
+
+from winnow.lake import digest
+from winnow.models.pictures import PictureParams, pictures
+from winnow.models.pretrained import Pretrained, PretrainedParams
+from winnow.models.scorers import COLUMNS
+from winnow.models.weights import Weights, find
+from winnow.sample import Reason, SampleFailed
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from winnow.models.open_clip_encoder import PictureTower
+    from winnow.models.torch_batches import Answered, Decoded
+
+
+class Bridge(Pretrained):
+    """One row per clip with picture and sound: the columns of every scorer (`models.scorers`), one picture vector for
+    each picture. model: the image network's name, and a digest of it, of the tagger, and of the parameters."""
+
+    name = "bridge"
+    needs = ("clip", "panns")
+    flow = "score"
+    schema = COLUMNS
+    counted = "n_frames"
+
+    class Params(PretrainedParams, PictureParams):
+        """model: of open_clip's; pictures (`PictureParams`): one a second by default; top: how many tags are put into
+        words; prompt: what they are put into, at {}."""
+
+        model: str = "vit-b-32"
+        top: int = Field(10, ge=1, le=527)
+        prompt: str = "a photo of {}"
+
+        @field_validator("prompt")
+        @classmethod
+        def _has_a_place(cls, value: str) -> str:
+            if value.count("{}") != 1:
+                raise ValueError("{} is wanted once, where the tag's name goes")
+            return value
+
+    @property
+    def weights(self) -> Weights:
+        """The open_clip checkpoint in the catalogue; ConfigError for an unknown one or one without a digest."""
+        return find(self.settings.weights, "open_clip", self.params.model)
+
+    def columns(self) -> Mapping[str, str]:
+        """The schema: vectors as long as they are."""
+        return self.schema
+
+    def load(self, weights: Weights, state: Mapping[str, torch.Tensor], device: torch.device) -> Towers:
+        """Both towers of a checkpoint."""
+        from winnow.models.open_clip_encoder import PictureTower, TextTower
+
+        self.checkpoint = weights.digest
+        self.text = TextTower(weights, state, device, self.params.precision)
+        return Towers(PictureTower(weights, state, device, self.params.precision))
+
+    def rows(self, data: bytes) -> Decoded:
+        """A clip's pictures at the network's size, uint8, (n, height, width, 3), and when they are shown."""
+        from winnow.models.torch_batches import Decoded
+
+        tower = self.encoder.tower
+        return Decoded(*pictures(data, self.params, tower.height, tower.width, tower.preprocessing.resize))
+
+    def finish(self, clip: Answered) -> dict[str, object]:
+        """The columns of one clip from its pictures' embeddings."""
+        from winnow.models import scorers
+
+        heard = clip.sample.needs["panns"]
+        told = digest([self.checkpoint, heard["model"], self.params.model_dump(mode="json")])
+        return scorers.columns(
+            self.said(heard["scores"]), clip.values, clip.aside, video_id=str(clip.sample.row["video_id"]),
+            model=f"{self.params.model}@{told}",
+        )  # fmt: skip
+
+    def said(self, scores: object) -> np.ndarray:
+        """The vector of what was heard: the highest tags' text embeddings, each times its score, added: float64, (d,).
+        scores: of all classes, 0 … 1, (527,). SampleFailed where nothing was heard at all."""
+        import numpy as np
+
+        from winnow.models.audioset import classes
+
+        weight = np.asarray(scores, np.float64)
+        best = [k for k in np.argsort(-weight, kind="stable")[: self.params.top] if weight[k] > 0]
+        if not best:
+            raise SampleFailed(Reason.no_input, "panns: no class scores above 0")
+        texts = [self.text.embed(self.params.prompt.replace("{}", classes()[k].name)) for k in best]
+        return np.sum([weight[k] * text.astype(np.float64) for k, text in zip(best, texts, strict=True)], axis=0)
+
+
+class Towers:
+    """The image tower as an encoder whose only values are its embedding's, none of them a column by itself."""
+
+    def __init__(self, tower: PictureTower) -> None:
+        self.tower, self.encode = tower, tower.embed
+        self.widths: Mapping[str, int] = {}

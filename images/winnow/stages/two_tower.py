@@ -1,0 +1,60 @@
+"""two_tower: correspondence by a contrastive model that was trained on the corpus, cross-fitted by source video.
+
+`winnow fit --scorer two_tower` trains it with torch and freezes it as safetensors by its digest; this stage only
+multiplies (`models.two_tower` says why), so it needs neither torch nor its image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from winnow.errors import ConfigError
+from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
+from winnow.models.scorers import COLUMNS
+from winnow.sample import Outcome
+from winnow.stage import Batch, Resources, Sample, Stage
+
+
+class TwoTower(Stage):
+    """One row per clip with picture and sound: the columns of every scorer (`models.scorers`). One picture vector a
+    clip, for the layers that it reads describe clips and not seconds: frame_times is the clip's middle."""
+
+    name = "two_tower"
+    image = "media"
+    needs = ("clip", "visual", "audio")
+    schema = COLUMNS
+    resources = Resources(cpu=1, memory_mb=1024)
+    fitted = True
+    flow = "score"
+
+    def model_digest(self) -> str | None:
+        """The model in use, or None before the first fit."""
+        return self.lake.model_current(self.name)
+
+    def setup(self) -> None:
+        """Load the model; ConfigError when none was fitted."""
+        from winnow.models import single_threaded
+        from winnow.models.two_tower import TwoTowerModel
+
+        single_threaded()
+        digest = self.model_digest()
+        if digest is None:
+            raise ConfigError(
+                "two_tower needs a fitted model and the lake has none: run `winnow fit --scorer two_tower --batches "
+                "<keys>` on batches that visual and audio have measured"
+            )
+        self.digest = digest
+        self.model = TwoTowerModel.loads(self.lake.read(self.lake.model_key(self.name, digest, "safetensors")))
+
+    def process(self, batch: Batch) -> Iterator[Outcome]:
+        """An outcome for each clip, scored one by one: a score does not depend on a shard's other clips."""
+        yield from batch.map(self.measure)
+
+    def measure(self, sample: Sample) -> dict[str, object]:
+        """A clip's values."""
+        from winnow.models.correspondence import joined
+
+        picture = joined(sample.needs["visual"], [layer.column for layer in VISUAL_LAYERS])
+        sound = joined(sample.needs["audio"], [layer.column for layer in AUDIO_LAYERS])
+        middle_s = float(sample.row["duration_s"] or 0) / 2
+        return self.model.score(str(sample.row["video_id"]), picture, sound, middle_s=middle_s, model=self.digest)
