@@ -12,7 +12,7 @@ import yaml
 from fastapi.testclient import TestClient
 
 from tests.unit import synthetic
-from winnow import corpus
+from winnow import audit, corpus
 from winnow.explorer import safety
 from winnow.explorer.app import application
 from winnow.lake import Lake
@@ -47,6 +47,7 @@ def row(place: int) -> dict[str, object]:
         "title": "<script>document.title = 'owned'</script>" if place == KEPT else f"Clip {place}",
         "uploader": "somebody", "labels": [label], "label": label, "start_s": place * 10.0,
         "end_s": place * 10.0 + seconds(place), "duration_s": seconds(place), "start_ms": place * 10000,
+        "flag": int(place == 6),
         "has_audio": place != SILENT, "z": float("nan") if place == SILENT else 1.5 + place, "media_bytes": 1000,
         "status": "dropped" if dropped else "kept",
         "first_failed_rule": "low_correspondence" if dropped else None,
@@ -135,3 +136,22 @@ def ratings(lake: Lake) -> list[dict]:
 def labels(lake: Lake) -> list[dict]:
     """Stored segment labels, by time."""
     return sorted(corpus.read(lake, "segment_label").to_pylist(), key=lambda row: row["created_at"] or "")
+
+
+def draw(lake: Lake, **params: object) -> list[dict]:
+    """Draw a sample of the release; its rows in the order in which they are asked."""
+    given = audit.AuditParams(**params)
+    rows = audit.draw(lake, RELEASE, given)
+    audit.add(lake, rows, given)
+    return rows
+
+
+def judge(client: TestClient, audit_id: str, sample_id: str, verdict: str = "corresponds", **changes: object):
+    """Send one verdict."""
+    given = {"token": client.token, "person": client.person, "audit": audit_id, "sample_id": sample_id}
+    return client.post("/audit", data={**given, "verdict": verdict, **changes}, follow_redirects=False)
+
+
+def verdicts(lake: Lake) -> list[dict]:
+    """Stored verdicts, by time."""
+    return sorted(corpus.read(lake, "verdict").to_pylist(), key=lambda row: row["created_at"] or "")

@@ -63,7 +63,7 @@ def test_a_clip_without_a_file_and_an_id_that_is_none_are_not_found(lake):
 def test_a_dropped_clip_names_its_rule_with_reason_and_source(lake):
     page = browser(lake).get(f"/clips/{explored.sample_id(explored.DROPPED)}").text
     assert "z = 0.1 is below 1.645" in page
-    assert re.search(r"<code>z &lt; [\d.]+</code>", page)
+    assert re.search(r"<code>effective_z &lt; [\d.]+</code>", page)
     assert "low correspondence" in page
     for name in ("stillness", "silence ratio", "loudness", "media sha256", "semantic"):
         assert f"<dt>{name}</dt>" in page

@@ -24,7 +24,13 @@ CATEGORIES = [("avel", "full", "<i>dog</i>", 40, 38, 24, 8, 8, 210, 3, 5, 6),
               ("avel", "full", "rain", 20, 20, 12, 4, 4, 90, 9, 0, 0)]  # fmt: skip
 LEAKS = [("ave", "given", "train", "val", 2, ["a", "b"]), ("ave", "ours", "train", "val", 0, [])]
 CURVE = [(p, 10 * p, p, round(2 * (1 - 0.9**p), 6), round(1 - 0.9**p, 6)) for p in range(1, 41)]
-TABLES = {"rpt_screen": SCREEN, "audioscope/rpt_audioscope_statistics": STATISTICS,
+AVSET = [("published", "AVSET-10M", None, 10_900_000, None, None, 10.3, 30_400.0, None, None, None, None, 31_186.111111,
+          False, 10_605_005, False, "its parts sum to 10,605,005 clips, not 10,900,000", "README"),
+         ("this release", "this release", None, 12, 8, 1, 10.0833, 0.0336, 0.028, 121_000, 16, 0.75, 0.0336, True, 12,
+          True, None, "avset_clips")]  # fmt: skip
+AVSET_LABELS = [("/m/04rlf", "/m/04rlf", "Music", True, True, 9, 8, 7), ("puddle", None, None, False, False, 2, 2, 1)]
+TABLES = {"avset/rpt_avset_statistics": AVSET, "avset/rpt_avset_labels": AVSET_LABELS,
+          "rpt_screen": SCREEN, "audioscope/rpt_audioscope_statistics": STATISTICS,
           "audioscope/rpt_audioscope_agreement": AGREEMENT, "avel/rpt_avel_sets": SETS,
           "avel/rpt_avel_categories": CATEGORIES, "avel/rpt_avel_leaks": LEAKS, "acav/rpt_acav_selection": CURVE,
           "acav/rpt_acav_batches": [("b1", 10, 8, 4, 0.4, 0, 1)]}  # fmt: skip
@@ -60,7 +66,7 @@ def cells(text: str) -> list[list[str]]:
 
 def test_every_family_appears_with_its_tables_and_queries(con):
     text = page(con)
-    assert re.findall(r'<section id="(\w+)">', text) == ["filters", "audioscope", "avel", "acav"]
+    assert re.findall(r'<section id="(\w+)">', text) == ["filters", "audioscope", "avel", "acav", "avset"]
     queries = re.findall(r'<code class="query">winnow sql --release 0123456789ab "([^"]+)"</code>', text)
     assert len(queries) == len(TABLES)
     for query in queries:
@@ -78,6 +84,8 @@ def test_numbers_are_shown_as_they_are_read(con):
     assert ["given", "train and val", "2", "a, b"] in rows
     assert ["&lt;i&gt;dog&lt;/i&gt;", "", "40", "38", "24", "8", "8", "210", "3", "83.3 %"] in rows
     assert ["question offscreen"] in rows
+    assert ["this release", "12", "10.08", "0.0336", "0.0336", "0.0280", "1", "75.0 %", "nothing"] in rows
+    assert "its parts sum to 10,605,005 clips, not 10,900,000" in page(con)
 
 
 def test_a_curve_is_drawn_from_its_points(con):
@@ -97,7 +105,7 @@ def test_what_is_empty_or_absent_does_not_appear(con):
     con.execute("drop table rpt_acav_batches")
     con.execute("delete from rpt_audioscope_agreement")
     text = page(con)
-    assert re.findall(r'<section id="(\w+)">', text) == ["filters", "audioscope", "avel"]
+    assert re.findall(r'<section id="(\w+)">', text) == ["filters", "audioscope", "avel", "avset"]
     assert "Krippendorff" not in text
     for path in TABLES:
         con.execute(f"drop table if exists {path.split('/')[-1]}")

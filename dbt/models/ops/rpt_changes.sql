@@ -3,10 +3,16 @@
 with compared as (
     select
         coalesce(now.sample_id, before.sample_id) as sample_id,
+        now.url,
+        now.label,
+        now.start_s,
+        now.end_s,
         coalesce(before.status, 'absent') as status_before,
         coalesce(now.status, 'absent') as status_now,
         before.first_failed_rule as rule_before,
         now.first_failed_rule as rule_now,
+        before.detail as detail_before,
+        now.detail as detail_now,
         before.split as split_before,
         now.split as split_now
     from {{ ref('stg_published_clips') }} as before
@@ -23,10 +29,16 @@ select
         when status_now = 'absent' then 'gone'
         else 'reason'
     end as change,
+    url,
+    label,
+    start_s,
+    end_s,
     status_before,
     status_now,
     rule_before,
     rule_now,
+    detail_before,
+    detail_now,
     split_before,
     split_now
 from compared

@@ -27,12 +27,18 @@ Row = Mapping[str, Any]
 class Answers:
     """The last answers of everybody in one corpus table. `person` names the column that says who; rows that `proposed`
     is true of are no person's and stand apart, in `proposals` (of several about a clip the one of the last name:
-    `published:…` comes after `proposal:…`)."""
+    `published:…` comes after `proposal:…`). `about` says of a row what it is about: the clip, by its id, unless a clip
+    can be asked about in several places."""
 
     def __init__(
-        self, lake: Lake, table: str, person: str, proposed: Callable[[Row], bool] = lambda row: False
+        self,
+        lake: Lake,
+        table: str,
+        person: str,
+        proposed: Callable[[Row], bool] = lambda row: False,
+        about: Callable[[Row], str | None] = lambda row: row["sample_id"],
     ) -> None:
-        self.lake, self.table, self.person, self._proposed = lake, table, person, proposed
+        self.lake, self.table, self.person, self._proposed, self._about = lake, table, person, proposed, about
         self.proposals: dict[str, Row] = {}
         self._read: set[str] = set()
         self._by_clip: dict[str, dict[str, Row]] = {}
@@ -50,7 +56,7 @@ class Answers:
     def add(self, *rows: Mapping[str, object]) -> None:
         """Write one person's answer about one clip, a row or several, stamped with times in their order; it is on disk
         before this returns."""
-        before = self.of_clip(str(rows[0]["sample_id"])).get(str(rows[0][self.person]))
+        before = self.of_clip(str(self._about(rows[0]))).get(str(rows[0][self.person]))
         first = _later(before and before["created_at"])
         stamped = [
             {**row, "created_at": (first + timedelta(microseconds=i)).strftime(TIME)} for i, row in enumerate(rows)
@@ -83,7 +89,7 @@ class Answers:
             return {person: len(by) for person, by in sorted(self._by_person.items())}
 
     def _take(self, row: Row) -> None:
-        person, sample_id = row[self.person], row["sample_id"]
+        person, sample_id = row[self.person], self._about(row)
         if person is None or sample_id is None:
             return
         if self._proposed(row):

@@ -11,13 +11,13 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from winnow.errors import WinnowError
-from winnow.explorer import annotate, clips, overview, rate
-from winnow.explorer.house import ASSETS, House, SampleId, assets
+from winnow.explorer import annotate, audit, clips, overview, rate
+from winnow.explorer.house import ASSETS, House, ReleaseId, SampleId, assets
 from winnow.explorer.safety import Guard
 from winnow.lake import Lake
 from winnow.settings import Settings
 
-PAGES = (overview, rate, annotate, clips)
+PAGES = (overview, rate, annotate, audit, clips)
 
 
 def application(
@@ -62,9 +62,9 @@ def _files(house: House) -> APIRouter:
     router = APIRouter()
 
     @router.api_route("/media/{sample_id}.mp4", methods=["GET", "HEAD"])
-    def media(request: Request, sample_id: SampleId) -> Response:
-        """A clip's file, whole or a range of it."""
-        clip = house.clip(house.releases.current(), sample_id)
+    def media(request: Request, sample_id: SampleId, release: ReleaseId = None) -> Response:
+        """A clip's file, whole or a range of it, as a release names it; the current one unless another is named."""
+        clip = house.clip(house.releases.get(release) if release else house.releases.current(), sample_id)
         if clip["tar"] is None:
             raise HTTPException(404, f"Clip {sample_id} has no file.")
         return house.media.response(request, clip["tar"], sample_id)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, unquote
 
-from fastapi import HTTPException, Request
+from fastapi import HTTPException, Query, Request
 from fastapi import Path as PathParameter
 from fastapi.responses import HTMLResponse, RedirectResponse
 
@@ -17,6 +17,7 @@ from winnow.explorer import safety
 from winnow.explorer.answers import Answers
 from winnow.explorer.media import Media
 from winnow.explorer.published import Published, Releases
+from winnow.explorer.samples import Samples, asked
 from winnow.lake import Lake
 from winnow.report import render
 from winnow.settings import Settings
@@ -39,6 +40,7 @@ NO_PERSON = ("proposal:", "published:")
 
 #: A clip's id in a path: the only thing of a request that leads to a file, through the published tables.
 SampleId = Annotated[str, PathParameter(pattern="^[0-9a-f]{20}$")]
+ReleaseId = Annotated[str | None, Query(pattern="^[0-9a-f]{12}$")]
 
 
 class House:
@@ -51,6 +53,8 @@ class House:
         self.labels = Answers(
             lake, "segment_label", "annotator_id", lambda row: row["annotator_id"].startswith(NO_PERSON)
         )
+        self.samples = Samples(lake)
+        self.verdicts = Answers(lake, "verdict", "reviewer", about=lambda row: asked(row["release"], row["sample_id"]))
 
     # -- the dataset ---------------------------------------------------------------------------------------------------
     @cached_property

@@ -9,11 +9,11 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 
 from winnow.explorer import safety
-from winnow.explorer.house import PERSON_COOKIE, House
-from winnow.explorer.published import Published
+from winnow.explorer.house import LEAST, PERSON_COOKIE, House
+from winnow.explorer.queue import Queue
 
 #: Where one goes on after saying who one is.
-NEXT = {"overview": "/", "rate": "/rate", "annotate": "/annotate"}
+NEXT = {"overview": "/", "rate": "/rate", "annotate": "/annotate", "audit": "/audit"}
 
 
 class Person(BaseModel):
@@ -33,13 +33,15 @@ def routes(house: House) -> APIRouter:
     def overview(request: Request) -> Response:
         """What there is to do."""
         published = house.releases.current()
+        drawn = dict.fromkeys(key for audit in house.samples.audits() for key in audit.clips)
         tasks = [
             _task(house.ratings, published.to_rate, house.least_raters, "rate"),
             _task(house.labels, published.to_annotate, 1, "annotate"),
+            _task(house.verdicts, Queue(list(drawn)), LEAST, "audit"),
         ]
         counts = published.rows("select status, count(*) as clips from fct_clips group by status order by status")
         return house.page(
-            request, "overview.html.j2", release=published.release, tasks=tasks, people=_people(house, published),
+            request, "overview.html.j2", release=published.release, tasks=tasks, people=_people(house),
             counts={row["status"]: row["clips"] for row in counts},
         )  # fmt: skip
 
@@ -66,10 +68,9 @@ def _task(answers, queue, least: int, page: str) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _people(house: House, published: Published) -> list[dict[str, object]]:
+def _people(house: House) -> list[dict[str, object]]:
     """How much each person has answered."""
-    rated, annotated = house.ratings.people(), house.labels.people()
-    return [
-        {"person": name, "rated": rated.get(name, 0), "annotated": annotated.get(name, 0)}
-        for name in sorted(rated.keys() | annotated.keys())
-    ]
+    kinds = {"rated": house.ratings, "annotated": house.labels, "judged": house.verdicts}
+    counts = {kind: answers.people() for kind, answers in kinds.items()}
+    people = sorted({name for by in counts.values() for name in by})
+    return [{"person": name, **{kind: by.get(name, 0) for kind, by in counts.items()}} for name in people]

@@ -70,15 +70,20 @@ class Published:
 
 
 class Releases:
-    """The current release of a lake; the last two stay open, for requests that began before a new one came."""
+    """Releases of a lake. The last few stay open: an audit asks about an earlier one, and a request may have begun
+    before a new one came."""
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
-        self._open = lru_cache(maxsize=2)(lambda release: Published(lake, release))
+        self._open = lru_cache(maxsize=4)(lambda release: Published(lake, release))
 
     def current(self) -> Published:
         """What is current now; ConfigError before the first release."""
         return self._open(publish.resolve(self.lake))
+
+    def get(self, release: str) -> Published:
+        """The release of an id; ConfigError without it."""
+        return self._open(publish.resolve(self.lake, release))
 
 
 def _open(lake: Lake, release: str) -> duckdb.DuckDBPyConnection:

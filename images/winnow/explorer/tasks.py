@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def export(
     out.mkdir(parents=True, exist_ok=True)
     made = label_studio.write(out / "tasks.json", rows, lambda row: f"{media}{row['sample_id']}.mp4")
     (out / "interface.xml").write_text(label_studio.CONFIG, encoding="utf-8")
-    written = _files(house, published, rows, out / "clips") if clips else 0
+    written = write_files(house, published, rows, out / "clips") if clips else 0
     proposed = sum(1 for row in rows if row["annotator_id"] != NOBODY)
     return {"tasks": made, "proposed": proposed, "clips": written, "out": str(out)}
 
@@ -50,9 +50,9 @@ def _empty(sample_id: str, category: str) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _files(house: House, published: Published, rows: list[Mapping[str, Any]], folder: Path) -> int:
-    """Write the clips' files; one whose tar is gone is left out."""
-    folder.mkdir(exist_ok=True)
+def write_files(house: House, published: Published, rows: Sequence[Mapping[str, Any]], folder: Path) -> int:
+    """Write the clips' files as <sample_id>.mp4; one whose tar is gone is left out. Returns how many."""
+    folder.mkdir(parents=True, exist_ok=True)
     written = 0
     for row in rows:
         data = house.media.read(house.clip(published, row["sample_id"])["tar"], row["sample_id"])

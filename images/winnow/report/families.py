@@ -70,6 +70,11 @@ _CURVE = """select percent as percent_of_candidates, information_nats, informati
 from rpt_acav_selection order by percent"""
 _BATCHES = """select batch, clips_selected as bar_clips_selected, candidates, clips_in_order, clips_selected,
 selected_share, first_round, last_round from rpt_acav_batches order by batch"""
+_AVSET = """select origin, dataset, clips, mean_s, hours as clip_hours, clips_times_mean_hours, unique_hours,
+flagged_clips, taken_share as chosen_share, coalesce(problem, 'nothing') as contradicts from rpt_avset_statistics
+order by origin desc, part_of is not null, clips desc, dataset"""
+_AVSET_LABELS = """select label, name, is_class, in_ontology, clips_kept as bar_clips_kept, candidates, clips,
+clips_kept from rpt_avset_labels order by is_class, clips_kept desc, candidates desc, label"""
 
 SECTIONS = (
     Section(
@@ -109,6 +114,16 @@ SECTIONS = (
             Table("Information that the clips hold together, by the share of the candidates that is taken.",
                   ("rpt_acav_selection",), _CURVE, curve=True),
             Table("Clips of each batch that are selected.", ("rpt_acav_batches",), _BATCHES),
+        ),
+    ),
+    Section(
+        "avset", "AVSET", "AVSET: clips whose sound and picture correspond",
+        "This release beside the table of AVSET-10M as it is published, figures that contradict each other too: clips "
+        "times their mean must be the hours, and parts must sum to the whole, within what was rounded away.",
+        (
+            Table("Datasets and their parts.", ("rpt_avset_statistics",), _AVSET, group="origin"),
+            Table("Labels of the lists, those that are none of AudioSet's 527 classes first.", ("rpt_avset_labels",),
+                  _AVSET_LABELS),
         ),
     ),
 )  # fmt: skip

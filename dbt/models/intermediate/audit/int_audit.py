@@ -1,0 +1,8 @@
+"""Grain: one row per audit, scope and part of its sample: the share that corresponds; see winnow.precision."""
+
+
+def model(dbt, session):
+    dbt.config(materialized="table")
+    from winnow.precision import estimates
+
+    return estimates(dbt.ref("fct_audit").order("audit, sample_id").to_arrow_table())

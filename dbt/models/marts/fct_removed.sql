@@ -1,0 +1,144 @@
+-- One row per id that was removed, and rule that fires for it or stage that failed on it: what was measured, and against what.
+--
+-- fct_outcomes names one reason an id, the first; here stand all of them. What a rule compares is taken from the measures
+-- and thresholds.csv, not from fct_outcomes, and tests hold the two and the funnel against each other. A candidate that
+-- was dropped before fetch keeps the comparison that dropped it then; other rules before fetch are as they stand now.
+with dropped as (
+    select
+        decisions.batch,
+        decisions.candidate_id,
+        decisions.sample_id,
+        decisions.first_failed_rule,
+        decisions.detail,
+        clips.shard_number,
+        clips.video_id,
+        clips.start_s,
+        clips.end_s,
+        if(clips.is_recycled, 'residual', 'mixture') as sound
+    from {{ ref('int_clip_decisions') }} as decisions
+    join {{ ref('int_clips') }} as clips using (batch, candidate_id, sample_id)
+    where decisions.status = 'dropped'
+),
+
+clip_rules as (
+    {{ fired(ref('int_clip_measures'), 'batch, candidate_id, sample_id', var('release_points')) }}
+),
+
+fetch_rules as (
+    {{ fired(ref('int_fetch_measures'), 'batch, candidate_id', var('fetch_points')) }}
+),
+
+stopped as (select * from {{ ref('int_candidates') }} where status in ('dropped', 'failed')),
+
+-- `declared_duration_s 9000.0 > 7200.0 s`, as `first_failed` writes it.
+stopped_by_rule as (
+    select
+        *,
+        regexp_extract(
+            detail, '^(\w+) (\S+) (<=|>=|!=|<|>|=) (\S+) ?(.*)$', ['measure', 'measured', 'op', 'value', 'unit']
+        ) as said
+    from stopped
+    where status = 'dropped'
+),
+
+removed as (
+    select
+        fired.batch, fired.candidate_id, fired.sample_id, dropped.video_id, dropped.start_s, dropped.end_s,
+        'release' as step, 'rule' as kind, fired.rule as reason, fired.position,
+        fired.position = min(fired.position) over (
+            partition by fired.batch, fired.candidate_id, fired.sample_id
+        ) as is_first,
+        fired.measure, fired.measured, fired.op, fired.value as threshold, fired.unit,
+        if(fired.rule = dropped.first_failed_rule, dropped.detail, null) as detail,
+        dropped.sound
+    from clip_rules as fired
+    join dropped using (batch, candidate_id, sample_id)
+
+    union all
+
+    select
+        dropped.batch, dropped.candidate_id, dropped.sample_id, dropped.video_id, dropped.start_s, dropped.end_s,
+        'release', 'rule', rules.rule, rules.position, true,
+        rules.measure, 1, rules.op, rules.value, rules.unit, dropped.detail, dropped.sound
+    from dropped
+    join {{ ref('thresholds') }} as rules on rules.rule = dropped.first_failed_rule
+    where rules.point = 'release' and rules.measure = 'joins_two_splits'
+{% for stage in ['probe', 'visual', 'audio', 'tags', 'correspond', 'separate', 'rescore'] %}
+    union all
+
+    select
+        dropped.batch, dropped.candidate_id, dropped.sample_id, dropped.video_id, dropped.start_s, dropped.end_s,
+        '{{ stage }}', 'failure', failed.reason, null, false, null, null, null, null, null, null, dropped.sound
+    from dropped
+    join {{ ref('stg_' ~ stage) }} as failed using (batch, shard_number, sample_id)
+    where failed.outcome = 'failed'
+{% endfor %}
+    union all
+
+    select
+        stopped.batch, stopped.candidate_id, '', stopped.video_id, stopped.start_s, stopped.end_s,
+        stopped.step, 'rule', stopped.reason, rules.position, true,
+        nullif(said.measure, ''), try_cast(said.measured as double), nullif(said.op, ''),
+        try_cast(said.value as double), nullif(said.unit, ''), stopped.detail, null
+    from stopped_by_rule as stopped
+    left join {{ ref('thresholds') }} as rules on rules.rule = stopped.reason
+
+    union all
+
+    select
+        stopped.batch, stopped.candidate_id, '', stopped.video_id, stopped.start_s, stopped.end_s,
+        stopped.step, 'rule', fired.rule, fired.position, false,
+        fired.measure, fired.measured, fired.op, fired.value, fired.unit, null, null
+    from stopped_by_rule as stopped
+    join fetch_rules as fired using (batch, candidate_id)
+    where fired.rule != stopped.reason
+
+    union all
+
+    select
+        batch, candidate_id, '', video_id, start_s, end_s, step, 'failure', reason, null, true,
+        null, null, null, null, null, detail, null
+    from stopped
+    where status = 'failed'
+),
+
+-- Whose score a rule compares: `sigma_<scorer>` is a calibrated scorer's, all else is said beside the built-in one's.
+judged as (
+    select
+        *,
+        case
+            when measure = 'sigma_avset' then '{{ var('avset_scorer') }}'
+            when starts_with(measure, 'sigma_') then substr(measure, 7)
+            else 'builtin'
+        end as scorer
+    from removed
+)
+
+select
+    judged.batch,
+    judged.candidate_id,
+    judged.sample_id,
+    candidates.source_id,
+    candidates.url,
+    judged.video_id,
+    judged.start_s,
+    judged.end_s,
+    judged.step,
+    judged.kind,
+    judged.reason,
+    judged.position,
+    judged.is_first,
+    judged.measure,
+    judged.measured,
+    judged.op,
+    judged.threshold,
+    judged.unit,
+    scores.score,
+    scores.sound,
+    scores.scorer,
+    scores.model,
+    judged.detail
+from judged
+join {{ ref('int_candidates') }} as candidates using (batch, candidate_id)
+left join {{ ref('int_scores') }} as scores
+    on scores.sample_id = judged.sample_id and scores.scorer = judged.scorer and scores.sound = judged.sound

@@ -1,0 +1,132 @@
+"""Auditing: do the sound and the picture of a drawn clip belong together?
+
+The page shows nothing that was measured or decided about a clip, no label and nobody else's verdict, until the reader
+has given one; what was decided is shown beside the next clip. Clips of all strata come in one shuffle, so that their
+order says nothing either.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Form, HTTPException, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from winnow.annotations.verdicts import VERDICTS, verdict
+from winnow.explorer import safety
+from winnow.explorer.house import LEAST, House
+from winnow.explorer.samples import SEPARATOR, Audit, asked
+
+#: Verdict → what the button says, what it means, its key.
+CHOICES = (
+    ("corresponds", "Corresponds", "1"),
+    ("does_not", "Does not", "2"),
+    ("unsure", "Unsure", "3"),
+)
+CLIP, SHORT_ID = "^[0-9a-f]{20}$", "^[0-9a-f]{12}$"
+
+
+class Verdict(BaseModel):
+    """One answer, as the form sends it."""
+
+    model_config = ConfigDict(extra="forbid")
+    token: str
+    person: str = ""
+    audit: str = Field(pattern=SHORT_ID)
+    sample_id: str = Field(pattern=CLIP)
+    verdict: Literal["corresponds", "does_not", "unsure"]
+
+
+def routes(house: House) -> APIRouter:
+    """`/audit`."""
+    router = APIRouter()
+
+    @router.get("/audit")
+    def ask(
+        request: Request,
+        audit: Annotated[str | None, Query(pattern=SHORT_ID)] = None,
+        clip: Annotated[str | None, Query(pattern=CLIP)] = None,
+        done: Annotated[str | None, Query(pattern=CLIP)] = None,
+    ) -> Response:
+        """The next clip of a sample, or the one that is to be answered again."""
+        person = house.person(request)
+        if not person:
+            return house.page(request, "person.html.j2", page="audit")
+        house.verdicts.refresh()
+        mine, answered, audits = house.verdicts.of_person(person), house.verdicts.clips(), house.samples.audits()
+        if not audits:
+            return house.page(request, "audit.html.j2", audits=[])
+        chosen = _choose(audits, audit, mine)
+        key = asked(chosen.release, clip) if clip else None
+        if key is not None and key not in chosen.clips:
+            raise HTTPException(404, f"Clip {clip} is not in the sample {chosen.audit}.")
+        key = key or chosen.queue.next(person, mine, answered, LEAST)
+        answers = [row for name, row in mine.items() if name in chosen.clips]
+        last = max(answers, key=lambda row: str(row["created_at"]), default=None)
+        return house.page(
+            request, "audit.html.j2", audits=_progress(audits, mine), chosen=chosen, choices=CHOICES,
+            shown=key and key.partition(SEPARATOR)[2], given=mine[key]["verdict"] if key and key in mine else None,
+            last=last and last["sample_id"], judged=len(answers), clips=len(chosen.clips), least=LEAST,
+            complete=chosen.queue.complete(answered, LEAST), done=_decided(house, chosen, person, done),
+            summary=_summary(chosen, answers) if key is None else None,
+        )  # fmt: skip
+
+    @router.post("/audit")
+    def answer(request: Request, form: Annotated[Verdict, Form()]) -> Response:
+        """Store one verdict, then show the next clip."""
+        safety.check_form(request, form.token)
+        chosen = next((audit for audit in house.samples.audits() if audit.audit == form.audit), None)
+        if chosen is None or asked(chosen.release, form.sample_id) not in chosen.clips:
+            raise HTTPException(404, f"Clip {form.sample_id} is not in the sample {form.audit}.")
+        given = {"sample_id": form.sample_id, "release": chosen.release, "verdict": form.verdict}
+        try:
+            row = verdict({**given, "reviewer": house.answering(request, form.person)}, house.samples.drawn())
+        except ValueError as error:
+            raise HTTPException(422, f"This verdict cannot be stored: {error}.") from error
+        house.verdicts.refresh()
+        house.verdicts.add(row)
+        return house.go(request, f"/audit?audit={chosen.audit}&done={form.sample_id}")
+
+    return router
+
+
+def _choose(audits: list[Audit], audit: str | None, mine: dict[str, Any]) -> Audit:
+    """The sample that was asked for, else the first that the person has not finished, else the first."""
+    if audit is not None:
+        found = next((one for one in audits if one.audit == audit), None)
+        if found is None:
+            raise HTTPException(404, f"There is no sample {audit}.")
+        return found
+    return next((one for one in audits if any(key not in mine for key in one.clips)), audits[0])
+
+
+def _progress(audits: list[Audit], mine: dict[str, Any]) -> list[dict[str, Any]]:
+    """How far a person is in each sample."""
+    return [
+        {"audit": one.audit, "release": one.release, "clips": len(one.clips),
+         "judged": sum(key in mine for key in one.clips)} for one in audits
+    ]  # fmt: skip
+
+
+def _decided(house: House, chosen: Audit, person: str, sample_id: str | None) -> dict[str, Any] | None:
+    """What was decided about a clip that the person has judged, and what everybody says; None before."""
+    key = asked(chosen.release, sample_id or "")
+    answers = house.verdicts.of_clip(key)
+    if key not in chosen.clips or person not in answers:
+        return None
+    said = [row["verdict"] for row in answers.values()]
+    about = house.clip(house.releases.get(chosen.release), chosen.clips[key]["sample_id"])
+    names = ("sample_id", "status", "first_failed_rule", "detail", "label", "z")
+    return {
+        **{name: about[name] for name in names}, "mine": answers[person]["verdict"],
+        "said": {name: said.count(name) for name in VERDICTS}, "people": len(said),
+    }  # fmt: skip
+
+
+def _summary(chosen: Audit, answers: list[Any]) -> dict[str, dict[str, int]]:
+    """A person's verdicts by what had been decided."""
+    found = {status: dict.fromkeys(VERDICTS, 0) for status in ("kept", "dropped")}
+    for row in answers:
+        found[chosen.clips[asked(row["release"], row["sample_id"])]["status"]][row["verdict"]] += 1
+    return found

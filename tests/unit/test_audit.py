@@ -1,0 +1,209 @@
+"""`winnow audit`: what is drawn, how often and as what; and the CSV that comes back filled in."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.unit import explored, synthetic
+from winnow import corpus, query
+from winnow.audit import CSV_COLUMNS, AuditParams, draw, sample
+from winnow.cli import cli
+from winnow.errors import ConfigError, ContractError
+from winnow.lake import Lake
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return explored.build(tmp_path / "lake")[0]
+
+
+def run(lake: Lake, *arguments: object) -> Result:
+    return CliRunner().invoke(cli, list(map(str, arguments)), env={"WINNOW_LAKE": lake.root})
+
+
+def said(result: Result) -> dict:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+# -- drawing -----------------------------------------------------------------------------------------------------------
+def test_strata_hold_every_clip_with_a_file_once_and_kept_and_dropped_apart():
+    lake, _, release = synthetic.published()
+    rows = draw(lake, params=AuditParams(size=10_000))
+    wanted = json.loads(
+        query.run(
+            lake,
+            "select sample_id, status, first_failed_rule as rule from fct_clips join fct_clip_files using (sample_id) "
+            "where status in ('kept', 'dropped')",
+            "json",
+        )
+    )
+    assert Counter(row["sample_id"] for row in rows) == Counter(row["sample_id"] for row in wanted)
+    status = {row["sample_id"]: row["status"] for row in wanted}
+    assert all(row["stratum"].split(" / ")[0] == row["status"] == status[row["sample_id"]] for row in rows)
+    assert {row["release"] for row in rows} == {release}
+    found = Counter(row["stratum"] for row in rows)
+    assert all(row["population"] == row["drawn"] == found[row["stratum"]] for row in rows)
+    rules = {row["rule"] for row in wanted if row["rule"]}
+    assert {name.split(" / ")[1] for name in found if name.startswith("dropped")} == rules
+
+
+def test_bands_hold_equally_many_and_follow_each_other():
+    lake, _, _ = synthetic.published()
+    rows = draw(lake, params=AuditParams(by=("rule", "band"), size=5, bands=3))
+    kept = sorted({(row["stratum"], row["population"]) for row in rows if row["status"] == "kept"})
+    assert len(kept) == 3
+    sizes = [population for _, population in kept]
+    assert max(sizes) - min(sizes) <= 1
+    z = {r["sample_id"]: r["z"] for r in json.loads(query.run(lake, "select sample_id, z from fct_clips", "json"))}
+    for row in rows:
+        if "band" in row["stratum"]:
+            low, high = map(float, row["stratum"].split(", z ")[1].split(" to "))
+            assert low - 0.005 <= z[row["sample_id"]] <= high + 0.005
+    silent = {row["stratum"] for row in rows if row["rule"] == "silent"}
+    assert silent == {"dropped / silent"}, "what silence dropped has no bands of the score"
+    few = draw(lake, params=AuditParams(by=("band",), size=10_000, bands=3))
+    assert {row["stratum"] for row in few} == {"kept", "dropped"}, "a band would have less than its size"
+
+
+def test_the_same_seed_draws_the_same_and_a_larger_size_adds():
+    lake, _, _ = synthetic.published()
+    few, again, more, other = (
+        draw(lake, params=AuditParams(by=("rule",), size=size, seed=seed))
+        for size, seed in ((4, 0), (4, 0), (8, 0), (4, 1))
+    )
+    assert few == again
+    ids = [{row["sample_id"] for row in rows} for rows in (few, more, other)]
+    assert ids[0] < ids[1]
+    assert ids[0] != ids[2]
+    assert len({rows[0]["audit"] for rows in (few, more, other)}) == 3
+    assert [row["position"] for row in more] == list(range(len(more)))
+    in_order = [row["status"] for row in more]
+    assert in_order != sorted(in_order) != in_order[::-1], "kept and dropped ones are shuffled"
+
+
+def test_every_clip_of_a_stratum_is_drawn_about_equally_often():
+    clips = [{"sample_id": f"{i:020x}", "stratum": "kept"} for i in range(6)]
+    times = Counter()
+    for seed in range(300):
+        times.update(row["sample_id"] for row in sample(clips, "r", AuditParams(size=3, seed=seed)))
+    assert len(times) == 6
+    # 300 draws of 3 of 6: 150 each, standard deviation below 9.
+    assert all(100 < count < 200 for count in times.values()), times
+
+
+def test_sizes_are_given_by_the_beginning_of_a_name(lake):
+    rows = draw(lake, params=AuditParams(by=("rule", "flag"), size=1, sizes={"kept": 2, "kept / flag 1": 0}))
+    assert Counter(row["stratum"] for row in rows) == {"kept / flag 0": 2, "dropped / low_correspondence / flag 0": 1}
+    assert {row["population"] for row in rows if row["status"] == "kept"} == {5}
+
+
+def test_labels_and_any_column_make_strata_and_unknown_ones_are_refused(lake):
+    rows = draw(lake, params=AuditParams(by=("label",), size=50))
+    assert {row["stratum"] for row in rows if row["status"] == "dropped"} == {"dropped / label playing violin"}
+    with pytest.raises(ConfigError, match="has no colour: there are"):
+        draw(lake, params=AuditParams(by=("colour",)))
+    with pytest.raises(ConfigError, match="has no brightness"):
+        draw(lake, params=AuditParams(score="brightness"))
+    with pytest.raises(ConfigError, match="nothing is published"):
+        draw(Lake(lake.root + "/none"))
+
+
+# -- the command -------------------------------------------------------------------------------------------------------
+def test_the_command_writes_a_blind_csv_the_clips_and_the_corpus_once(lake, tmp_path):
+    out, clips = tmp_path / "ask.csv", tmp_path / "clips"
+    arguments = ["audit", "--size", 3, "--sizes", "dropped / low_correspondence=1", "--seed", 5, "--out", out,
+                 "--clips", clips]  # fmt: skip
+    answer = said(run(lake, *arguments))
+    drawn = corpus.read(lake, "audit_sample").to_pylist()
+    assert answer["clips"] == len(drawn) == answer["files"] == len(list(clips.iterdir()))
+    assert (answer["computed"], answer["release"]) == (True, explored.RELEASE)
+    with out.open(newline="") as file:
+        lines = list(csv.reader(file))
+    assert tuple(lines[0]) == CSV_COLUMNS
+    order = sorted(drawn, key=lambda row: row["position"])
+    assert [line[1] for line in lines[1:]] == [row["sample_id"] for row in order]
+    assert all(line[-2:] == ["", ""] for line in lines[1:])
+    text = out.read_text()
+    assert "kept" not in text
+    assert "low_corr" not in text
+    again = said(run(lake, *arguments))
+    assert (again["computed"], again["audit"]) == (False, answer["audit"])
+    assert corpus.read(lake, "audit_sample").num_rows == len(drawn)
+    assert run(lake, "audit", "--sizes", "kept").exit_code != 0
+
+
+# -- what comes back ---------------------------------------------------------------------------------------------------
+def fill(path: Path, *lines: str, header: str = "release,sample_id,verdict,reviewer,created_at") -> Path:
+    path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_filled_csv_comes_in_and_bad_rows_are_refused_with_reasons(lake, tmp_path):
+    rows = explored.draw(lake, by=("rule",), size=50)
+    a, b = rows[0]["sample_id"], rows[1]["sample_id"]
+    r, gone = explored.RELEASE, explored.sample_id(explored.GONE)
+    file = fill(
+        tmp_path / "filled.csv", f"{r},{a},corresponds,Ann,2026-11-21T10:00:00Z", f"{r},{b},,Ann,",
+        f"{r},{gone},corresponds,Ann,", f"{r},{a},perhaps,Ann,", f"{r},nonsense,yes,Ann,", f"ffffffffffff,{a},yes,Ann,",
+        f"{r},{b},no,,", f"{r},{b},No,Bob,", f"{r},{b},yes,Bob,", f"{r},{b},yes,Bob", f"{r},{a},unsure,Bob,yesterday",
+    )  # fmt: skip
+    refused = tmp_path / "refused.csv"
+    result = run(lake, "annotate", "import", file, "--refused", refused)
+    assert (said(result)["table"], said(result)["rows"], said(result)["bad"]) == ("verdict", 2, 8)
+    why = [line["problem"] for line in csv.DictReader(refused.open())]
+    for wanted, problem in zip(
+        ("is in no sample", "verdict is 'perhaps'", "no id of a clip", "no sample of release", "reviewer is missing",
+         "says two things", "4 cells under 5 columns", "created_at is 'yesterday'"), why, strict=True,
+    ):  # fmt: skip
+        assert wanted in problem
+        assert problem in result.stderr
+    stored = {(row["sample_id"], row["reviewer"]): row for row in corpus.read(lake, "verdict").to_pylist()}
+    assert {key: row["verdict"] for key, row in stored.items()} == {(a, "Ann"): "corresponds", (b, "Bob"): "does_not"}
+    assert stored[a, "Ann"]["stratum"] == rows[0]["stratum"]
+    assert said(run(lake, "annotate", "import", file))["computed"] is False
+    assert corpus.read(lake, "verdict").num_rows == 2
+
+
+def test_who_answered_may_be_said_once_and_a_release_left_out(lake, tmp_path):
+    rows = explored.draw(lake, by=("rule",), size=50)
+    file = fill(tmp_path / "f.csv", f"{rows[0]['sample_id']};yes", header="Clip ID;verdict")
+    assert said(run(lake, "annotate", "import-verdicts", file, "--reviewer", "Cy"))["rows"] == 1
+    (row,) = corpus.read(lake, "verdict").to_pylist()
+    assert (row["reviewer"], row["release"], row["verdict"]) == ("Cy", explored.RELEASE, "corresponds")
+    other = [{**{n: rows[0][n] for n in corpus.TABLES["audit_sample"].columns}, "release": "f" * 12, "audit": "e" * 12}]
+    corpus.add(lake, "audit_sample", other, provenance={})
+    result = run(lake, "annotate", "import-verdicts", file, "--reviewer", "Cy")
+    assert isinstance(result.exception, ContractError)
+    assert "drawn from several releases" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "table"),
+    [
+        ("a.csv", "sample_id,verdict,reviewer", "verdict"),
+        ("b.csv", "sample_id,rater_id,on-screen present,offscreen_present", "rating"),
+        ("c.csv", "sample_id,category,annotator_id," + ",".join(f"second_{i}" for i in range(10)), "segment_label"),
+        ("avel.csv", "category,video_id,split", "given_split"),
+    ],
+)
+def test_a_file_is_known_by_its_header(lake, tmp_path, name, header, table):
+    clip = explored.draw(lake)[0]["sample_id"]
+    lines = {"verdict": f"{clip},yes,Ann", "rating": f"{clip},Ann,1,0", "segment_label": f"{clip},dog,Ann" + ",1" * 10,
+             "given_split": "dog,abcdefghijk,train"}  # fmt: skip
+    assert said(run(lake, "annotate", "import", fill(tmp_path / name, lines[table], header=header)))["table"] == table
+
+
+def test_a_file_of_another_kind_is_refused_in_words(lake, tmp_path):
+    file = fill(tmp_path / "other.csv", "1,2,3", header="a,b,c")
+    for command, why in (("import", "looks like nothing"), ("import-verdicts", "no row that could be used")):
+        result = run(lake, "annotate", command, file)
+        assert isinstance(result.exception, ConfigError | ContractError)
+        assert why in str(result.exception)
+    assert corpus.files(lake, "verdict") == []
