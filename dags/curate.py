@@ -1,14 +1,15 @@
 """Curate one day's batch: from lists of candidate videos to measured, scored and admitted clips.
 
 The partition is the batch: the lists in `<inbox>/<partition>/` become `candidates`; SQL decides which are worth
-fetching; what is fetched is cut into clips, and every clip is measured and scored. The gate then checks the batch's
+fetching; what is fetched is cut into clips, and every clip is measured and scored. SQL then flags the clips whose sound
+speech or music may cover: the dialogue is taken out of it and what is left is scored again. The gate checks the batch's
 tables and admits it to the lake's releases, which triggers `release`. An empty day skips everything and triggers
 nothing.
 
 It runs each midnight (UTC) over the day that has just ended, and over any days of a backfill, from the UI, from
 `airflow backfill create --dag-id curate --from-date … --to-date …` or from `POST /api/v2/backfills`. Finished shards
 are skipped: a reprocessing backfill computes only stages whose module, parameters, models or inputs have changed, and
-each task's log says which and why. The first batches stop before `correspond`, because no scorer is fitted yet: run
+each task's log says which and why. The first batches are measured and not scored, because no scorer is fitted yet: run
 `fit` over them.
 """
 
@@ -48,20 +49,38 @@ with DAG(
     },
 ):
 
+    share = {"parts": "{{ params.parts }}"}
+
     @task_group(prefix_group_id=False)
     def measure(part: int):
-        """One part of the plan, from download to score; parts do not wait for each other."""
-        share = {"part": part, "parts": "{{ params.parts }}"}
-        fetch = stage("fetch", pool="fetch", **share)
-        clip, probe, visual, audio = (stage(name, **share) for name in ("clip", "probe", "visual", "audio"))
-        correspond = stage("correspond", needs_model=True, **share)
+        """One part of the plan, from download to score and tags; parts do not wait for each other."""
+        fetch = stage("fetch", pool="fetch", part=part, **share)
+        clip, probe, visual, audio, tags = (
+            stage(name, part=part, **share) for name in ("clip", "probe", "visual", "audio", "tags")
+        )
+        correspond = stage("correspond", needs_model=True, part=part, **share)
 
         fetch >> clip >> [probe, visual, audio] >> correspond
+        clip >> tags
+        return correspond, tags
+
+    @task_group(prefix_group_id=False)
+    def recycle(part: int):
+        """One part of the flagged clips: their sound without the dialogue, and its score."""
+        separate = stage("separate", part=part, **share)
+        rescore = stage("rescore", needs_model=True, part=part, **share)
+
+        separate >> rescore
 
     ingest = command("ingest", "--batch", BATCH, skip_on="empty")
     screen = stage("screen")
     decide = command("decide", "--point", "fetch", "--batch", BATCH)
     plan = command("plan", "--batch", BATCH, "--shard-size", "{{ params.shard_size }}", operator=PlanOperator)
+    scored, tagged = measure.expand(part=plan.output)
+    # The whole batch is flagged at once, when it is tagged: whether it is scored yet does not matter.
+    flag = command("decide", "--point", "separate", "--batch", BATCH, task_id="flag")
     gate = command("gate", "--batch", BATCH, admits=BATCH, outlets=[BATCHES])
 
-    ingest >> screen >> decide >> plan >> measure.expand(part=plan.output) >> gate
+    ingest >> screen >> decide >> plan
+    tagged >> flag >> recycle.expand(part=plan.output) >> gate
+    scored >> gate

@@ -3,7 +3,8 @@
 A scorer compares what a clip shows with what it sounds like, so it has to be fitted on clips: on the first batches,
 and again whenever someone decides to. It is cross-fitted by source video (no clip is scored by a model that saw its
 video), frozen by its digest, and used for every later batch until the next fit. The batches' scores are measured anew,
-the gate admits them together, and `release` is triggered as it is by `curate`.
+how high the scorer scores pairs that do not belong together is measured beside them (`calibrate`), the gate admits them
+together, and `release` is triggered as it is by `curate`.
 
 Trigger it by hand or through the REST API with the batches that `curate` has measured:
 `{"batches": ["2026-11-01", "2026-11-02", "2026-11-03"]}`.
@@ -43,10 +44,11 @@ with DAG(
 
     @task_group(prefix_group_id=False)
     def score(batch: str):
-        """The scores of one batch."""
-        stage("correspond", batch=batch)
+        """The scores of one batch, of its clips' sound and of what is left of it without dialogue."""
+        stage("correspond", batch=batch) >> stage("rescore", batch=batch)
 
     fit = command("fit", "--batches", KEYS, "--seed", "{{ params.seed }}", operator=FitOperator, pool="decode")
+    calibrate = command("calibrate", "--batches", KEYS, "--seed", "{{ params.seed }}", pool="decode")
     gate = command("gate", "--batch", KEYS, admits=KEYS, outlets=[BATCHES])
 
-    fit >> score.expand(batch=fit.output) >> gate
+    fit >> [score.expand(batch=fit.output), calibrate] >> gate

@@ -51,6 +51,7 @@ COMMANDS = {
     "gate": Needs("warehouse", memory_mb=2048),
     "release": Needs("warehouse", cpu=2, memory_mb=4096),
     "fit": Needs("media", memory_mb=2048),
+    "calibrate": Needs("media", memory_mb=2048),
     "mix": Needs("warehouse"),
     "cluster": Needs("corpus", cpu=2, memory_mb=4096),
     "select": Needs("corpus", cpu=2, memory_mb=4096),
@@ -133,6 +134,8 @@ def needs(arguments: Sequence[str]) -> Needs:
         stage = stage_class(arguments[1])
         at = stage.resources
         return Needs(stage.image, at.cpu, at.memory_mb, at.gpu)
+    if arguments[0] == "fit" and _option(arguments, "--scorer") == "two_tower":
+        return Needs("model", memory_mb=4096)  # trained with torch, on one core
     return COMMANDS[arguments[0]]
 
 

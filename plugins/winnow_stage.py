@@ -226,6 +226,16 @@ def unless_asked(param: str) -> Callable[[Context], None]:
     return skip
 
 
+def unless_chosen(param: str, *names: str) -> Callable[[Context], None]:
+    """A `pre_execute` hook: the task is skipped unless the run's list Param names one of these."""
+
+    def skip(context: Context) -> None:
+        if not set(names) & set(context["params"][param]):
+            raise AirflowSkipException(f"the Param {param!r} names none of {', '.join(names)}")
+
+    return skip
+
+
 def on_kubernetes() -> bool:
     """Whether commands run as Jobs: the one place that asks."""
     runtime = os.environ.get("WINNOW_RUNTIME", "local")

@@ -62,7 +62,8 @@ class _Lazy(click.Group):
     """A group some of whose commands lie in modules of their own, which are imported when one is asked for."""
 
     modules = {
-        "annotate": "annotate", "benchmark": "benchmark", "cluster": "corpus", "explore": "explore",
+        "annotate": "annotate", "audit": "audit", "benchmark": "benchmark", "calibrate": "calibrate",
+        "cluster": "corpus", "explore": "explore",
         "export": "export", "metrics": "metrics", "mix": "mix", "select": "corpus",
     }  # fmt: skip
 
@@ -136,23 +137,29 @@ def curate(batch: str, params: dict, shard_size: int, retry_reasons: list[str]) 
 
 @cli.command()
 @click.option("--batches", required=True, callback=_list, help="Comma-separated keys of measured batches.")
+@click.option("--scorer", type=click.Choice(["builtin", "two_tower"]), default="builtin", show_default=True,
+              help="two_tower is contrastive and is trained with torch.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True)
-def fit(batches: list[str], seed: int) -> None:
-    """Fit the built-in correspondence scorer on named batches and freeze it by its digest."""
-    from winnow.fit import fit as body
-
-    answer(body(deployment()[0], batches, seed=seed))
+@click.option("--if-unfitted/--always", default=False, help="Keep the scorer that is in use, if there is one.")
+def fit(batches: list[str], scorer: str, seed: int, if_unfitted: bool) -> None:
+    """Fit a correspondence scorer on named batches and freeze it by its digest."""
+    module = import_module("winnow.fit" if scorer == "builtin" else "winnow.fit_two_tower")
+    lake, _ = deployment()
+    if if_unfitted and (model := lake.model_current(module.MODEL)):
+        answer({"scorer": scorer, "model": model, "batches": batches, "computed": False})
+        return
+    answer(module.fit(lake, batches, seed=seed))
 
 
 @cli.command()
-@click.option("--point", type=click.Choice(["fetch"]), default="fetch", show_default=True)
+@click.option("--point", type=click.Choice(["fetch", "separate"]), default="fetch", show_default=True)
 @batch_option
 def decide(point: str, batch: str) -> None:
-    """Let dbt decide, at a point inside a batch's flow."""
-    from winnow.decide import decide_fetch
+    """Let dbt decide, at a point inside a batch's flow: what to fetch, or whose sound to separate."""
+    from winnow.decide import decide_fetch, decide_separate
 
     lake, settings = deployment()
-    answer(decide_fetch(batch, settings, lake))
+    answer((decide_fetch if point == "fetch" else decide_separate)(batch, settings, lake))
 
 
 @cli.command()

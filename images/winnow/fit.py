@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
 from winnow.errors import ContractError
@@ -100,6 +100,11 @@ def read_corpus(lake: Lake, batches: Sequence[str]) -> tuple[Corpus, str]:
     A clip that several batches hold counts once. ContractError names the first command to run for a batch that is not
     measured.
     """
+    return read_clips(lake, batches)[1:]
+
+
+def read_clips(lake: Lake, batches: Sequence[str], only: Container[str] | None = None) -> tuple[list[str], Corpus, str]:
+    """The same, with the clips' ids before it; `only` these where any are named."""
     import numpy as np
 
     from winnow.models import synchrony
@@ -121,6 +126,8 @@ def read_corpus(lake: Lake, batches: Sequence[str]) -> tuple[Corpus, str]:
             seen = _described(ok_rows(lake.read_table(inputs["visual"]), [*_VISUAL, "motion"]), _VISUAL, "motion")
             heard = _described(ok_rows(lake.read_table(inputs["audio"]), [*_AUDIO, "onset"]), _AUDIO, "onset")
             for clip in video_of.keys() & seen.keys() & heard.keys():
+                if only is not None and clip not in only:
+                    continue
                 clips[clip] = video_of[clip], np.concatenate([seen[clip], heard[clip]])
     ordered = sorted(clips)
     content = hashlib.sha256()
@@ -134,7 +141,7 @@ def read_corpus(lake: Lake, batches: Sequence[str]) -> tuple[Corpus, str]:
     values = np.array([clips[clip][1] for clip in ordered], np.float32).reshape(len(ordered), edges[-1])
     picture, motion, sound, onset = np.split(values, edges[:-1], axis=1)
     video = np.array([clips[clip][0] for clip in ordered], dtype=str)
-    return Corpus(video, picture, sound, *sizes, motion, onset), content.hexdigest()
+    return ordered, Corpus(video, picture, sound, *sizes, motion, onset), content.hexdigest()
 
 
 def _described(rows: pa.Table, layers: list[str], envelope: str) -> dict[str, np.ndarray]:

@@ -16,8 +16,6 @@ from winnow.sample import check_batch
 from winnow.settings import Settings
 from winnow.stage import is_ready, stage_class, stage_needs
 
-CUT = ("ingest", "plan")
-
 
 def stages_after(cut: str) -> list[str]:
     """Stages of `curate` whose shards are those of a cut table, in an order in which each finds what it needs."""
@@ -40,12 +38,13 @@ def curate(
     retry: tuple[str, ...] = (),
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
 ) -> dict:
-    """Ingest, screen, decide, plan, measure and gate one batch. `params` holds stage parameters by stage.
+    """Ingest, screen, decide, plan, measure, separate and gate one batch. `params` holds stage parameters by stage.
 
     Returns what each step returned, by step. An empty partition ends after `ingest`; without a fitted scorer the batch
-    is measured up to `correspond` and waits for `winnow fit`.
+    is measured as far as it can be and waits for `winnow fit`.
     """
-    from winnow.decide import decide_fetch
+    from winnow.calibrate import calibrate_once
+    from winnow.decide import decide_fetch, decide_separate
     from winnow.gates import gate_batch
     from winnow.ingest import ingest
     from winnow.plan import plan
@@ -60,14 +59,28 @@ def curate(
         retried = retry if stage == "fetch" else ()
         done[stage] = run_stage(lake, stage, batch, (params or {}).get(stage, {}), settings, retry=retried)
 
-    for stage in stages_after("ingest"):
-        measure(stage)
+    def measure_all(cut: str) -> list[str]:
+        """Measure what follows a cut table; the stages that wait for a fitted scorer."""
+        waiting = []
+        for stage in stages_after(cut):
+            if is_ready(stage, lake):
+                measure(stage)
+            else:
+                waiting.append(stage)
+        return waiting
+
+    measure_all("ingest")
     done["decide"] = decide_fetch(batch, settings, lake)
     done["plan"] = plan(lake, batch, shard_size)
-    for stage in stages_after("plan"):
-        if not is_ready(stage, lake):
-            say(f"{batch}: {stage} waits for a fitted scorer: run `winnow fit --batches {batch}`, then this again")
-            return done
-        measure(stage)
+    waiting = measure_all("plan")
+    done["flag"] = decide_separate(batch, settings, lake)
+    if waiting := waiting + measure_all("flag"):
+        say(
+            f"{batch}: {' and '.join(waiting)} wait for a fitted scorer: run `winnow fit --batches {batch}`, then this "
+            "again"
+        )
+        return done
+    if (calibrated := calibrate_once(lake)) is not None:
+        done["calibrate"] = calibrated
     done["gate"] = gate_batch([batch], settings, lake)
     return done

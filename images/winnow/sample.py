@@ -20,7 +20,7 @@ _BATCH = re.compile(r"[a-z0-9][a-z0-9_.-]*\Z")
 
 def sid(*parts: object) -> str:
     """A sample id: the first 20 hex characters (80 bits) of SHA-256 over the parts."""
-    return hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).hexdigest()[:ID_CHARS]
+    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:ID_CHARS]
 
 
 def milliseconds(seconds: float | None) -> int | str:

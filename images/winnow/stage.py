@@ -117,7 +117,8 @@ class Stage(ABC):
     schema: ClassVar[Mapping[str, str]]
     resources: ClassVar[Resources] = Resources()
     sidecar: ClassVar[str | None] = None
-    fitted: ClassVar[bool] = False
+    #: Whether it needs a fitted model: of its own name, or of the stage that is named here.
+    fitted: ClassVar[bool | str] = False
     failure_budget: ClassVar[float] = 0.5
     #: Stage tables that are read where the batch has them committed, and done without where not.
     wants: ClassVar[tuple[str, ...]] = ()
@@ -175,7 +176,8 @@ def stage_wants() -> dict[str, tuple[str, ...]]:
 
 def is_ready(name: str, lake: Lake) -> bool:
     """Whether a stage has the fitted model it needs (true for a stage that needs none)."""
-    return not stage_class(name).fitted or lake.model_current(name) is not None
+    fitted = stage_class(name).fitted
+    return not fitted or lake.model_current(fitted if isinstance(fitted, str) else name) is not None
 
 
 def parse_params(stage: type[Stage], values: Mapping[str, object]) -> StageParams:

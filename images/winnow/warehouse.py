@@ -33,9 +33,17 @@ PUBLISHED_COLUMNS = {
         "sample_id": "string", "video_id": "string", "uploader_key": "string", "source_sha256": "string",
         "split": "string",
     },
-    "published_clips": {"sample_id": "string", "status": "string", "first_failed_rule": "string", "split": "string"},
+    "published_clips": {
+        "sample_id": "string", "status": "string", "first_failed_rule": "string", "detail": "string", "split": "string",
+    },
+    "published_thresholds": {
+        "point": "string", "position": "int64", "rule": "string", "measure": "string", "op": "string",
+        "value": "double", "unit": "string",
+    },
 }  # fmt: skip
-PUBLISHED_FILES = {"published_splits": "splits", "published_clips": "fct_clips"}
+PUBLISHED_FILES = {
+    "published_splits": "splits", "published_clips": "fct_clips", "published_thresholds": "thresholds",
+}  # fmt: skip
 #: Modules of the package that dbt's Python models import: tables depend on them too.
 _IMPORTED = re.compile(r"^\s*from winnow(?: import |\.)(\w+)", re.MULTILINE)
 _INPUT_FIELDS = ("stage", "batch", "seq", "v", "shard", "path", "sha256")
@@ -59,7 +67,10 @@ def stage_columns() -> dict[str, Mapping[str, str]]:
     from winnow import decide, ingest, mixtures, plan
     from winnow.stage import stage_class, stage_names
 
-    cut = {"ingest": ingest.COLUMNS, "decide": decide.COLUMNS, "plan": plan.COLUMNS, "mixtures": mixtures.COLUMNS}
+    cut = {
+        "ingest": ingest.COLUMNS, "decide": decide.COLUMNS, "plan": plan.COLUMNS, "flag": decide.FLAG_COLUMNS,
+        "mixtures": mixtures.COLUMNS,
+    }  # fmt: skip
     return {**cut, **{name: stage_class(name).schema for name in stage_names()}}
 
 
@@ -175,7 +186,7 @@ def build_release(
     files = [*head_files(lake, heads), *corpus_files(lake), *published_files(lake)]
     write_inputs(files, out, input_columns())
     variables = json.dumps({"split_policy": policy})
-    selection = ["--exclude", "tag:decide_fetch", "--exclude-resource-type", "unit_test"]
+    selection = ["--exclude", "tag:decide_fetch", "tag:decide_separate", "--exclude-resource-type", "unit_test"]
     run_dbt(["build", "--vars", variables, *selection], out, settings, threads=threads, cache=lake)
     tables = published_tables(out)
     export(out / "warehouse.duckdb", tables, work)

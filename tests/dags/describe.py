@@ -28,6 +28,7 @@ def main(folder: str) -> None:
                 "outlets": [outlet.name for outlet in task.outlets],
                 "pool": task.pool,
                 "retries": task.retries,
+                "trigger_rule": str(task.trigger_rule.value),
                 "owner": task.owner,
                 "mapped": any(True for _ in task.iter_mapped_task_groups()),
             }

@@ -35,7 +35,8 @@ def answer(arguments: list[str]) -> dict:
     if command == "mix":
         return {"batch": "mix-0123456789ab", "shards": 3, "rows": 9}
     if command == "run":
-        if "--if-fitted" in arguments and not (LAKE / "models" / arguments[1] / "current").exists():
+        model = {"rescore": "correspond"}.get(arguments[1], arguments[1])
+        if "--if-fitted" in arguments and not (LAKE / "models" / model / "current").exists():
             return {"stage": arguments[1], "batch": option(arguments, "--batch"), "unfitted": arguments[1]}
         return {"stage": arguments[1], "batch": option(arguments, "--batch"), "shards": 1, "computed": 1, "why": []}
     if command == "fit":

@@ -31,7 +31,7 @@ class Built:
 
     def publish(self, release: str) -> None:
         """What `winnow publish` does, as far as the next build can see."""
-        for table in ("splits", "fct_clips"):
+        for table in ("splits", "fct_clips", "thresholds"):
             self.lake.write(f"releases/{release}/tables/{table}.parquet", self.tables()[table])
         self.lake.write("releases/current", release.encode())
 

@@ -48,11 +48,14 @@ class Candidate:
     declared_duration_s: float | None = None
     bad_row: str | None = None
     rejected: str | None = None
+    rejected_for: str = "rejected"
     fetch_reason: str | None = None
     clip_reason: str | None = None
     stops_before: str | None = None
     clips: tuple[Clip, ...] = (Clip(),)
     row: int = 0
+    address: str | None = None
+    extra: str | None = None
 
     @property
     def video_id(self) -> str:
@@ -62,7 +65,7 @@ class Candidate:
     @property
     def url(self) -> str:
         """Logical, like those of the demo's world."""
-        return f"http://media.world.test/{self.video}.mp4"
+        return self.address or f"http://media.world.test/{self.video}.mp4"
 
     @property
     def id(self) -> str:
@@ -82,7 +85,7 @@ def rows_of(candidate: Candidate) -> dict[str, list[dict]]:
     }  # fmt: skip
     listed = {
         **about, "source": "csv", "list_path": "list.csv", "list_row": c.row, "labels": list(c.labels),
-        "duration_s": c.declared_duration_s, "license": "CC-BY-4.0",
+        "duration_s": c.declared_duration_s, "license": "CC-BY-4.0", "extra": c.extra,
     }  # fmt: skip
     out: dict[str, list[dict]] = {stage: [] for stage in STAGES}
 
@@ -105,7 +108,7 @@ def rows_of(candidate: Candidate) -> dict[str, list[dict]]:
     add("ingest", **ok, **listed)
     if not add("screen", **ok, **screened, title_chars=len(c.video), has_times=start_s is not None):
         return out
-    decision = {"outcome": "failed", "reason": c.rejected, "detail": "rejected"} if c.rejected else ok
+    decision = {"outcome": "failed", "reason": c.rejected, "detail": c.rejected_for} if c.rejected else ok
     if not add("decide", **decision, **about) or not add("plan", **ok, **about):
         return out
     fetched = {

@@ -112,6 +112,28 @@ BATCH = {
         "windows_were_seen": broken("n_windows", "0"),
         "checkpoint_is_named": broken("model", "'net'"),
         "checkpoint_is_there": broken("model", "NULL"),
+        "scores_are_of_every_class": broken("scores", "list_transform(scores, lambda x: 2 * x + 0.01)"),
+        "tags_are_the_highest_scores": broken("tag_scores", "[0.4, 0.3]"),
+    },
+    **{
+        scorer: {
+            "score_is_there": broken("score", "NULL"),
+            "score_is_a_cosine": broken("score", "20 * score"),
+            "scores_are_finite": broken("frame_scores", "['nan'::float]"),
+            "pictures_were_seen": broken("n_frames", "0"),
+            "every_picture_has_time_and_score": broken("frame_times", "[]"),
+            "score_is_the_mean_of_its_pictures": broken(
+                "frame_scores", "list_transform(frame_scores, lambda x: x / 2)"
+            ),
+            "score_is_the_vectors_product": broken("picture", "list_reverse(picture)"),
+            "sound_is_a_unit_vector": broken("sound", "list_transform(sound, lambda x: 20 * x)"),
+            "picture_is_no_longer_than_one": broken("picture", "list_transform(sound, lambda x: 2 * x)"),
+            "a_video_is_scored_by_one_fold": f"UPDATE {scorer} SET fold = rowid",
+            "one_model": broken("model", "'another@0123456789ab'"),
+            "model_is_named": broken("model", "'net'"),
+            "model_is_there": broken("model", "NULL"),
+        }
+        for scorer in ("bridge", "joint", "two_tower")
     },
     "cluster": {
         "visual_clusters_are_there": broken("visual_clusters", "[]"),
@@ -248,6 +270,8 @@ SUMS = {
     "funnel: what it releases": spoilt("rpt_funnel", "passed", "passed + 1", "step = 'release'"),
     "funnel: what comes in": spoilt("rpt_funnel", "items_in", "items_in + 1", "step = 'ingest'"),
     "reasons: they count": spoilt("rpt_reasons", "items", "items + 1"),
+    "removed: one first": spoilt("fct_removed", "is_first", "NOT is_first"),
+    "removed: its clips": "DELETE FROM removed_clips WHERE rowid = 0",
     "scores: every clip": spoilt("rpt_scores", "clips", "clips + 1", "measure = 'z'"),
 }
 

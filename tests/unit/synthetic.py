@@ -17,6 +17,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from tests.dbt.lake import Candidate, Clip, rows_of
@@ -24,6 +25,8 @@ from winnow import table, warehouse
 from winnow.gates import gate_batch
 from winnow.lake import Lake, sha256_bytes
 from winnow.manifest import Manifest
+from winnow.models import scorers
+from winnow.models.correspondence import fold_of
 from winnow.release import release
 from winnow.settings import Settings
 from winnow.shard import shard_name
@@ -75,22 +78,44 @@ def _clip(rng: random.Random, at_s: float, mismatched: bool) -> Clip:
     return Clip(at_s, at_s + rng.choice([8.0, 10.0, 10.0, 10.0]), z=z, probe=probe, failed=failed)
 
 
+#: What a tagger of all classes says of every clip.
+TAGS = {
+    "scores": [0.5 if index in (0, 137, 300) else 0.0625 for index in range(527)],
+    "speech": 0.5, "music": 0.5, "other": 0.5, "tag_mids": ["/m/09x0r", "/m/04rlf"], "tag_scores": [0.5, 0.5],
+    "tagger": "net@0123456789ab",
+}  # fmt: skip
+
+
 def rows(listed: list[Candidate]) -> dict[str, list[dict]]:
     """Every stage's rows, with the columns that only the gates look at."""
     out: dict[str, list[dict]] = {stage: [] for stage in warehouse.stage_columns()}
     for candidate in listed:
         for stage, found in rows_of(candidate).items():
             out[stage] += [_filled(stage, dict(row)) for row in found]
-    for stage, counted in (("open_clip", "n_frames"), ("panns", "n_windows")):
-        values = {counted: 10, "model": "net@0123456789ab"}
+    for stage, values in {
+        "open_clip": {"n_frames": 10, "model": "net@0123456789ab"},
+        "panns": {"n_windows": 10, "model": "net@0123456789ab", **TAGS},
+        **{name: {"model": "net@0123456789ab"} for name in ("bridge", "joint", "two_tower")},
+    }.items():
         for clip in out["clip"]:
             if clip["outcome"] == "ok":
-                out[stage].append(_filled(stage, {"sample_id": clip["sample_id"], "outcome": "ok", **values}))
+                more = {} if stage in ("open_clip", "panns") else _scored(stage, clip)
+                row = {"sample_id": clip["sample_id"], "outcome": "ok", **more, **values}
+                out[stage].append(_filled(stage, row))
     clusters = {"visual_clusters": [0, 1, 2, 3, 4], "audio_clusters": [4, 3, 2, 1, 0], "model": "0123456789ab"}
     out["cluster"] = [
         {"sample_id": row["sample_id"], "outcome": "ok", **clusters} for row in out["clip"] if row["outcome"] == "ok"
     ]
     return {stage: sorted(found, key=lambda row: row["sample_id"]) for stage, found in out.items()}
+
+
+def _scored(stage: str, clip: dict) -> dict:
+    """What a scorer says of a clip: three pictures, or one of a whole clip."""
+    rng = np.random.default_rng(int(clip["sample_id"][:8], 16))
+    pictures, sound = rng.normal(size=(1 if stage == "two_tower" else 3, 4)), rng.normal(size=4)
+    video = str(clip["video_id"])
+    fold = fold_of(video, 3) if stage == "two_tower" else None
+    return scorers.columns(sound, pictures, np.arange(len(pictures)) + 0.5, video_id=video, model="", fold=fold)
 
 
 def _filled(stage: str, row: dict) -> dict:

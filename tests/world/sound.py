@@ -21,21 +21,37 @@ def soundtrack(video: Video, timeline: Timeline) -> np.ndarray:
     if video.planted == "silence":
         quiet = white(len(seconds(duration_s, rate_hz)), rng) * np.float32(rng.choice([0.0, 1e-4]))
         return np.tile(quiet, (video.channels, 1))
+    own, cover = _parts(video, timeline, rng)
+    wet = own if cover is None else cover + own
+    if video.channels == 1:
+        return levelled(wet, level_db)[None, :]
+    pan = float(rng.uniform(-0.35, 0.35))
+    side = levelled(room(wet, rng, rate_hz, 0.12, 0.5) - wet, 20 * np.log10(rms(wet) + 1e-9) - 10, peak=4.0)
+    return levelled(np.stack([wet * (1 - pan) + side, wet * (1 + pan) - side]), level_db)
+
+
+def parts(video: Video, timeline: Timeline) -> tuple[np.ndarray, np.ndarray | None]:
+    """What the sound of a video is the sum of, mono float32 (samples,): the sound of its own event, and what covers it
+    (None where nothing does). The mean of the soundtrack's channels is their sum, up to one gain: stereo adds to one
+    side what it takes from the other."""
+    rng = video.rng(5)
+    rng.uniform(-27, -17)
+    return _parts(video, timeline, rng)
+
+
+def _parts(video: Video, timeline: Timeline, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
+    rate_hz, duration_s = video.rate_hz, timeline.duration_s
     dry = levelled(VOICES[video.audio_class](timeline, rate_hz, rng), -20.0, peak=4.0)
     wet = room(dry, rng, rate_hz, float(rng.uniform(0.15, 0.7)), float(rng.uniform(0.05, 0.4)))
     hum_db = float(rng.uniform(-48, -32))
     wet = wet + levelled(low_pass(white(len(wet), rng), 1500, rate_hz), hum_db)
     if video.planted == "voice_over":
         voice = levelled(speak(duration_s, rate_hz, rng), -20.0, peak=4.0)
-        wet = voice + wet * np.float32(10 ** (rng.uniform(-22, -14) / 20))
-    elif video.planted == "music":
+        return wet * np.float32(10 ** (rng.uniform(-22, -14) / 20)), voice
+    if video.planted == "music":
         music = levelled(_music(duration_s, rate_hz, rng), -20.0, peak=4.0)
-        wet = music + wet * np.float32(10 ** (rng.uniform(-18, -10) / 20))
-    if video.channels == 1:
-        return levelled(wet, level_db)[None, :]
-    pan = float(rng.uniform(-0.35, 0.35))
-    side = levelled(room(wet, rng, rate_hz, 0.12, 0.5) - wet, 20 * np.log10(rms(wet) + 1e-9) - 10, peak=4.0)
-    return levelled(np.stack([wet * (1 - pan) + side, wet * (1 + pan) - side]), level_db)
+        return wet * np.float32(10 ** (rng.uniform(-18, -10) / 20)), music
+    return wet, None
 
 
 def _music(duration_s: float, rate_hz: int, rng: np.random.Generator) -> np.ndarray:

@@ -22,5 +22,20 @@ select
     z,
     semantic,
     sync,
+    speech,
+    music,
+    residual_z,
+    -- Of all calibrated scorers together where there are several (int_sigmas); of what is left where a clip is recycled.
+    case
+        when flag = 0 then coalesce(sigmas.together, z)
+        when is_recycled then coalesce(sigmas.together, residual_z)
+    end as effective_z,
+    (flag = 1 and not is_recycled)::integer::double as is_covered,
+    {%- for scorer in calibrated_scorers() %}
+    sigmas.sigma_{{ scorer }},
+    {%- endfor %}
+    sigmas.sigma_avset,
+    (sigmas.sigma_avset is not null)::integer::double as is_calibrated,
     is_measured::integer::double as is_measured
 from {{ ref('int_clips') }}
+left join {{ ref('int_sigmas') }} as sigmas using (sample_id)

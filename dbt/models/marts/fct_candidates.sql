@@ -23,6 +23,7 @@ select
     candidates.uploader,
     candidates.license,
     candidates.labels,
+    candidates.caption,
     candidates.extra,
     candidates.step,
     candidates.status,

@@ -10,6 +10,7 @@ select
     candidates.uploader,
     candidates.license,
     candidates.labels,
+    candidates.caption,
     clips.label,
     clips.start_s,
     clips.end_s,
@@ -40,8 +41,23 @@ select
     clips.z,
     clips.semantic,
     clips.sync,
+    measures.effective_z,
     clips.fold,
     clips.model,
+    clips.flag,
+    clips.flag_why,
+    clips.is_recycled,
+    clips.tagger,
+    clips.speech,
+    clips.music,
+    clips.other,
+    clips.tag_mids,
+    clips.tag_scores,
+    clips.separator,
+    clips.removed_db,
+    clips.residual_score,
+    clips.residual_z,
+    clips.residual_speech,
     decisions.status,
     decisions.first_failed_rule,
     decisions.detail,
@@ -49,5 +65,6 @@ select
     decisions.split
 from {{ ref('int_clips') }} as clips
 join {{ ref('int_clip_decisions') }} as decisions using (batch, candidate_id, sample_id)
+join {{ ref('int_clip_measures') }} as measures using (batch, candidate_id, sample_id)
 join {{ ref('int_candidates') }} as candidates using (batch, candidate_id)
 where clips.occurrence = 1

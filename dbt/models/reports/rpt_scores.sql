@@ -1,15 +1,17 @@
 -- One row per measure, bin and status: the histogram of a measure that a rule compares, and its threshold.
+--
+-- z is the effective one, which the rule compares: of all calibrated scorers together, and of a recycled clip's residual.
 with rules as (
-    select measure, min(value) as threshold
+    select if(measure = 'effective_z', 'z', measure) as measure, min(value) as threshold
     from {{ ref('thresholds') }}
-    where point = 'release' and measure in ('z', 'duration_s', 'silence_ratio', 'stillness', 'black_ratio')
-    group by measure
+    where point = 'release' and measure in ('z', 'effective_z', 'duration_s', 'silence_ratio', 'stillness', 'black_ratio')
+    group by all
 ),
 
 measured as (
     select sample_id, status, measure, measured
     from (
-        unpivot (select sample_id, status, z, duration_s, silence_ratio, stillness, black_ratio from {{ ref('fct_clips') }})
+        unpivot (select sample_id, status, effective_z as z, duration_s, silence_ratio, stillness, black_ratio from {{ ref('fct_clips') }})
         on z, duration_s, silence_ratio, stillness, black_ratio
         into name measure value measured
     )

@@ -3,5 +3,6 @@ select
     sample_id,
     status,
     first_failed_rule,
+    detail,
     split
 from {{ stage_table('published_clips') }}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from winnow.sources.row import Row
 
 FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+REVIEWER = click.option("--reviewer", help="Who answered, where the file does not say.")
+REFUSED = click.option("--refused", type=click.Path(path_type=Path, dir_okay=False),
+                       help="CSV for the rows that cannot be used, each with its reason.")  # fmt: skip
 #: How much of a file says what it is, bytes.
 HEAD_BYTES = 64 * 1024
 #: Bad rows that are printed; the rest is counted.
@@ -25,7 +30,47 @@ PIECE = 200_000
 
 @click.group()
 def annotate() -> None:
-    """Bring in ratings, segment labels and published splits; propose labels; write tasks for a labelling tool."""
+    """Bring in ratings, verdicts, segment labels and published splits; propose labels; write tasks for a labelling
+    tool."""
+
+
+@annotate.command("import")
+@FILE
+@REVIEWER
+@REFUSED
+@click.pass_context
+def import_any(ctx: click.Context, file: Path, reviewer: str | None, refused: Path | None) -> None:
+    """Add FILE, whatever it is: verdicts of an audit, ratings, segment labels or splits, by what it looks like."""
+    from winnow.annotations import avel_splits, label_studio, verdicts, yfcc_splits
+    from winnow.errors import ConfigError
+
+    with file.open("rb") as opened:
+        head = opened.read(HEAD_BYTES).decode("utf-8-sig", "replace")
+    first = head.partition("\n")[0].lower()
+    if verdicts.looks_like(head):
+        ctx.invoke(import_verdicts, file=file, reviewer=reviewer, refused=refused)
+    elif "onscreen" in (head if label_studio.looks_like(head) else first).lower().replace("-", "").replace("_", ""):
+        ctx.invoke(import_ratings, file=file)
+    elif label_studio.looks_like(head) or "second_0" in first:
+        ctx.invoke(import_labels, file=file)
+    elif avel_splits.looks_like(file, head) or yfcc_splits.split_of(file.name):
+        ctx.invoke(import_splits, file=file, family=None)
+    else:
+        known = "import-verdicts, import-ratings, import-labels or import-splits"
+        raise ConfigError(f"{file} looks like nothing that is known: try {known}, which say what they miss")
+
+
+@annotate.command("import-verdicts")
+@FILE
+@REVIEWER
+@REFUSED
+def import_verdicts(file: Path, reviewer: str | None, refused: Path | None) -> None:
+    """Add the verdicts of FILE: the CSV that `winnow audit --out` wrote, filled in. Lines without a verdict are passed
+    over; one about a clip that no audit drew is refused."""
+    from winnow.annotations.verdicts import Drawn, read_verdicts
+
+    drawn = Drawn.of(deployment()[0])
+    take(file, "verdict", lambda path: read_verdicts(path, drawn, reviewer), refused)
 
 
 @annotate.command("import-ratings")
@@ -60,6 +105,21 @@ def import_splits(file: Path, family: str | None) -> None:
     if family is None:
         family = "avel" if avel_splits.looks_like(file, head) else "audioscope"
     take(file, "given_split", (avel_splits if family == "avel" else yfcc_splits).read_splits)
+
+
+@annotate.command("import-ontology")
+@FILE
+def import_ontology(file: Path) -> None:
+    """Make FILE (AudioSet's ontology.json) the corpus's ontology: releases publish it, and write it beside the files of
+    AVSET-10M as it was given, byte for byte."""
+    from winnow import corpus
+    from winnow.annotations.ontology import read_ontology
+    from winnow.lake import sha256_file
+
+    lake, _ = deployment()
+    provenance = {"by": "winnow annotate import-ontology", "source": file.name, "sha256": sha256_file(file)}
+    answer(corpus.replace(lake, "ontology", [row.values for row in read_ontology(file) if row.values],
+                          provenance=provenance))  # fmt: skip
 
 
 @annotate.command()
@@ -104,9 +164,10 @@ def export_tasks(out: Path, media: str, limit: int | None, clips: bool) -> None:
     answer(export(lake, settings, out, media=media, limit=limit, clips=clips))
 
 
-def take(file: Path, table: str, read: Callable[[Path], Iterator[Row]]) -> None:
-    """Add the good rows of a file to a corpus table, piece by piece, and print the bad ones with their reasons, then
-    the counts. A file without one good row is a ContractError: it is another kind of file."""
+def take(file: Path, table: str, read: Callable[[Path], Iterator[Row]], refused: Path | None = None) -> None:
+    """Add the good rows of a file to a corpus table, piece by piece, and print the bad ones with their reasons (and
+    write them to `refused`, all of them), then the counts. A file without one good row is a ContractError: it is
+    another kind of file."""
     from winnow import corpus
     from winnow.errors import ContractError
     from winnow.lake import sha256_file
@@ -117,9 +178,10 @@ def take(file: Path, table: str, read: Callable[[Path], Iterator[Row]]) -> None:
         provenance["sha256"] = sha256_file(file)
     counts = {"rows": 0, "bad": 0}
     added = []
-    for piece in pieces(_good(file, read(file), counts)):
-        added.append(corpus.add(lake, table, piece, provenance=provenance))
-        counts["rows"] += len(piece)
+    with refused.open("w", encoding="utf-8", newline="") if refused else nullcontext() as opened:
+        for piece in pieces(_good(file, read(file), counts, opened)):
+            added.append(corpus.add(lake, table, piece, provenance=provenance))
+            counts["rows"] += len(piece)
     if counts["bad"] > SHOWN:
         click.echo(f"{file}: … and {counts['bad'] - SHOWN} more bad rows", err=True)
     if not added:
@@ -138,12 +200,19 @@ def pieces(rows: Iterator[dict[str, object]]) -> Iterator[list[dict[str, object]
         yield piece
 
 
-def _good(file: Path, found: Iterator[Row], counts: dict[str, int]) -> Iterator[dict[str, object]]:
-    """Values of the good rows; bad ones are counted and, up to SHOWN, printed."""
+def _good(
+    file: Path, found: Iterator[Row], counts: dict[str, int], refused: TextIO | None
+) -> Iterator[dict[str, object]]:
+    """Values of the good rows; bad ones are counted and, up to SHOWN, printed, and all written to `refused`."""
+    writer = csv.writer(refused, lineterminator="\n") if refused else None
+    if writer:
+        writer.writerow(("row", "problem"))
     for row in found:
         if row.values is not None:
             yield dict(row.values)
             continue
         counts["bad"] += 1
+        if writer:
+            writer.writerow((row.number, row.problem))
         if counts["bad"] <= SHOWN:
             click.echo(f"{file}: row {row.number}: {row.problem}", err=True)

@@ -144,7 +144,8 @@ def describe(task: str, answer: Mapping, *, skipped: bool = False) -> str:
         return "" if task == "approve" else "waits for a fitted scorer"
     if answer.get("computed") in (0, False) and "computed" in answer:
         return f"skip, {count(answer['shards'], 'shard')} done before" if answer.get("shards") else "skip, done before"
-    words = [f"{answer[key]} {key}" for key in ("rows", "ok", "failed", "accepted", "rejected") if answer.get(key)]
+    counted = ("rows", "ok", "failed", "accepted", "rejected", "flagged")
+    words = [f"{answer[key]} {key}" for key in counted if answer.get(key)]
     if reasons := answer.get("reasons"):
         words.append("of them " + ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items())))
     if task == "plan":

@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from winnow.decide import POINTS
+from winnow.decide import FETCH
 from winnow.errors import GateFailed
 from winnow.gates.results import GateResult
 from winnow.gates.suites import load_suites, suites_digest
@@ -78,7 +78,7 @@ def check_tables(lake: Lake, settings: Settings, batch: str, tables: Mapping[str
 def fetch_rules(settings: Settings) -> list[str]:
     """Names of the rules that may reject a candidate before it is fetched: the reasons of the table `decide`."""
     with (Path(settings.dbt_dir) / "seeds" / "thresholds.csv").open(encoding="utf-8", newline="") as file:
-        return [row["rule"] for row in csv.DictReader(file) if row["point"] in POINTS]
+        return [row["rule"] for row in csv.DictReader(file) if row["point"] in FETCH.rules]
 
 
 def _head(lake: Lake, batch: str, tables: Mapping[str, Table], suites: str) -> dict[str, object]:

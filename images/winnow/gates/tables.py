@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 #: Tables that are cut, not measured, and the one whose ok rows they were cut from. `ingest` starts from the lists.
 CUT_FROM = {"decide": "screen", "plan": "decide"}
-#: Tables that are cut in a batch of each flow; a batch begins with the first of one of them.
-CUTS = {"curate": ("ingest", *CUT_FROM), "mix": ("mixtures",)}
+#: Tables that are cut in a batch of each flow; a batch begins with the first of one of them. `flag` holds what was
+#: flagged and nothing else, so no table's rows must all be in it.
+CUTS = {"curate": ("ingest", *CUT_FROM, "flag"), "mix": ("mixtures",)}
 SHARD_COLUMNS = {
     "stage": "string", "shard": "string", "committed": "bool", "digest_holds": "bool", "misfit_columns": "string",
     "rows": "int64", "ok": "int64", "failed": "int64",

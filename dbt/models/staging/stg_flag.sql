@@ -1,0 +1,7 @@
+-- One row per clip that was flagged for separation inside its batch's flow, and why it was then.
+select
+    lake_batch as batch,
+    cast(left(lake_shard, 5) as integer) as shard_number,
+    sample_id,
+    why
+from {{ stage_table('flag') }}

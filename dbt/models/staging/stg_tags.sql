@@ -1,0 +1,19 @@
+-- One row per clip: which of the classes that the built-in tagger knows its sound holds.
+select
+    lake_batch as batch,
+    cast(left(lake_shard, 5) as integer) as shard_number,
+    sample_id,
+    outcome,
+    reason,
+    {{ finite('speech') }} as speech,
+    {{ finite('music') }} as music,
+    {{ finite('silence') }} as silence,
+    {{ finite('noise') }} as noise,
+    {{ finite('other') }} as other,
+    cast(tag_mids as varchar[]) as tag_mids,
+    cast(tag_scores as double[]) as tag_scores,
+    cast(knows as varchar[]) as knows,
+    cast(speech_spans as double[]) as speech_spans,
+    {{ finite('outside_dbfs') }} as outside_dbfs,
+    tagger
+from {{ stage_table('tags') }}

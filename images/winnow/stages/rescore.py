@@ -1,0 +1,87 @@
+"""rescore: does what is left of a flagged clip's sound belong to what you see?
+
+The residual of `separate` is described as `audio` describes a clip's sound, scored by the scorer that `correspond`
+uses, and tagged again: a clip that the dialogue covered comes back when its own sound matches.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+from winnow.errors import ConfigError
+from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
+from winnow.sample import Outcome, Reason, SampleFailed
+from winnow.stage import Batch, Resources, Sample, Stage
+
+
+class Rescore(Stage):
+    """One row per separated clip: the columns of `correspond`, of the residual; and speech, music: what the built-in
+    tagger still hears in it, 0 to 1."""
+
+    name = "rescore"
+    image = "media"
+    needs = ("separate", "visual")
+    schema = {
+        "video_id": "string",
+        "score": "double",
+        "z": "double",
+        "semantic": "double",
+        "sync": "double",
+        "null_mean": "double",
+        "null_std": "double",
+        "fold": "int64",
+        "model": "string",
+        "speech": "double",
+        "music": "double",
+    }
+    resources = Resources(cpu=1, memory_mb=1024)
+    fitted = "correspond"
+
+    def model_digest(self) -> str | None:
+        """The scorer in use, or None before the first fit."""
+        return self.lake.model_current(self.fitted)
+
+    def setup(self) -> None:
+        """Load the scorer and the tagger; ConfigError when no scorer was fitted."""
+        from winnow.models import single_threaded
+        from winnow.models.correspondence import Scorer
+        from winnow.models.tagger import Tagger
+
+        digest = self.model_digest()
+        if digest is None:
+            raise ConfigError("rescore needs the scorer of correspond and the lake has none: run `winnow fit` first")
+        self.digest = digest
+        self.scorer = Scorer.loads(self.lake.read(self.lake.model_key(self.fitted, digest)))
+        self.tagger = Tagger()
+        single_threaded()
+
+    def process(self, batch: Batch) -> Iterator[Outcome]:
+        """An outcome for each clip."""
+        yield from batch.map(self.measure)
+
+    def measure(self, sample: Sample) -> dict[str, object]:
+        """A clip's values; fails as undecodable."""
+        import av
+
+        from winnow import media
+        from winnow.models import builtin_audio
+        from winnow.models.correspondence import joined
+
+        row, visual = sample.row, sample.needs["visual"]
+        with av.open(io.BytesIO(sample.media("flac")), format="flac") as file:
+            frames = list(file.decode(audio=0))
+        if not frames:
+            raise SampleFailed(Reason.undecodable, "the residual holds no sound")
+        wave = media.waveform(frames, rate_hz=builtin_audio.RATE_HZ, mono=True)[0]
+        sound = builtin_audio.describe(wave, float(row["start_s"]), float(row["duration_s"]))
+        tags = self.tagger(wave, float(row["start_s"]))
+        values = self.scorer.score(
+            str(row["video_id"]),
+            joined(visual, [layer.column for layer in VISUAL_LAYERS]),
+            joined(sound, [layer.column for layer in AUDIO_LAYERS]),
+            visual["motion"],
+            sound["onset"],
+        )
+        about = {"video_id": row["video_id"], "model": self.digest, "speech": tags["speech"], "music": tags["music"]}
+        return {**about, **values}

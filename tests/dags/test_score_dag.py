@@ -1,0 +1,102 @@
+"""The DAG `score`: fits two_tower where it must, scores by what a run asks for, calibrates, and admits anew."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from itertools import pairwise
+from types import ModuleType
+
+import pytest
+from click.testing import CliRunner
+
+from tests.dags.test_select_dag import reachable
+from winnow.cli import fit
+from winnow.commands.calibrate import calibrate
+from winnow.commands.corpus import cluster
+from winnow.demo.airflow_local import PLUGINS
+from winnow.stage import stage_class, stage_names
+
+
+@pytest.fixture(scope="module")
+def score(described: dict) -> dict:
+    return described["dags"]["score"]
+
+
+def test_order_and_mapping(score: dict) -> None:
+    tasks = score["tasks"]
+    for last in (["panns", "bridge"], ["two_tower"], ["joint"]):
+        for before, after in pairwise(["batches", "fit", *last, "calibrate", "gate"]):
+            assert after in tasks[before]["downstream"]
+    assert reachable(tasks, "batches") == set(tasks) - {"batches"}
+    assert {name for name, task in tasks.items() if task["mapped"]} == {"panns", "bridge", "two_tower", "joint"}
+    assert {name for name in stage_names() if stage_class(name).flow == "score"} == {"bridge", "two_tower", "joint"}
+
+
+def test_only_the_gate_tells_the_release(score: dict) -> None:
+    assert {name for name, task in score["tasks"].items() if task["outlets"]} == {"gate"}
+    assert score["tasks"]["gate"]["outlets"] == ["winnow_batches"]
+    assert score["timetable"] == "PartitionedAtRuntime"
+    assert score["max_active_runs"] == 1
+
+
+def test_its_commands_are_ones_that_winnow_has(score: dict) -> None:
+    for task, command in (("batches", cluster), ("fit", fit), ("calibrate", calibrate)):
+        known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+        given = {a for a in score["tasks"][task]["arguments"] if a.startswith("--")}
+        assert given <= known, task
+    assert {"--if-unfitted", "--always"} <= {n for o in fit.params for n in (*o.opts, *o.secondary_opts)}
+    assert CliRunner().invoke(fit, ["--help"]).exit_code == 0
+
+
+def test_what_is_skipped_ends_nothing_after_it(score: dict) -> None:
+    """A run that asks for `joint` alone skips the rest, and still calibrates and admits."""
+    for name, task in score["tasks"].items():
+        assert task["trigger_rule"] == ("all_success" if name in ("batches", "fit") else "none_failed"), name
+
+
+def test_params_are_typed_and_said(score: dict) -> None:
+    params = score["params"]
+    assert set(params) == {"batches", "scorers", "refit", "seed", "stages"}
+    assert set(params["scorers"]["items"]["enum"]) == {"panns", "bridge", "two_tower", "joint"}
+    assert json.dumps(params)
+
+
+def test_a_task_is_skipped_unless_it_is_asked_for() -> None:
+    code = f"""if True:
+        import sys
+        sys.path.insert(0, {str(PLUGINS)!r})
+        from airflow.sdk.exceptions import AirflowSkipException
+        from winnow_stage import unless_chosen
+        for chosen in (["joint"], ["bridge", "joint"], []):
+            try:
+                unless_chosen("scorers", "panns", "bridge")({{"params": {{"scorers": chosen}}}})
+                print("runs", chosen)
+            except AirflowSkipException as skipped:
+                print("skipped", chosen, skipped)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    said = [line for line in done.stdout.splitlines() if line.startswith(("runs", "skipped"))]
+    assert [line.split()[0] for line in said] == ["skipped", "runs", "skipped"]
+    assert "names none of panns, bridge" in said[0]
+
+
+def pods() -> ModuleType:
+    """plugins/winnow_pod.py, which imports no Airflow."""
+    spec = importlib.util.spec_from_file_location("winnow_pod_of_score", PLUGINS / "winnow_pod.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_training_runs_where_torch_is_and_scoring_where_it_need_not_be() -> None:
+    needs = pods().needs
+    assert needs(["fit", "--scorer", "two_tower", "--batches", "a"]).image == "model"
+    assert needs(["fit", "--batches", "a"]).image == "media"
+    assert needs(["run", "two_tower", "--batch", "a"]).image == "media"
+    assert needs(["run", "bridge", "--batch", "a"]).gpu == 1

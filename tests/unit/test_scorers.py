@@ -1,0 +1,407 @@
+"""The scorers with pretrained weights, bridge and joint, on random ones: the score is what the specification says, each
+side's vectors are what the networks' own forward pass gives, and no file is run that nobody vouched for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import shutil
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.unit.onnx_graphs import linear
+from tests.unit.signals import moving_square, mp4, sine
+from tests.unit.test_weights import Harmful
+from tests.unit.torch_models import HEAR, LOOK, commit_clips, entry, joint, read, run, settings, sha256, weights_folder
+from winnow import calibration
+from winnow.errors import ConfigError, ContractError
+from winnow.lake import Lake
+from winnow.models import audioset, mel, scorers
+from winnow.models.weights import find, load_state
+from winnow.sample import SampleFailed
+from winnow.settings import Settings
+from winnow.stage import stage_class, stage_names
+
+IDS = [f"{i:020x}" for i in range(4)]
+SEED = Path(__file__).resolve().parents[2] / "dbt" / "seeds" / "audioset_classes.csv"
+SHORT = {"panns": {"window_s": 1.0}, "bridge": {"model": "tiny", "frames_hz": 2.0}, "joint": {"model": "tiny"}}
+
+
+@pytest.fixture(autouse=True)
+def _packages(need_package) -> None:
+    need_package("torch", "open_clip", "panns_inference", "safetensors", "onnxruntime")
+
+
+@pytest.fixture(scope="module")
+def clips() -> dict[str, bytes]:
+    """Two clips of two and three seconds, one without sound and one without pictures."""
+    made = [mp4(moving_square(s, seed=s), sine(s, 220.0 * s, -12)) for s in (2, 3)]
+    return dict(zip(IDS, [*made, mp4(moving_square(1)), mp4(None, sine(1, 500, -12))], strict=True))
+
+
+@pytest.fixture(scope="module")
+def scored(clips: dict, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A lake in which both scorers have scored those clips."""
+    lake = Lake(tmp_path_factory.mktemp("lake"))
+    commit_clips(lake, "day", [clips], tmp_path_factory.mktemp("scratch"))
+    for name in ("panns", "bridge", "joint"):
+        run(lake, name, "day", settings(lake), **SHORT[name])
+    return lake
+
+
+def rows(lake: Lake, name: str, number: int = 0) -> dict[str, dict]:
+    return {row["sample_id"]: row for row in read(lake, name, "day", number)[1].to_pylist()}
+
+
+# -- the interface -----------------------------------------------------------------------------------------------------
+def test_whoever_gives_these_columns_is_a_scorer_that_calibration_knows() -> None:
+    found = {name for name in stage_names() if dict(stage_class(name).schema) == dict(scorers.COLUMNS)}
+    assert found == set(calibration.VECTORS)
+
+
+def test_the_score_is_the_mean_of_the_pictures_cosines() -> None:
+    rng = np.random.default_rng(0)
+    sound, pictures = rng.normal(size=8), rng.normal(size=(3, 8))
+    found = scorers.columns(sound, pictures, np.arange(3), video_id="v", model="m@0", fold=2)
+    cosines = [p @ sound / np.linalg.norm(p) / np.linalg.norm(sound) for p in pictures]
+    assert set(found) == set(scorers.COLUMNS)
+    assert found["score"] == pytest.approx(np.mean(cosines), abs=1e-6)
+    np.testing.assert_allclose(found["frame_scores"], cosines, atol=1e-6)
+    assert found["sound"] @ found["picture"] == pytest.approx(found["score"], abs=1e-6)
+    assert np.linalg.norm(found["picture"]) < 0.9, "the mean is not made longer again"
+    scaled = scorers.columns(20 * sound, 3 * pictures, np.arange(3), video_id="v", model="m@0", fold=2)
+    for name, value in found.items():
+        np.testing.assert_array_equal(scaled[name], value)
+    for broken in (np.zeros(8), np.full(8, np.nan)):
+        with pytest.raises(ValueError, match="without direction"):
+            scorers.columns(broken, pictures, np.arange(3), video_id="v", model="m@0")
+
+
+@pytest.mark.parametrize("name", ["bridge", "joint"])
+def test_a_row_says_when_each_picture_was_shown(scored: Lake, name: str) -> None:
+    found = rows(scored, name)
+    assert [found[i]["reason"] for i in IDS] == [
+        None, None, "no_input" if name == "bridge" else "no_audio_stream", "no_video_stream",
+    ]  # fmt: skip
+    per_s = 2 if name == "bridge" else 1
+    for sample_id, seconds in zip(IDS, (2, 3), strict=False):
+        row = found[sample_id]
+        assert row["n_frames"] == per_s * seconds
+        wanted = (np.arange(per_s * seconds) + 0.5) / per_s
+        np.testing.assert_allclose(row["frame_times"], wanted, atol=0.06)
+        assert row["score"] == pytest.approx(np.mean(row["frame_scores"]), abs=1e-5)
+        assert row["score"] == pytest.approx(np.dot(row["sound"], row["picture"]), abs=1e-5)
+        assert np.linalg.norm(row["sound"]) == pytest.approx(1, abs=1e-6)
+        assert row["video_id"] == f"video-{sample_id}"
+        assert row["fold"] is None
+        assert row["model"].startswith("tiny@")
+        assert len(row["model"]) == 17
+    assert len({found[i]["model"] for i in IDS[:2]}) == 1
+
+
+@pytest.mark.parametrize("name", ["bridge", "joint"])
+def test_a_clips_row_depends_on_no_neighbour(name: str, scored: Lake, clips: dict, tmp_path: Path) -> None:
+    alone = Lake(tmp_path / "alone")
+    commit_clips(alone, "day", [{IDS[1]: clips[IDS[1]]}], tmp_path)
+    for each in ("panns", name)[name == "joint" :]:
+        run(alone, each, "day", settings(alone, model_batch=1), **SHORT[each])
+    assert rows(alone, name)[IDS[1]] == rows(scored, name)[IDS[1]]
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"), [("bridge", {"prompt": "the sound of {}"}), ("bridge", {"top": 1}), ("joint", {"frames": 2})]
+)
+def test_a_parameter_that_moves_scores_is_another_model(name: str, changed: dict, scored: Lake, tmp_path: Path) -> None:
+    """Scores that stand behind one threshold were made in one way."""
+    lake = Lake(shutil.copytree(scored.root, tmp_path / "lake"))
+    run(lake, name, "day", settings(lake), **{**SHORT[name], **changed})
+    one, other = rows(lake, name)[IDS[1]], rows(scored, name)[IDS[1]]
+    assert one["model"] != other["model"]
+    assert one["score"] != other["score"]
+
+
+# -- tags ----------------------------------------------------------------------------------------------------------
+def test_the_packages_class_list_is_the_warehouses() -> None:
+    assert audioset.FILE.read_bytes() == SEED.read_bytes()
+    assert hashlib.sha256(audioset.FILE.read_bytes()).hexdigest().startswith(audioset.FILE_DIGEST)
+    assert len(audioset.classes()) == 527
+    assert audioset.classes()[audioset.places()[audioset.MUSIC]].name == "Music"
+
+
+def test_tags_are_the_highest_scores_of_any_window() -> None:
+    from winnow.stages.panns import tags
+
+    dog, speech, music, male, guitar = (
+        audioset.places()[m] for m in ("/m/0bt9lr", "/m/09x0r", "/m/04rlf", "/m/05zppz", "/m/0342h")
+    )
+    scores = np.full((2, 527), 0.01, np.float32)
+    scores[0, [dog, speech]], scores[1, [dog, male, guitar]], scores[1, music] = (0.3, 0.6), (0.5, 0.7, 0.8), 0.2
+    found = tags(scores, 4)
+    assert found["tag_mids"] == ["/m/0342h", "/m/05zppz", "/m/09x0r", "/m/0bt9lr"]
+    np.testing.assert_allclose(found["tag_scores"], [0.8, 0.7, 0.6, 0.5], atol=3e-4)
+    assert (found["speech"], found["music"], found["other"]) == pytest.approx((0.6, 0.2, 0.5), abs=3e-4)
+    assert found["scores"].dtype == np.float16
+    assert found["speech"] == float(found["scores"][speech]), "the columns are the kept scores, to the last bit"
+    assert tags(np.full((1, 527), 0.5), 3)["tag_mids"] == [c.mid for c in audioset.classes()[:3]], "ties by index"
+
+
+def test_panns_table_holds_the_tags_beside_the_layers(scored: Lake) -> None:
+    row = rows(scored, "panns")[IDS[0]]
+    best = np.argsort(-np.asarray(row["scores"], np.float64), kind="stable")[:10]
+    assert row["tag_mids"] == [audioset.classes()[k].mid for k in best]
+    assert row["tag_scores"] == [float(row["scores"][k]) for k in best]
+    assert row["tagger"] == row["model"]
+    assert 0 < row["other"] < 1
+
+
+def test_a_checkpoint_of_other_classes_is_no_tagger(tmp_path: Path) -> None:
+    import torch
+
+    torch.save({"model": {"fc_audioset.weight": torch.zeros(10, 2048)}}, tmp_path / "ten.pth")
+    entry(tmp_path, "panns", "cnn14", file="ten.pth", sha256=sha256(tmp_path / "ten.pth"))
+    cls, lake = stage_class("panns"), Lake(tmp_path / "lake")
+    with pytest.raises(ContractError, match=r"ten.pth scores 10 classes, and AudioSet has 527"):
+        cls(cls.Params(), lake, Settings(lake=lake.root, weights=tmp_path, device="cpu")).setup()
+
+
+# -- bridge ------------------------------------------------------------------------------------------------------------
+@lru_cache(maxsize=1)
+def whole_clip():
+    """The tiny CLIP as open_clip builds and fills it, both towers in one."""
+    from winnow.models.open_clip_encoder import import_open_clip
+
+    found = find(weights_folder(), "open_clip", "tiny")
+    model = import_open_clip().create_model("winnow-tiny", pretrained=None)
+    model.load_state_dict(load_state(weights_folder(), found))
+    return model.eval(), import_open_clip().get_tokenizer("winnow-tiny")
+
+
+def test_the_bridge_is_text_embeddings_weighed_by_tags(scored: Lake, clips: dict) -> None:
+    """Against open_clip's own `encode_text` and `encode_image`."""
+    import torch
+
+    from winnow.models.open_clip_encoder import PictureTower
+    from winnow.models.pictures import PictureParams, pictures
+
+    model, tokens = whole_clip()
+    row, heard = rows(scored, "bridge")[IDS[1]], rows(scored, "panns")[IDS[1]]
+    weight = np.asarray(heard["scores"], np.float64)
+    best = np.argsort(-weight, kind="stable")[:10]
+    found = find(weights_folder(), "open_clip", "tiny")
+    tower = PictureTower(found, load_state(weights_folder(), found), torch.device("cpu"))
+    shown, _ = pictures(clips[IDS[1]], PictureParams(frames_hz=2.0), 32, 32)
+    with torch.inference_mode():
+        texts = [f"a photo of {audioset.classes()[k].name}" for k in best]
+        said = model.encode_text(tokens(texts), normalize=True).numpy()
+        seen = model.encode_image(tower.normalised(torch.from_numpy(shown)), normalize=True).numpy()
+    sound = scorers.unit((weight[best, None] * said).sum(axis=0))
+    np.testing.assert_allclose(row["sound"], sound, atol=1e-5)
+    np.testing.assert_allclose(row["frame_scores"], seen @ sound, atol=1e-5)
+    np.testing.assert_allclose(row["picture"], seen.mean(axis=0), atol=1e-5)
+
+
+def test_what_nothing_was_heard_in_has_no_words() -> None:
+    cls = stage_class("bridge")
+    stage = cls(cls.Params(model="tiny"), Lake("lake"), Settings(weights=weights_folder()))
+    with pytest.raises(SampleFailed, match="no class scores above 0"):
+        stage.said(np.zeros(527))
+    for prompt in ("a photo", "{} and {}"):
+        with pytest.raises(ValueError, match="wanted once"):
+            cls.Params(prompt=prompt)
+
+
+@pytest.mark.parametrize("name", ["ViT-B-16-SigLIP", "roberta-ViT-B-32", "hf-hub:a/b", "no-such-model"])
+def test_texts_are_split_by_rules_that_are_at_hand(name: str) -> None:
+    from winnow.models.open_clip_encoder import text_tower
+
+    with pytest.raises(ConfigError, match=name):
+        text_tower(name)
+
+
+def test_a_custom_text_towers_tensors_are_found() -> None:
+    """Some of open_clip's checkpoints keep the text tower under `text.`."""
+    import torch
+
+    from winnow.models.open_clip_encoder import TextTower
+
+    found = find(weights_folder(), "open_clip", "tiny")
+    state = load_state(weights_folder(), found)
+    prefixed = {k if k.startswith(("visual.", "logit_")) else f"text.{k}": v for k, v in state.items()}
+    one, other = (TextTower(found, s, torch.device("cpu")).embed("a dog") for s in (state, prefixed))
+    np.testing.assert_array_equal(one, other)
+
+
+# -- joint -------------------------------------------------------------------------------------------------------------
+def stage(folder: Path, model: str = "tiny", device: str = "cpu"):
+    cls = stage_class("joint")
+    return cls(cls.Params(model=model), Lake(folder / "lake"), Settings(weights=folder, device=device))
+
+
+def test_the_joint_score_is_the_graphs_own(scored: Lake, clips: dict) -> None:
+    """Against the two matrix products, done here."""
+    from winnow.models.joint import PicturePreprocessing, SoundPreprocessing
+    from winnow.models.pictures import PictureParams, pictures
+
+    rng = np.random.default_rng(0)
+    by_picture, by_sound = rng.normal(size=(768, 12)), rng.normal(size=(1200, 12))
+    shown, _ = pictures(clips[IDS[1]], PictureParams(), 16, 16)
+    seen = PicturePreprocessing(**LOOK)(shown).reshape(len(shown), -1) @ by_picture
+    assert PicturePreprocessing(**LOOK)(shown)[1, 2, 5, 7] == pytest.approx(
+        (shown[1, 5, 7, 2] / 255 - LOOK["mean"][2]) / LOOK["std"][2], abs=1e-5
+    )
+    joint_stage = stage(weights_folder())
+    joint_stage.setup()
+    pieces = SoundPreprocessing(**HEAR)(joint_stage.wave(clips[IDS[1]]))
+    heard = scorers.unit(pieces.reshape(3, -1) @ by_sound).mean(axis=0)
+    row = rows(scored, "joint")[IDS[1]]
+    np.testing.assert_allclose(row["frame_scores"], scorers.unit(seen) @ scorers.unit(heard), atol=1e-4)
+
+
+def test_a_model_that_scales_one_side_scores_the_same(scored: Lake, clips: dict, tmp_path: Path) -> None:
+    """ImageBind's sound vectors are 20 long: without a unit vector every score would be 20 times too large."""
+    joint(tmp_path, "tiny", sound_length=20.0)
+    lake = Lake(tmp_path / "lake")
+    commit_clips(lake, "day", [{IDS[1]: clips[IDS[1]]}], tmp_path)
+    run(lake, "joint", "day", Settings(lake=lake.root, weights=tmp_path, device="cpu"), model="tiny")
+    long, plain = rows(lake, "joint")[IDS[1]], rows(scored, "joint")[IDS[1]]
+    assert long["score"] == pytest.approx(plain["score"], abs=1e-6)
+    assert long["model"] != plain["model"]
+
+
+def test_pieces_of_sound_lie_evenly_and_are_filled_up() -> None:
+    from winnow.models.joint import SoundPreprocessing
+
+    prepare = SoundPreprocessing(**HEAR)
+    wave = np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32)
+    found = prepare(wave)
+    assert found.shape == (3, 1, 20, 60)
+    assert found.dtype == np.float32
+    for piece, start in zip(found, (0, 6000, 12000), strict=True):
+        spectrum = mel.log_mel(
+            wave[start : start + 4000], rate_hz=8000, bins=20, window_s=0.025, hop_s=0.01, fmin_hz=20, fmax_hz=0
+        )
+        assert len(spectrum) == 48
+        np.testing.assert_allclose(piece[0, :, :48], (spectrum.T + 4) / 9, atol=1e-5)
+        np.testing.assert_allclose(piece[0, :, 48:], 4 / 9, atol=1e-6)
+    short = prepare(wave[:1000])
+    np.testing.assert_array_equal(short[0], short[2])
+    with pytest.raises(ValueError, match="shorter than a window"):
+        prepare(wave[:100])
+
+
+def test_spectra_are_kaldis() -> None:
+    """Values of kaldi-native-fbank 1.23 (Kaldi's own code): 40 bins, Hann window of 25 ms every 10 ms, dither 0."""
+    t = np.arange(8000) / 16000
+    wave = 0.2 * np.sign(np.sin(2 * np.pi * 110.3 * t)) * np.exp(-2 * t) + 0.1 * np.sin(
+        2 * np.pi * (300 * t + 4000 * t**2)
+    )
+    found = mel.log_mel(
+        wave.astype(np.float32), rate_hz=16000, bins=40, window_s=0.025, hop_s=0.01, fmin_hz=20, fmax_hz=0
+    )
+    assert found.shape == (48, 40)
+    kaldi = {
+        0: (-0.308, -0.916, 0.223, 0.95, 1.582),
+        20: (-1.109, -1.681, -0.519, 0.15, 0.781),
+        47: (-2.204, -2.751, -1.655, -0.847, -0.298),
+    }
+    for frame, values in kaldi.items():
+        np.testing.assert_allclose(found[frame, [0, 9, 19, 29, 39]], values, atol=6e-4)
+
+
+def test_a_graph_of_another_digest_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    joint(tmp_path, "tiny")
+    file = tmp_path / "joint_sound-tiny.onnx"
+    data = file.read_bytes()
+    real = onnxruntime.InferenceSession
+    for other in (data[:-1], data[:100], b"", data + b"\0"):
+        file.write_bytes(other)
+        monkeypatch.setattr(
+            onnxruntime,
+            "InferenceSession",
+            lambda given, *a, **k: pytest.fail("it was opened") if given == other else real(given, *a, **k),  # noqa: B023
+        )
+        with pytest.raises(ContractError, match=r"is not the checkpoint of joint_sound.tiny.*not opened"):
+            stage(tmp_path).setup()
+
+
+def made(folder: Path, data: bytes, suffix: str = "onnx") -> None:
+    """A joint model whose picture side is this file, with the right digest."""
+    joint(folder, "tiny")
+    text = (folder / "weights.toml").read_text()
+    file = folder / f"other.{suffix}"
+    file.write_bytes(data)
+    old = sha256(folder / "joint_picture-tiny.onnx")
+    text = text.replace("joint_picture-tiny.onnx", file.name).replace(old, sha256(file))
+    (folder / "weights.toml").write_text(text)
+
+
+def test_a_file_that_is_no_whole_graph_is_refused_even_when_its_digest_is_right(tmp_path: Path) -> None:
+    weights = np.ones((768, 4), np.float32)
+    trace = tmp_path / "trace"
+    graph = linear((3, 16, 16), weights)
+    for number, data in enumerate((b"", graph[:200], graph[:-30], pickle.dumps(Harmful(trace), protocol=2))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        made(folder, data)
+        with pytest.raises(ContractError, match=r"other.onnx .*right digest and is no graph"):
+            stage(folder).setup()
+    assert not trace.exists()
+    folder = tmp_path / "operator"
+    folder.mkdir()
+    made(folder, linear((3, 16, 16), weights, operator="Call", domain="home.made"))
+    with pytest.raises(ContractError, match=r"home.made:Call.*is not a registered"):
+        stage(folder).setup()
+
+
+def test_numbers_that_no_digest_covers_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph may point to a file for its numbers; onnxruntime would take it from the working folder."""
+    weights = np.ones((768, 4), np.float32)
+    monkeypatch.chdir(tmp_path)
+    weights.tofile("numbers.bin")
+    for number, outside in enumerate(("numbers.bin", str(tmp_path / "numbers.bin"), "../numbers.bin")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        made(folder, linear((3, 16, 16), weights, outside=outside))
+        with pytest.raises(ContractError, match="with its numbers inside"):
+            stage(folder).setup()
+
+
+def test_a_checkpoint_is_no_graph_and_a_graph_no_checkpoint(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    made(tmp_path, pickle.dumps(Harmful(trace), protocol=2), "pt")
+    with pytest.raises(ConfigError, match=r"other.pt .*an exported graph is wanted"):
+        stage(tmp_path).setup()
+    assert not trace.exists()
+    with pytest.raises(ConfigError, match="not an exported graph"):
+        load_state(weights_folder(), find(weights_folder(), "joint_sound", "tiny"))
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (16, 16), (1, 16, 16)])
+def test_a_graph_of_another_shape_is_named(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    made(tmp_path, linear(shape, np.ones((int(np.prod(shape)), 4), np.float32)))
+    with pytest.raises(ContractError, match=r"must take float32 \(n, 3, 16, 16\) and give \(n, d\)"):
+        stage(tmp_path).setup()
+
+
+def test_a_device_that_is_not_there(tmp_path: Path) -> None:
+    from winnow.models.joint import providers
+
+    assert providers("cpu") == ["CPUExecutionProvider"]
+    for device in ("tpu", "cuda:99"):
+        if device == "tpu" or "CUDAExecutionProvider" not in __import__("onnxruntime").get_available_providers():
+            with pytest.raises(ConfigError, match=f"WINNOW_DEVICE={device}"):
+                providers(device)
+
+
+def test_without_weights_a_run_ends_before_any_work(tmp_path: Path) -> None:
+    for name in ("bridge", "joint"):
+        cls = stage_class(name)
+        with pytest.raises(ConfigError, match="no verified SHA-256"):
+            cls(cls.Params(), Lake(tmp_path), Settings(weights=tmp_path)).model_digest()
+    assert os.listdir(tmp_path) == []
