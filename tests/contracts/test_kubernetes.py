@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import ipaddress
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -80,6 +81,20 @@ def test_manifests_are_valid(need_tool: Callable[..., str], folder: str, version
     for manifest in found:
         kubernetes_validate.validate(manifest, version, strict=True)
         assert manifest["kind"] in ("Namespace", "PriorityClass") or manifest["metadata"]["namespace"] == "winnow"
+
+
+def test_kueues_queues_join_an_overlay(need_tool: Callable[..., str], tmp_path: Path) -> None:
+    """Custom resources have no schema here; that they render, and what Jobs are labelled with, is checked."""
+    found: dict[str, dict] = {}
+    where = {key: os.path.relpath(ROOT / "k8s" / key, tmp_path) for key in ("overlays/prod", "components/kueue")}
+    overlay = {"resources": [where["overlays/prod"]], "components": [where["components/kueue"]]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    for one in rendered(need_tool, str(tmp_path)):
+        found.setdefault(one["kind"], one)
+    assert found["LocalQueue"]["metadata"] == {"name": "winnow", "namespace": "winnow"}
+    assert found["LocalQueue"]["spec"]["clusterQueue"] == found["ClusterQueue"]["metadata"]["name"]
+    flavors = found["ClusterQueue"]["spec"]["resourceGroups"][0]["flavors"]
+    assert [one["name"] for one in flavors] == [found["ResourceFlavor"]["metadata"]["name"]]
 
 
 def test_a_stage_runs_in_the_image_and_size_that_it_names() -> None:
