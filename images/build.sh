@@ -28,7 +28,9 @@ build() { # image Dockerfile-target extra-arguments…
 }
 
 for image in "${wanted[@]}"; do
-  "$python" -m cyclonedx_py requirements --output-reproducible --of JSON -o "dist/sbom/$image.json" "images/$image/requirements.txt"
+  locks=("images/$image/requirements.txt")
+  [ "$image" != model ] || [ "${TORCH:-}" ] || locks+=(images/model/cuda.txt)
+  cat "${locks[@]}" | "$python" -m cyclonedx_py requirements --output-reproducible --of JSON -o "dist/sbom/$image.json" -
 done
 build base images/base/Dockerfile deps --target deps
 for image in "${wanted[@]}"; do

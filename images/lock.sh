@@ -2,7 +2,8 @@
 # Lock each image's requirements with hashes, within constraints.txt: `images/lock.sh [IMAGE…]`. Minutes.
 #
 # torch's CPU and CUDA builds share a version and differ in their bytes: the lock lists the hash of both, so either may be
-# installed and nothing else. TORCH_HASHES are those of the wheels for CPython 3.11 on x86-64 Linux, CUDA's first.
+# installed and nothing else. TORCH_HASHES are those of the wheels for CPython 3.11 on x86-64 Linux, CUDA's first. What
+# only CUDA's build depends on, gigabytes, is a lock of its own, cuda.txt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON_BIN:-.venv/bin/python}
@@ -24,7 +25,9 @@ for image in "${wanted[@]}"; do
                    for (i = 1; i <= n; i++) printf " \\\n    --hash=sha256:%s", h[i]; print ""; skip = 1; next }
       skip && /^    --hash/ { next }
       { skip = 0; print }' "$lock" > "$lock.new"
-    mv "$lock.new" "$lock"
+    awk -v cuda="${lock%requirements.txt}cuda.txt" '
+      /^[A-Za-z]/ { out = /^(cuda|nvidia|triton)/ ? cuda : "/dev/stdout" } { print > out }' "$lock.new" > "$lock"
+    rm "$lock.new"
   fi
   echo "$lock: $(grep -c '^[A-Za-z]' "$lock") packages"
 done
