@@ -101,7 +101,7 @@ class Client:
                 if absent > 2 and await self._is_gone(name):
                     yield Seen(missing=True)
                     return
-                await self.watched.wait(1.0)
+                await self.watched.wait(name, 1.0)
                 continue
             absent = 0
             ended = _finished(job)
@@ -114,7 +114,7 @@ class Client:
             else:
                 refused = self.watched.refused.get(name)
                 yield Seen(obstacle=_obstacle(pods) or (("quota", refused) if refused and not pods else None))
-            await self.watched.wait(LOOK_S)
+            await self.watched.wait(name, LOOK_S)
 
     async def _is_gone(self, name: str) -> bool:
         with contextlib.suppress(Unreachable):
@@ -147,7 +147,7 @@ class Client:
                 continue
             if job is not None and _finished(job):
                 return
-            await self.watched.wait(LOOK_S)
+            await self.watched.wait(name, LOOK_S)
 
     async def ending(self, name: str, lines: int) -> dict[str, Any]:
         """How the Job's last pod ended: exit code, termination message, whether it ran out of memory, its log's end."""

@@ -55,7 +55,7 @@ class Watched:
         self.pods: dict[str, dict[str, Any]] = defaultdict(dict)
         self.refused: dict[str, str] = {}
         self.listed = asyncio.Event()
-        self.changed = asyncio.Condition()
+        self._waiting: dict[str, set[asyncio.Future[None]]] = defaultdict(set)
         self.users = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -76,22 +76,25 @@ class Watched:
         for task in self._tasks:
             task.cancel()
 
-    def _job(self, kind: str, job: Any) -> None:
+    def _job(self, kind: str, job: Any) -> str:
         if kind == "DELETED":
             self.jobs.pop(job.metadata.name, None)
         else:
             self.jobs[job.metadata.name] = job
+        return job.metadata.name
 
-    def _pod(self, kind: str, pod: Any) -> None:
+    def _pod(self, kind: str, pod: Any) -> str:
         of = (pod.metadata.labels or {}).get("job-name", "")
         if kind == "DELETED":
             self.pods[of].pop(pod.metadata.name, None)
         else:
             self.pods[of][pod.metadata.name] = pod
+        return of
 
-    def _event(self, kind: str, event: Any) -> None:
+    def _event(self, kind: str, event: Any) -> str:
         if kind != "DELETED":
             self.refused[event.involved_object.name] = event.message or "its pod was refused"
+        return event.involved_object.name
 
     async def _stream(self, call: str, group: type, take: Any, **which: str) -> None:
         """List, then follow; again whenever that ends."""
@@ -108,15 +111,14 @@ class Watched:
                         take("ADDED", one)
                     if held is self.jobs:
                         self.listed.set()
-                    await self._tell()
+                    self._tell(*list(self._waiting))
                     pause = 1.0
                     follow = watch.Watch().stream(
                         read, self.namespace, **which,
                         resource_version=found.metadata.resource_version, timeout_seconds=STREAM_S,
                     )  # fmt: skip
                     async for event in follow:
-                        take(event["type"], event["object"])
-                        await self._tell()
+                        self._tell(take(event["type"], event["object"]))
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # whatever breaks a stream, the next list mends
@@ -124,12 +126,20 @@ class Watched:
                 await asyncio.sleep(pause)
                 pause = min(5.0, pause * 1.5)
 
-    async def _tell(self) -> None:
-        async with self.changed:
-            self.changed.notify_all()
+    def _tell(self, *names: str) -> None:
+        """Wake who waits for these Jobs, and nobody else: two hundred that woke each other would take a core."""
+        for name in names:
+            for heard in self._waiting.pop(name, ()):
+                if not heard.done():
+                    heard.set_result(None)
 
-    async def wait(self, seconds: float) -> None:
-        """Until something changes, or for so long."""
-        async with self.changed:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.changed.wait(), seconds)
+    async def wait(self, name: str, seconds: float) -> None:
+        """Until something of a Job changes, or for so long."""
+        heard: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[name].add(heard)
+        try:
+            await asyncio.wait([heard], timeout=seconds)
+        finally:
+            self._waiting[name].discard(heard)
+            if not self._waiting[name]:
+                del self._waiting[name]

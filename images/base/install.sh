@@ -9,3 +9,4 @@ cd /opt/winnow/lib/python3.11/site-packages
 for project in networkx numba numpy pandas pyarrow pywt scipy sklearn; do
   [ ! -d $project ] || find $project -type d -name tests -prune -exec rm -r {} +
 done
+[ ! -d torch ] || rm -r torch/test torch/bin/*[Tt]est* # compiled

@@ -29,9 +29,11 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from unittest import mock
+from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "plugins")]  # so that the file runs by its path too
@@ -180,44 +182,43 @@ def tick(airflow: ClusterAirflow) -> float:
     return seconds(airflow.task("tick", run, "tick")["start_date"]) - seconds(asked)
 
 
-def with_airflow(shared: Path, kubeconfig: Path, runs: int, number: int, watched_s: float) -> list[dict]:
-    """What a real Airflow makes of it."""
-    root = Path(tempfile.mkdtemp(prefix="winnow-bench-"))
-    (root / "dags").mkdir()
-    (root / "dags" / "bench.py").write_text(DAGS.format(jobs=number))
-    with ClusterAirflow(root, shared, kubeconfig, ["one", "many", "tick"], dags=root / "dags") as airflow:
-        through(airflow), plain(0)  # the first of each loads what the others find loaded
-        pairs = [(through(airflow), plain(number)) for number in range(1, runs + 1)]
-        ours, reference = (statistics.median(one) for one in zip(*pairs, strict=True))
-        idle = statistics.median(tick(airflow) for _ in range(5))
-        house.kubectl("-n", house.NAMESPACE, "delete", "jobs", "--all")
-        quota(0)
-        began = time.monotonic()
-        run = airflow.api.trigger("many")
-        house.wait(lambda: len(house.get("jobs")) >= number, "all Jobs are there", 900)
-        created = time.monotonic() - began
-        triggerer = [one for one in processes.running(root) if "triggerer" in " ".join(one.cmdline())]
-        before, began, ages, ticks = cpu(triggerer), time.monotonic(), [], []
-        while len(ticks) < 5 or time.monotonic() - began < watched_s:
-            beat = airflow.api.get("monitor/health")["scheduler"]["latest_scheduler_heartbeat"]
-            ages.append(time.time() - seconds(beat))
-            if len(ticks) < 5:
-                ticks.append(tick(airflow))
-            time.sleep(1)
-        used = 100 * (cpu(triggerer) - before) / (time.monotonic() - began)
-        began = time.monotonic()
-        airflow.api.send("PATCH", f"dags/many/dagRuns/{run}", {"state": "failed"})
-        house.wait(no_jobs, "a failed run leaves no Job", 300)
-        gone = time.monotonic() - began
-        quota(200)
-    return [
-        {**figure(f"overhead (median of {runs})", ours, reference, "s"), "more_s": round(ours - reference, 2)},
-        {
-            **figure(f"tick beside {number} Jobs", statistics.median(ticks), idle, "s"),
-            "triggerer_percent": round(used, 1), "heartbeat_age_s": round(max(ages), 1),
-            "all_created_s": round(created, 1), "all_deleted_s": round(gone, 1),
-        },
-    ]  # fmt: skip
+def overhead(airflow: ClusterAirflow, runs: int) -> dict:
+    """One task after the other, each beside a plain Job."""
+    through(airflow), plain(0)  # the first of each loads what the others find loaded
+    pairs = [(through(airflow), plain(number)) for number in range(1, runs + 1)]
+    ours, reference = (statistics.median(one) for one in zip(*pairs, strict=True))
+    found = figure(f"overhead (median of {runs})", ours, reference, "s")
+    return {**found, "more_s": round(ours - reference, 2)}
+
+
+def waiting(airflow: ClusterAirflow, number: int, watched_s: float) -> dict:
+    """What so many Jobs that wait for quota do to everybody else."""
+    idle = statistics.median(tick(airflow) for _ in range(5))
+    house.kubectl("-n", house.NAMESPACE, "delete", "jobs", "--all")
+    quota(0)
+    began = time.monotonic()
+    run = airflow.api.trigger("many")
+    house.wait(lambda: len(house.get("jobs")) >= number, "all Jobs are there", 900)
+    created = time.monotonic() - began
+    triggerer = [one for one in processes.running(airflow.root) if "triggerer" in " ".join(one.cmdline())]
+    before, began, ages, ticks = cpu(triggerer), time.monotonic(), [], []
+    while len(ticks) < 5 or time.monotonic() - began < watched_s:
+        beat = airflow.api.get("monitor/health")["scheduler"]["latest_scheduler_heartbeat"]
+        ages.append(time.time() - seconds(beat))
+        if len(ticks) < 5:
+            ticks.append(tick(airflow))
+        time.sleep(1)
+    used = 100 * (cpu(triggerer) - before) / (time.monotonic() - began)
+    began = time.monotonic()
+    airflow.api.send("PATCH", f"dags/many/dagRuns/{quote(run)}", {"state": "failed"})
+    house.wait(no_jobs, "a failed run leaves no Job", 300)
+    gone = time.monotonic() - began
+    quota(200)
+    return {
+        **figure(f"tick beside {number} Jobs", statistics.median(ticks), idle, "s"),
+        "triggerer_percent": round(used, 1), "heartbeat_age_s": round(max(ages), 1),
+        "all_created_s": round(created, 1), "all_deleted_s": round(gone, 1),
+    }  # fmt: skip
 
 
 def cpu(found: list[psutil.Process]) -> float:
@@ -233,6 +234,21 @@ def figure(name: str, ours: float, reference: float, unit: str) -> dict:
     }  # fmt: skip
 
 
+def measure(chosen: argparse.Namespace, scratch: Path) -> Iterator[dict]:
+    """All figures, as they come."""
+    shared, kubeconfig = scratch / "shared", house.account_kubeconfig(scratch / "kubeconfig")
+    number, watched_s = (20, 5.0) if chosen.quick else (chosen.jobs, chosen.seconds)
+    with mock.patch.dict(os.environ, KUBECONFIG=str(kubeconfig)):
+        yield from triggers_alone(number, watched_s)
+    if not chosen.quick:
+        dags = scratch / "dags"
+        dags.mkdir()
+        (dags / "bench.py").write_text(DAGS.format(jobs=number))
+        with ClusterAirflow(scratch, shared, kubeconfig, ["one", "many", "tick"], dags=dags) as airflow:
+            yield overhead(airflow, chosen.runs)
+            yield waiting(airflow, number, watched_s)
+
+
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -246,25 +262,16 @@ def main() -> None:
     if missing := house.missing():
         print(f"no cluster to measure on: {missing} (tests/cluster/house.py)")
         return
-    shared = Path(tempfile.mkdtemp(prefix="winnow-shared-"))
-    shared.chmod(0o777)
-    try:
-        house.install(shared)
-        kubeconfig = house.account_kubeconfig(shared.with_name(f"{shared.name}.kubeconfig"))
-        number, watched_s = (20, 5.0) if chosen.quick else (chosen.jobs, chosen.seconds)
-        with mock.patch.dict(os.environ, KUBECONFIG=str(kubeconfig)):
-            found = triggers_alone(number, watched_s)
-        if not chosen.quick:
-            found += with_airflow(shared, kubeconfig, chosen.runs, number, watched_s)
-    finally:
-        house.uninstall()
-    for line in found:
-        if chosen.json:
-            print(json.dumps(line))
-        else:
-            more = "".join(f", {key} {line[key]}" for key in list(line)[5:])
-            shown = f"{line['figure']:28} {line['ours']} {line['unit']}, reference {line['reference']}"
-            print(f"{shown}: ratio {line['ratio']}{more}")
+    with tempfile.TemporaryDirectory(prefix="winnow-bench-") as scratch:
+        (Path(scratch) / "shared").mkdir(mode=0o777)
+        try:
+            house.install(Path(scratch) / "shared")
+            for line in measure(chosen, Path(scratch)):
+                more = "".join(f", {key} {line[key]}" for key in list(line)[5:])
+                shown = f"{line['figure']:28} {line['ours']} {line['unit']}, reference {line['reference']}"
+                print(json.dumps(line) if chosen.json else f"{shown}: ratio {line['ratio']}{more}", flush=True)
+        finally:
+            house.uninstall()
 
 
 if __name__ == "__main__":
