@@ -4,10 +4,11 @@ Every feature layer is clustered by k-means over the admitted batches, every cli
 are put into the order in which they add mutual information; how much of that order is published is a rule in SQL.
 Layers are the built-in ones, or with the Param `pretrained` those of open_clip and PANNs, which are computed first.
 Centres are frozen by their digest: while the clips and the parameters are the same, nothing is fitted or assigned
-again. With `incremental` the selection that is there keeps its order and grows by the clips that came since.
+again. With `incremental` the centres and the selection that are there stay as they are, and it grows by the clips that
+came since.
 
-It runs each Monday night, over what is admitted by then, or by hand. At its end every batch is admitted anew, with its
-clusters, which triggers `release`.
+It runs each Monday night, over what is admitted by then (nothing: it is skipped), or by hand. At its end every batch
+is admitted anew, with its clusters, which triggers `release`.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ with DAG(
         "share": Param(0.2, type="number", exclusiveMinimum=0, maximum=1, description="Share that is put in order"),
         "among": Param("kept", enum=["kept", "admitted"], description="Clips that a release keeps, or all admitted"),
         "pairing": Param("bipartite", type="string", description="Which layers are compared: bipartite, combination …"),
-        "incremental": Param(False, type="boolean", description="Keep the selection that is there and add to it"),
+        "incremental": Param(
+            False, type="boolean", description="Keep the centres and the selection that are there, and add to it"
+        ),
         "seed": Param(0, type="integer", minimum=0, description="Seed of the centres and of the selection"),
         "stages": Param(
             {}, type="object", additionalProperties={"type": "object"}, description="Parameters by stage, as in curate"
@@ -63,10 +66,15 @@ with DAG(
         """The clusters of one batch."""
         stage("cluster", batch=batch)
 
-    batches = command("cluster", "--dry-run", "--batches", KEYS, *LAYERS, task_id="batches", operator=BatchesOperator)
+    batches = command(
+        "cluster", "--dry-run", "--batches", KEYS, *LAYERS, task_id="batches", operator=BatchesOperator,
+        skip_on="empty",
+    )  # fmt: skip
     centres = command(
         "cluster", "--batches", NAMED, *LAYERS, "--clusters", "{{ params.clusters }}", "--seed", "{{ params.seed }}",
-        task_id="centres", operator=BatchesOperator, pool="decode", trigger_rule="none_failed",
+        "{{ '--keep' if params.incremental else '--refit' }}",
+        task_id="centres", operator=BatchesOperator, pool="decode",
+        trigger_rule="none_failed_min_one_success",  # features are skipped unless asked for; nothing follows no batches
     )  # fmt: skip
     gate = command("gate", "--batch", NAMED)
     select = command(
@@ -77,4 +85,5 @@ with DAG(
     )  # fmt: skip
 
     batches >> features.expand(batch=batches.output) >> centres
+    batches >> centres
     centres >> assign.expand(batch=centres.output) >> gate >> select

@@ -3,7 +3,7 @@
 The digest of a set of centres is that of what it is made from: the clips' vectors (by content, in whatever shards and
 order they lie), the layers, the parameters, and the code that fits. The same corpus is never clustered twice. Fitting
 changes no assignment that exists; it moves `current`, and the next run of the stage `cluster` assigns anew. A full
-refit is another `winnow cluster`.
+refit is another `winnow cluster`; a selection that is to be continued needs the centres that it was made with (`keep`).
 
 Vectors are read shard by shard, as often as k-means passes over them; what stays in memory is its sample, its centres
 and 8 bytes a clip.
@@ -46,23 +46,35 @@ def cluster(
     audio: Sequence[str] = ("audio",),
     params: KMeansParams | None = None,
     dry_run: bool = False,
+    keep: bool = False,
 ) -> dict[str, object]:
     """Fit on the clips of batches (all admitted ones when none is named) that have every layer; make the centres the
-    current ones. visual, audio: stages or layers, see `selection.kmeans_layers`.
+    current ones. visual, audio: stages or layers, see `selection.kmeans_layers`. With `keep`, the centres that are
+    there stay as they are, whatever clips and parameters they come from, so that a selection can be continued; only
+    where there are none are they fitted.
 
     Returns {"model", "computed" (False when these very centres were there), "batches", "clips", "left_out" (clips that
-    lack a layer), "layers", "clusters", "inertia"}; with `dry_run` only {"batches", "layers"}. ContractError for a
-    batch that is not measured, ConfigError for layers and parameters.
+    lack a layer), "layers", "clusters", "inertia"}; of centres that are kept only {"model", "computed", "batches",
+    "layers"}; with `dry_run` {"batches", "layers"}, and "empty" where no batch is admitted. ContractError for a batch
+    that is not measured and for kept centres of other layers, ConfigError for layers and parameters.
     """
     from winnow.selection.kmeans import KMeansParams, fit_layers
     from winnow.selection.kmeans_layers import chosen
 
     params = params or KMeansParams()
     sides = {"visual": chosen("visual", visual), "audio": chosen("audio", audio)}
-    keys = sorted({check_batch(key) for key in batches}) or admitted(lake)
+    keys = sorted({check_batch(key) for key in batches}) or admitted(lake, or_none=dry_run)
     answer: dict[str, object] = {"batches": keys, "layers": sides}
     if dry_run:
-        return answer
+        return answer if keys else answer | {"empty": True}
+    if keep and (current := lake.model_current(MODEL)) is not None:
+        card = json.loads(lake.read(lake.model_key(MODEL, current, "json")))
+        if card["layers"] != {side: list(layers) for side, layers in sides.items()}:
+            raise ContractError(
+                f"the centres that are there, {current}, are of other layers ({card['layers']}): run `winnow cluster` "
+                "without --keep, then `winnow select` from scratch"
+            )
+        return answer | {"model": current, "computed": False}
     corpus = Vectors(lake, keys, [*sides["visual"], *sides["audio"]])
     content = corpus.content()
     if not corpus.clips:
@@ -93,12 +105,12 @@ def cluster(
     return answer | {"computed": True, "inertia": {name: layer["inertia"] for name, layer in figures.items()}}
 
 
-def admitted(lake: Lake) -> list[str]:
-    """Keys of the admitted batches that have clips, sorted; ContractError when there is none."""
+def admitted(lake: Lake, *, or_none: bool = False) -> list[str]:
+    """Keys of the admitted batches that have clips, sorted; ContractError when there is none, unless `or_none`."""
     names = [name for name in lake.list("batches") if name.endswith(".json")]
     heads = [json.loads(lake.read(f"batches/{name}")) for name in names]
     keys = sorted(head["batch"] for head in heads if "clip" in head["stages"])
-    if not keys:
+    if not keys and not or_none:
         raise ContractError("no batch is admitted: name batches, or run `winnow gate --batch KEY` on one first")
     return keys
 

@@ -13,6 +13,7 @@ from winnow.demo.airflow_local import LocalAirflow
 from winnow.demo.progress import OVER
 
 DAYS = ("2026-11-01", "2026-11-02", "2026-11-03")
+USED = ("curate", "fit", "release", "mix", "select")
 EMPTY_DAY = "2026-11-04"
 
 
@@ -40,9 +41,9 @@ class StubHouse:
     def start(self) -> None:
         """Start, and switch the DAGs on."""
         self.airflow.start()
-        self.airflow.wait_ready(["curate", "fit", "release", "mix"])
+        self.airflow.wait_ready(list(USED))
         self.airflow.set_pools()
-        for dag in ("curate", "fit", "release", "mix"):
+        for dag in USED:
             self.api.unpause(dag)
 
     def stop(self) -> None:

@@ -24,6 +24,12 @@ def heads() -> list[str]:
     return sorted(path.name for path in (LAKE / "heads").glob("*"))
 
 
+def admitted() -> list[str]:
+    """What a release is made of."""
+    selections = LAKE / "selections"
+    return [*heads(), *(selections.read_text().splitlines() if selections.exists() else [])]
+
+
 def answer(arguments: list[str]) -> dict:
     """Do the little that makes the DAGs go on, and answer."""
     command = arguments[0]
@@ -34,6 +40,16 @@ def answer(arguments: list[str]) -> dict:
         return {"shards": 3, "rows": 30}
     if command == "mix":
         return {"batch": "mix-0123456789ab", "shards": 3, "rows": 9}
+    if command == "cluster":
+        batches = [key for key in option(arguments, "--batches").split(",") if key]
+        batches = batches or [key for key in heads() if not key.startswith("mix-")]
+        if "--dry-run" in arguments:
+            return {"batches": batches} | ({} if batches else {"empty": True})
+        return {"batches": batches, "model": "0123456789ab"}
+    if command == "select":
+        with (LAKE / "selections").open("a") as selections:
+            selections.write("one more\n")
+        return {"selected": 6}
     if command == "run":
         model = {"rescore": "correspond"}.get(arguments[1], arguments[1])
         if "--if-fitted" in arguments and not (LAKE / "models" / model / "current").exists():
@@ -51,9 +67,9 @@ def answer(arguments: list[str]) -> dict:
         published = LAKE / "published.json"
         if arguments[1] == "build":
             known = json.loads(published.read_text()) if published.exists() else None
-            return {"release": "r", "already": known == heads()}
+            return {"release": "r", "already": known == admitted()}
         if arguments[1] == "publish":
-            published.write_text(json.dumps(heads()))
+            published.write_text(json.dumps(admitted()))
     return {}
 
 

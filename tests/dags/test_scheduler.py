@@ -44,6 +44,13 @@ def test_a_backfill_runs_each_day_up_to_the_score(house: StubHouse) -> None:
     assert all(c[c.index("--parts") + 1] == "2" for c in fetches)
 
 
+def test_a_selection_from_an_empty_corpus_is_skipped(house: StubHouse) -> None:
+    """So that the weekly run does not fail before the first batch is admitted."""
+    states = house.finished("select", house.api.trigger("select"))
+    assert set(states.values()) == {"skipped"}
+    assert not (house.lake / "selections").exists()
+
+
 def test_fit_scores_and_admits_all_its_batches_and_one_release_follows(house: StubHouse) -> None:
     run = house.api.trigger("fit", batches=[DAYS[2], DAYS[0], DAYS[1]])
     states = house.finished("fit", run)
@@ -92,6 +99,42 @@ def test_mixtures_become_a_batch_that_is_rendered_part_by_part(house: StubHouse)
     assert '{"rate_hz": 8000}' in calls[1]
     assert calls[3] == ["gate", *batch]
     assert house.events() == before
+
+
+def test_a_selection_clusters_assigns_gates_and_selects_and_a_release_follows(house: StubHouse) -> None:
+    events, calls, releases = (len(found) for found in (house.events(), house.calls(), house.api.runs("release", "")))
+    run = house.api.trigger("select", batches=[DAYS[2], DAYS[0]], clusters=8, stages={"cluster": {}})
+    states = house.finished("select", run)
+    keys = f"{DAYS[0]},{DAYS[2]}"
+    assert {state for (task, _), state in states.items() if task in ("open_clip", "panns")} == {"skipped"}
+    assert successes(states) == {"batches", "centres", "cluster", "gate", "select"}
+    assert {index for task, index in states if task == "cluster"} == {0, 1}
+    made = [call for call in house.calls()[calls:] if call[0] in ("cluster", "run", "gate", "select")]
+    assert made[0][:4] == ["cluster", "--dry-run", "--batches", keys]
+    assert made[1][:3] == ["cluster", "--batches", keys]
+    assert made[1][made[1].index("--clusters") + 1] == "8"
+    assert "--refit" in made[1]
+    assert sorted(call[:4] for call in made[2:4]) == [["run", "cluster", "--batch", day] for day in (DAYS[0], DAYS[2])]
+    assert made[4] == ["gate", "--batch", keys]
+    assert made[5][:3] == ["select", "--batches", keys]
+    assert "--from-scratch" in made[5]
+    assert sorted(event["partition_key"] for event in house.events()[events:]) == [DAYS[0], DAYS[2]]
+    release = house.wait(lambda: house.api.runs("release", "")[releases:])[-1]
+    assert successes(house.finished("release", release["dag_run_id"])) == {"build", "gate", "report", "publish"}
+
+
+def test_a_selection_that_goes_on_keeps_its_centres_and_pretrained_layers_come_first(house: StubHouse) -> None:
+    calls = len(house.calls())
+    states = house.finished("select", house.api.trigger("select", incremental=True, pretrained=True))
+    assert set(states.values()) == {"success"}
+    made = house.calls()[calls:]
+    ran = [call[1] for call in made if call[0] == "run"]
+    assert sorted(ran) == ["cluster"] * 3 + ["open_clip"] * 3 + ["panns"] * 3
+    centres = next(call for call in made if call[0] == "cluster" and "--dry-run" not in call)
+    assert "--keep" in centres
+    assert centres[centres.index("--visual") + 1 :][:3] == ["open_clip", "--audio", "panns"]
+    assert max(i for i, c in enumerate(made) if c[1] in ("open_clip", "panns")) < made.index(centres)
+    assert "--incremental" in next(call for call in made if call[0] == "select")
 
 
 def test_the_latest_report_is_in_airflows_navigation(house: StubHouse) -> None:

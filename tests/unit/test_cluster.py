@@ -105,6 +105,26 @@ def test_the_same_corpus_is_not_clustered_again(tmp_path: Path, monkeypatch: pyt
     assert lake.model_current("cluster") == first["model"]
 
 
+def test_kept_centres_stay_whatever_came_since(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path)
+    first = fit(lake, BATCHES[:1], keep=True)  # there are none: they are fitted
+    assert first["computed"]
+    kept = fit(lake, BATCHES, params=KMeansParams(clusters=5), keep=True)
+    assert (kept["model"], kept["computed"], kept["batches"]) == (first["model"], False, BATCHES)
+    assert lake.model_current("cluster") == first["model"]
+    with pytest.raises(ContractError, match="other layers"):
+        fit(lake, visual=["visual.v0"], keep=True)
+    assert fit(lake, BATCHES)["model"] != first["model"]
+
+
+def test_a_dry_run_says_when_nothing_is_admitted(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    assert (cluster(lake, settings_of(lake), dry_run=True)["empty"]) is True
+    assert "empty" not in cluster(lake, settings_of(lake), BATCHES, dry_run=True)
+    with pytest.raises(ContractError, match="no batch is admitted"):
+        cluster(lake, settings_of(lake))
+
+
 def test_neither_shards_nor_threads_nor_order_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few, many = lake_of(tmp_path / "few", per_shard=30), lake_of(tmp_path / "many", per_shard=3)
     first = fit(few)

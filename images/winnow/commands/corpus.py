@@ -16,9 +16,17 @@ _batches = click.option("--batches", callback=_list, help="Comma-separated keys;
 @click.option("--clusters", default=32, show_default=True, help="Centres a layer.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--whiten/--no-whiten", default=False, show_default=True, help="Divide by each dimension's deviation.")
+@click.option("--keep/--refit", default=False, help="Keep the centres that are there; fit only where there are none.")
 @click.option("--dry-run", is_flag=True, help="Say which batches and layers these are, and end.")
 def cluster(
-    batches: list[str], visual: list[str], audio: list[str], clusters: int, seed: int, whiten: bool, dry_run: bool
+    batches: list[str],
+    visual: list[str],
+    audio: list[str],
+    clusters: int,
+    seed: int,
+    whiten: bool,
+    keep: bool,
+    dry_run: bool,
 ) -> None:
     """Fit k-means centres of every feature layer and freeze them by their digest."""
     from winnow.cluster import cluster as body
@@ -26,7 +34,7 @@ def cluster(
 
     lake, settings = deployment()
     params = KMeansParams(clusters=clusters, seed=seed, whiten=whiten)
-    answer(body(lake, settings, batches, visual=visual, audio=audio, params=params, dry_run=dry_run))
+    answer(body(lake, settings, batches, visual=visual, audio=audio, params=params, dry_run=dry_run, keep=keep))
 
 
 @click.command()
