@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 TABLE = "selection"
 AMONG = ("kept", "admitted")
-METHODS = ("batch", "exact")
+METHODS = ("batch", "exact", "mixture")
 #: Shares of the candidates at which the answer says how much information the first clips hold.
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 
@@ -41,8 +41,10 @@ SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 class SelectParams:
     """share: how much of the candidates is put in order, above 0 up to 1; size: how many instead, for a selection from
     scratch; among: which clips stand for it; pairing and weights: which layers are compared (`selection.pairings`);
-    method: greedy over random batches, of which the best `take` of `batch` are taken at once, or exact; objective: a
-    measure of `selection.measures`; seed: of the draws."""
+    method: greedy over random batches, of which the best `take` of `batch` are taken at once, or exact, or the clips
+    that a mixture of dependence and independence explains best (`selection.refine` says what it costs and when it is
+    wrong; its first clips are not what it would choose of a smaller share); objective: a measure of
+    `selection.measures`; seed: of the draws."""
 
     share: float = 0.2
     size: int | None = None
@@ -61,10 +63,15 @@ class SelectParams:
         for name, values in (("among", AMONG), ("method", METHODS)):
             if getattr(self, name) not in values:
                 raise ConfigError(f"{name} {getattr(self, name)!r}: one of {', '.join(values)}")
+        if self.method == "mixture" and (self.objective != "mi" or self.pairing == "combination"):
+            raise ConfigError(
+                "the method mixture compares what is seen with what is heard (no pairing combination), and has an "
+                "objective of its own (none but mi can be named)"
+            )
 
     def describing(self) -> str:
         """What a selection must share with one that it continues, in words."""
-        how = f"batch {self.batch}:{self.take}" if self.method == "batch" else "exact"
+        how = f"batch {self.batch}:{self.take}" if self.method == "batch" else self.method
         return f"{how} {self.objective} {self.weights} seed {self.seed}"
 
 
@@ -99,6 +106,8 @@ def select(
     params = params or SelectParams()
     if incremental and params.size is not None:
         raise ConfigError("an incremental selection adds a share of the clips that came since: give --share, no --size")
+    if incremental and params.method == "mixture":
+        raise ConfigError("the method mixture looks at all clips at once and cannot go on: select from scratch")
     keys = sorted({check_batch(key) for key in batches}) or admitted(lake)
     found = candidates(lake, keys, params.among)
     pairs = pairing(params.pairing, found.n_visual, found.clusters.shape[1] - found.n_visual)
@@ -279,8 +288,11 @@ def _greedy(
     params: SelectParams,
     selected: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    from winnow.selection import batch_greedy, exact_greedy
+    from winnow.selection import batch_greedy, exact_greedy, gains, refine
 
+    if params.method == "mixture":
+        order, _ = refine(clusters, pairs, size, weights=weights, prior=math.inf)
+        return order, gains(clusters, pairs, order, weights=weights)
     more = {"selected": selected, "weights": weights, "objective": params.objective}
     if params.method == "exact":
         return exact_greedy(clusters, pairs, size, **more)

@@ -17,7 +17,7 @@ from winnow.errors import ConfigError, ContractError
 from winnow.lake import Lake
 from winnow.runtime import run_stage
 from winnow.select import Candidates, SelectParams, _rounds, candidates, select
-from winnow.selection import mutual_information, pairing
+from winnow.selection import mutual_information, pairing, refine
 from winnow.selection.kmeans import KMeansParams
 from winnow.settings import Settings
 
@@ -202,3 +202,26 @@ def test_where_a_selection_comes_from_is_kept(tmp_path: Path) -> None:
     assert said["params"]["share"] == 0.2
     assert (said["model"], said["batches"]) == (answer["model"], BATCHES[:1])
     assert json.dumps(said)
+
+
+def test_the_mixture_orders_by_what_it_explains_and_gains_are_still_information(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path)
+    mixture = SelectParams(among="admitted", method="mixture", share=0.5)
+    answer = select(lake, BATCHES, params=mixture)
+    ordered = [row for row in rows(lake) if row["position"] is not None]
+    assert (answer["selected"], len(ordered)) == (66, 66)
+    assert {row["method"] for row in rows(lake)} == {"mixture mi uniform seed 0"}
+    found = candidates(lake, BATCHES, "admitted")
+    pairs = pairing("bipartite", 5, 5)
+    chosen = np.array([found.ids.tolist().index(row["sample_id"]) for row in ordered])
+    assert chosen.tolist() == refine(found.clusters, pairs, 66)[0].tolist()
+    sums = np.cumsum([row["gain"] for row in ordered])
+    for cut in (1, 7, 66):
+        assert sums[cut - 1] == pytest.approx(mutual_information(found.clusters, pairs, chosen[:cut]), abs=1e-9)
+    assert answer["mi"] == pytest.approx(sums[-1], abs=1e-6)
+    assert select(lake, BATCHES, params=mixture)["computed"] is False
+    with pytest.raises(ConfigError, match="from scratch"):
+        select(lake, BATCHES, params=mixture, incremental=True)
+    for wrong in ({"pairing": "combination"}, {"objective": "nmi"}):
+        with pytest.raises(ConfigError, match="mixture"):
+            SelectParams(method="mixture", **wrong)

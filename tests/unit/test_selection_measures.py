@@ -11,7 +11,7 @@ pytest.importorskip("numba")
 from sklearn import metrics
 
 from winnow.errors import ConfigError, ContractError
-from winnow.selection import contingency, mutual_information, pair_weights, pairing
+from winnow.selection import contingency, exact_greedy, gains, mutual_information, pair_weights, pairing
 from winnow.selection.measures import OBJECTIVES
 
 SKLEARN = {
@@ -133,3 +133,16 @@ def test_ids_with_gaps_count_as_if_they_had_none():
     labels = np.random.default_rng(1).integers(0, 5, (200, 2))
     assert mutual_information(labels * 10**12, [(0, 1)]) == mutual_information(labels, [(0, 1)])
     assert mutual_information(labels.astype(np.uint16).copy("F"), [(0, 1)]) == mutual_information(labels, [(0, 1)])
+
+
+def test_gains_are_what_each_clip_adds() -> None:
+    rng = np.random.default_rng(4)
+    rows, pairs, weights = rng.integers(0, 5, (60, 4)), np.array([(0, 2), (1, 3), (0, 3)]), np.array([1.0, 0.5, 2.0])
+    order = rng.permutation(60)[:40]
+    found = np.cumsum(gains(rows, pairs, order, weights=weights))
+    wanted = [mutual_information(rows, pairs, order[: k + 1], weights=weights) for k in range(40)]
+    assert found == pytest.approx(wanted, abs=1e-12)
+    greedy, gain = exact_greedy(rows, pairs, 40)
+    assert gains(rows, pairs, greedy) == pytest.approx(gain, abs=1e-9)
+    with pytest.raises(ConfigError, match="order"):
+        gains(rows, pairs, [1, 1])

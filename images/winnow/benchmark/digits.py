@@ -59,3 +59,8 @@ def rotated(images: np.ndarray) -> np.ndarray:
 def flipped(images: np.ndarray) -> np.ndarray:
     """Upside down (vertical flip)."""
     return np.ascontiguousarray(images[:, ::-1])
+
+
+def mirrored(images: np.ndarray) -> np.ndarray:
+    """Left and right changed (horizontal flip)."""
+    return np.ascontiguousarray(images[:, :, ::-1])

@@ -1,8 +1,9 @@
 """Spoken digits: espeak-ng (a Debian program) says "zero" to "nine" in many voices.
 
-Every sample is one call of the program with a fixed list of arguments, drawn from the seed: an English accent, a voice
-variant, a speed and a pitch. The program is deterministic, so a digest of its version and of all recipes names the
-result, which is kept in a work folder; a file there is read back only under its own digest.
+Every sample is one call of the program with a fixed list of arguments, drawn from the seed: an accent, a voice variant,
+a speed and a pitch. German ones are held out: words and voices on which no method was tuned. The program is
+deterministic, so a digest of its version and of all recipes names the result, which is kept in a work folder; a file
+there is read back only under its own digest.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import wave
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,22 +24,41 @@ import numpy as np
 from winnow.errors import ConfigError, ContractError
 from winnow.lake import digest
 
-WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-ACCENTS = ("en-gb", "en-us", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-rp", "en-gb-x-gbcwmd", "en-029", "en-us-nyc")
-#: Voice variants that come with the program; whispering and robots are left out.
-VARIANTS = ("f1", "f2", "f3", "f4", "f5", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "klatt", "klatt3", "Andy")
+
+@dataclass(frozen=True)
+class Speech:
+    """What is said and by whom: the words for zero to nine, the program's accents of their language, and its voice
+    variants (whispering and robots are left out)."""
+
+    words: tuple[str, ...]
+    accents: tuple[str, ...]
+    variants: tuple[str, ...]
+
+
+ENGLISH = Speech(
+    ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    ("en-gb", "en-us", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-rp", "en-gb-x-gbcwmd", "en-029", "en-us-nyc"),
+    ("f1", "f2", "f3", "f4", "f5", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "klatt", "klatt3", "Andy"),
+)
+GERMAN = Speech(
+    ("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"),
+    ("de",),
+    ("Alex", "Alicia", "Annie", "Denis", "Gene", "Hugo", "Jacky", "Marco", "Mario", "Michael", "Mike", "adam",
+     "belinda", "linda", "max", "robert"),
+)  # fmt: skip
 RATE_HZ = 22_050
 #: Longest answer of the program that is read, s, and how long it may take, s.
 LONGEST_S, TIMEOUT_S = 3.0, 20.0
 
 
-def recipes(per_class: int, seed: int) -> list[tuple[str, ...]]:
-    """Arguments of every call, class by class: per_class of each of WORDS; a longer list begins with a shorter one."""
+def recipes(per_class: int, seed: int, speech: Speech = ENGLISH) -> list[tuple[str, ...]]:
+    """Arguments of every call, class by class: per_class of each word; a longer list begins with a shorter one."""
     out = []
-    for digit, word in enumerate(WORDS):
+    for digit, word in enumerate(speech.words):
         rng = np.random.default_rng([seed, 64, digit])
         for _ in range(per_class):
-            voice = f"{ACCENTS[rng.integers(len(ACCENTS))]}+{VARIANTS[rng.integers(len(VARIANTS))]}"
+            accent, variant = (names[rng.integers(len(names))] for names in (speech.accents, speech.variants))
+            voice = f"{accent}+{variant}"
             speed, pitch = rng.integers(110, 220), rng.integers(20, 80)
             out.append(("-v", voice, "-s", str(speed), "-p", str(pitch), "-z", "--stdout", word))
     return out
@@ -53,7 +74,11 @@ def program() -> tuple[str, str]:
 
 
 def spoken(
-    per_class: int, seed: int, work: Path, note: Callable[[str], None] = lambda _: None
+    per_class: int,
+    seed: int,
+    work: Path,
+    note: Callable[[str], None] = lambda _: None,
+    speech: Speech = ENGLISH,
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Waves of spoken digits and their classes, class by class.
 
@@ -61,9 +86,9 @@ def spoken(
     then read from `work`. ConfigError without espeak-ng, ContractError when it answers with something else than sound.
     """
     path, version = program()
-    calls = recipes(per_class, seed)
+    calls = recipes(per_class, seed, speech)
     target = work / f"spoken-{digest({'version': version, 'calls': calls})}.npz"
-    classes = np.repeat(np.arange(len(WORDS)), per_class)
+    classes = np.repeat(np.arange(len(speech.words)), per_class)
     if (kept := _kept(target)) is not None:
         return kept, classes
     note(f"espeak-ng says {len(calls)} digits (kept in {work})")

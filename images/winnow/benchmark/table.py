@@ -71,9 +71,11 @@ def run(
 ) -> Iterator[Row]:
     """The rows of one data set, in the order of variants, methods, pairings and numbers of clusters.
 
-    Every run (seed) has its own pairing, its own k-means and its own search. ConfigError when the data is too small for
-    the protocol.
+    Every run (seed, and what the data adds to it) has its own pairing, its own k-means and its own search. ConfigError
+    when the data is too small for the protocol.
     """
+
+    seeds = [data.seeds_from + seed for seed in seeds]
 
     @lru_cache
     def clustered(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import click
 
 from winnow.cli import answer
 
-DATA = ("digits-rotated", "digits-flipped", "digits-spoken")
+DATA = ("digits-rotated", "digits-flipped", "digits-spoken", "digits-held-out", "kinds-held-out")
 
 
 def _names(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
@@ -40,7 +40,13 @@ def benchmark() -> None:
 @click.option("--methods", callback=_methods, default="", help="Only methods that begin so, separated by ';'.")
 @click.option("--clusters", callback=_numbers, default="10,32", show_default=True, help="Clusters of k-means, each.")
 @click.option("--seeds", callback=_numbers, default="0,1,2,3,4", show_default=True, help="One run each.")
-@click.option("--per-class", type=click.IntRange(10, 2000), default=300, show_default=True, help="Digits of a class.")
+@click.option(
+    "--per-class",
+    type=click.IntRange(10, 2000),
+    default=300,
+    show_default=True,
+    help="Samples of a digit; ten times as many in all.",
+)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("benchmark"), show_default=True)
 @click.option(
     "--work", type=click.Path(path_type=Path, file_okay=False), help="Keeps spoken digits; OUT/work by default."

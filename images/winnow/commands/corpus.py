@@ -45,7 +45,8 @@ def cluster(
               help="Clips that the current release keeps, or all of the admitted batches.")  # fmt: skip
 @click.option("--pairing", default="bipartite", show_default=True, help="combination, bipartite, diagonal, layer_<k> …")
 @click.option("--weights", default="uniform", show_default=True, help="Of the pairs, by depth of their layers.")
-@click.option("--method", type=click.Choice(["batch", "exact"]), default="batch", show_default=True)
+@click.option("--method", type=click.Choice(["batch", "exact", "mixture"]), default="batch", show_default=True,
+              help="Greedy, or what a mixture of dependence and independence explains best.")  # fmt: skip
 @click.option("--batch", default=20, show_default=True, help="Candidates that are looked at together.")
 @click.option("--take", default=1, show_default=True, help="How many of them are taken.")
 @click.option("--objective", default="mi", show_default=True, help="Measure of two clusterings; others are slow.")

@@ -121,6 +121,24 @@ def add(row, pairs, cells, margins, logs, squares):
 
 
 @compiled
+def walk(rows, order, pairs, weights, clusters):
+    """What each clip of `order` adds to the weighted mean MI of those before it, nats, float64."""
+    cells = np.zeros((len(pairs), clusters, clusters), np.int64)
+    margins = np.zeros((len(pairs), 2, clusters), np.int64)
+    logs, squares = np.zeros((len(pairs), 3)), np.zeros((len(pairs), 3), np.int64)
+    out, before, total = np.empty(len(order)), 0.0, weights.sum()
+    for k in range(len(order)):
+        add(rows[order[k]], pairs, cells, margins, logs, squares)
+        value = 0.0
+        for p in range(len(pairs)):
+            mi = (logs[p, 0] - logs[p, 1] - logs[p, 2]) / (k + 1) + math.log(k + 1)
+            value += weights[p] * max(0.0, mi)
+        out[k] = value / total - before
+        before = value / total
+    return out
+
+
+@compiled
 def means(kind, rows, candidates, pairs, weights, n, cells, margins, logs, squares, factorial):
     """Weighted mean over pairs of the measure of S ∪ {clip} for every candidate."""
     out = np.zeros(len(candidates))

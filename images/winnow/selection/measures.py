@@ -34,6 +34,20 @@ def mutual_information(
     return float(np.dot(weight, [mi(table) for table in tables]) / weight.sum())
 
 
+def gains(
+    assignments: ArrayLike, pairs: ArrayLike, order: ArrayLike, *, weights: ArrayLike | None = None
+) -> np.ndarray:
+    """What each clip of an order adds to the mean mutual information of those before it, float64 (len(order),), nats:
+    they add up to that of all. Raises as `mutual_information` does, and for a clip that comes twice."""
+    from winnow.selection.counting import walk
+
+    rows, clusters = checked_assignments(assignments)
+    chosen = checked_pairs(pairs, rows.shape[1])
+    check_cells(len(chosen), clusters)
+    weight = checked_weights(weights, len(chosen))
+    return walk(rows, checked_indices(order, len(rows), "order"), chosen, weight, clusters)
+
+
 def entropy(counts: np.ndarray) -> float:
     """Entropy of counts, nats."""
     counts = np.asarray(counts, np.float64)

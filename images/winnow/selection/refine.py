@@ -18,8 +18,21 @@ ratio, its threshold such that they sum to size). Neither turn lowers it (Neal &
 tells about being selected, plus a constant: it ends where the selection is dependent and the rest independent.
 
 u and v begin as all clips' marginals with the weight of a few clips a cluster (`prior`): that a cluster is seldom found
-in the rest is believed only from so many clips on. With an infinite prior a clip is never preferred for the cluster of
-one side alone, only for both together: right when mismatches strike all kinds of clips alike; it finds less when not.
+in the rest is believed only from so many clips on. With an infinite prior (the default) a clip is never preferred for
+the cluster of one side alone, only for both together.
+
+What it costs: a pass over all clips and pairs a round, some 20 rounds; 1 M clips and 25 pairs take 5 s of processor
+time and 100 MB. It looks at the corpus as a whole: a selection cannot be continued, and the first clips of an order
+are not what a smaller size would choose.
+
+When it is wrong. It takes the mismatched for independent and everything else for dependent. PRIOR was chosen on digits
+(`winnow benchmark retrieval`), classes of one size of which half never correspond; on held-out digits, voices and words
+it holds (precision 0.99 where greedy selection reaches 0.76 and an infinite prior 0.94). Where kinds differ in size and
+mismatches strike all alike (held-out `kinds`, variant `samples`), a finite prior tells frequent kinds from rare ones
+instead of true pairs from false: 0.77, where greedy selection has 0.87 and an infinite prior 0.86. So `winnow select`
+offers the infinite prior only, which on no held-out set fell more than 0.01 below greedy selection and was mostly far
+above it. Either prefers kinds that correspond more often, so rare kinds that seldom do are left out: of 32 equal kinds
+that correspond in 20 to 80 %, a fifth of the clips is spread as over 27 kinds, where greedy selection has 31.
 """
 
 from __future__ import annotations
@@ -38,7 +51,7 @@ from winnow.selection.problem import (
     whole_number,
 )
 
-#: Clips a cluster that u and v begin with, distributed as in the corpus.
+#: Clips a cluster that u and v may begin with, distributed as in the corpus: where whole kinds do not correspond.
 PRIOR = 10.0
 #: Pseudo-count that a table as a whole begins with, clips.
 SMOOTHING = 0.5
@@ -51,7 +64,7 @@ def refine(
     *,
     weights: ArrayLike | None = None,
     start: ArrayLike | None = None,
-    prior: float = PRIOR,
+    prior: float = math.inf,
     rounds: int = 60,
     tolerance: float = 1e-3,
 ) -> tuple[np.ndarray, np.ndarray]:
