@@ -19,6 +19,8 @@ from winnow_stage import BATCHES, DEFAULT_ARGS, BatchesOperator, command, stage,
 KEYS = "{{ params.batches | sort | join(',') }}"
 NAMED = "{{ ti.xcom_pull(task_ids='batches') | join(',') }}"
 SCORERS = ("bridge", "joint", "two_tower")
+#: What a run does not ask for is skipped, and what follows goes on; without batches nothing follows.
+ANYWAY = {"trigger_rule": "none_failed_min_one_success"}
 
 with DAG(
     "score",
@@ -55,14 +57,17 @@ with DAG(
     @task_group(prefix_group_id=False)
     def score(batch: str):
         """The scores of one batch, by the scorers that the run asks for."""
-        anyway = {"batch": batch, "trigger_rule": "none_failed"}
-        panns = stage("panns", pre_execute=unless_chosen("scorers", "panns", "bridge"), **anyway)
-        bridge, _, _ = (stage(name, pre_execute=unless_chosen("scorers", name), **anyway) for name in SCORERS)
+        panns = stage("panns", batch=batch, pre_execute=unless_chosen("scorers", "panns", "bridge"), **ANYWAY)
+        bridge, _, _ = (
+            stage(name, batch=batch, pre_execute=unless_chosen("scorers", name), **ANYWAY) for name in SCORERS
+        )
 
         panns >> bridge
 
     seed = ("--seed", "{{ params.seed }}")
-    batches = command("cluster", "--dry-run", "--batches", KEYS, task_id="batches", operator=BatchesOperator)
+    batches = command(
+        "cluster", "--dry-run", "--batches", KEYS, task_id="batches", operator=BatchesOperator, skip_on="empty"
+    )
     fit = command(
         "fit", "--scorer", "two_tower", "--batches", NAMED, *seed,
         "{{ '--always' if params.refit else '--if-unfitted' }}",
@@ -71,8 +76,9 @@ with DAG(
     calibrate = command(
         "calibrate", "--batches", NAMED, *seed,
         "--scorers", "{{ params.scorers | reject('equalto', 'panns') | sort | join(',') }}",
-        pool="decode", trigger_rule="none_failed", pre_execute=unless_chosen("scorers", *SCORERS),
+        pool="decode", pre_execute=unless_chosen("scorers", *SCORERS), **ANYWAY,
     )  # fmt: skip
-    gate = command("gate", "--batch", NAMED, admits=NAMED, outlets=[BATCHES], trigger_rule="none_failed")
+    gate = command("gate", "--batch", NAMED, admits=NAMED, outlets=[BATCHES], **ANYWAY)
 
     batches >> fit >> score.expand(batch=batches.output) >> calibrate >> gate
+    batches >> [calibrate, gate]

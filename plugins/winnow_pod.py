@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -131,9 +132,8 @@ def needs(arguments: Sequence[str]) -> Needs:
     if arguments[0] == "run":
         from winnow.stage import stage_class
 
-        stage = stage_class(arguments[1])
-        at = stage.resources
-        return Needs(stage.image, at.cpu, at.memory_mb, at.gpu)
+        image, at = stage_class(arguments[1]).pod(json.loads(_option(arguments, "--params") or "{}"))
+        return Needs(image, at.cpu, at.memory_mb, at.gpu)
     if arguments[0] == "fit" and _option(arguments, "--scorer") == "two_tower":
         return Needs("model", memory_mb=4096)  # trained with torch, on one core
     return COMMANDS[arguments[0]]

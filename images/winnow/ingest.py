@@ -7,11 +7,14 @@ with a reason; what is no list and no media (hidden and temporary files, links, 
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
+from multiprocessing.connection import Connection
 from operator import itemgetter
 from pathlib import Path
 
@@ -34,6 +37,8 @@ COLUMNS = {
     "extra": "string", "content_sha256": "string",
 }  # fmt: skip
 SHARD_ROWS = 10_000
+#: Lists of more bytes than this are read in a process of their own, while this one commits.
+APART_BYTES = 16 << 20
 TEMPORARY = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".download", ".swp", ".ytdl", "~")
 MAX_DEPTH = 16
 
@@ -54,8 +59,8 @@ def ingest(batch: str, settings: Settings, lake: Lake, *, shard_rows: int = SHAR
     if before and before.get("cut") == cut:
         return {**before["counts"], "batch": batch, "computed": False, "skipped": skipped}
     v, names, reasons, rows = digest([code, COLUMNS]), [], Counter(), 0
-    records = _records(batch, files, digests)
-    while block := [record for _, record in zip(range(shard_rows), records, strict=False)]:
+    large = sum(size for size, _ in stats.values()) > APART_BYTES
+    for block in (_blocks_apart if large else _blocks)(shard_rows, batch, files, digests):
         manifest = _commit(lake, batch, v, code, len(names), block, digests)
         names.append(manifest.shard)
         rows += manifest.rows
@@ -132,6 +137,45 @@ def _passed_over(path: Path, root: Path) -> str:
 
 def _shown(path: Path, top: Path) -> str:
     return path.relative_to(top).as_posix().encode("utf-8", "replace").decode()
+
+
+def _blocks(shard_rows: int, *lists) -> Iterator[list[dict]]:
+    """The rows of `_records`, so many at a time."""
+    records = _records(*lists)
+    while block := list(islice(records, shard_rows)):
+        yield block
+
+
+def _blocks_apart(*lists) -> Iterator[list[dict]]:
+    """The same, read by another process: reading and committing take a core each. It waits until a block is taken, so
+    no more than two are held. In a process that may have no children it is read here."""
+    if multiprocessing.current_process().daemon:
+        yield from _blocks(*lists)
+        return
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe(duplex=False)
+    reader = spawn.Process(target=_send_blocks, args=(theirs, *lists), daemon=True)
+    reader.start()
+    theirs.close()
+    try:
+        while (block := ours.recv()) is not None:
+            if isinstance(block, Exception):
+                raise block
+            yield block
+    except EOFError:
+        raise TransientError("the process that reads the lists ended early (out of memory?): ingest again") from None
+    finally:
+        reader.terminate()
+        reader.join()
+
+
+def _send_blocks(pipe: Connection, *lists) -> None:
+    try:
+        for block in _blocks(*lists):
+            pipe.send(block)
+        pipe.send(None)
+    except Exception as error:
+        pipe.send(error)
 
 
 def _records(batch: str, files: dict[str, Path], digests: dict[str, str]) -> Iterator[dict[str, object]]:

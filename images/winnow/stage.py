@@ -140,6 +140,12 @@ class Stage(ABC):
     def process(self, batch: Batch) -> Iterator[Outcome]:
         """Measure one shard's samples: an outcome for each of them, in any order."""
 
+    @classmethod
+    def pod(cls, params: Mapping[str, object]) -> tuple[str, Resources]:
+        """Image and resources of a run with these parameters: the image follows from the stage and its model, so one
+        that has models of two images says so here."""
+        return cls.image, cls.resources
+
     def columns(self) -> Mapping[str, str]:
         """The columns of this stage's table: `schema`, or, where a vector's length depends on the model, `schema` with
         that length filled in."""

@@ -58,6 +58,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     lake, settings = explored.build(tmp_path_factory.mktemp("explorer"), media=True)
     proposal = {"family": "avel", "category": "playing violin", "annotator_id": "proposal:1f", "labels": PROPOSED}
     corpus.add(lake, "segment_label", [{"sample_id": i, **proposal} for i in ASKED], provenance={})
+    explored.draw(lake)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     app = application(lake, settings, hosts=safety.LOOPBACK)
@@ -108,7 +109,7 @@ def asked(browser) -> str:
 
 
 def stored(site: Site, table: str, person: str) -> dict[str, dict]:
-    who = "rater_id" if table == "rating" else "annotator_id"
+    who = {"rating": "rater_id", "segment_label": "annotator_id", "verdict": "reviewer"}[table]
     rows = sorted(corpus.read(site.lake, table).to_pylist(), key=lambda row: row["created_at"] or "")
     return {row["sample_id"]: row for row in rows if row[who] == person}
 
@@ -201,6 +202,44 @@ def test_ten_seconds_follow_the_video_and_are_stored(browser, site):
     assert complaints(browser) == []
 
 
+def test_an_audit_is_blind_until_a_key_was_pressed_and_says_then_what_was_decided(browser, site):
+    enter(browser, site, "Eve")
+    browser.get(f"{site.origin}/audit")
+    ready, _, width, error = browser.execute_async_script(READY)
+    assert (ready >= 3, width, error) == (True, 320, None)
+    first = asked(browser)
+    assert not browser.find_elements("css selector", ".outcome, main .tag")
+    press(browser, "\ue007")  # without a verdict the browser refuses
+    assert stored(site, "verdict", "Eve") == {}
+    press(browser, "2\ue007")
+    saved(browser, first)
+    row = stored(site, "verdict", "Eve")[first]
+    assert (row["verdict"], row["release"]) == ("does_not", explored.RELEASE)
+    outcome = find(browser, ".outcome").text
+    assert outcome.startswith("You said no. The release says")
+    decided = "dropped" if first == explored.sample_id(explored.DROPPED) else "kept"
+    assert find(browser, ".outcome .tag").text == decided
+    assert find(browser, "main progress").get_attribute("value") == "1"
+    second = asked(browser)
+    press(browser, "b")
+    saved(browser, second)
+    assert asked(browser) == first
+    assert browser.execute_script("return [...document.querySelectorAll(':checked')].map(e => e.value)") == ["does_not"]
+    find(browser, "input[value=unsure]").click()
+    find(browser, "#save").click()
+    saved(browser, first)
+    assert stored(site, "verdict", "Eve")[first]["verdict"] == "unsure"
+    seen = 1
+    while asked(browser):
+        before = asked(browser)
+        press(browser, "1\ue007")
+        saved(browser, before)
+        seen += 1
+    assert len(stored(site, "verdict", "Eve")) == seen == explored.COUNT - 1
+    assert "judged every clip" in find(browser, "main").text
+    assert complaints(browser) == []
+
+
 def test_a_name_can_be_given_and_a_clip_rated_without_scripts(browser, site):
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     enter(browser, site, "Cy")
@@ -215,7 +254,15 @@ def test_a_name_can_be_given_and_a_clip_rated_without_scripts(browser, site):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_fit_and_can_be_read(browser, site, scheme):
     enter(browser, site, "Dee")
-    paths = ["/", "/rate", "/annotate", "/clips", f"/clips/{explored.sample_id(explored.DROPPED)}", "/clips/none"]
+    paths = [
+        "/",
+        "/rate",
+        "/annotate",
+        "/audit",
+        "/clips",
+        f"/clips/{explored.sample_id(explored.DROPPED)}",
+        "/clips/none",
+    ]
     for width in WIDTHS.values():
         look(browser, width, scheme)
         for path in paths:

@@ -13,7 +13,7 @@ from winnow.demo.airflow_local import LocalAirflow
 from winnow.demo.progress import OVER
 
 DAYS = ("2026-11-01", "2026-11-02", "2026-11-03")
-USED = ("curate", "fit", "release", "mix", "select")
+USED = ("curate", "fit", "release", "mix", "select", "score")
 EMPTY_DAY = "2026-11-04"
 
 

@@ -49,6 +49,8 @@ def test_a_selection_from_an_empty_corpus_is_skipped(house: StubHouse) -> None:
     states = house.finished("select", house.api.trigger("select"))
     assert set(states.values()) == {"skipped"}
     assert not (house.lake / "selections").exists()
+    states = house.finished("score", house.api.trigger("score"))
+    assert set(states.values()) == {"skipped"}
 
 
 def test_fit_scores_and_admits_all_its_batches_and_one_release_follows(house: StubHouse) -> None:
@@ -135,6 +137,28 @@ def test_a_selection_that_goes_on_keeps_its_centres_and_pretrained_layers_come_f
     assert centres[centres.index("--visual") + 1 :][:3] == ["open_clip", "--audio", "panns"]
     assert max(i for i, c in enumerate(made) if c[1] in ("open_clip", "panns")) < made.index(centres)
     assert "--incremental" in next(call for call in made if call[0] == "select")
+
+
+@pytest.mark.parametrize(
+    ("scorers", "done"),
+    [
+        (["bridge"], {"batches", "panns", "bridge", "calibrate", "gate"}),
+        (["two_tower", "joint"], {"batches", "fit", "two_tower", "joint", "calibrate", "gate"}),
+        (["panns"], {"batches", "panns", "gate"}),
+    ],
+)
+def test_a_run_scores_by_what_it_asks_for_and_admits_the_batches_anew(
+    house: StubHouse, scorers: list[str], done: set[str]
+) -> None:
+    events, calls = (len(found) for found in (house.events(), house.calls()))
+    states = house.finished("score", house.api.trigger("score", batches=[DAYS[1]], scorers=scorers))
+    assert successes(states) == done
+    assert {state for (task, _), state in states.items() if task not in done} <= {"skipped"}
+    made = house.calls()[calls:]
+    assert ["gate", "--batch", DAYS[1]] in made
+    named = [call[call.index("--scorers") + 1] for call in made if call[0] == "calibrate"]
+    assert named == ([] if scorers == ["panns"] else [",".join(sorted(scorers))])
+    assert [event["partition_key"] for event in house.events()[events:]] == [DAYS[1]]
 
 
 def test_the_latest_report_is_in_airflows_navigation(house: StubHouse) -> None:

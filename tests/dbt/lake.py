@@ -18,20 +18,27 @@ from winnow.lake import Lake, sha256_bytes
 from winnow.manifest import Manifest
 from winnow.sample import candidate_id, clip_id, sid
 from winnow.shard import shard_name
+from winnow.stage import stage_needs
 
 V = "0123456789ab"
-STAGES = ("ingest", "screen", "decide", "plan", "fetch", "clip", "probe", "visual", "audio", "correspond")
+STAGES = (
+    "ingest", "screen", "decide", "plan", "fetch", "clip", "probe", "visual", "audio", "correspond", "tags", "separate",
+    "rescore",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip of a candidate, and what the stages measure of it."""
+    """One clip of a candidate, and what the stages measure of it. Without `tags` no tagger has heard it; without
+    `residual_z` its sound was not separated."""
 
     start_s: float = 0.0
     end_s: float = 10.0
     z: float | None = 5.0
     media: str | None = None
     probe: dict = field(default_factory=dict)
+    tags: dict | None = None
+    residual_z: float | None = None
     failed: dict = field(default_factory=dict)
     absent: tuple[str, ...] = ()
 
@@ -153,6 +160,12 @@ def _clip_rows(c: Candidate, clip: Clip) -> dict[str, dict]:
             "null_mean": 0.0, "null_std": 0.1, "fold": 0, "model": "m",
         },
     }  # fmt: skip
+    if clip.tags is not None:
+        quiet = {"speech": 0.0, "music": 0.0, "silence": 0.0, "noise": 0.0, "outside_dbfs": -30.0, "tagger": "t"}
+        measured["tags"] = {**quiet, **clip.tags}
+    if clip.residual_z is not None:
+        measured["separate"] = {"video_id": c.video_id, "separator": "s", "removed_db": 12.0}
+        measured["rescore"] = {**measured["correspond"], "score": clip.residual_z / 10, "z": clip.residual_z}
     out = {}
     for stage, values in measured.items():
         if stage in clip.absent:
@@ -168,8 +181,10 @@ def _clip_rows(c: Candidate, clip: Clip) -> dict[str, dict]:
 def write_batch(
     lake: Lake, batch: str, seq: int, candidates: Iterable[Candidate], shard_size: int = 8, admit: bool = True
 ) -> dict:
-    """Commit the stage tables of one batch and, when it is admitted, its head; returns the head."""
-    columns = warehouse.stage_columns()
+    """Commit the stage tables of one batch and, when it is admitted, its head; returns the head. Shards are named as
+    the Runtime names them, by what went into them."""
+    columns, needs = warehouse.stage_columns(), stage_needs()
+    done: dict[tuple[str, int], str] = {}
     candidates = [replace(c, row=i) for i, c in enumerate(candidates)]
     whole = {"ingest", "screen", "decide"}
     head: dict = {"batch": batch, "seq": seq, "stages": {}}
@@ -179,7 +194,10 @@ def write_batch(
         files, names = [], []
         for number, part in enumerate(parts):
             rows = [row for c in part for row in rows_of(c)[stage]]
-            manifest = write_table(lake, stage, batch, number, rows, columns[stage])
+            read = {need: done[need, number] for need in needs.get(stage, ()) if (need, number) in done}
+            name = shard_name(number, read) if read else None
+            manifest = write_table(lake, stage, batch, number, rows, columns[stage], name)
+            done[stage, number] = manifest.sha256
             files.append(
                 {
                     "shard": manifest.shard,

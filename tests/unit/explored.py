@@ -63,8 +63,8 @@ def build(root: Path, media: bool = False) -> tuple[Lake, Settings]:
     files = [{"sample_id": sample_id(place), "tar": TAR} for place in range(COUNT) if place != GONE]
     with duckdb.connect(str(folder / "winnow.duckdb")) as con:
         con.execute("create schema ops")
-        _fill(con, "fct_clips", "marts/fct_clips.yml", [row(place) for place in range(COUNT)])
-        _fill(con, "ops.fct_clip_files", "ops/fct_clip_files.yml", files)
+        fill(con, "fct_clips", "marts/fct_clips.yml", [row(place) for place in range(COUNT)])
+        fill(con, "ops.fct_clip_files", "ops/fct_clip_files.yml", files)
         con.execute(f"create table thresholds as select * from read_csv('{ROOT / 'dbt/seeds/thresholds.csv'}')")
     (folder / "manifest.json").write_text("{}")
     (folder / "report.html").write_text("<title>Release</title>")
@@ -80,7 +80,7 @@ def build(root: Path, media: bool = False) -> tuple[Lake, Settings]:
     return lake, settings
 
 
-def _fill(con: duckdb.DuckDBPyConnection, table: str, contract: str, rows: list[dict[str, object]]) -> None:
+def fill(con: duckdb.DuckDBPyConnection, table: str, contract: str, rows: list[dict[str, object]]) -> None:
     """A table with the columns that its contract in the dbt project gives it."""
     (model,) = yaml.safe_load((ROOT / "dbt" / "models" / contract).read_text())["models"]
     columns = ", ".join(f"{column['name']} {column['data_type']}" for column in model["columns"])

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 from collections import Counter
 from pathlib import Path
 
+import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.unit import explored, synthetic
+from tests.unit import explored
 from winnow import corpus, query
 from winnow.audit import CSV_COLUMNS, AuditParams, draw, sample
 from winnow.cli import cli
 from winnow.errors import ConfigError, ContractError
 from winnow.lake import Lake
+from winnow.sample import sid
 
 
 @pytest.fixture
@@ -32,50 +35,70 @@ def said(result: Result) -> dict:
     return json.loads(result.stdout.splitlines()[-1])
 
 
-# -- drawing -----------------------------------------------------------------------------------------------------------
-def test_strata_hold_every_clip_with_a_file_once_and_kept_and_dropped_apart():
-    lake, _, release = synthetic.published()
-    rows = draw(lake, params=AuditParams(size=10_000))
-    wanted = json.loads(
-        query.run(
-            lake,
-            "select sample_id, status, first_failed_rule as rule from fct_clips join fct_clip_files using (sample_id) "
-            "where status in ('kept', 'dropped')",
-            "json",
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A release of 160 clips: 100 kept, 60 dropped by three rules, some that wait and some without a file."""
+    lake = Lake(tmp_path_factory.mktemp("many"))
+    folder = Path(lake.full(f"releases/{explored.RELEASE}"))
+    folder.mkdir(parents=True)
+    rules = [None] * 100 + ["low_correspondence"] * 40 + ["silent"] * 15 + ["frozen"] * 5
+    rng = random.Random(4)
+    clips = [
+        {"sample_id": sid("many", i), "status": "dropped" if rule else "kept", "first_failed_rule": rule, "flag": 0,
+         "z": rng.uniform(-2, 1.6) if rule == "low_correspondence" else rng.uniform(1.7, 9), "is_recycled": False}
+        for i, rule in enumerate(rules)
+    ]  # fmt: skip
+    # A recycled clip counts with the score of what is left of its sound.
+    clips[0] |= {"is_recycled": True, "z": -5.0, "residual_z": 9.5}
+    clips += [{"sample_id": sid("waits", i), "status": "pending", "z": None} for i in range(3)]
+    clips += [{"sample_id": sid("no file", i), "status": "kept", "z": 3.0} for i in range(3)]
+    files = [{"sample_id": clip["sample_id"], "tar": "t"} for clip in clips[:-3]]
+    with duckdb.connect(str(folder / "winnow.duckdb")) as con:
+        con.execute("create schema ops")
+        explored.fill(con, "fct_clips", "marts/fct_clips.yml", clips)
+        explored.fill(con, "ops.fct_clip_files", "ops/fct_clip_files.yml", files)
+        con.execute(
+            f"create table thresholds as select * from read_csv('{explored.ROOT / 'dbt/seeds/thresholds.csv'}')"
         )
-    )
-    assert Counter(row["sample_id"] for row in rows) == Counter(row["sample_id"] for row in wanted)
-    status = {row["sample_id"]: row["status"] for row in wanted}
-    assert all(row["stratum"].split(" / ")[0] == row["status"] == status[row["sample_id"]] for row in rows)
-    assert {row["release"] for row in rows} == {release}
+    (folder / "manifest.json").write_text("{}")
+    lake.write("releases/current", f"{explored.RELEASE}\n".encode())
+    return lake
+
+
+# -- drawing -----------------------------------------------------------------------------------------------------------
+def test_strata_hold_every_clip_with_a_file_once_and_kept_and_dropped_apart(many):
+    rows = draw(many, params=AuditParams(size=10_000))
+    assert Counter(row["sample_id"] for row in rows) == Counter(sid("many", i) for i in range(160))
+    assert all(row["stratum"].split(" / ")[0] == row["status"] for row in rows)
+    assert {row["release"] for row in rows} == {explored.RELEASE}
     found = Counter(row["stratum"] for row in rows)
+    assert found == {"kept": 100, "dropped / low_correspondence": 40, "dropped / silent": 15, "dropped / frozen": 5}
     assert all(row["population"] == row["drawn"] == found[row["stratum"]] for row in rows)
-    rules = {row["rule"] for row in wanted if row["rule"]}
-    assert {name.split(" / ")[1] for name in found if name.startswith("dropped")} == rules
 
 
-def test_bands_hold_equally_many_and_follow_each_other():
-    lake, _, _ = synthetic.published()
-    rows = draw(lake, params=AuditParams(by=("rule", "band"), size=5, bands=3))
+def test_bands_hold_equally_many_and_follow_each_other(many):
+    rows = draw(many, params=AuditParams(by=("rule", "band"), size=5, bands=3))
     kept = sorted({(row["stratum"], row["population"]) for row in rows if row["status"] == "kept"})
-    assert len(kept) == 3
-    sizes = [population for _, population in kept]
-    assert max(sizes) - min(sizes) <= 1
-    z = {r["sample_id"]: r["z"] for r in json.loads(query.run(lake, "select sample_id, z from fct_clips", "json"))}
+    assert [population for _, population in kept] == [33, 33, 34]
+    scores = "select sample_id, coalesce(residual_z, z) as z from fct_clips"
+    z = {r["sample_id"]: r["z"] for r in json.loads(query.run(many, scores, "json"))}
+    edges = {}
     for row in rows:
         if "band" in row["stratum"]:
             low, high = map(float, row["stratum"].split(", z ")[1].split(" to "))
             assert low - 0.005 <= z[row["sample_id"]] <= high + 0.005
+            edges[row["stratum"].split(",")[0]] = (low, high)
+    assert edges["kept / band 1"][1] <= edges["kept / band 2"][0]
+    assert edges["dropped / low_correspondence / band 3"][1] < 1.645 < edges["kept / band 1"][0]
     silent = {row["stratum"] for row in rows if row["rule"] == "silent"}
     assert silent == {"dropped / silent"}, "what silence dropped has no bands of the score"
-    few = draw(lake, params=AuditParams(by=("band",), size=10_000, bands=3))
+    few = draw(many, params=AuditParams(by=("band",), size=10_000, bands=3))
     assert {row["stratum"] for row in few} == {"kept", "dropped"}, "a band would have less than its size"
 
 
-def test_the_same_seed_draws_the_same_and_a_larger_size_adds():
-    lake, _, _ = synthetic.published()
+def test_the_same_seed_draws_the_same_and_a_larger_size_adds(many):
     few, again, more, other = (
-        draw(lake, params=AuditParams(by=("rule",), size=size, seed=seed))
+        draw(many, params=AuditParams(by=("rule",), size=size, seed=seed))
         for size, seed in ((4, 0), (4, 0), (8, 0), (4, 1))
     )
     assert few == again

@@ -44,7 +44,7 @@ def test_a_verdict_is_asked_blindly_and_the_decision_shown_afterwards(lake, samp
     answer = judge(ann, sample[0]["audit"], DROPPED, "does_not")
     assert answer.headers["location"] == f"/audit?audit={sample[0]['audit']}&done={DROPPED}"
     outcome = ann.get(answer.headers["location"]).text.split('class="outcome"')[1]
-    for said in ("You said does not", "dropped", "low correspondence", "z = 0.1 is below 1.645", "2 reviewers"):
+    for said in ("You said no", "dropped", "low correspondence", "z = 0.1 is below 1.645", "2 reviewers"):
         assert said in outcome
     row = verdicts(lake)[-1]
     assert (row["sample_id"], row["release"], row["verdict"]) == (DROPPED, explored.RELEASE, "does_not")

@@ -117,7 +117,8 @@ def test_every_answer_forbids_what_it_does_not_need(lake, path):
 
 def test_what_lists_say_is_escaped_and_pages_ask_for_nothing_elsewhere(lake):
     ann = browser(lake)
-    for path in ("/", "/rate", "/annotate", "/clips", f"/clips/{HEARD[0]}"):
+    explored.draw(lake)
+    for path in ("/", "/rate", "/annotate", "/audit", "/clips", f"/clips/{HEARD[0]}"):
         page = ann.get(path).text
         assert "document.title = 'owned'" not in page
         assert "<b>bold" not in page
@@ -161,7 +162,7 @@ def test_behind_a_login_the_user_answers_and_strangers_see_nothing(lake):
     assert [row["rater_id"] for row in ratings(lake)] == ["dag"]
     assert "frame-ancestors 'self'" in client.get("/").headers["content-security-policy"]
     logged_in.clear()
-    for path in ("/", "/rate", "/annotate", "/clips", f"/clips/{HEARD[0]}", f"/media/{HEARD[0]}.mp4",
+    for path in ("/", "/rate", "/annotate", "/audit", "/clips", f"/clips/{HEARD[0]}", f"/media/{HEARD[0]}.mp4",
                  "/assets/style.css"):  # fmt: skip
         assert client.get(path).status_code == 401
     assert rate(client, HEARD[0]).status_code == 401

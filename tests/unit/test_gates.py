@@ -9,9 +9,12 @@ import sys
 import pytest
 
 from tests.unit import synthetic
+from winnow import warehouse
 from winnow.errors import ConfigError, ContractError, GateFailed
+from winnow.gates import batch as batch_gate
 from winnow.gates import gate_batch, validate
 from winnow.gates.suites import load_suites, suites_digest
+from winnow.gates.tables import batch_tables
 from winnow.lake import Lake
 from winnow.settings import Settings
 from winnow.shard import Chain
@@ -129,6 +132,19 @@ def test_a_stage_that_did_not_run_is_missed(lake, settings):
     with pytest.raises(GateFailed, match="every_shard_is_committed") as stopped:
         gate_batch([DAY], settings, lake)
     assert "stage=correspond" in str(stopped.value)
+
+
+def test_what_other_dags_measured_is_admitted_where_it_is_whole_and_not_waited_for(lake):
+    """The DAG `score`: `two_tower` has scored the batch, `bridge` was never run, `joint` has not finished."""
+    commit(lake, skip=("bridge", "joint"))
+    lake.set_stand("joint", DAY, {"v": synthetic.V})
+    tables = batch_tables(lake, DAY)
+    assert {"two_tower", "panns", "correspond"} <= set(tables)
+    assert not {"bridge", "joint"} & set(tables)
+    admitted = {DAY: {**batch_gate._head(lake, DAY, tables, "suites"), "seq": 1}}
+    read = {file.stage for file in warehouse.head_files(lake, admitted)}
+    assert "two_tower" in read
+    assert not {"bridge", "joint"} & read
 
 
 def test_a_lost_sample_is_missed(lake, settings):

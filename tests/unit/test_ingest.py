@@ -113,6 +113,28 @@ def test_shards_are_cut_by_rows_and_do_not_depend_on_the_folder(
     assert other.stand("ingest", DAY) == lake.stand("ingest", DAY)
 
 
+def test_large_lists_are_read_apart_and_give_the_same(
+    day: Path, lake: Lake, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import winnow.ingest as module
+
+    (day / "a.csv").write_text("url\n" + "".join(f"{URL}/{i % 30}.mp4\n" for i in range(45)) + "nonsense\n")
+    ingest(DAY, settings, lake, shard_rows=10)
+    other = Lake(tmp_path / "other")
+    monkeypatch.setattr(module, "APART_BYTES", 1)
+    assert ingest(DAY, settings, other, shard_rows=10)["reasons"] == {"bad_url": 1, "duplicate_row": 15}
+    assert other.stand("ingest", DAY) == lake.stand("ingest", DAY)
+    assert rows(other) == rows(lake)
+
+
+def test_a_reader_that_fails_apart_is_told(tmp_path: Path) -> None:
+    import winnow.ingest as module
+
+    missing = {"gone.csv": tmp_path / "gone.csv"}
+    with pytest.raises(FileNotFoundError, match=r"gone\.csv"):
+        list(module._blocks_apart(10, DAY, missing, {"gone.csv": "0" * 64}))
+
+
 def test_what_is_passed_over_is_named(day: Path, lake: Lake, settings: Settings, tmp_path: Path) -> None:
     outside = tmp_path / "secret.csv"
     outside.write_text(f"url\n{URL}/secret.mp4\n")

@@ -163,6 +163,8 @@ def test_it_is_frozen_by_its_digest_and_not_fitted_twice(
     monkeypatch.setattr(cli, "deployment", lambda: (lake, None))
     done = CliRunner().invoke(cli.cli, ["fit", "--scorer", "two_tower", "--batches", FIRST])
     assert json.loads(done.output.splitlines()[-1])["model"] == answer["model"]
+    done = CliRunner().invoke(cli.cli, ["fit", "--scorer", "two_tower", "--batches", "2026-12-24", "--if-unfitted"])
+    assert json.loads(done.output.splitlines()[-1])["model"] == answer["model"], "it stays, and no batch is read"
 
 
 @pytest.mark.usefixtures("torch")

@@ -2,7 +2,9 @@
 
 The truth is read here and nowhere else: nothing that decides has seen it. A kind is judged by the ends of its videos'
 ways (`fct_outcomes`: one per clip, or one per candidate that gave none), and the scorer by how well its score tells
-matching clips from mismatched ones (area under the ROC curve: 0.5 is chance, 1 is perfect).
+matching clips from mismatched ones (area under the ROC curve: 0.5 is chance, 1 is perfect). Voice-overs and music are
+judged by their flags too: how many were heard, how many flags were right, and how many clips came back because what
+lay under the voice matches what is seen.
 """
 
 from __future__ import annotations
@@ -21,17 +23,17 @@ OUTCOMES = """
     from fct_outcomes as outcomes join fct_candidates as candidates using (batch, candidate_id)
 """
 SCORES = "select url, score from fct_clips where score is not null"
+FLAGS = """
+    select url, status, flag = 1 as is_flagged, is_recycled, coalesce(lower(flag_why) like 'speech%', false) as by_speech
+    from fct_clips where tagger is not null
+"""
 LEAKS = """
     select count(*) as leaks from (
         select uploader from fct_clips where status = 'kept' and uploader is not null
         group by uploader having count(distinct split) > 1)
 """
 #: Plants that no stage looks for yet; the table says so instead of leaving a reader to wonder.
-NOT_YET = {
-    "near_duplicate": "not detected yet",
-    "voice_over": "no detector yet, only the score",
-    "music": "no detector yet, only the score",
-}
+NOT_YET = {"near_duplicate": "not detected yet"}
 
 
 def compare(world: Path, lake: Path) -> dict:
@@ -57,6 +59,7 @@ def compare(world: Path, lake: Path) -> dict:
         },
         "missing_rows": len(bad_rows) - sum(sum(found.values()) for found in rows.values()),
         "auc": _aucs(videos, scores),
+        "flags": _flags(videos, _rows(store, FLAGS)),
         "uploaders_in_two_splits": _rows(store, LEAKS)[0]["leaks"],
     }
 
@@ -80,6 +83,24 @@ def _kinds(videos: Sequence[Mapping], by_url: Mapping[str, Counter[str]]) -> dic
 
 def _others(found: Counter[str], expected: str) -> dict[str, int]:
     return {reason: count for reason, count in sorted(found.items()) if reason != expected}
+
+
+def _flags(videos: Sequence[Mapping], clips: Sequence[Mapping]) -> dict[str, dict[str, int]]:
+    """For voice-overs and for music: clips that hold one, those of them that are flagged, all flags for that reason,
+    and those of the flagged ones that are kept, their residual having been scored again."""
+    kind = {v["url"]: v["planted"] for v in videos}
+    found = {}
+    for plant, by_speech in (("voice_over", True), ("music", False)):
+        own = [clip for clip in clips if kind.get(clip["url"]) == plant]
+        raised = [clip for clip in clips if clip["is_flagged"] and clip["by_speech"] == by_speech]
+        found[plant] = {
+            "clips": len(own),
+            "flagged": sum(clip["is_flagged"] for clip in own),
+            "flags": len(raised),
+            "right": sum(kind.get(clip["url"]) == plant for clip in raised),
+            "recycled": sum(clip["is_recycled"] and clip["status"] == KEPT for clip in own),
+        }
+    return found
 
 
 def _aucs(videos: Sequence[Mapping], scores: Sequence[Mapping]) -> dict[str, float | int | None]:
@@ -106,6 +127,8 @@ def table(found: Mapping) -> str:
     for kind, row in found["planted"].items():
         others = ", ".join(f"{count} {reason}" for reason, count in row["otherwise"].items())
         note = f"[{NOT_YET[kind]}] " if kind in NOT_YET else ""
+        if flags := found["flags"].get(kind):
+            note = f"[{flags['flagged']} of {flags['clips']} flagged] "
         lines.append(
             f"{kind:17}{row['videos']:>7}{row['ends']:>6}  {row['expected']:19}{row['found']:>6}  {note}{others}"
         )
@@ -119,6 +142,11 @@ def table(found: Mapping) -> str:
         if auc[plant] is not None
     ]
     lines.append(f"AUC of the score, {auc['matched_clips']} matched clips against: {', '.join(figures) or 'nothing'}")
+    for plant, flags in found["flags"].items():
+        lines.append(
+            f"{plant}: {flags['flagged']} of {flags['clips']} clips flagged, {flags['right']} of {flags['flags']} flags "
+            f"right, {flags['recycled']} kept after separation"
+        )
     lines.append(f"uploaders in two splits: {found['uploaders_in_two_splits']}")
     return "\n".join(lines)
 

@@ -18,10 +18,10 @@ from winnow.explorer import safety
 from winnow.explorer.house import LEAST, House
 from winnow.explorer.samples import SEPARATOR, Audit, asked
 
-#: Verdict → what the button says, what it means, its key.
+#: Verdict, what its button says, its key.
 CHOICES = (
-    ("corresponds", "Corresponds", "1"),
-    ("does_not", "Does not", "2"),
+    ("corresponds", "Yes", "1"),
+    ("does_not", "No", "2"),
     ("unsure", "Unsure", "3"),
 )
 CLIP, SHORT_ID = "^[0-9a-f]{20}$", "^[0-9a-f]{12}$"

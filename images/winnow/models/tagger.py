@@ -84,14 +84,16 @@ def speech_score(voice: np.ndarray) -> float:
 
 
 def outside_dbfs(level: np.ndarray, voice: np.ndarray) -> float | None:
-    """RMS level, dBFS, of the chunks in which nobody speaks; None where there are none, or digital silence.
+    """Median RMS level, dBFS, of the chunks in which nobody speaks; None where there are none, or digital silence.
 
-    Chunks beside speech are left out: a voice's end rings on.
+    Chunks beside speech are left out, and the median looks past a syllable that was not taken for speech.
     """
+    if not len(voice):
+        return None
     spoken = np.convolve(voice >= 0.5, np.ones(3), "same") > 0
     outside = level[: len(spoken)][~spoken[: len(level)]]
-    power = float(np.mean(np.square(outside))) if len(outside) else 0.0
-    return round(10 * float(np.log10(power)), 3) if power > 0 else None
+    middle = float(np.median(outside)) if len(outside) else 0.0
+    return round(20 * float(np.log10(middle)), 3) if middle > 0 else None
 
 
 def noise_score(spectrum: builtin_audio.Spectrum) -> float:

@@ -50,7 +50,7 @@ def spans(probability: np.ndarray, start_s: float = 0.0, *, at: float = 0.5, bri
     edges = np.flatnonzero(np.diff(spoken.astype(np.int8))).reshape(-1, 2)
     out: list[float] = []
     for first, last in edges:
-        begin, end = start_s + first * CHUNK_S, start_s + last * CHUNK_S
+        begin, end = float(start_s + first * CHUNK_S), float(start_s + last * CHUNK_S)
         if out and begin - out[-1] <= bridge_s + 1e-9:
             out[-1] = round(end, 3)
         else:

@@ -78,6 +78,40 @@ def histogram(
     )
 
 
+@dataclass(frozen=True)
+class Curves:
+    """Several lines over one axis: an SVG path each, in a 100 × 100 box, and a marked place."""
+
+    paths: Mapping[str, str]
+    ticks: Sequence[tuple[float, str]]
+    grid: Sequence[tuple[float, str]]
+    mark: float | None
+    mark_at: float | None
+
+
+def curves(
+    lines: Mapping[str, Sequence[tuple[float, float]]], *, mark: float | None = None, least_top: float = 1.0
+) -> Curves:
+    """Lines from points (x, y), y from 0 up to the highest or to `least_top`. `mark` widens the axis."""
+    xs = [x for points in lines.values() for x, _ in points] + ([] if mark is None else [mark])
+    first, last = min(xs, default=0.0), max(xs, default=1.0)
+    span = (last - first) or 1.0
+    top = max([y for points in lines.values() for _, y in points] + [least_top]) * 1.04 or 1.0
+    paths = {
+        name: "M" + " L".join(f"{100 * (x - first) / span:.3f} {100 - 100 * y / top:.3f}" for x, y in points)
+        for name, points in lines.items()
+        if points
+    }
+    step = round_step(top / 4)
+    return Curves(
+        paths=paths,
+        ticks=[(100 * (t - first) / span, _short(t)) for t in _ticks(first, last)],
+        grid=[(100 * step * i / top, _short(step * i)) for i in range(1, math.floor(top / step) + 1)],
+        mark=mark,
+        mark_at=None if mark is None else 100 * (mark - first) / span,
+    )
+
+
 def shares(parts: Mapping[str, int], whole: int) -> dict[str, float]:
     """Percent of a whole, for stacked bars."""
     return {name: 100 * n / whole if whole else 0.0 for name, n in parts.items()}

@@ -71,8 +71,10 @@ from rpt_acav_selection order by percent"""
 _BATCHES = """select batch, clips_selected as bar_clips_selected, candidates, clips_in_order, clips_selected,
 selected_share, first_round, last_round from rpt_acav_batches order by batch"""
 _AVSET = """select origin, dataset, clips, mean_s, hours as clip_hours, clips_times_mean_hours, unique_hours,
-flagged_clips, taken_share as chosen_share, coalesce(problem, 'nothing') as contradicts from rpt_avset_statistics
+flagged_clips, taken_share as chosen_share, hours_hold, parts_hold from rpt_avset_statistics
 order by origin desc, part_of is not null, clips desc, dataset"""
+_AVSET_PROBLEMS = """select dataset, origin, problem, source from rpt_avset_statistics where problem is not null
+order by origin desc, dataset"""
 _AVSET_LABELS = """select label, name, is_class, in_ontology, clips_kept as bar_clips_kept, candidates, clips,
 clips_kept from rpt_avset_labels order by is_class, clips_kept desc, candidates desc, label"""
 
@@ -121,7 +123,9 @@ SECTIONS = (
         "This release beside the table of AVSET-10M as it is published, figures that contradict each other too: clips "
         "times their mean must be the hours, and parts must sum to the whole, within what was rounded away.",
         (
-            Table("Datasets and their parts.", ("rpt_avset_statistics",), _AVSET, group="origin"),
+            Table("Datasets and their parts. Chosen: of the stretches that they were chosen from.",
+                  ("rpt_avset_statistics",), _AVSET, group="origin"),
+            Table("Figures that contradict each other.", ("rpt_avset_statistics",), _AVSET_PROBLEMS),
             Table("Labels of the lists, those that are none of AudioSet's 527 classes first.", ("rpt_avset_labels",),
                   _AVSET_LABELS),
         ),

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from winnow.lake import Lake
-from winnow.report import audit, changes, charts, clips, families
+from winnow.report import audit, calibration, changes, charts, clips, families
 from winnow.report.data import MEASURES, Facts, collect, open_tables
 from winnow.report.render import render
 
@@ -27,6 +27,7 @@ def report(work: Path, lake: Lake, *, release: str, base: str | None, policy: st
     with open_tables(work / "winnow.duckdb") as con:
         facts = collect(con)
         sections = families.collect(con)
+        calibrated = calibration.collect(con)
         moved, audits = changes.collect(con), audit.collect(con, base)
         shown = clips.load(lake, clips.choose(con))
     total = facts["total"][0] if facts["total"] else None
@@ -44,6 +45,7 @@ def report(work: Path, lake: Lake, *, release: str, base: str | None, policy: st
         labels=_labels(facts),
         split_names=[row["split"] for row in facts["splits"]],
         families=sections,
+        calibration=calibrated,
         changes=_changes(facts),
         moved=moved,
         audits=audits,

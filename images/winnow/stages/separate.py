@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from winnow.lake import sha256_bytes
 from winnow.sample import Outcome, Reason, SampleFailed
@@ -47,6 +47,13 @@ class Separate(Stage):
         """`separator`: `builtin`, or the name of a checkpoint of the weights' catalogue under [separate.NAME]."""
 
         separator: str = "builtin"
+
+    @classmethod
+    def pod(cls, params: Mapping[str, object]) -> tuple[str, Resources]:
+        """A checkpoint needs torch, and is worth a GPU."""
+        if params.get("separator", "builtin") == "builtin":
+            return cls.image, cls.resources
+        return "model", Resources(cpu=8, memory_mb=8192, gpu=1)
 
     def model_digest(self) -> str | None:
         """Of the checkpoint; None for the built-in separator, whose code is in the stage's digest."""

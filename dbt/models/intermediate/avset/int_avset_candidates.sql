@@ -26,6 +26,7 @@ candidates as (
         candidates.list_row,
         candidates.video_id,
         candidates.caption,
+        greatest(candidates.clips, 1) as stretches,
         if(coalesce(labels.is_labelled, false), 'labelled', 'captioned') as subset,
         if(
             coalesce(labels.is_labelled, false),
@@ -51,6 +52,7 @@ select
     candidates.candidate_id,
     candidates.subset,
     candidates.label,
+    candidates.stretches,
     (firsts.place - 1)
     // case candidates.subset when 'labelled' then {{ ids.labelled }} else {{ ids.captioned }} end as part
 from candidates

@@ -33,7 +33,7 @@ sums as (
 ),
 
 listed as (
-    select coalesce(subset, 'this release') as dataset, count(*) as taken_from
+    select coalesce(subset, 'this release') as dataset, cast(sum(stretches) as bigint) as taken_from
     from {{ ref('int_avset_candidates') }}
     group by rollup (subset)
 ),
