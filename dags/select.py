@@ -46,6 +46,7 @@ with DAG(
         "share": Param(0.2, type="number", exclusiveMinimum=0, maximum=1, description="Share that is put in order"),
         "among": Param("kept", enum=["kept", "admitted"], description="Clips that a release keeps, or all admitted"),
         "pairing": Param("bipartite", type="string", description="Which layers are compared: bipartite, combination …"),
+        "method": Param("batch", enum=["batch", "exact", "mixture"], description="How it is searched: `winnow select`"),
         "incremental": Param(
             False, type="boolean", description="Keep the centres and the selection that are there, and add to it"
         ),
@@ -79,7 +80,7 @@ with DAG(
     gate = command("gate", "--batch", NAMED)
     select = command(
         "select", "--batches", NAMED, "--share", "{{ params.share }}", "--among", "{{ params.among }}",
-        "--pairing", "{{ params.pairing }}", "--seed", "{{ params.seed }}",
+        "--pairing", "{{ params.pairing }}", "--method", "{{ params.method }}", "--seed", "{{ params.seed }}",
         "{{ '--incremental' if params.incremental else '--from-scratch' }}",
         pool="decode", admits=NAMED, outlets=[BATCHES],
     )  # fmt: skip

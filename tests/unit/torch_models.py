@@ -1,4 +1,5 @@
-"""Checkpoints and graphs with random weights, the folder and the catalogue they lie in, and clips to run them on."""
+"""Checkpoints and graphs with random weights, the folder and the catalogue they lie in, and shards of clips to run them
+on; the encoders over these weights."""
 
 from __future__ import annotations
 
@@ -22,6 +23,7 @@ from tests.unit.onnx_graphs import linear
 from winnow import table
 from winnow.lake import Lake, sha256_bytes
 from winnow.manifest import Manifest
+from winnow.models.weights import find, load_state
 from winnow.runtime import Runtime, Summary
 from winnow.settings import Settings
 from winnow.shard import Chain, shard_name
@@ -33,6 +35,7 @@ TINY = {
     "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
 }
 MEAN, STD = [0.48, 0.46, 0.41], [0.27, 0.26, 0.28]
+IDS = [f"{i:020x}" for i in range(6)]
 NEEDS = {"open_clip": ("clip",), "panns": ("clip",), "bridge": ("clip", "panns"), "joint": ("clip",)}
 #: Preprocessing of the tiny joint model's two sides.
 LOOK = {"size": 16, "mean": MEAN, "std": STD}
@@ -140,3 +143,19 @@ def read(lake: Lake, name: str, batch: str, number: int = 0) -> tuple[Manifest, 
     manifest = Chain(lake, batch, NEEDS).committed(name, number)
     assert manifest is not None
     return manifest, pq.read_table(io.BytesIO(lake.read_table(manifest)))
+
+
+@lru_cache(maxsize=2)
+def encoder(name: str):
+    """A stage's encoder on the CPU, made without the stage; Cnn14's layers in an order of their own."""
+    import torch
+
+    from winnow.models.open_clip_encoder import OpenClipEncoder
+    from winnow.models.panns_encoder import PannsEncoder
+
+    folder = weights_folder()
+    found = find(folder, name, "tiny" if name == "open_clip" else "cnn14")
+    kind = OpenClipEncoder if name == "open_clip" else PannsEncoder
+    torch.set_num_threads(1)
+    more = {} if name == "open_clip" else {"blocks": (2, 3, 6, 1)}
+    return kind(found, load_state(folder, found), torch.device("cpu"), **more)
