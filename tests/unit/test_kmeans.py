@@ -235,6 +235,9 @@ def test_what_cannot_be_clustered_is_refused() -> None:
     blocks = [{ID: np.arange(20, dtype=np.uint64), "x": rows}, {ID: np.arange(20, dtype=np.uint64), "y": rows}]
     with pytest.raises(ContractError, match="those before had"):
         fit_layers(lambda: iter(blocks))
+    halves = {ID: np.arange(20, 40, dtype=np.uint64), "x": rows.astype(np.float16)}
+    with pytest.raises(ContractError, match=r"x': 'float16\[4\]'}, those before had"):
+        fit_layers(lambda: iter([blocks[0], halves]))
     with pytest.raises(ContractError, match="more than once"):
         fit_layers(lambda: iter([{ID: np.zeros(20, np.uint64), "x": rows}]))
     fitted = fit_layers(stream({"x": rows}, 20), KMeansParams(clusters=2))

@@ -150,8 +150,8 @@ def draw(blocks: Blocks, params: KMeansParams) -> tuple[dict[str, np.ndarray], i
     limit = np.uint64(0xFFFFFFFFFFFFFFFF)
     for block in blocks():
         ids, layers = checked(block)
-        if room and {name: a.shape[1] for name, a in layers.items()} != {name: r.shape[1] for name, r in room.items()}:
-            found, before = ({n: a.shape[1] for n, a in side.items()} for side in (layers, room))
+        found, before = (_described(side) for side in (layers, room))
+        if room and found != before:
             raise ContractError(f"k-means: a block has layers {found}, those before had {before}")
         room = room or {name: np.empty((len(keys), a.shape[1]), a.dtype) for name, a in layers.items()}
         rows += len(ids)
@@ -173,6 +173,11 @@ def draw(blocks: Blocks, params: KMeansParams) -> tuple[dict[str, np.ndarray], i
     if (keys[1:] == keys[:-1]).any():
         raise ContractError("k-means: an id stands more than once in the stream")
     return {name: room.pop(name)[order] for name in list(room)}, rows
+
+
+def _described(layers: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """Type and width of every layer."""
+    return {name: f"{array.dtype}[{array.shape[1]}]" for name, array in layers.items()}
 
 
 def _thin(keys: np.ndarray, room: dict[str, np.ndarray], wanted: int) -> np.uint64:
