@@ -62,7 +62,7 @@ with DAG(
 
         fetch >> clip >> [probe, visual, audio] >> correspond
         clip >> tags
-        return correspond, tags
+        return correspond, visual, tags
 
     @task_group(prefix_group_id=False)
     def recycle(part: int):
@@ -76,11 +76,11 @@ with DAG(
     screen = stage("screen")
     decide = command("decide", "--point", "fetch", "--batch", BATCH)
     plan = command("plan", "--batch", BATCH, "--shard-size", "{{ params.shard_size }}", operator=PlanOperator)
-    scored, tagged = measure.expand(part=plan.output)
-    # The whole batch is flagged at once, when it is tagged: whether it is scored yet does not matter.
+    scored, *described = measure.expand(part=plan.output)
+    # The whole batch is flagged at once, when it is seen and tagged: whether it is scored yet does not matter.
     flag = command("decide", "--point", "separate", "--batch", BATCH, task_id="flag")
     gate = command("gate", "--batch", BATCH, admits=BATCH, outlets=[BATCHES])
 
     ingest >> screen >> decide >> plan
-    tagged >> flag >> recycle.expand(part=plan.output) >> gate
+    described >> flag >> recycle.expand(part=plan.output) >> gate
     scored >> gate

@@ -11,7 +11,7 @@ earlier model scored keep their threshold.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -59,17 +59,18 @@ def calibrate(
     rows: list[dict[str, object]] = []
     skipped: dict[str, str] = {}
     found: list[Ensemble] = []
-    same = {"seed": seed, "batches": keys}
-    for one in calibration.ensembles(lake, keys, scorers or SCORERS, clips=clips, seed=seed):
-        names, why = (one.scorers, None) if isinstance(one, Ensemble) else ([one[0]], one[1])
-        made, why = _rows(one, basis, seed) if isinstance(one, Ensemble) else ([], why)
+    named, same = set(scorers or SCORERS), {"seed": seed, "batches": keys}
+    # The others are looked at too: what a new scorer is worth is what it knows beside them.
+    for one in calibration.ensembles(lake, keys, SCORERS, clips=clips, seed=seed):
+        names = named & set(one.scorers if isinstance(one, Ensemble) else one[:1])
+        made, why = _rows(one, basis, seed, names) if isinstance(one, Ensemble) else ([], one[1])
         if why is None and isinstance(one, Ensemble):
             found.append(one)
             rows += [row | same for row in made]
-        elif scorers:
-            raise ContractError(f"scorer {', '.join(names)} cannot be calibrated: {why}")
+        elif scorers and names:
+            raise ContractError(f"scorer {', '.join(sorted(names))} cannot be calibrated: {why}")
         else:
-            skipped |= dict.fromkeys(names, str(why))
+            skipped |= dict.fromkeys(sorted(names), str(why))
     told = [_told(row) for row in rows if row["kind"] == "non_corresponding"]
     answer: dict[str, object] = {"calibrated": told, "skipped": skipped, "file": None, "computed": False}
     if not rows:
@@ -78,7 +79,7 @@ def calibrate(
         "command": "winnow calibrate", "batches": keys, "seed": seed, "basis": basis, "clips": clips,
         "sizes": dict(KINDS), "code": code_digest("calibrate"),
     }  # fmt: skip
-    pairs = [row | same for row in _compared(found, basis, seed)]
+    pairs = [row | same for row in _compared(found, named, basis, seed)]
     _replace(lake, PAIRS, pairs, ("scorer_a", "model_a", "scorer_b", "model_b"), provenance)
     done = _replace(lake, TABLE, rows, ("scorer", "model", "kind"), provenance)
     return answer | {"file": done["file"], "computed": done["computed"]}
@@ -96,8 +97,8 @@ def calibrate_once(lake: Lake) -> dict[str, object] | None:
         return {"calibrated": [], "skipped": {fit.MODEL: str(error)}}
 
 
-def _rows(one: Ensemble, basis: str, seed: int) -> tuple[list[dict[str, object]], str | None]:
-    """Rows of the table `calibration`, or why there are too few pairs."""
+def _rows(one: Ensemble, basis: str, seed: int, named: Set[str]) -> tuple[list[dict[str, object]], str | None]:
+    """Rows of the table `calibration` for the named scorers, or why there are too few pairs."""
     import numpy as np
 
     pairs = calibration.draw(one.video, one.fold, one.labels, basis=basis, seed=[seed, 0])
@@ -107,19 +108,21 @@ def _rows(one: Ensemble, basis: str, seed: int) -> tuple[list[dict[str, object]]
     values = {kind: one.score(places) for kind, places in pairs.of.items()}
     about = {"model": one.model, "basis": pairs.basis, "clips": len(one.ids), "folds": len(np.unique(one.fold))}
     out = []
-    for scorer in one.scorers:
+    for scorer in (name for name in one.scorers if name in named):
         described = calibration.describe({kind: of[scorer] for kind, of in values.items()})
         out += [{"scorer": scorer, **about, "kind": kind, **described[kind]} for kind in KINDS]
     return out, None
 
 
-def _compared(found: Sequence[Ensemble], basis: str, seed: int) -> list[dict[str, object]]:
-    """Rows of the table `calibration_pair`: every two scores over the same pairs of clips that both have, each pair in
-    one fold of either."""
+def _compared(found: Sequence[Ensemble], named: Set[str], basis: str, seed: int) -> list[dict[str, object]]:
+    """Rows of the table `calibration_pair`: every two scores, one of them named, over the same pairs of clips that both
+    have, each pair in one fold of either."""
     import numpy as np
 
     out = []
     for one, other in [*((of, of) for of in found), *combinations(found, 2)]:
+        if not named & {*one.scorers, *other.scorers}:
+            continue
         _, in_one, in_other = np.intersect1d(one.ids, other.ids, return_indices=True)
         both = np.stack([one.fold[in_one], other.fold[in_other]])
         fold = np.unique(both, axis=1, return_inverse=True)[1].reshape(-1)
@@ -130,7 +133,7 @@ def _compared(found: Sequence[Ensemble], basis: str, seed: int) -> list[dict[str
         if len(places) < LEAST:
             continue
         first, second = one.score(in_one[places]), other.score(in_other[places])
-        for a, b in [(a, b) for a in first for b in second if one is not other or a < b]:
+        for a, b in [(a, b) for a in first for b in second if (one is not other or a < b) and named & {a, b}]:
             (scorer_a, model_a), (scorer_b, model_b) = sorted([(a, one.model), (b, other.model)])
             out.append(
                 {

@@ -12,8 +12,9 @@ and over all of them (counts are added up):
   compares with), the same at μ + kσ of AVSET-10M, and the area under the ROC curve.
 - decision: what the release dropped by its rules of correspondence, among clips that no earlier rule dropped.
 - voice_over, music: clips that the policy flagged, against those that planted speech or music covers; recycled: of the
-  flagged clips that planted speech covers, how many came back. Their clean sound is known, so what separation gained is
-  measured too (SI-SDR), where `tests/bench/separation.py` is there to do it.
+  flagged clips that planted speech covers, how many came back. Their clean sound is known: separation says what was
+  gained (SI-SDR, dB), and how many residuals pass with their own picture and with those of other classes
+  (`tests/bench/separation.py`).
 
 --quick leaves dbt out: one small world, measured and scored by the stages alone. --keep DIR keeps worlds and lakes, so
 that a second run computes only what has changed. Exit status 1 when the F1 of `together` is below its limit (with
@@ -39,6 +40,7 @@ import pyarrow.parquet as pq
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
+from tests.bench import separation
 from tests.bench.correspond import MATCHES, measured, show
 from tests.bench.media import run_stage, served
 from tests.world.make import make_world
@@ -64,8 +66,11 @@ CLIPS = """
 """
 
 
-def whole(root: Path, seed: int, videos: int, seconds: tuple[float, float]) -> tuple[list[dict], dict[str, dict]]:
-    """A world through the house: rows of every clip, and the truth by URL."""
+Measured = tuple[list[dict], dict[str, dict], dict[str, float]]
+
+
+def whole(root: Path, seed: int, videos: int, seconds: tuple[float, float]) -> Measured:
+    """A world through the house: rows of every clip, the truth by URL, and what separation gained."""
     world = make_world(root / "world", seed=seed, videos=videos, seconds=seconds)
     lake = Lake(root / "lake")
     days = sorted(folder.name for folder in world.inbox.iterdir())
@@ -84,7 +89,12 @@ def whole(root: Path, seed: int, videos: int, seconds: tuple[float, float]) -> t
     work = root / "release"
     work.mkdir(exist_ok=True)
     warehouse.build_release(work, lake, settings)
-    return rows_of(work / "winnow.duckdb"), {row["url"]: row for row in world.truth()}
+    gained = [row["gained_db"] for row in separation.gained(world.videos, lake, days)]
+    passed = separation.fooled(world.videos, lake, days)
+    sound = {"clips": len(gained), "own_picture": passed["own"], "other_pictures": passed["wrong"]}
+    if gained:
+        sound |= {"gained_mean_db": float(np.mean(gained)), "gained_median_db": float(np.median(gained))}
+    return rows_of(work / "winnow.duckdb"), {row["url"]: row for row in world.truth()}, sound
 
 
 def models(lake: Lake, settings: Settings, batches: Sequence[str]) -> None:
@@ -107,7 +117,7 @@ def rows_of(snapshot: Path) -> list[dict]:
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
-def quick(root: Path, seed: int) -> tuple[list[dict], dict[str, dict]]:
+def quick(root: Path, seed: int) -> Measured:
     """A small world through the stages alone, without dbt: sigmas are taken from the calibration here."""
     world = make_world(root / "world", seed=seed, videos=36, seconds=(5.0, 6.0))
     lake, batches, truth = measured(world, root)
@@ -130,7 +140,7 @@ def quick(root: Path, seed: int) -> tuple[list[dict], dict[str, dict]]:
                         fitted = null.get((name, row["model"]))
                         if fitted and row["outcome"] == "ok":
                             of[name] = (row[column] - fitted["mean"]) / fitted["std"]
-    return list(rows.values()), truth
+    return list(rows.values()), truth, {}
 
 
 NULL = "non_corresponding"
@@ -230,7 +240,8 @@ def main() -> int:
             clock = time.perf_counter()
             root = (options.keep or Path(scratch)) / f"{seed}-{options.videos}{'-quick' * options.quick}"
             root.mkdir(parents=True, exist_ok=True)
-            rows, truth = quick(root, seed) if options.quick else whole(root, seed, options.videos, options.seconds)
+            made = quick(root, seed) if options.quick else whole(root, seed, options.videos, options.seconds)
+            rows, truth, sound = made
             found = figures(rows, truth)
             for name, of in found.items():
                 total.setdefault(name, Counter()).update({key: n for key, n in of.items() if key != "auc"})
@@ -238,6 +249,9 @@ def main() -> int:
             wall = {"clips": len(rows), "wall_s": round(time.perf_counter() - clock, 1)}
             for name, of in told(found).items():
                 show({"bench": "avset", "seed": seed, **wall, "what": name, **of}, options.json)
+            if sound:
+                rounded = {key: round(value, 3) for key, value in sound.items()}
+                show({"bench": "avset", "seed": seed, "what": "separation", **rounded}, options.json)
     means = {name: {"auc": float(np.mean(of))} if of else {} for name, of in areas.items()}
     pooled = told({name: dict(of) | means[name] for name, of in total.items()})
     for name, of in pooled.items():

@@ -187,3 +187,16 @@ def test_only_fetch_reaches_the_internet_and_never_a_private_address(need_tool: 
     assert reachable("2606:2800:21f:cb07:6820:80da:af6b:8b2c")
     private = ["10.0.0.1", "172.16.3.4", "192.168.1.1", "127.0.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0"]
     assert not [at for at in (*private, "fd00::1", "fe80::1", "::1", "::ffff:10.0.0.1") if reachable(at)]
+
+
+def test_the_image_of_a_separator_follows_from_its_model() -> None:
+    """Built in, it runs beside the other measuring stages; with a checkpoint where torch is, on a GPU."""
+    plain = ["run", "separate", "--batch", "a", "--params"]
+    assert winnow_pod.needs(plain[:-1]).image == "media"
+    assert (
+        winnow_pod.needs([*plain, "{}"]).image
+        == winnow_pod.needs([*plain, '{"separator": "builtin"}']).image
+        == "media"
+    )
+    needs = winnow_pod.needs([*plain, '{"separator": "cdx23"}'])
+    assert (needs.image, needs.gpu) == ("model", 1)

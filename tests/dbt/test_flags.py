@@ -97,43 +97,47 @@ def test_a_batch_that_is_not_tagged_cannot_be_flagged(lake: Lake) -> None:
         decide.decide_separate(DAYS[0], Settings(lake=lake.root), lake)
 
 
-def test_flagged_clips_are_judged_by_what_is_left(build: Callable[..., Built], lake: Lake, tmp_path: Path) -> None:
-    fates = {
-        "plain": Clip(z=5.0, tags=QUIET),
-        "no tags": Clip(z=5.0),
-        "recycled": Clip(z=0.5, tags=SPEECH, residual_z=4.0),
-        "does not match": Clip(z=5.0, tags=SPEECH, residual_z=1.6),
-        "not separated": Clip(z=5.0, tags=SPEECH),
-        "quiet voice": Clip(z=5.0, tags={"speech": 0.25}),
-        "not flagged, separated before": Clip(z=5.0, tags=QUIET, residual_z=0.0),
-        "unheard": Clip(z=5.0, tags=QUIET, failed={"tags": "undecodable"}),
-    }
-    rows = [Candidate(name, labels=("Dog",), clips=(clip,)) for name, clip in fates.items()]
-    write_batch(lake, DAYS[0], 0, rows)
+HEARD = "speech heard, not listed"
+FATES = {
+    "plain": (Clip(z=5.0, tags=QUIET), ["kept", None, 0, None, False]),
+    "no tags": (Clip(z=5.0), ["kept", None, 0, "no tags", False]),
+    "recycled": (Clip(z=0.5, tags=SPEECH, residual_z=4.0), ["kept", None, 1, HEARD, True]),
+    "does not match": (Clip(z=5.0, tags=SPEECH, residual_z=1.6), ["dropped", "low_correspondence", 1, HEARD, True]),
+    "not separated": (Clip(z=5.0, tags=SPEECH), ["dropped", "covered", 1, HEARD, False]),
+    "quiet voice": (Clip(z=5.0, tags={"speech": 0.25}), ["kept", None, 0, None, False]),
+    "separated before": (Clip(z=5.0, tags=QUIET, residual_z=0.0), ["kept", None, 0, None, False]),
+    "unheard": (
+        Clip(z=5.0, tags=QUIET, failed={"tags": "undecodable"}), ["dropped", "unmeasured", 0, "no tags", False],
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A lake with one clip for each fate."""
+    lake = Lake(tmp_path_factory.mktemp("judged") / "lake")
+    write_batch(lake, DAYS[0], 0, [Candidate(n, labels=("Dog",), clips=(c,)) for n, (c, _) in FATES.items()])
+    return lake
+
+
+def ends(built: Built) -> dict[str, list]:
+    """What became of each clip, by title."""
     query = "select title, status, first_failed_rule, flag, flag_why, is_recycled from fct_clips"
+    return {title: rest for title, *rest in built.rows(query)}
 
-    def ends(built: Built) -> dict[str, tuple]:
-        return {title: rest for title, *rest in built.rows(query)}
 
-    heard = "speech heard, not listed"
-    before = ends(build(lake))
-    assert before == {
-        "plain": ["kept", None, 0, None, False],
-        "no tags": ["kept", None, 0, "no tags", False],
-        "recycled": ["kept", None, 1, heard, True],
-        "does not match": ["dropped", "low_correspondence", 1, heard, True],
-        "not separated": ["dropped", "covered", 1, heard, False],
-        "quiet voice": ["kept", None, 0, None, False],
-        "not flagged, separated before": ["kept", None, 0, None, False],
-        "unheard": ["dropped", "unmeasured", 0, "no tags", False],
-    }
+def test_flagged_clips_are_judged_by_what_is_left(build: Callable[..., Built], judged: Lake) -> None:
+    assert ends(build(judged)) == {name: end for name, (_, end) in FATES.items()}
 
-    stored = files(lake)
+
+def test_another_threshold_rebuilds_dbt_alone(build: Callable[..., Built], judged: Lake, tmp_path: Path) -> None:
+    """A voice at 0.25 is flagged; no table is written again, so what is newly flagged waits for its separation."""
+    stored = files(judged)
     project = lower(tmp_path, "separate,1,speech_heard,speech,>=,0.3", "separate,1,speech_heard,speech,>=,0.25")
-    after = ends(build(lake, dbt_dir=project))
-    assert {title for title in after if after[title] != before[title]} == {"quiet voice"}
-    assert after["quiet voice"] == ["dropped", "covered", 1, heard, False]
-    assert files(lake) == stored, "another threshold measured something again"
+    found = ends(build(judged, dbt_dir=project))
+    expected = {name: end for name, (_, end) in FATES.items()}
+    assert found == expected | {"quiet voice": ["dropped", "covered", 1, HEARD, False]}
+    assert files(judged) == stored, "another threshold measured something again"
 
 
 def files(lake: Lake) -> dict[str, tuple[int, bytes]]:

@@ -94,6 +94,15 @@ def test_the_release_names_the_digest_of_everything_in_it(journey: House) -> Non
         assert hashlib.sha256(files[name].read_bytes()).hexdigest() == entry["sha256"], name
 
 
+def test_voice_overs_are_flagged_separated_and_scored_again(journey: House, world: World) -> None:
+    rows = journey.rows("select url, flag_why, is_recycled, removed_db, residual_z from fct_clips where flag = 1")
+    spoken = [row for row in rows if row["flag_why"].startswith("speech")]
+    assert {row["url"] for row in spoken} == {v["url"] for v in world.truth() if v["planted"] == "voice_over"}
+    assert all(row["is_recycled"] and row["removed_db"] > 6 and row["residual_z"] is not None for row in spoken)
+    kept = journey.rows("select flag, is_recycled from fct_clips where status = 'kept' and flag = 1")
+    assert all(row["is_recycled"] for row in kept)
+
+
 def test_a_second_journey_computes_nothing(journey: House, server: WorldServer) -> None:
     requests = sum(server.requests.values())
     manifests = sorted(str(p) for p in (journey.root / "lake").rglob("*-*.json"))
@@ -105,6 +114,7 @@ def test_a_second_journey_computes_nothing(journey: House, server: WorldServer) 
         assert all(done[stage]["computed"] == 0 for stage in stages), done
         assert not done["plan"]["computed"]
         assert not done["decide"]["computed"]
+        assert not done["flag"]["computed"]
     assert journey("fit", "--batches", ",".join(DAYS))["computed"] is False
     assert journey("release")["already"] is True
     assert sum(server.requests.values()) == requests

@@ -15,10 +15,11 @@ from winnow import corpus
 from winnow.calibrate import calibrate, calibrate_once
 from winnow.calibration import KINDS, Ensemble, describe, draw, ensembles
 from winnow.errors import ConfigError, ContractError
-from winnow.fit import fit
+from winnow.fit import fit, read_clips
 from winnow.ingest import COLUMNS
 from winnow.lake import Lake
-from winnow.models.correspondence import fold_of
+from winnow.models import synchrony
+from winnow.models.correspondence import Scorer, fold_of, information, log_odds
 from winnow.runtime import Runtime
 from winnow.sample import Outcome, sid
 from winnow.settings import Settings
@@ -154,6 +155,15 @@ def test_a_clips_own_pair_scores_what_the_stage_scores(lake: Lake) -> None:
     assert sorted(scored) == one.ids.tolist()
     for name, column in (("builtin", "score"), ("semantic", "semantic"), ("sync", "sync")):
         assert found[name] == pytest.approx([scored[clip][column] for clip in one.ids], abs=2e-6)
+    # The first of a pair is seen, the second is heard.
+    scorer = Scorer.loads(lake.read(lake.model_key("correspond", one.model)))
+    _, clips, _ = read_clips(lake, BATCHES)
+    i, j = next((i, j) for i in place for j in place if one.video[i] != one.video[j] and one.fold[i] == one.fold[j])
+    model, mixed = scorer.folds[one.fold[i]], one.score(np.array([[i, j]]))
+    seen, heard = model.picture(clips.picture[i]), model.sound(clips.sound[j])
+    assert mixed["semantic"] == pytest.approx(information(seen, heard[None], model.correlation))
+    assert mixed["sync"] == pytest.approx(synchrony.peaks(clips.motion[i], clips.onset[[j]], one_is_motion=True))
+    assert mixed["builtin"] == pytest.approx(log_odds(mixed["semantic"], mixed["sync"], model.weights))
 
 
 def test_two_scorers_are_compared_on_pairs_that_neither_model_saw(lake: Lake) -> None:
@@ -195,6 +205,8 @@ def test_what_an_earlier_model_was_calibrated_with_stays(lake: Lake, monkeypatch
     assert {row["model"] for row in found if row["scorer"] == "two_tower"} == {"t1", "t2"}
     assert [row for row in found if row["model"] == "t1"] == before
     assert {row["scorer"] for row in found} == {"builtin", "semantic", "sync", "two_tower"}
+    pairs = {(row["scorer_a"], row["scorer_b"], row["model_b"]) for row in table(lake, "calibration_pair")}
+    assert ("builtin", "two_tower", "t2") in pairs, "a scorer alone is compared with the others"
 
 
 def test_what_cannot_be_calibrated_says_why(tmp_path: Path) -> None:

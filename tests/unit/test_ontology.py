@@ -57,9 +57,9 @@ def test_the_real_ontology() -> None:
 def test_the_command_loads_it_and_loads_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WINNOW_LAKE", str(tmp_path / "lake"))
     shutil.copy(SHARED / "ontology.json", tmp_path / "ontology.json")
-    command = ["annotate", "import-ontology", str(tmp_path / "ontology.json")]
-    for computed in (True, False):
-        done = CliRunner().invoke(cli, command, catch_exceptions=False)
+    for command, computed in (("import-ontology", True), ("import", False)):
+        line = ["annotate", command, str(tmp_path / "ontology.json")]
+        done = CliRunner().invoke(cli, line, catch_exceptions=False)
         said = json.loads(done.stdout.splitlines()[-1])
         assert (done.exit_code, said["rows"], said["computed"]) == (0, 632, computed)
     table = corpus.read(Lake(tmp_path / "lake"), "ontology")

@@ -16,7 +16,10 @@ from winnow.lake import Lake
 from winnow.sample import candidate_id, sid
 from winnow.settings import Settings
 from winnow.sources import audioset, panda, source_of
+from winnow.sources import csv as general_csv
+from winnow.sources.candidate import candidate
 from winnow.sources.cells import records
+from winnow.sources.columns import Header
 from winnow.sources.literal import MAX_DEPTH, MAX_ITEMS, parse_list
 from winnow.sources.row import MAX_ROW_BYTES, Row
 
@@ -123,6 +126,9 @@ def test_every_real_class_goes_through_to_the_table(tmp_path: Path) -> None:
     lines = [f'{i:011d}, {i}.000, {i + 10}.000, "{mid},{mids[i - 1]}"\n' for i, mid in enumerate(mids)]
     (day(tmp_path) / "unbalanced_train_segments.csv").write_text(PREAMBLE + "".join(lines))
     found = candidates(tmp_path)
+    general = [candidate(row.values, Header(row.values))[0] for row in general_csv.read(
+        tmp_path / "inbox" / "day" / "unbalanced_train_segments.csv")]  # fmt: skip
+    assert [{key: row[key] for key in general[0]} for row in found] == general
     assert [row["labels"] for row in found] == [[mid, mids[i - 1]] for i, mid in enumerate(mids)]
     last = found[-1]
     assert (last["outcome"], last["source"], last["source_id"]) == ("ok", "audioset", "00000000526")

@@ -18,7 +18,7 @@ from tests.world import World, make_world
 from tests.world.acoustics import rms
 from tests.world.classes import CLASSES
 from tests.world.plan import DEFAULT_VIDEOS, PLANTS, make_plan
-from tests.world.sound import soundtrack
+from tests.world.sound import parts, soundtrack
 from tests.world.timeline import make_timeline
 from tests.world.video import Video
 from tests.world.visual import frames
@@ -276,3 +276,21 @@ def test_one_uploader_has_several_videos() -> None:
     assert shared
     assert all(counts[name] >= 2 for name in shared)
     assert all(count == 1 for name, count in counts.items() if name not in shared)
+
+
+def test_a_soundtrack_is_the_sum_of_its_parts() -> None:
+    """Up to one gain: the mean of its channels is the event's own sound and, where there is one, what covers it."""
+    plan = make_plan(3, 30, 3, (3.5, 4.5), {"voice_over": 4, "music": 4})
+    found = set()
+    for video in plan:
+        timeline = make_timeline(video.audio_class, video.duration_s, video.rng(1))
+        own, cover = parts(video, timeline)
+        assert (cover is None) == (video.planted not in ("voice_over", "music"))
+        if cover is not None:
+            assert 9 < 20 * np.log10(rms(cover) / rms(own)) < 23
+        whole = own if cover is None else own + cover
+        heard = soundtrack(video, timeline).mean(axis=0)
+        gain = float(heard @ whole) / float(whole @ whole)
+        assert np.abs(heard - gain * whole).max() < 1e-5
+        found.add((video.planted, video.channels))
+    assert {("voice_over", 2), ("music", 2), (None, 1)} <= found

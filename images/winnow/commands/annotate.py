@@ -40,7 +40,8 @@ def annotate() -> None:
 @REFUSED
 @click.pass_context
 def import_any(ctx: click.Context, file: Path, reviewer: str | None, refused: Path | None) -> None:
-    """Add FILE, whatever it is: verdicts of an audit, ratings, segment labels or splits, by what it looks like."""
+    """Add FILE, whatever it is: verdicts of an audit, ratings, segment labels, splits or the ontology, by what it looks
+    like."""
     from winnow.annotations import avel_splits, label_studio, verdicts, yfcc_splits
     from winnow.errors import ConfigError
 
@@ -49,6 +50,8 @@ def import_any(ctx: click.Context, file: Path, reviewer: str | None, refused: Pa
     first = head.partition("\n")[0].lower()
     if verdicts.looks_like(head):
         ctx.invoke(import_verdicts, file=file, reviewer=reviewer, refused=refused)
+    elif head.lstrip().startswith("[") and '"child_ids"' in head:
+        ctx.invoke(import_ontology, file=file)
     elif "onscreen" in (head if label_studio.looks_like(head) else first).lower().replace("-", "").replace("_", ""):
         ctx.invoke(import_ratings, file=file)
     elif label_studio.looks_like(head) or "second_0" in first:

@@ -24,7 +24,8 @@ OUTCOMES = """
 """
 SCORES = "select url, score from fct_clips where score is not null"
 FLAGS = """
-    select url, status, flag = 1 as is_flagged, is_recycled, coalesce(lower(flag_why) like 'speech%', false) as by_speech
+    select url, status, flag = 1 as is_flagged, is_recycled,
+           coalesce(lower(flag_why) like 'speech%', false) as by_speech
     from fct_clips where tagger is not null
 """
 LEAKS = """
@@ -144,8 +145,8 @@ def table(found: Mapping) -> str:
     lines.append(f"AUC of the score, {auc['matched_clips']} matched clips against: {', '.join(figures) or 'nothing'}")
     for plant, flags in found["flags"].items():
         lines.append(
-            f"{plant}: {flags['flagged']} of {flags['clips']} clips flagged, {flags['right']} of {flags['flags']} flags "
-            f"right, {flags['recycled']} kept after separation"
+            f"{plant}: {flags['flagged']} of {flags['clips']} clips flagged, {flags['right']} of {flags['flags']} "
+            f"flags right, {flags['recycled']} kept after separation"
         )
     lines.append(f"uploaders in two splits: {found['uploaders_in_two_splits']}")
     return "\n".join(lines)
