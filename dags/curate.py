@@ -48,7 +48,6 @@ with DAG(
         ),
     },
 ):
-
     share = {"parts": "{{ params.parts }}"}
 
     @task_group(prefix_group_id=False)

@@ -134,7 +134,8 @@ def test_any_values_are_read_back(tmp_path_factory, label: str, avc: float, star
 def test_the_reader_takes_arrays_and_lines_and_refuses_row_by_row(tmp_path: Path) -> None:
     good = dict(zip(KEYS, ("/m/09x0r", 0, "---2_BBVHAA", "0.298", "30.000", "40.000"), strict=True))
     bad = [{**good, FLAG: True}, {**good, FLAG: "0"}, {**good, "AVC": 0.3}, {**good, "AVC": "nan"},
-           {**good, "AVC": "x"}, {**good, "Start Time": "40.000"}, {**good, "End Time": "-1"}, {**good, "Youtube ID": ""}, 
+           {**good, "AVC": "x"}, {**good, "Start Time": "40.000"}, {**good, "End Time": "-1"},
+           {**good, "Youtube ID": ""}, 
            {"Label": ""}, 3, {**good, "Label": None}]  # fmt: skip
     array, lines = tmp_path / "a.json", tmp_path / "b.json"
     array.write_text(json.dumps([good, *bad, good]))

@@ -155,7 +155,11 @@ def test_the_stage_reads_clips_and_names_what_has_no_sound(tmp_path) -> None:
     stage.setup()
     wave = np.tile(voice(2.0), (1, 1))
     pictures = [np.full((32, 32), 90, np.uint8)] * 50
-    files = {"speaks": mp4(pictures, wave, rate_hz=16000), "mute": mp4(pictures), "tone": mp4(None, sine(2.0, 440, -20))}
+    files = {
+        "speaks": mp4(pictures, wave, rate_hz=16000),
+        "mute": mp4(pictures),
+        "tone": mp4(None, sine(2.0, 440, -20)),
+    }
 
     class Shelf:
         def read(self, name: str) -> bytes:

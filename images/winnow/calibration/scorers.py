@@ -112,7 +112,7 @@ def _parts(scorer: Scorer, corpus: Corpus, fold: np.ndarray, places: np.ndarray)
         for run in np.split(at, ends) if len(at) else ():
             seen, heard = places[run[0], 0], places[run, 1]
             out["semantic"][run] = information(picture[row[seen]], sound[row[heard]], model.correlation)
-            out["sync"][run] = synchrony.peaks(corpus.motion[heard[0]], corpus.onset[heard], one_is_motion=True)
+            out["sync"][run] = synchrony.peaks(corpus.motion[seen], corpus.onset[heard], one_is_motion=True)
             out["builtin"][run] = log_odds(out["semantic"][run], out["sync"][run], model.weights)
     return out
 

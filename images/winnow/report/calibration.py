@@ -42,8 +42,7 @@ QUERIES = {
         "list_contains(['semantic', 'sync'], scorer_b), scorer_a, scorer_b"
     ),
     "rules": (
-        "select * from rpt_release_rules where point = 'avset' or rule = 'low_correspondence' "
-        "order by point, position"
+        "select * from rpt_release_rules where point = 'avset' or rule = 'low_correspondence' order by point, position"
     ),
 }
 #: Lines of the sweep: column, what a legend calls it.
