@@ -120,6 +120,17 @@ def test_every_version_is_pinned() -> None:
     assert names <= pinned, f"run `make lock`: {sorted(names - pinned)}"
 
 
+@pytest.mark.parametrize("image", sorted(path.parent.name for path in (ROOT / "images").glob("*/Dockerfile")))
+def test_an_images_lock_holds_what_its_extra_names(image: str) -> None:
+    """A requirement that only the checkout's environment has fails in a pod, long after its tests have passed."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"].get(image, [])]
+    lock = (ROOT / "images" / image / "requirements.txt").read_text()
+    names = {re.sub(r"[-_.]+", "-", name).lower() for name in re.findall(r"^[A-Za-z][\w.-]*", lock, re.MULTILINE)}
+    missing = {re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", one)[0]).lower() for one in wanted} - names
+    assert not missing, f"run `images/lock.sh {image}`: {sorted(missing)}"
+
+
 def test_nothing_names_one_machine() -> None:
     files = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
