@@ -40,5 +40,5 @@ def test_a_cleared_or_failed_task_leaves_no_orphan(shared: Path, kubeconfig: Pat
         path = f"dags/curate/dagRuns/{quote(run)}/taskInstances/ingest"
         house.api.send("PATCH", path, {"new_state": "failed"})
         wait(lambda: not jobs(), "its Job is deleted too", 60)
-        wait(lambda: not get("pods", "-l", f"winnow/batch={DAY}"), "and its pod", 60)
+        wait(lambda: not get("pods", "-l", f"winnow/batch={DAY}"), "and its pod", 120)
         assert house.task("curate", run, "ingest")["state"] == "failed"

@@ -35,6 +35,15 @@ print(json.dumps({
 }))
 """  # noqa: E501
 
+PARSE = """python -c '
+import json
+from airflow import plugins_manager
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag("/opt/airflow/dags")
+plugins = [one["name"] for one in plugins_manager.get_plugin_info(["name"])]
+print(json.dumps([sorted(bag.dags), bag.import_errors, [one for one in plugins if one.startswith("winnow")]]))
+'"""
+
 
 def locked(image: str, cuda: bool = False) -> set[str]:
     """Name and version of what an image's lock admits."""
@@ -88,6 +97,20 @@ def test_an_image_holds_its_own_libraries_and_gives_its_user_nothing(
     labels = about["Config"]["Labels"]
     assert re.fullmatch(r"[0-9a-f]{40}", labels["org.opencontainers.image.revision"])
     assert labels["org.opencontainers.image.version"] == __version__
+
+
+def test_airflow_parses_the_dags_that_its_image_holds(image: tuple[str, str, dict], build: Callable[..., str]) -> None:
+    """As the chart starts it: a whole command after the entrypoint."""
+    name, reference, _ = image
+    if name != "airflow":
+        pytest.skip(f"{name} holds no Airflow")
+    said = build(
+        "run", "--rm", "--network=none", reference, "bash", "-c", f"airflow db migrate >/dev/null 2>&1; {PARSE}"
+    )
+    dags, errors, plugins = json.loads(said.splitlines()[-1])
+    assert dags == sorted(path.stem for path in (ROOT / "dags").glob("*.py"))
+    assert errors == {}
+    assert plugins == ["winnow_ui"]
 
 
 def test_the_readme_states_an_images_size(image: tuple[str, str, dict]) -> None:

@@ -59,7 +59,7 @@ def test_a_killed_task_leaves_no_job(kubeconfig: Path) -> None:
         await trigger.on_kill()
 
     assert see_through(job, kubeconfig, meanwhile=kill)["outcome"] == "gone"
-    wait(lambda: name not in kubectl("-n", NAMESPACE, "get", "jobs,pods", "-o", "name"), "the Job and its pod go", 40)
+    wait(lambda: name not in kubectl("-n", NAMESPACE, "get", "jobs,pods", "-o", "name"), "the Job and its pod go", 90)
 
 
 def test_a_new_attempt_ends_the_one_before(kubeconfig: Path) -> None:
