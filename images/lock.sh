@@ -3,8 +3,8 @@
 #
 # torch's CPU and CUDA builds share a version and differ in their bytes: the lock lists the hash of both, so either may be
 # installed and nothing else. TORCH_HASHES are those of the wheels for CPython 3.11 on x86-64 Linux, CUDA's first. What
-# only CUDA's build depends on, gigabytes, is a lock of its own, cuda.txt. Extras are stripped, what they bring is locked:
-# the pip of Debian bookworm takes a line with an extra for another package than the one without.
+# only CUDA's build depends on, gigabytes, is a lock of its own, cuda.txt. A package with an extra has
+# two lines, with it and without: the pip of Debian bookworm takes them for two packages, and wants both pinned.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON_BIN:-.venv/bin/python}
@@ -17,8 +17,14 @@ for image in "${wanted[@]}"; do
   extra=()
   [ "$image" = base ] || extra=(--extra "$image")
   [ "$image" != airflow ] || extra+=(--extra deploy)
-  "$python" -m piptools compile -q --generate-hashes --no-header --strip-extras --no-annotate --no-emit-index-url \
+  "$python" -m piptools compile -q --generate-hashes --no-header --no-strip-extras --no-annotate --no-emit-index-url \
     --no-emit-options --no-emit-find-links --allow-unsafe -c constraints.txt "${extra[@]}" -o "$lock" pyproject.toml
+  awk '
+    function flush() { if (block) print block; if (plain) print plain; block = plain = "" }
+    /^[A-Za-z]/ { flush(); block = $0; if (plain = (/^[^=]*\[/ ? $0 : "")) sub(/\[[^]]*\]/, "", plain); next }
+    { block = block "\n" $0; if (plain) plain = plain "\n" $0 }
+    END { flush() }' "$lock" > "$lock.new"
+  mv "$lock.new" "$lock"
   if grep -q '^torch==' "$lock"; then
     # shellcheck disable=SC2086
     awk -v hashes="$(echo $TORCH_HASHES)" '
