@@ -30,7 +30,7 @@ When it is wrong. It takes the mismatched for independent and everything else fo
 it holds (precision 0.99 where greedy selection reaches 0.76 and an infinite prior 0.94). Where kinds differ in size and
 mismatches strike all alike (held-out `kinds`, variant `samples`, 3,000 clips, 32 clusters), a finite prior tells
 frequent kinds from rare ones instead of true pairs from false: 0.77, where greedy selection has 0.87 and an infinite
-prior 0.86. So `winnow select` offers the infinite prior only. That one was above greedy selection by 0.03 to 0.2 on the
+prior 0.86. So `winnow select` offers the infinite prior only. That one was above greedy selection by 0.02 to 0.2 on the
 other variants of both held-out sets and on a world's clips; it falls behind where cells are as many as clips (1,000
 clips, 32 clusters, `samples`: 0.76 against 0.81; with 10 clusters 0.81 against 0.77): give it some ten clips a cell.
 Either prefers kinds that correspond more often, so rare kinds that seldom do are left out: of 32 equal kinds that
