@@ -30,11 +30,12 @@ def backfilled(house: StubHouse) -> list[dict]:
 
 def test_a_backfill_runs_each_day_up_to_the_score(house: StubHouse) -> None:
     house.api.backfill("curate", DAYS[0], DAYS[-1], parts=2)
-    runs = house.wait(lambda: backfilled(house))
+    runs = house.wait(lambda: backfilled(house), 180)
     assert sorted(run["partition_key"] for run in runs) == list(DAYS)
     states = house.finished("curate", runs[0]["dag_run_id"])
     assert states[("fetch", 0)] == states[("fetch", 1)] == states[("audio", 1)] == "success"
-    assert states[("correspond", 0)] == "skipped"
+    assert states[("separate", 0)] == states[("separate", 1)] == "success"
+    assert states[("correspond", 0)] == states[("rescore", 0)] == "skipped"
     assert states[("gate", -1)] == "skipped"
     assert house.events() == []
     fetches = [call for call in house.calls() if call[:2] == ["run", "fetch"]]
