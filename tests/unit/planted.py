@@ -244,7 +244,7 @@ RELEASE = {
     "moved": {
         "no_clip_changes_split": spoilt("ops.rpt_changes", "change", "'moved', split_before = 'val'")
     },
-    "passed": {"kept_clips_pass_every_threshold": spoilt("fct_clips", "z", "1.5", "status = 'kept'")},
+    "passed": {"kept_clips_pass_every_threshold": spoilt("fct_clips", "effective_z", "1.5", "status = 'kept'")},
     "thresholds": {
         "thresholds_are_there": "DELETE FROM thresholds",
         "rule_is_unique": spoilt("thresholds", "rule", "'silent'"),
