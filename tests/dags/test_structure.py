@@ -28,7 +28,7 @@ def test_every_file_is_one_dag_of_its_name(described: dict) -> None:
 
 
 def test_parsing_is_fast_and_imports_nothing_heavy(described: dict) -> None:
-    assert described["seconds"] < 1.0
+    assert described["seconds"] < 1.0  # of CPU: a busy machine changes nothing
     assert not {"numpy", "pandas", "pyarrow", "duckdb", "av", "sklearn", "dbt", "great_expectations"} & set(
         described["modules"]
     )
