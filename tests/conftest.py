@@ -6,8 +6,10 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from winnow import settings
 
@@ -45,13 +47,19 @@ def need_package() -> Callable[..., None]:
     return find
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Which tests stay together when `make test` shares them between processes: a file's, and where costly fixtures
-    serve a folder (built warehouses, Airflow), the folder's."""
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder in TOGETHER else item.path.name))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """How `make test` shares tests between processes (pytest-xdist's own groups do nothing under pytest 9.2)."""
+    return Rooms(config, log)
+
+
+class Rooms(LoadScopeScheduling):
+    """A file's tests stay together, and where costly fixtures serve a folder (built warehouses, Airflow), the
+    folder's."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = Path(nodeid.split("::")[0])
+        return path.parent.name if path.parent.name in TOGETHER else str(path)
 
 
 @pytest.fixture(autouse=True)
