@@ -55,7 +55,7 @@ class StubHouse:
         path = self.lake / "calls.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
-    def wait(self, what: Callable[[], object], timeout_s: float = 60.0) -> object:
+    def wait(self, what: Callable[[], object], timeout_s: float = 180.0) -> object:
         """The first true value of `what`; AssertionError with the log's end when none comes in time."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

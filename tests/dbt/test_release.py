@@ -77,7 +77,7 @@ def test_every_candidate_and_clip_gets_its_first_reason(build: Callable[..., Bui
     details = dict(
         built.rows("SELECT first_failed_rule, detail FROM fct_clips WHERE status = 'dropped' AND url NOT LIKE '%t.mp4'")
     )
-    assert details["low_correspondence"] == "z 1.6 < 1.645 sigma"
+    assert details["low_correspondence"] == "effective_z 1.6 < 1.645 sigma"
     assert details["unmeasured"] == "visual: undecodable"
 
 
