@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Container, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Container, Mapping, Sequence
+from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING, Any
 
 from winnow.errors import ContractError
 from winnow.lake import Lake, digest, sha256_bytes
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from winnow.models.correspondence import Scorer
     from winnow.models.correspondence_fit import Corpus, FitParams
 
 MODEL = "correspond"
@@ -43,54 +45,86 @@ def fit(
     Returns {"model": digest, "computed": False when this very scorer was there, "batches", "clips", "videos",
     "folds", "auc"}. ContractError when a batch is not measured or the corpus is too small to cross-fit.
     """
-    from dataclasses import asdict, replace
+    from dataclasses import replace
+
+    from winnow.models import correspondence_fit
+
+    def more(scorer: Scorer) -> dict[str, object]:
+        """What its card says beside what every fitted model's says."""
+        return {
+            "nulls": [
+                {"fold": k, "mean": round(m.null_mean, 6), "std": round(m.null_std, 6), "clips": len(m.bank_video)}
+                for k, m in enumerate(scorer.folds)
+            ],
+            "weights": [[round(float(w), 6) for w in m.weights] for m in scorer.folds],
+        }
+
+    params = replace(params or correspondence_fit.FitParams(), seed=seed)
+    return freeze(lake, MODEL, batches, correspondence_fit, params, more=more)
+
+
+def freeze(
+    lake: Lake,
+    name: str,
+    batches: Sequence[str],
+    module: ModuleType,
+    params: Any,
+    *,
+    kind: str = "npz",
+    option: str = "",
+    known: Mapping[str, object] = MappingProxyType({}),
+    more: Callable[[Any], Mapping[str, object]] = lambda fitted: {},
+) -> dict[str, object]:
+    """Fit a cross-fitted scorer on batches by a module's `fit`, freeze it under the digest of what it is made from, and
+    make it the current one of `name`; what `fit` returns.
+
+    module: of winnow.models, with `fit(corpus, params)`, which gives something that `dumps` to bytes of `kind`, and
+    `figures(fitted, corpus)`; params: its dataclass, with `folds`; option: of the command, for a message; known: what
+    answer and card say first; more: what the card of a fitted model says last.
+    """
+    from dataclasses import asdict
 
     import numpy as np
 
-    from winnow.models import correspondence_fit, single_threaded
+    from winnow.models import single_threaded
+    from winnow.models.correspondence_fit import choose_folds
 
     single_threaded()
-    params = replace(params or correspondence_fit.FitParams(), seed=seed)
     keys = sorted({check_batch(key) for key in batches})
     if not keys:
-        raise ContractError("no batch was named: winnow fit --batches 2026-11-01,2026-11-02")
+        raise ContractError(f"no batch was named: winnow fit {option}--batches 2026-11-01,2026-11-02")
     corpus, content = read_corpus(lake, keys)
-    folds = correspondence_fit.choose_folds(corpus.video.tolist(), params.folds)
-    videos = len(np.unique(corpus.video))
+    folds, videos = choose_folds(corpus.video.tolist(), params.folds), len(np.unique(corpus.video))
     if not folds:
         raise ContractError(
             f"{', '.join(keys)}: {len(corpus)} clips of {videos} videos have picture and sound, too few to cross-fit "
             "by video (each of three folds needs two videos). Fit on more batches."
         )
     identity = {
-        "code": code_digest("models.correspondence_fit"),
+        "code": code_digest(module.__name__.removeprefix("winnow.")),
         "content": content,
         "params": asdict(params),
         "batches": keys,
     }
     model = digest(identity)
-    answer = {"model": model, "batches": keys, "clips": len(corpus), "videos": videos, "folds": folds}
-    card = lake.read_or_none(lake.model_key(MODEL, model, "json"))
+    answer = {**known, "model": model, "batches": keys, "clips": len(corpus), "videos": videos, "folds": folds}
+    card = lake.read_or_none(lake.model_key(name, model, "json"))
     if card is not None:
-        lake.set_model_current(MODEL, model)
+        lake.set_model_current(name, model)
         return answer | {"computed": False, "auc": json.loads(card)["training"]["auc"]}
-    scorer = correspondence_fit.fit(corpus, params)
-    training = correspondence_fit.figures(scorer, corpus)
-    data = scorer.dumps()
+    fitted = module.fit(corpus, params)
+    training = module.figures(fitted, corpus)
+    data = fitted.dumps()
     card = answer | {
         "identity": identity,
         "sha256": sha256_bytes(data),
         "training": training,
         "fold_of_a_video": "sha256('fold' + 0x1f + video_id), its first 15 hex digits, modulo folds",
-        "nulls": [
-            {"fold": k, "mean": round(m.null_mean, 6), "std": round(m.null_std, 6), "clips": len(m.bank_video)}
-            for k, m in enumerate(scorer.folds)
-        ],
-        "weights": [[round(float(w), 6) for w in m.weights] for m in scorer.folds],
+        **more(fitted),
     }
-    lake.create(lake.model_key(MODEL, model), data)
-    lake.create(lake.model_key(MODEL, model, "json"), (json.dumps(card, indent=1, sort_keys=True) + "\n").encode())
-    lake.set_model_current(MODEL, model)
+    lake.create(lake.model_key(name, model, kind), data)
+    lake.create(lake.model_key(name, model, "json"), (json.dumps(card, indent=1, sort_keys=True) + "\n").encode())
+    lake.set_model_current(name, model)
     return answer | {"computed": True, "auc": training["auc"]}
 
 
