@@ -19,7 +19,45 @@
     ) / {{ n }}, 9)
 {%- endmacro %}
 
+{# Stages that leave a vector for either side, and one score of the two. #}
+{% macro vector_scorers() -%}
+    {{ return(['bridge', 'two_tower', 'joint']) }}
+{%- endmacro %}
+
 {# Every scorer that may be calibrated; semantic and sync are the two parts of builtin. #}
 {% macro calibrated_scorers() -%}
-    {{ return(['builtin', 'semantic', 'sync', 'bridge', 'two_tower', 'joint']) }}
+    {{ return(['builtin', 'semantic', 'sync'] + vector_scorers()) }}
+{%- endmacro %}
+
+{# What every one of `vector_scorers` says of a clip; the vectors stay in the lake. #}
+{% macro vector_scores() -%}
+    lake_batch as batch,
+    cast(left(lake_shard, 5) as integer) as shard_number,
+    sample_id,
+    outcome,
+    reason,
+    video_id,
+    {{ finite('score') }} as score,
+    cast(frame_times as double[]) as frame_times,
+    cast(frame_scores as double[]) as frame_scores,
+    cast(n_frames as bigint) as n_frames,
+    cast(fold as bigint) as fold,
+    model
+{%- endmacro %}
+
+{# What the built-in scorer says of a sound: a clip's own, or what is left of it without the dialogue. #}
+{% macro builtin_scores() -%}
+    lake_batch as batch,
+    cast(left(lake_shard, 5) as integer) as shard_number,
+    sample_id,
+    outcome,
+    reason,
+    {{ finite('score') }} as score,
+    {{ finite('z') }} as z,
+    {{ finite('semantic') }} as semantic,
+    {{ finite('sync') }} as sync,
+    {{ finite('null_mean') }} as null_mean,
+    {{ finite('null_std') }} as null_std,
+    cast(fold as bigint) as fold,
+    model
 {%- endmacro %}

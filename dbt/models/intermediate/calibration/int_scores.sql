@@ -17,7 +17,7 @@ scored as (
     {%- endfor %}
     union all
 {%- endfor %}
-{%- for scorer in ['bridge', 'two_tower', 'joint'] %}
+{%- for scorer in vector_scorers() %}
     select batch, shard_number, sample_id, '{{ scorer }}' as scorer, 'mixture' as sound, score, model
     from {{ ref('stg_' ~ scorer) }}
     where outcome = 'ok' and score is not null

@@ -10,7 +10,7 @@ select
     round((scores.score - null_pairs.mean) / nullif(null_pairs.std, 0), 6) as sigma,
     settings.k,
     round(null_pairs.mean + settings.k * null_pairs.std, 9) as threshold,
-    round((scores.score - null_pairs.mean) / nullif(null_pairs.std, 0), 6) > settings.k as passes
+    sigma > settings.k as passes
 from {{ ref('int_scores') }} as scores
 cross join (select {{ calibration_k() }} as k) as settings
 left join {{ ref('stg_calibration') }} as null_pairs
