@@ -72,9 +72,9 @@ def decide_fetch(batch: str, settings: Settings, lake: Lake) -> dict:
     if manifest is None:
         clock = time.perf_counter()
         with _decided(FETCH, batch, settings, lake, inputs, ["sample_id"]) as path:
-            from winnow import warehouse
+            from winnow import snapshot
 
-            data, reasons = path.read_bytes(), warehouse.count_by(path, "reason")
+            data, reasons = path.read_bytes(), snapshot.count_by(path, "reason")
         rejected = {reason: n for reason, n in sorted(reasons.items(), key=str) if reason is not None}
         rows = sum(reasons.values())
         manifest = _commit(lake, FETCH, batch, v, name, data, rows, digests, rejected, time.perf_counter() - clock)
@@ -172,7 +172,7 @@ def _decided(
     point: Point, batch: str, settings: Settings, lake: Lake, inputs: Inputs, key: Sequence[str]
 ) -> Iterator[Path]:
     """Run the dbt selection in a folder of its own: the Parquet file of what it decided, ordered by its key."""
-    from winnow import warehouse
+    from winnow import snapshot, warehouse
 
     with tempfile.TemporaryDirectory(prefix="winnow-decide-") as folder:
         out = Path(folder)
@@ -187,7 +187,7 @@ def _decided(
         selection += ["--exclude-resource-type", "unit_test"]
         warehouse.run_dbt(["build", *selection], out, settings, cache=lake)
         decided = out / "decided.parquet"
-        warehouse.copy_table(out / "warehouse.duckdb", f"intermediate.{point.model}", key, decided)
+        snapshot.copy_table(out / "warehouse.duckdb", f"intermediate.{point.model}", key, decided)
         yield decided
 
 

@@ -2,8 +2,7 @@
 
 dbt is a program here, never a library: each call is a process with a private folder (its DuckDB file, its target path,
 its logs), because DuckDB allows one writer and one open reader blocks it. What a call reads is one Parquet, `inputs`,
-that names every file; what users see is exported afterwards, ordered by each table's key, so that the bytes depend on
-the rows alone and not on threads or on the order of files.
+that names every file; what users see leaves it afterwards (`winnow.snapshot`).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from winnow import corpus, exports
+from winnow import corpus, exports, snapshot
 from winnow.errors import ConfigError, ContractError
 from winnow.lake import Lake, digest, sha256_bytes
 
@@ -168,7 +167,6 @@ def _failures(out: Path) -> str:
     )
 
 
-# -- a release ---------------------------------------------------------------------------------------------------------
 def build_release(
     work: Path, lake: Lake, settings: Settings, *, policy: str = "hash", threads: int | None = None
 ) -> dict[str, object]:
@@ -188,9 +186,9 @@ def build_release(
     variables = json.dumps({"split_policy": policy})
     selection = ["--exclude", "tag:decide_fetch", "tag:decide_separate", "--exclude-resource-type", "unit_test"]
     run_dbt(["build", "--vars", variables, *selection], out, settings, threads=threads, cache=lake)
-    tables = published_tables(out)
-    export(out / "warehouse.duckdb", tables, work)
-    snapshot(tables, work)
+    tables = snapshot.published_tables(out)
+    snapshot.export(out / "warehouse.duckdb", tables, work)
+    snapshot.write(tables, work)
     exports.write_all(work / "tables", work / "exports")
     return {"batches": sorted(heads), "policy": policy, "tables": sorted(t.name for t in tables)}
 
@@ -207,6 +205,7 @@ def release_key(lake: Lake, settings: Settings, policy: str = "hash") -> str:
     called = {name for path in project.rglob("models/**/*.py") for name in _IMPORTED.findall(path.read_text())}
     modules = [
         here / "warehouse.py",
+        here / "snapshot.py",
         *(here / f"{name}.py" for name in sorted(called)),
         *sorted((here / "exports").glob("*.py")),
     ]
@@ -257,87 +256,3 @@ def docs(settings: Settings, out: Path) -> Path:
     text = (out / "target" / "static_index.html").read_text(encoding="utf-8")
     page.write_text(text.replace(str(out), "").replace(str(Path(settings.dbt_dir).resolve()), "dbt"), encoding="utf-8")
     return page
-
-
-# -- what leaves -------------------------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class PublishedTable:
-    """A table that users see: `main` holds what the inputs alone determine, `ops` what clocks, hosts and history do."""
-
-    schema: str
-    name: str
-    key: tuple[str, ...]
-    description: str
-    columns: Mapping[str, str]
-
-    @property
-    def file(self) -> str:
-        """Its place in a release."""
-        return f"{'tables' if self.schema == 'main' else 'ops'}/{self.name}.parquet"
-
-
-def published_tables(out: Path) -> list[PublishedTable]:
-    """The models and seeds tagged `published`, from the manifest that dbt wrote; each names its key (`meta.key`)."""
-    nodes = json.loads((out / "target" / "manifest.json").read_text())["nodes"].values()
-    found = [
-        PublishedTable(
-            node["schema"], node["alias"], tuple(node["config"]["meta"]["key"]), node["description"],
-            {name: column["description"] for name, column in node["columns"].items()},
-        )
-        for node in nodes
-        if "published" in node["tags"] and node["resource_type"] in ("model", "seed")
-    ]  # fmt: skip
-    return sorted(found, key=lambda t: (t.schema, t.name))
-
-
-def export(database: Path, tables: Iterable[PublishedTable], work: Path) -> None:
-    """Write every published table as Parquet, ordered by its key."""
-    for table in tables:
-        target = work / table.file
-        target.parent.mkdir(parents=True, exist_ok=True)
-        copy_table(database, f"{table.schema}.{table.name}", table.key, target)
-
-
-def copy_table(database: Path, name: str, key: Iterable[str], target: Path) -> None:
-    """Write one table of a private DuckDB file as Parquet, ordered by its key: equal rows, equal bytes."""
-    import duckdb
-
-    with duckdb.connect(str(database), read_only=True) as con:
-        order = ", ".join(f'"{column}"' for column in key)
-        rows = f"SELECT * FROM {name} ORDER BY {order}"
-        con.execute(
-            f"COPY ({rows}) TO {_quoted(str(target))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
-        )
-
-
-def count_by(path: Path, column: str) -> dict[str | None, int]:
-    """Rows of a Parquet file by a column's value."""
-    import duckdb
-
-    with duckdb.connect() as con:
-        return dict(
-            con.execute(f"SELECT {column}, count(*) FROM read_parquet({_quoted(str(path))}) GROUP BY 1").fetchall()
-        )
-
-
-def snapshot(tables: Iterable[PublishedTable], work: Path) -> Path:
-    """Write `<work>/winnow.duckdb`: the published tables, as tables, with their descriptions as comments. Nothing in it
-    points to a file, so it can be copied anywhere."""
-    import duckdb
-
-    target = work / "winnow.duckdb"
-    target.unlink(missing_ok=True)
-    with duckdb.connect(str(target)) as con:
-        con.execute("CREATE SCHEMA ops")
-        for table in tables:
-            name = f'{table.schema}."{table.name}"'
-            con.execute(f"CREATE TABLE {name} AS SELECT * FROM read_parquet({_quoted(str(work / table.file))})")
-            con.execute(f"COMMENT ON TABLE {name} IS {_quoted(table.description)}")
-            for column, description in table.columns.items():
-                con.execute(f'COMMENT ON COLUMN {name}."{column}" IS {_quoted(description)}')
-    return target
-
-
-def _quoted(text: str) -> str:
-    """An SQL string."""
-    return "'" + text.replace("'", "''") + "'"

@@ -14,7 +14,7 @@ import pytest
 
 from tests.dbt.audioscope_corpus import Listed, give, label, path_of, rate, video_id, write_lists
 from tests.dbt.conftest import Built
-from winnow import exports, warehouse
+from winnow import exports, snapshot, warehouse
 from winnow.lake import Lake
 from winnow.sample import clip_id, sid
 
@@ -246,8 +246,8 @@ def test_same_rows_same_bytes(built: Built, tmp_path: Path) -> None:
     no_tests = ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
     chosen = ["build", "--vars", json.dumps({"split_policy": "hash"}), *no_tests, "--select", *reports]
     warehouse.run_dbt(chosen, out, built.settings, threads=1)
-    tables = [table for table in warehouse.published_tables(out) if "audioscope" in table.name]
-    warehouse.export(out / "warehouse.duckdb", tables, tmp_path)
+    tables = [table for table in snapshot.published_tables(out) if "audioscope" in table.name]
+    snapshot.export(out / "warehouse.duckdb", tables, tmp_path)
     exports.write("audioscope", tmp_path / "tables", tmp_path / "lists")
     assert len(tables) == 6
     assert [t.name for t in tables if (tmp_path / t.file).read_bytes() != (built.work / t.file).read_bytes()] == []

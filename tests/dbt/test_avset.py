@@ -11,7 +11,7 @@ import pytest
 
 from tests.dbt.conftest import DAYS, Built
 from tests.dbt.lake import Candidate, Clip, write_batch
-from winnow import corpus, warehouse
+from winnow import corpus, snapshot, warehouse
 from winnow.exports import avset
 from winnow.exports.read_avset import KEYS, PSEUDO, parts, read
 from winnow.lake import Lake
@@ -122,7 +122,7 @@ def test_parts_are_cut_by_a_parameter_and_only_dbt_is_rebuilt(built: Built, tmp_
                        "--exclude-resource-type", "unit_test"], out, settings)  # fmt: skip
     (tmp_path / "tables").mkdir()
     table = tmp_path / "tables" / "avset_clips.parquet"
-    warehouse.copy_table(out / "warehouse.duckdb", "main.avset_clips", ["sample_id"], table)
+    snapshot.copy_table(out / "warehouse.duckdb", "main.avset_clips", ["sample_id"], table)
     written = avset.write(tmp_path / "tables", tmp_path / "files")
     rows = {name: count for name, count in written.items() if name.endswith("json") and "/" in name}
     labelled, captioned = "AVSET-700K/unbalanced_train_segments_part", "AVSET-10M(excluding-700K)/split_"
