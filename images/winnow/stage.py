@@ -117,8 +117,9 @@ class Stage(ABC):
     schema: ClassVar[Mapping[str, str]]
     resources: ClassVar[Resources] = Resources()
     sidecar: ClassVar[str | None] = None
-    #: Whether it needs a fitted model: of its own name, or of the stage that is named here.
-    fitted: ClassVar[bool | str] = False
+    #: The model that it needs from the lake, if any, and the command that fits one.
+    fitted: ClassVar[str | None] = None
+    fitted_by: ClassVar[str] = ""
     failure_budget: ClassVar[float] = 0.5
     #: Stage tables that are read where the batch has them committed, and done without where not.
     wants: ClassVar[tuple[str, ...]] = ()
@@ -152,8 +153,15 @@ class Stage(ABC):
         return self.schema
 
     def model_digest(self) -> str | None:
-        """Digest of the fitted or loaded model, or None for a stage without one."""
-        return None
+        """Digest of the fitted or loaded model, or None for a stage without one and before the first fit."""
+        return self.lake.model_current(self.fitted) if self.fitted else None
+
+    def fitted_model(self, kind: str = "npz") -> tuple[str, bytes]:
+        """Digest and file of the fitted model in use; ConfigError when none was fitted."""
+        model = self.model_digest()
+        if self.fitted is None or model is None:
+            raise ConfigError(f"{self.name} needs a fitted model and the lake has none: run `{self.fitted_by}`")
+        return model, self.lake.read(self.lake.model_key(self.fitted, model, kind))
 
 
 def stage_names() -> list[str]:
@@ -183,7 +191,7 @@ def stage_wants() -> dict[str, tuple[str, ...]]:
 def is_ready(name: str, lake: Lake) -> bool:
     """Whether a stage has the fitted model it needs (true for a stage that needs none)."""
     fitted = stage_class(name).fitted
-    return not fitted or lake.model_current(fitted if isinstance(fitted, str) else name) is not None
+    return fitted is None or lake.model_current(fitted) is not None
 
 
 def parse_params(stage: type[Stage], values: Mapping[str, object]) -> StageParams:

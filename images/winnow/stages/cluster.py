@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from winnow.errors import ConfigError
 from winnow.sample import Outcome, Reason
 from winnow.stage import Batch, Resources, Sample, Stage
 
@@ -28,23 +27,17 @@ class Cluster(Stage):
     wants = ("open_clip", "panns")
     schema = {"video_id": "string", "visual_clusters": "int32[]", "audio_clusters": "int32[]", "model": "string"}
     resources = Resources(cpu=1, memory_mb=2048)
-    fitted = True
+    fitted = "cluster"
+    fitted_by = "winnow cluster"
     flow = "select"
-
-    def model_digest(self) -> str | None:
-        """The centres in use, or None before the first `winnow cluster`."""
-        return self.lake.model_current(self.name)
 
     def setup(self) -> None:
         """Load the centres; ConfigError when none were fitted."""
         from winnow.selection.kmeans import Centroids
 
-        digest = self.model_digest()
-        if digest is None:
-            raise ConfigError("cluster needs fitted centres and the lake has none: run `winnow cluster`")
-        self.digest = digest
-        self.card = json.loads(self.lake.read(self.lake.model_key(self.name, digest, "json")))
-        self.centroids = Centroids.loads(self.lake.read(self.lake.model_key(self.name, digest)))
+        self.digest, data = self.fitted_model()
+        self.card = json.loads(self.lake.read(self.lake.model_key(self.fitted, self.digest, "json")))
+        self.centroids = Centroids.loads(data)
 
     def process(self, batch: Batch) -> Iterator[Outcome]:
         """An outcome for each clip. A clip is assigned by itself: its shard's other clips change nothing."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from winnow.errors import ConfigError
 from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
 from winnow.sample import Outcome
 from winnow.stage import Batch, Resources, Sample, Stage
@@ -40,11 +39,8 @@ class Correspond(Stage):
         "model": "string",
     }
     resources = Resources(cpu=1, memory_mb=1024)
-    fitted = True
-
-    def model_digest(self) -> str | None:
-        """The scorer in use, or None before the first fit."""
-        return self.lake.model_current(self.name)
+    fitted = "correspond"
+    fitted_by = "winnow fit --batches <batches that visual and audio have measured>"
 
     def setup(self) -> None:
         """Load the scorer; ConfigError when none was fitted."""
@@ -52,14 +48,8 @@ class Correspond(Stage):
         from winnow.models.correspondence import Scorer
 
         single_threaded()
-        digest = self.model_digest()
-        if digest is None:
-            raise ConfigError(
-                "correspond needs a fitted scorer and the lake has none: run `winnow fit --batches <keys>` on batches "
-                "that visual and audio have measured"
-            )
-        self.digest = digest
-        self.scorer = Scorer.loads(self.lake.read(self.lake.model_key(self.name, digest)))
+        self.digest, data = self.fitted_model()
+        self.scorer = Scorer.loads(data)
 
     def process(self, batch: Batch) -> Iterator[Outcome]:
         """An outcome for each clip; clips are scored one by one, so a score does not depend on a shard's other

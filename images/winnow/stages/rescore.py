@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
-from winnow.errors import ConfigError
 from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
 from winnow.sample import Outcome, Reason, SampleFailed
 from winnow.stage import Batch, Resources, Sample, Stage
@@ -37,10 +36,7 @@ class Rescore(Stage):
     }
     resources = Resources(cpu=1, memory_mb=1024)
     fitted = "correspond"
-
-    def model_digest(self) -> str | None:
-        """The scorer in use, or None before the first fit."""
-        return self.lake.model_current(self.fitted)
+    fitted_by = "winnow fit --batches <batches that visual and audio have measured>"
 
     def setup(self) -> None:
         """Load the scorer and the tagger; ConfigError when no scorer was fitted."""
@@ -48,11 +44,8 @@ class Rescore(Stage):
         from winnow.models.correspondence import Scorer
         from winnow.models.tagger import Tagger
 
-        digest = self.model_digest()
-        if digest is None:
-            raise ConfigError("rescore needs the scorer of correspond and the lake has none: run `winnow fit` first")
-        self.digest = digest
-        self.scorer = Scorer.loads(self.lake.read(self.lake.model_key(self.fitted, digest)))
+        self.digest, data = self.fitted_model()
+        self.scorer = Scorer.loads(data)
         self.tagger = Tagger()
         single_threaded()
 

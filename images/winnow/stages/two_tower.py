@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from winnow.errors import ConfigError
 from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
 from winnow.models.scorers import COLUMNS
 from winnow.sample import Outcome
@@ -24,12 +23,9 @@ class TwoTower(Stage):
     needs = ("clip", "visual", "audio")
     schema = COLUMNS
     resources = Resources(cpu=1, memory_mb=1024)
-    fitted = True
+    fitted = "two_tower"
+    fitted_by = "winnow fit --scorer two_tower --batches <batches that visual and audio have measured>"
     flow = "score"
-
-    def model_digest(self) -> str | None:
-        """The model in use, or None before the first fit."""
-        return self.lake.model_current(self.name)
 
     def setup(self) -> None:
         """Load the model; ConfigError when none was fitted."""
@@ -37,14 +33,8 @@ class TwoTower(Stage):
         from winnow.models.two_tower import TwoTowerModel
 
         single_threaded()
-        digest = self.model_digest()
-        if digest is None:
-            raise ConfigError(
-                "two_tower needs a fitted model and the lake has none: run `winnow fit --scorer two_tower --batches "
-                "<keys>` on batches that visual and audio have measured"
-            )
-        self.digest = digest
-        self.model = TwoTowerModel.loads(self.lake.read(self.lake.model_key(self.name, digest, "safetensors")))
+        self.digest, data = self.fitted_model("safetensors")
+        self.model = TwoTowerModel.loads(data)
 
     def process(self, batch: Batch) -> Iterator[Outcome]:
         """An outcome for each clip, scored one by one: a score does not depend on a shard's other clips."""
