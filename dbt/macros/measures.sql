@@ -44,3 +44,33 @@ group by {{ keys }}
             when '!=' then long.measured != rules.value
         end
 {%- endmacro %}
+
+{# The end of a report on rules, after a CTE `fired` (point, position and the key of what is ruled on): per rule, how many
+   of `everyone` pass it alone, and how many pass it and all rules before it of its point; `unit` is what they are. #}
+{% macro alone_and_in_order(everyone, unit, key, points, deciding) -%}
+first_fired as (
+    select point, first_position, count(*) as {{ unit }}
+    from (select point, {{ key }}, min(position) as first_position from fired group by point, {{ key }})
+    group by point, first_position
+),
+
+alone as (select point, position, count(*) as {{ unit }} from fired group by point, position),
+
+everyone as (select count(*) as {{ unit }} from {{ everyone }})
+
+select
+    rules.point,
+    rules.position,
+    rules.rule,
+    rules.point in ('{{ deciding | join("', '") }}') as decides,
+    everyone.{{ unit }},
+    everyone.{{ unit }} - coalesce(alone.{{ unit }}, 0) as pass_alone,
+    cast(everyone.{{ unit }} - coalesce((
+        select sum(first_fired.{{ unit }}) from first_fired
+        where first_fired.point = rules.point and first_fired.first_position <= rules.position
+    ), 0) as bigint) as pass_in_order
+from {{ ref('thresholds') }} as rules
+cross join everyone
+left join alone using (point, position)
+where rules.point in ('{{ points | join("', '") }}')
+{%- endmacro %}

@@ -10,28 +10,7 @@ with fired as (
     where clips.occurrence = 1
 ),
 
-first_fired as (
-    select point, first_position, count(*) as clips
-    from (select point, sample_id, min(position) as first_position from fired group by point, sample_id)
-    group by point, first_position
-),
+ruled as (select * from {{ ref('int_clips') }} where occurrence = 1),
 
-alone as (select point, position, count(*) as clips from fired group by point, position),
-
-everyone as (select count(*) as clips from {{ ref('int_clips') }} where occurrence = 1)
-
-select
-    rules.point,
-    rules.position,
-    rules.rule,
-    rules.point in ('{{ var('release_points') | join("', '") }}') as decides,
-    everyone.clips,
-    everyone.clips - coalesce(alone.clips, 0) as pass_alone,
-    cast(everyone.clips - coalesce((
-        select sum(first_fired.clips) from first_fired
-        where first_fired.point = rules.point and first_fired.first_position <= rules.position
-    ), 0) as bigint) as pass_in_order
-from {{ ref('thresholds') }} as rules
-cross join everyone
-left join alone using (point, position)
-where rules.point in ('release', 'avset') and rules.measure != 'joins_two_splits'
+{{ alone_and_in_order('ruled', 'clips', 'sample_id', ['release', 'avset'], var('release_points')) }}
+    and rules.measure != 'joins_two_splits'

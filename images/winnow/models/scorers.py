@@ -7,7 +7,7 @@ and not made longer again). Every row names the model by its digest, and rows of
 
 A stage whose `schema` is COLUMNS is such a scorer (`two_tower`, `bridge`, `joint`), and `winnow.calibration` knows it
 by its name. The built-in scorer (`stages.correspond`) compares envelopes too, which no vector holds: its table has
-columns of its own.
+BUILTIN_COLUMNS.
 """
 
 from __future__ import annotations
@@ -33,6 +33,23 @@ COLUMNS: Mapping[str, str] = {
     "frame_times": "float32[]",
     "frame_scores": "float32[]",
     "n_frames": "int64",
+    "fold": "int64",
+    "model": "string",
+}
+
+#: The columns of the built-in scorer's table.
+#:
+#: score: log-odds that the sound is the picture's own; z: the same in deviations from the clip's null distribution of
+#: mismatched pairs (null_mean, null_std); semantic: mutual information of what is seen and heard, nats; sync: highest
+#: correlation of motion and onsets within a quarter of a second, −1 … 1; fold, model: which model of which scorer.
+BUILTIN_COLUMNS: Mapping[str, str] = {
+    "video_id": "string",
+    "score": "double",
+    "z": "double",
+    "semantic": "double",
+    "sync": "double",
+    "null_mean": "double",
+    "null_std": "double",
     "fold": "int64",
     "model": "string",
 }

@@ -11,33 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
+from winnow.models.scorers import BUILTIN_COLUMNS
 from winnow.sample import Outcome
 from winnow.stage import Batch, Resources, Sample, Stage
 
 
 class Correspond(Stage):
-    """One row per clip with picture and sound.
-
-    score: log-odds that the sound is the picture's own; z: the same in deviations from the clip's null distribution
-    of mismatched pairs (null_mean, null_std); semantic: mutual information of what is seen and heard, nats; sync:
-    highest correlation of motion and onsets within a quarter of a second, −1 … 1; fold, model: which model of which
-    scorer.
-    """
+    """One row per clip with picture and sound: the columns of the built-in scorer (`models.scorers`)."""
 
     name = "correspond"
     image = "media"
     needs = ("clip", "visual", "audio")
-    schema = {
-        "video_id": "string",
-        "score": "double",
-        "z": "double",
-        "semantic": "double",
-        "sync": "double",
-        "null_mean": "double",
-        "null_std": "double",
-        "fold": "int64",
-        "model": "string",
-    }
+    schema = BUILTIN_COLUMNS
     resources = Resources(cpu=1, memory_mb=1024)
     fitted = "correspond"
     fitted_by = "winnow fit --batches <batches that visual and audio have measured>"

@@ -10,30 +10,19 @@ import io
 from collections.abc import Iterator
 
 from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
+from winnow.models.scorers import BUILTIN_COLUMNS
 from winnow.sample import Outcome, Reason, SampleFailed
 from winnow.stage import Batch, Resources, Sample, Stage
 
 
 class Rescore(Stage):
-    """One row per separated clip: the columns of `correspond`, of the residual; and speech, music: what the built-in
-    tagger still hears in it, 0 to 1."""
+    """One row per separated clip: the columns of the built-in scorer (`models.scorers`), of the residual; and speech,
+    music: what the built-in tagger still hears in it, 0 to 1."""
 
     name = "rescore"
     image = "media"
     needs = ("separate", "visual")
-    schema = {
-        "video_id": "string",
-        "score": "double",
-        "z": "double",
-        "semantic": "double",
-        "sync": "double",
-        "null_mean": "double",
-        "null_std": "double",
-        "fold": "int64",
-        "model": "string",
-        "speech": "double",
-        "music": "double",
-    }
+    schema = {**BUILTIN_COLUMNS, "speech": "double", "music": "double"}
     resources = Resources(cpu=1, memory_mb=1024)
     fitted = "correspond"
     fitted_by = "winnow fit --batches <batches that visual and audio have measured>"
