@@ -34,7 +34,7 @@ from winnow.stage import stage_needs, stage_wants
 
 V = "0123456789ab"
 BATCHES = ("2026-11-01", "2026-11-02", "2026-11-03")
-LABELS = ("bell", "bouncing ball", "clock", "drum", "engine", "fire", "flute", "rain", "violin", "whistle")
+LABELS = ("bell", "bouncing ball", "clock", "drum", "/m/02mk9", "fire", "flute", "rain", "violin", "whistle")
 HOSTILE = '<script>document.title = "owned"</script> & "quoted"'
 
 
@@ -55,7 +55,7 @@ def candidates(day: int, count: int = 40) -> list[Candidate]:
             fate["clip_reason"] = "undecodable"
         clips = tuple(_clip(rng, 12.0 * k, mismatched) for k in range(rng.choice([1, 1, 2, 3])))
         uploader = f"uploader {rng.randrange(40)}" if rng.random() < 0.4 else None
-        name = HOSTILE if (day, i) == (0, 7) else f"d{day}-{i}-{label.replace(' ', '-')}"
+        name = HOSTILE if (day, i) == (0, 7) else f"d{day}-{i}-{label.translate({32: '-', 47: None})}"
         out.append(Candidate(name, uploader, (HOSTILE,) if name == HOSTILE else (label,), clips=clips, row=i, **fate))
     return out
 

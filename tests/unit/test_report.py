@@ -94,6 +94,12 @@ def test_titles_from_lists_are_escaped(page, read):
     assert html.escape(synthetic.HOSTILE, quote=False).split("&amp;")[0].strip()[:20] in page
 
 
+def test_classes_of_audioset_are_named(page):
+    """Statistics keep the id that the list gives; whoever reads the page sees what it is called."""
+    assert page.count('<th scope="row">Engine <span class="id">/m/02mk9</span></th>') == 2
+    assert '<th scope="row">bell</th>' in page
+
+
 def test_its_numbers_are_the_published_ones(page):
     lake, _, _ = synthetic.published()
     total = json.loads(query.run(lake, "select * from rpt_statistics where scope = 'total'", "json"))[0]

@@ -28,9 +28,10 @@ MAX_BYTES = 7_000_000
 MAX_CLIP_BYTES = 1_500_000
 
 _FIELDS = """
-    select c.sample_id, c.status, c.first_failed_rule as rule, c.detail, c.title, c.uploader, c.url, c.label, c.split,
-        c.start_s, c.end_s, c.duration_s, c.z, c.media_bytes, f.tar
+    select c.sample_id, c.status, c.first_failed_rule as rule, c.detail, c.title, c.uploader, c.url, c.label, a.name,
+        c.split, c.start_s, c.end_s, c.duration_s, c.z, c.media_bytes, f.tar
     from fct_clips c join ops.fct_clip_files f using (sample_id)
+        left join audioset_classes a on a.mid = c.label
     where c.media_bytes <= ? and c.status = ?
 """
 _KEPT = f"""{_FIELDS}

@@ -23,9 +23,9 @@ QUERIES = {
         "order by coalesce(nullif(list_position(['train', 'val', 'test'], split), 0), 9), split"
     ),
     "labels": (
-        "select b.label, b.clips, b.clips_kept, b.kept_share, s.videos, s.clip_hours, s.unique_hours, "
+        "select b.label, a.name, b.clips, b.clips_kept, b.kept_share, s.videos, s.clip_hours, s.unique_hours, "
         "s.mean_duration_s from rpt_balance b left join rpt_statistics s on s.scope = 'label' and s.label = b.label "
-        "order by b.clips_kept desc, b.clips desc, b.label limit 60"
+        "left join audioset_classes a on a.mid = b.label order by b.clips_kept desc, b.clips desc, b.label limit 60"
     ),
     "label_splits": "select label, split, clips from rpt_statistics where scope = 'split_label' order by label, split",
     "funnel": (
