@@ -1,6 +1,6 @@
 """AVSET-10M's curation against worlds whose truth is known: mismatches by every scorer alone and by all together.
 
-    .venv/bin/python tests/bench/avset.py [--seeds 101,102,103] [--videos 300] [--keep DIR] [--quick] [--json]
+    .venv/bin/python tests/bench/avset.py [--seeds 101,102,103] [--videos 400] [--keep DIR] [--quick] [--json]
 
 For each seed a world is made and served, its three days go through `curate`, both scorers that can be fitted are fitted
 on them without ever reading the truth, every clip is scored, the scorers are calibrated, and dbt builds a release.
@@ -225,7 +225,7 @@ def main() -> int:
     """Run, print, and say whether the F1 of all scorers together holds."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", default="101,102,103", help="worlds, comma-separated; below 100 for development")
-    parser.add_argument("--videos", type=int, default=300, help="source videos a world")
+    parser.add_argument("--videos", type=int, default=400, help="source videos a world")
     parser.add_argument("--seconds", type=float, nargs=2, default=(15.0, 45.0), help="shortest and longest video")
     parser.add_argument("--keep", type=Path, help="keep worlds and lakes here")
     parser.add_argument("--quick", action="store_true", help="one small world without dbt, within 30 s")
