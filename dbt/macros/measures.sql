@@ -74,3 +74,8 @@ cross join everyone
 left join alone using (point, position)
 where rules.point in ('{{ points | join("', '") }}')
 {%- endmacro %}
+
+{# What a class of AudioSet would be called that a label means, in lower case: VGGSound says `playing harp` of `Harp`. #}
+{% macro class_called(label) -%}
+    regexp_replace(lower({{ label }}), '^playing ', '')
+{%- endmacro %}

@@ -1,7 +1,7 @@
 -- One row per candidate with labels: which of them are classes of AudioSet, by id or by display name.
 --
 -- A list whose labels are AudioSet's was labelled by people in AudioSet's terms (AudioSet, VGGSound where the names are the
--- same); any other label is a word that only says that something is there.
+-- same but for "playing" before an instrument); any other label is a word that only says that something is there.
 with listed as (
     select batch, candidate_id, trim(unnest(labels)) as label
     from {{ ref('stg_ingest') }}
@@ -21,7 +21,7 @@ named as (
     from listed
     left join {{ ref('audioset_classes') }} as by_id on by_id.mid = listed.label
     left join {{ ref('audioset_classes') }} as by_name
-        on by_id.mid is null and lower(by_name.name) = lower(listed.label)
+        on by_id.mid is null and lower(by_name.name) = {{ class_called('listed.label') }}
     where listed.label != ''
 )
 

@@ -19,4 +19,4 @@ select
     coalesce(by_id.mid, by_name.mid) is not null as is_class
 from listed
 left join {{ ref('audioset_classes') }} as by_id on by_id.mid = listed.label
-left join {{ ref('audioset_classes') }} as by_name on by_id.mid is null and lower(by_name.name) = lower(listed.label)
+left join {{ ref('audioset_classes') }} as by_name on by_id.mid is null and lower(by_name.name) = {{ class_called('listed.label') }}
