@@ -15,6 +15,7 @@ import pytest
 from tests.unit import synthetic
 from winnow import publish, query
 from winnow.report import charts, clips, data
+from winnow.report.page import POINTS
 from winnow.report.render import count, hours, number, percent
 
 VOID = {"meta", "link", "br", "path", "img", "input", "hr"}
@@ -92,6 +93,12 @@ def test_nothing_is_fetched_and_nothing_runs(page, read):
 def test_titles_from_lists_are_escaped(page, read):
     assert "<script" not in page
     assert html.escape(synthetic.HOSTILE, quote=False).split("&amp;")[0].strip()[:20] in page
+
+
+def test_rules_that_decide_come_before_those_that_are_only_counted(page):
+    titles = [html.unescape(title) for title in re.findall(r'<th colspan="4" scope="rowgroup">([^<]+)</th>', page)]
+    assert titles[:4] == [POINTS[name] for name in ("fetch", "separate", "release", "select")]
+    assert titles[4:] == [f"{POINTS[name]}: counted, and dropping nothing" for name in ("acav", "avset")]
 
 
 def test_classes_of_audioset_are_named(page):

@@ -39,9 +39,12 @@ QUERIES = {
     ),
     "scores": "select * from rpt_scores order by measure, bin, status",
     "rules": (
-        "select t.point, t.position, t.rule, t.measure, t.op, t.value, t.unit, t.reason, t.source, "
-        "coalesce(sum(r.items), 0) as items from thresholds t left join rpt_reasons r "
-        "on r.reason = t.rule and r.status = 'dropped' group by all order by t.point, t.position"
+        "select * from (select t.point, t.position, t.rule, t.measure, t.op, t.value, t.unit, t.reason, t.source, "
+        "coalesce(d.decides, true) as decides, coalesce(sum(r.items), 0) as items from thresholds t "
+        "left join rpt_reasons r on r.reason = t.rule and r.status = 'dropped' "
+        "left join (select point, decides from rpt_screen union select point, decides from rpt_release_rules) d "
+        "using (point) group by all) order by decides desc, "
+        "list_position(['fetch', 'separate', 'release', 'acav', 'avset', 'select'], point), position"
     ),
     "changes": (
         "select change, status_before, status_now, coalesce(rule_now, rule_before, '') as rule, count(*) as clips "

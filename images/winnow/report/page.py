@@ -14,6 +14,16 @@ from winnow.report import audit, calibration, changes, charts, clips, families
 from winnow.report.data import MEASURES, Facts, collect, open_tables
 from winnow.report.render import render
 
+#: What the rules of a point decide, in words.
+POINTS = {
+    "fetch": "Which candidates are fetched",
+    "separate": "Which clips' sound is separated (flag 1): they drop nothing",
+    "release": "Which clips are kept",
+    "acav": "ACAV100M's metadata filter, before fetch",
+    "avset": "AVSET-10M's threshold, before release",
+    "select": "ACAV100M's selection: its clips and no others",
+}
+
 
 def write_report(work: Path, lake: Lake, *, release: str, base: str | None, policy: str) -> Path:
     """Write `work/report.html` from what was built and gated in `work`; its path."""
@@ -43,6 +53,7 @@ def report(work: Path, lake: Lake, *, release: str, base: str | None, policy: st
         scores=charts.histogram(facts["score_bins"]),
         others=_others(facts),
         labels=_labels(facts),
+        points=POINTS,
         split_names=[row["split"] for row in facts["splits"]],
         families=sections,
         calibration=calibrated,
