@@ -94,6 +94,20 @@ def test_who_may_import_whom() -> None:
     assert "0 broken" in done.stdout
 
 
+BENCHES = [p for p in sorted((ROOT / "tests/bench").glob("*.py")) if '"__main__"' in p.read_text()]
+
+
+@pytest.mark.parametrize("bench", BENCHES, ids=lambda p: p.stem)
+def test_a_bench_runs_alone_and_says_how(bench: Path) -> None:
+    text = bench.read_text()
+    said = ast.get_docstring(ast.parse(text)) or ""
+    for option in ("--quick", "--json"):
+        assert f'"{option}"' in text, f"{bench.name} has no {option}"
+        assert f"[{option}]" in said, f"{bench.name} does not say that it has {option}"
+    assert f".venv/bin/python tests/bench/{bench.name}" in said
+    assert "required=True" not in text, "an option must be given: it does not run alone"
+
+
 @pytest.mark.parametrize("dag", sorted((ROOT / "dags").glob("*.py")), ids=lambda p: p.stem)
 def test_a_dag_file_is_wiring(dag: Path) -> None:
     text = dag.read_text()

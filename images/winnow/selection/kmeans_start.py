@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
+#: Rows that are looked at in one piece, however many threads there are: what comes out does not depend on their number.
+PIECE = 4096
 
-def plus_plus(rows: np.ndarray, clusters: int, rng: np.random.Generator) -> np.ndarray:
+
+def plus_plus(
+    rows: np.ndarray,
+    clusters: int,
+    rng: np.random.Generator,
+    each: Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]] = map,
+) -> np.ndarray:
     """Greedy k-means++ (Arthur & Vassilvitskii 2007): each next centre is the best of 2 + ln k rows drawn by their
-    squared distance to the centres so far. Returns (≤ clusters, d): fewer where there are fewer different rows."""
+    squared distance to the centres so far. each: what does pieces of the work, in their order, as `map` does. Returns
+    (≤ clusters, d): fewer where there are fewer different rows."""
     trials = 2 + int(np.log(clusters))
     length = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+    pieces = [slice(first, first + PIECE) for first in range(0, len(rows), PIECE)]
     chosen = [int(rng.integers(len(rows)))]
-    nearest = _squared(rows, length, rows[chosen])[:, 0]
+    nearest = np.full(len(rows), np.inf)
+
+    def near(drawn: np.ndarray) -> np.ndarray:
+        """Squared distances to the nearest centre if one of these rows were the next: (n, drawn)."""
+
+        def some(piece: slice) -> np.ndarray:
+            return np.minimum(_squared(rows[piece], length[piece], rows[drawn]), nearest[piece, None])
+
+        return np.concatenate(list(each(some, pieces)))
+
+    nearest = near(np.array(chosen))[:, 0]
     while len(chosen) < clusters:
         edges = np.cumsum(nearest)
         if edges[-1] <= 0:
             break
         drawn = np.minimum(np.searchsorted(edges, rng.random(trials) * edges[-1], side="right"), len(rows) - 1)
-        nearer = np.minimum(_squared(rows, length, rows[drawn]), nearest[:, None])
+        nearer = near(drawn)
         best = int(nearer.sum(axis=0).argmin())
         chosen.append(int(drawn[best]))
-        nearest = nearer[:, best]
+        nearest = nearer[:, best].copy()
         nearest[drawn[best]] = 0.0
     return rows[chosen].copy()
 
