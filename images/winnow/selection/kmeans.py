@@ -41,8 +41,8 @@ Blocks = Callable[[], Iterator[dict[str, np.ndarray]]]
 class KMeansParams:
     """clusters: k; seed: of the sample and of the first centres; whiten: divide each dimension by its standard
     deviation (over the sample); sample: rows of it a cluster, at least 65,536 in all; starts: first centres that are
-    tried on the smallest part of it, at most; tolerance: relative fall of the objective that ends the passes, and five
-    times that the iterations on the sample (25 times on parts of it; where there are many clusters 20 and 40 times):
+    tried on the smallest part of it, at most; tolerance: relative fall of the objective that ends the passes, and twice
+    that the iterations on the sample (25 times on parts of it; where there are many clusters 20 and 40 times):
     where they end is not where the corpus ends; iterations: of a part, and passes: over the whole stream, at most
     (half of them where there are many clusters)."""
 
@@ -218,7 +218,7 @@ def _on_sample(name: str, sample: np.ndarray, params: KMeansParams, crew: Crew) 
                 begun = crew.each(lambda rng, part=part: plus_plus(part, params.clusters, rng), rngs)
             tried = [lloyd(crew, part, first, frame.step, params.tolerance * 40, 20) for first in begun]
             centres = min(tried, key=lambda t: t[1])[0]
-        loose = (5, 25) if params.clusters <= FEW_CLUSTERS else (20, 40)
+        loose = (2, 25) if params.clusters <= FEW_CLUSTERS else (20, 40)
         tolerance = params.tolerance * loose[size < len(rows)]
         centres, objective, more = lloyd(crew, part, centres, frame.step, tolerance, params.iterations)
         steps += more
