@@ -31,11 +31,7 @@
 
 {# What every one of `vector_scorers` says of a clip; the vectors stay in the lake. #}
 {% macro vector_scores() -%}
-    lake_batch as batch,
-    cast(left(lake_shard, 5) as integer) as shard_number,
-    sample_id,
-    outcome,
-    reason,
+    {{ of_a_sample() }},
     video_id,
     {{ finite('score') }} as score,
     cast(frame_times as double[]) as frame_times,
@@ -47,11 +43,7 @@
 
 {# What the built-in scorer says of a sound: a clip's own, or what is left of it without the dialogue. #}
 {% macro builtin_scores() -%}
-    lake_batch as batch,
-    cast(left(lake_shard, 5) as integer) as shard_number,
-    sample_id,
-    outcome,
-    reason,
+    {{ of_a_sample() }},
     {{ finite('score') }} as score,
     {{ finite('z') }} as z,
     {{ finite('semantic') }} as semantic,

@@ -75,7 +75,14 @@ left join alone using (point, position)
 where rules.point in ('{{ points | join("', '") }}')
 {%- endmacro %}
 
-{# What a class of AudioSet would be called that a label means, in lower case: VGGSound says `playing harp` of `Harp`. #}
-{% macro class_called(label) -%}
-    regexp_replace(lower({{ label }}), '^playing ', '')
+{# The class of AudioSet that a label is, by id or by display name: joins that give `by_id` and `by_name`, and the id. VGGSound
+   says `playing harp` of `Harp`. An id that the class list does not know is an id still: the ontology has 632 classes. #}
+{% macro join_classes(label) -%}
+left join {{ ref('audioset_classes') }} as by_id on by_id.mid = {{ label }}
+left join {{ ref('audioset_classes') }} as by_name
+    on by_id.mid is null and lower(by_name.name) = regexp_replace(lower({{ label }}), '^playing ', '')
+{%- endmacro %}
+
+{% macro class_mid(label) -%}
+    coalesce(by_id.mid, by_name.mid, if(regexp_matches({{ label }}, '^/[mgt]/[0-9a-z_]+$'), {{ label }}, null))
 {%- endmacro %}

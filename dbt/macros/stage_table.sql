@@ -27,3 +27,12 @@
         join {{ ref('stg_inputs') }} as inputs on inputs.path = files.lake_path
     )
 {%- endmacro %}
+
+{# What a measuring stage's table says of every sample, first of all: where its row came from, and what became of it. #}
+{% macro of_a_sample() -%}
+    lake_batch as batch,
+    cast(left(lake_shard, 5) as integer) as shard_number,
+    sample_id,
+    outcome,
+    reason
+{%- endmacro %}

@@ -13,15 +13,11 @@ named as (
         listed.batch,
         listed.candidate_id,
         listed.label,
-        coalesce(
-            by_id.mid, by_name.mid, if(regexp_matches(listed.label, '^/[mgt]/[0-9a-z_]+$'), listed.label, null)
-        ) as mid,
+        {{ class_mid('listed.label') }} as mid,
         coalesce(by_id.under_speech, by_name.under_speech, 0) as under_speech,
         coalesce(by_id.under_music, by_name.under_music, 0) as under_music
     from listed
-    left join {{ ref('audioset_classes') }} as by_id on by_id.mid = listed.label
-    left join {{ ref('audioset_classes') }} as by_name
-        on by_id.mid is null and lower(by_name.name) = {{ class_called('listed.label') }}
+    {{ join_classes('listed.label') }}
     where listed.label != ''
 )
 

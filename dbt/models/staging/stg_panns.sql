@@ -1,10 +1,6 @@
 -- One row per clip: whether its PANNs features were computed, and by which checkpoint (the vectors stay in the lake).
 select
-    lake_batch as batch,
-    cast(left(lake_shard, 5) as integer) as shard_number,
-    sample_id,
-    outcome,
-    reason,
+    {{ of_a_sample() }},
     cast(n_windows as bigint) as n_windows,
     {{ finite('speech') }} as speech,
     {{ finite('music') }} as music,

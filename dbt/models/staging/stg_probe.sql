@@ -1,10 +1,6 @@
 -- One row per clip: what is in its file.
 select
-    lake_batch as batch,
-    cast(left(lake_shard, 5) as integer) as shard_number,
-    sample_id,
-    outcome,
-    reason,
+    {{ of_a_sample() }},
     {{ finite('duration_s') }} as duration_s,
     container,
     video_codec,

@@ -1,10 +1,6 @@
 -- One row per flagged clip: what the separator took out of its sound.
 select
-    lake_batch as batch,
-    cast(left(lake_shard, 5) as integer) as shard_number,
-    sample_id,
-    outcome,
-    reason,
+    {{ of_a_sample() }},
     separator,
     {{ finite('removed_db') }} as removed_db,
     {{ finite('residual_rms_dbfs') }} as residual_rms_dbfs,

@@ -1,10 +1,6 @@
 -- One row per clip: which of the classes that the built-in tagger knows its sound holds.
 select
-    lake_batch as batch,
-    cast(left(lake_shard, 5) as integer) as shard_number,
-    sample_id,
-    outcome,
-    reason,
+    {{ of_a_sample() }},
     {{ finite('speech') }} as speech,
     {{ finite('music') }} as music,
     {{ finite('silence') }} as silence,
