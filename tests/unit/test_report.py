@@ -15,7 +15,7 @@ import pytest
 from tests.unit import synthetic
 from winnow import publish, query
 from winnow.report import charts, clips, data
-from winnow.report.page import POINTS
+from winnow.report.data import POINTS
 from winnow.report.render import count, hours, number, percent
 
 VOID = {"meta", "link", "br", "path", "img", "input", "hr"}

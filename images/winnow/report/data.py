@@ -15,6 +15,16 @@ from winnow.report.charts import round_step
 if TYPE_CHECKING:
     import duckdb
 
+#: What the rules of a point decide, in words and in the order in which a reader wants them.
+POINTS = {
+    "fetch": "Which candidates are fetched",
+    "separate": "Which clips' sound is separated (flag 1): they drop nothing",
+    "release": "Which clips are kept",
+    "acav": "ACAV100M's metadata filter, before fetch",
+    "avset": "AVSET-10M's threshold, before release",
+    "select": "ACAV100M's selection: its clips and no others",
+}
+
 QUERIES = {
     "total": "select * from rpt_statistics where scope = 'total'",
     "splits": (
@@ -44,7 +54,7 @@ QUERIES = {
         "left join rpt_reasons r on r.reason = t.rule and r.status = 'dropped' "
         "left join (select point, decides from rpt_screen union select point, decides from rpt_release_rules) d "
         "using (point) group by all) order by decides desc, "
-        "list_position(['fetch', 'separate', 'release', 'acav', 'avset', 'select'], point), position"
+        f"list_position({list(POINTS)}, point), position"
     ),
     "changes": (
         "select change, status_before, status_now, coalesce(rule_now, rule_before, '') as rule, count(*) as clips "

@@ -11,18 +11,8 @@ from pathlib import Path
 
 from winnow.lake import Lake
 from winnow.report import audit, calibration, changes, charts, clips, families
-from winnow.report.data import MEASURES, Facts, collect, open_tables
+from winnow.report.data import MEASURES, POINTS, Facts, collect, open_tables
 from winnow.report.render import render
-
-#: What the rules of a point decide, in words.
-POINTS = {
-    "fetch": "Which candidates are fetched",
-    "separate": "Which clips' sound is separated (flag 1): they drop nothing",
-    "release": "Which clips are kept",
-    "acav": "ACAV100M's metadata filter, before fetch",
-    "avset": "AVSET-10M's threshold, before release",
-    "select": "ACAV100M's selection: its clips and no others",
-}
 
 
 def write_report(work: Path, lake: Lake, *, release: str, base: str | None, policy: str) -> Path:
