@@ -212,10 +212,7 @@ def _on_sample(name: str, sample: np.ndarray, params: KMeansParams, crew: Crew) 
     for size in grow(len(rows), smallest, 4):
         part = rows[:size]
         if not len(centres):
-            if starts == 1:
-                begun = [plus_plus(part, params.clusters, rngs[0], crew.each)]
-            else:
-                begun = crew.each(lambda rng, part=part: plus_plus(part, params.clusters, rng), rngs)
+            begun = [plus_plus(part, params.clusters, rng, crew.each) for rng in rngs]
             tried = [lloyd(crew, part, first, frame.step, params.tolerance * 40, 20) for first in begun]
             centres = min(tried, key=lambda t: t[1])[0]
         loose = (2, 25) if params.clusters <= FEW_CLUSTERS else (20, 40)
