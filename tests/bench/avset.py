@@ -41,7 +41,8 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from tests.bench import separation
-from tests.bench.correspond import MATCHES, measured, show
+from tests.bench.correspond import MATCHES, measured
+from tests.bench.figures import show
 from tests.bench.media import run_stage, served
 from tests.world.make import make_world
 from winnow import corpus, fit, fit_two_tower, warehouse

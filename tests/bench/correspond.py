@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import sys
 import tempfile
 import time
@@ -38,6 +37,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from tests.bench.figures import show
 from tests.bench.media import cut_plan, run_stage
 from tests.world.make import World, make_world
 from tests.world.plan import DEFAULT_VIDEOS
@@ -164,11 +164,6 @@ def main() -> int:
     limit = QUICK_LIMIT if options.quick else LIMIT
     show({"bench": "correspond mean", "seeds": seeds, **mean, "limit": limit}, options.json)
     return 0 if mean["auc"] >= limit else 1
-
-
-def show(figure: dict[str, object], as_json: bool) -> None:
-    """One figure, as an object or as a line."""
-    print(json.dumps(figure) if as_json else "  ".join(f"{key} {value}" for key, value in figure.items()), flush=True)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import resource
 import shutil
 import subprocess
@@ -38,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that the file
 import numpy as np
 import torch
 
+from tests.bench.figures import show
 from tests.unit.signals import mp4, sine
 from tests.unit.torch_models import entry
 from winnow.lake import Lake
@@ -223,11 +223,6 @@ def main() -> int:
                 show(growth(figures, kind), options.json)
             del stage
     return 0 if all(f.get("ratio_cpu", f["ratio"]) >= LIMIT for f in figures) else 1
-
-
-def show(figure: dict[str, object], as_json: bool) -> None:
-    """One figure, as an object or as a line."""
-    print(json.dumps(figure) if as_json else "  ".join(f"{key} {value}" for key, value in figure.items()), flush=True)
 
 
 if __name__ == "__main__":

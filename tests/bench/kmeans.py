@@ -17,7 +17,6 @@ The last figure: three batches of clips selected one after the other, and all at
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import sys
 import tempfile
@@ -35,6 +34,7 @@ import pyarrow.parquet as pq
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
+from tests.bench.figures import show
 from winnow.select import Candidates, SelectParams, _rounds
 from winnow.selection import mutual_information, pairing
 from winnow.selection.kmeans import ID, KMeansParams, fit_layers
@@ -211,11 +211,6 @@ def incremental(clips: int, clusters: int = 32) -> dict[str, object]:
         "difference": round((scratch - mi) / scratch, 6), "mi_all": round(mutual_information(matrix, pairs), 6),
         "incremental_s": step_s, "from_scratch_s": whole_s,
     }  # fmt: skip
-
-
-def show(figure: dict[str, object], as_json: bool) -> None:
-    """One figure, as an object or as a line."""
-    print(json.dumps(figure) if as_json else "  ".join(f"{key} {value}" for key, value in figure.items()), flush=True)
 
 
 def main() -> int:

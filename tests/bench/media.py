@@ -36,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that the file
 
 from threadpoolctl import threadpool_limits
 
+from tests.bench.figures import show
 from tests.world.make import World, make_world
 from tests.world.video import HOST
 from winnow.lake import Lake, sha256_bytes
@@ -291,11 +292,6 @@ def main() -> int:
             figures.append(growth(figures, bench))
             show(figures[-1], options.json)
     return 0 if all(figure["ratio_cpu"] <= figure["limit"] for figure in figures) else 1
-
-
-def show(figure: dict[str, object], as_json: bool) -> None:
-    """One figure, as an object or as a line."""
-    print(json.dumps(figure) if as_json else "  ".join(f"{key} {value}" for key, value in figure.items()), flush=True)
 
 
 if __name__ == "__main__":

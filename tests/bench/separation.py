@@ -21,10 +21,10 @@ import argparse
 import io
 import json
 import sys
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from math import gcd
 from pathlib import Path
 
@@ -36,6 +36,8 @@ from scipy.signal import correlate, resample_poly
 from sklearn.decomposition import NMF
 from threadpoolctl import threadpool_limits
 
+from tests.bench.figures import show
+from tests.bench.media import timed
 from tests.world.make import make_plan
 from tests.world.sound import parts
 from tests.world.timeline import make_timeline
@@ -59,15 +61,23 @@ SLACK_S = 0.05
 LIMIT = 0.45
 
 
+def known(video: Video) -> tuple[np.ndarray, np.ndarray | None]:
+    """The sound of a video's own event, and what covers it, if anything does: float64 (samples,) at RATE_HZ."""
+    own, cover = parts(video, make_timeline(video.audio_class, video.duration_s, video.rng(1)))
+    shared = gcd(RATE_HZ, video.rate_hz)
+
+    def here(sound: np.ndarray) -> np.ndarray:
+        return resample_poly(sound.astype(np.float64), RATE_HZ // shared, video.rate_hz // shared)
+
+    return here(own), None if cover is None else here(cover)
+
+
 def sounds(seed: int, count: int, seconds: float) -> list[tuple[np.ndarray, np.ndarray]]:
     """Of so many voice-overs: the sound without the voice, and the voice, float64 (samples,) at RATE_HZ."""
     made = []
     for video in make_plan(seed, count, 3, (seconds, seconds), {"voice_over": count}):
-        kept, cover = parts(video, make_timeline(video.audio_class, video.duration_s, video.rng(1)))
-        if cover is not None:
-            shared = gcd(nmf.RATE_HZ, video.rate_hz)
-            both = (resample_poly(x, nmf.RATE_HZ // shared, video.rate_hz // shared) for x in (kept, cover))
-            clean, voice = (x.astype(np.float64) for x in both)
+        clean, voice = known(video)
+        if voice is not None:
             made.append((clean / 4, voice / 4))  # at a level that does not clip
     return made
 
@@ -87,13 +97,6 @@ def blind(mixture: np.ndarray) -> None:
             nmf.BACKGROUND + nmf.VOICE, solver="mu", beta_loss="kullback-leibler", init="random", random_state=0,
             max_iter=nmf.ITERATIONS, tol=0.0,
         ).fit_transform(power + 1e-12)  # fmt: skip
-
-
-def timed(work: Callable[..., object], *arguments: object) -> float:
-    """Seconds of processor time of a call."""
-    clock = time.process_time()
-    work(*arguments)
-    return time.process_time() - clock
 
 
 def alone(seed: int, count: int, lengths: tuple[float, float]) -> Iterator[dict[str, object]]:
@@ -117,8 +120,8 @@ def alone(seed: int, count: int, lengths: tuple[float, float]) -> Iterator[dict[
     for seconds in lengths:
         mixture = sum(sounds(seed, 3, seconds)[0])
         spoken = np.array(spans(hears(mixture))).reshape(-1, 2)
-        cost.append(min(timed(separator.dialogue, mixture[None], spoken) for _ in range(3)))
-        reference = min(timed(blind, mixture) for _ in range(2))
+        cost.append(min(timed(partial(separator.dialogue, mixture[None], spoken))[1] for _ in range(3)))
+        reference = min(timed(partial(blind, mixture))[1] for _ in range(2))
         yield {
             "bench": "cost", "sound_s": seconds, "cpu_s": round(cost[-1], 3),
             "x_real_time": round(seconds / cost[-1], 1), "reference": "scikit-learn's NMF",
@@ -192,17 +195,13 @@ def fooled(
 def clean_sound(video: Video, start_s: float, mixture: np.ndarray) -> np.ndarray:
     """What a clip would sound like without what covers it: mono, at RATE_HZ, as long as its mixture and in step with
     it. start_s: where the mixture begins on the video's clock."""
-    own, cover = parts(video, make_timeline(video.audio_class, video.duration_s, video.rng(1)))
-    shared = gcd(RATE_HZ, video.rate_hz)
-    own, whole = (
-        resample_poly(sound, RATE_HZ // shared, video.rate_hz // shared)
-        for sound in (own, own if cover is None else own + cover)
-    )
+    own, cover = known(video)
+    whole = own if cover is None else own + cover
     slack = round(SLACK_S * RATE_HZ)
     first = round(start_s * RATE_HZ)
     padded = np.pad(whole, (slack, slack + len(mixture)))[first : first + len(mixture) + 2 * slack]
     lag = int(correlate(padded, mixture, "valid").argmax())
-    return np.pad(own, (slack, slack + len(mixture)))[first + lag : first + lag + len(mixture)].astype(np.float64)
+    return np.pad(own, (slack, slack + len(mixture)))[first + lag : first + lag + len(mixture)]
 
 
 def separated(lake: Lake, batches: Sequence[str]) -> Iterator[tuple[str, dict, np.ndarray, np.ndarray]]:
@@ -282,7 +281,7 @@ def main() -> int:
         found = alone(options.seed, 8 if options.quick else options.clips, (10.0, 40.0))
     good = True
     for figure in found:
-        print(json.dumps(figure) if options.json else "  ".join(f"{k} {v}" for k, v in figure.items()), flush=True)
+        show(figure, options.json)
         good &= "limit" not in figure or figure["ratio"] >= figure["limit"]
     return 0 if good else 1
 

@@ -12,7 +12,6 @@ The reference is bare DuckDB that joins the same clips with their measures and w
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import sys
 import tempfile
@@ -24,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that the file
 import duckdb
 import pyarrow.parquet as pq
 
+from tests.bench.figures import show
 from tests.dbt.large import write_large
 from winnow import warehouse
 from winnow.lake import Lake, sha256_file
@@ -87,19 +87,13 @@ def main() -> int:
         layouts = (("a", 2), ("b", 1))[: 1 if options.quick else 2]
         runs = [build(Path(folder), clips, layout, threads) for layout, threads in layouts]
     for figures, digests in runs:
-        print(json.dumps({**figures, "tables": digests}) if options.json else show(figures))
+        show({**figures, "tables": digests} if options.json else figures, options.json)
     if options.quick:
         return 0
     digests, others = (run[1] for run in runs)
     differ = sorted(name for name in digests.keys() | others.keys() if digests.get(name) != others.get(name))
-    compared = {"bench": "bytes", "tables": len(digests), "differ": differ}
-    print(json.dumps(compared) if options.json else show(compared))
+    show({"bench": "bytes", "tables": len(digests), "differ": differ}, options.json)
     return 1 if differ else 0
-
-
-def show(figures: dict[str, object]) -> str:
-    """One line."""
-    return "  ".join(f"{name} {value}" for name, value in figures.items())
 
 
 if __name__ == "__main__":
