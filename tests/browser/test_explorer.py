@@ -30,6 +30,8 @@ READY = """
         setTimeout(look, 30);
     })();
 """
+#: The clip that a page asks about; none once all were answered.
+ASKS = "document.querySelector('input[name=sample_id]')?.value ?? ''"
 #: Contrast of every text with what is behind it, as WCAG 2 defines it.
 CONTRAST = """
     const linear = v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
@@ -82,11 +84,26 @@ def enter(browser, site: Site, name: str) -> None:
     look(browser)
     browser.get(f"{site.origin}/rate")
     browser.find_element("id", "name").send_keys(name)
-    browser.find_element("css selector", ".ask button").click()
+    send(browser, ".ask button")
 
 
 def find(browser, selector: str):
     return browser.find_element("css selector", selector)
+
+
+def send(browser, selector: str) -> None:
+    """Click what sends a form, and wait for the page that answers.
+
+    On a busy machine `click` returns before Chromium has begun to leave; an address opened then is overtaken by the
+    form's own answer.
+    """
+    from selenium.webdriver.support.expected_conditions import staleness_of
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    page = find(browser, "html")
+    find(browser, selector).click()
+    WebDriverWait(browser, 30).until(staleness_of(page))
+    WebDriverWait(browser, 30).until(lambda _: browser.execute_script("return document.readyState") == "complete")
 
 
 def press(browser, keys: str) -> None:
@@ -97,15 +114,17 @@ def press(browser, keys: str) -> None:
 
 def saved(browser, before: str) -> None:
     """Wait until an answer was stored and the next page is there."""
-    for _ in range(200):
-        if browser.execute_script("return document.readyState") == "complete" and asked(browser) != before:
+    # in one question: between two the page may change
+    there = f"return document.readyState == 'complete' && ({ASKS}) != arguments[0]"
+    for _ in range(600):
+        if browser.execute_script(there, before):
             return
         time.sleep(0.05)
     raise AssertionError(f"still at clip {before}: {find(browser, 'main').text[:300]}")
 
 
 def asked(browser) -> str:
-    return browser.execute_script("return document.querySelector('input[name=sample_id]')?.value ?? ''")
+    return browser.execute_script(f"return {ASKS}")
 
 
 def stored(site: Site, table: str, person: str) -> dict[str, dict]:
@@ -246,7 +265,7 @@ def test_a_name_can_be_given_and_a_clip_rated_without_scripts(browser, site):
     first = find(browser, "input[name=sample_id]").get_attribute("value")
     find(browser, "input[name=onscreen][value=no]").click()
     find(browser, "input[name=offscreen][value=yes]").click()
-    find(browser, "#save").click()
+    send(browser, "#save")
     assert find(browser, "[role=status]").text.startswith("Saved")
     assert stored(site, "rating", "Cy")[first]["offscreen_present"] is True
 
