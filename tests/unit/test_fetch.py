@@ -151,7 +151,7 @@ def test_each_failure_has_its_reason(fetch: Fetcher, path: str, reason: Reason, 
     assert "127.0.0.1" not in outcome.detail
     assert outcome.values["url"] == HOST + path
     assert not (fetch.tmp_path / "lake" / "media").exists()
-    assert time.monotonic() - clock < 4
+    assert time.monotonic() - clock < 8  # a silent server costs `fetch_timeout_s`, not the whole deadline
 
 
 @pytest.mark.parametrize(

@@ -121,9 +121,10 @@ def test_big_sends_as_many_bytes_as_asked(server: WorldServer) -> None:
 def test_a_hanging_link_says_no_more_until_the_server_stops(server: WorldServer, path: str, sent: int) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: media.world.test\r\n\r\n".encode())
-        got, until = b"", time.monotonic() + 0.6
-        while select.select([client], [], [], max(0.0, until - time.monotonic()))[0]:
+        got = b""
+        while len(got.partition(b"\r\n\r\n")[2]) < sent:
             got += client.recv(65536)
+        assert not select.select([client], [], [], 0.5)[0]
         assert len(got.partition(b"\r\n\r\n")[2]) == sent
         server.stopping.set()
         assert client.recv(1) == b""
@@ -152,7 +153,7 @@ def test_the_command_says_where_it_serves_and_ends_on_sigterm(tmp_path: Path) ->
         host = urlsplit(line["rewrites"]["http://media.world.test/"])
         assert (host.hostname, host.port) == ("127.0.0.1", line["port"])
         process.send_signal(signal.SIGTERM)
-        assert process.wait(5) == 0
+        assert process.wait(30) == 0
     finally:
         process.kill()
         process.wait()
@@ -166,7 +167,7 @@ def test_the_command_ends_with_its_parent(tmp_path: Path) -> None:
     port = json.loads(parent.stdout.readline())["port"]
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -174,7 +175,7 @@ def test_the_command_ends_with_its_parent(tmp_path: Path) -> None:
             break
         time.sleep(0.1)
     else:
-        pytest.fail("the server outlived its parent by 10 s")
+        pytest.fail("the server outlived its parent by 30 s")
     parent.stdout.close()
 
 
