@@ -163,7 +163,8 @@ def _filled(stage: str, row: dict) -> dict:
     for name, kind in warehouse.stage_columns()[stage].items():
         if kind.startswith(("float32[", "float16[")) and name not in row:
             width = int(kind[8:-1] or 16)
-            row[name] = [math.sin(seed.digest()[0] + i) for i in range(width)]
+            least = 0.0 if kind.endswith("[]") else -1.0  # envelopes have no width, and nothing below zero
+            row[name] = [max(least, math.sin(seed.digest()[0] + i)) for i in range(width)]
     return row
 
 
