@@ -10,12 +10,11 @@ people make of a clip is decided in SQL (int_audioscope_rated).
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
+from winnow.annotations import values
 from winnow.sample import SampleFailed, clip_id, sid
 from winnow.sources import urls, yfcc_path
 from winnow.sources.cells import records
@@ -40,8 +39,6 @@ ANSWERS: Mapping[str, bool | None] = {
     **dict.fromkeys(("", "unsure", "unknown", "not sure", "cannot tell", "none", "null", "nan"), None),
 }
 MAX_JSON_BYTES = 1 << 30
-MAX_ID_CHARS = 200
-_SAMPLE_ID = re.compile(r"[0-9a-f]{20}\Z")
 
 
 def read_ratings(path: Path) -> Iterator[Row]:
@@ -59,11 +56,8 @@ def rating(given: Mapping[str, object]) -> dict[str, object]:
     The clip is named by `sample_id`, or by `video` (a URL, or a path of YFCC100M) with `start_s` and `end_s` in s;
     where both are given they must agree.
     """
-    video = _text(given.get("video"))
-    start_s, end_s = _seconds(given.get("start_s"), "start"), _seconds(given.get("end_s"), "end")
-    named = _text(given.get("sample_id"))
-    if named is not None and not _SAMPLE_ID.match(named):
-        raise ValueError(f"sample_id {urls.shown(named)} is no id of a clip: 20 hexadecimal digits are")
+    video, named = values.text(given.get("video"), "video"), values.sample_id(given.get("sample_id"))
+    start_s, end_s = values.seconds(given.get("start_s"), "start"), values.seconds(given.get("end_s"), "end")
     derived = None
     if video is not None and start_s is not None and end_s is not None:
         if end_s <= start_s:
@@ -73,18 +67,15 @@ def rating(given: Mapping[str, object]) -> dict[str, object]:
         raise ValueError("names no clip: give sample_id, or video, start_s and end_s")
     if named is not None and derived is not None and named != derived:
         raise ValueError(f"sample_id {named} is not the clip of that video and those times, {derived}")
-    rater = _text(given.get("rater_id"))
-    if rater is None or len(rater) > MAX_ID_CHARS:
-        raise ValueError(f"rater_id is missing or longer than {MAX_ID_CHARS} characters")
     return {
         "sample_id": named or derived,
         "video": video,
         "start_s": start_s,
         "end_s": end_s,
-        "rater_id": rater,
+        "rater_id": values.identifier(given.get("rater_id"), "rater_id"),
         "onscreen_present": _answer(given.get("onscreen_present"), "onscreen_present"),
         "offscreen_present": _answer(given.get("offscreen_present"), "offscreen_present"),
-        "created_at": _instant(given.get("created_at")),
+        "created_at": values.instant(given.get("created_at")),
     }
 
 
@@ -192,15 +183,6 @@ def _squeezed(text: str) -> str:
 
 
 # -- values ------------------------------------------------------------------------------------------------------------
-def _text(value: object) -> str | None:
-    if isinstance(value, (dict, list)):
-        raise ValueError(f"{type(value).__name__} where text is wanted")
-    text = "" if value is None else str(value).strip()
-    if len(text) > urls.MAX_CHARS or not text.isprintable():
-        raise ValueError(f"{urls.shown(text)} is too long or holds control characters")
-    return text or None
-
-
 def _video_id(video: str) -> str:
     """Id of the source video that a path of YFCC100M or a URL names."""
     if video.startswith(yfcc_path.FOLDER):
@@ -209,34 +191,8 @@ def _video_id(video: str) -> str:
     return sid("video", urls.canonical(urls.check(video)))
 
 
-def _seconds(value: object, name: str) -> float | None:
-    text = _text(value)
-    if text is None:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        raise ValueError(f"{name} is {urls.shown(text)}: seconds are wanted") from None
-    if not math.isfinite(seconds) or not 0 <= seconds <= 1e7:
-        raise ValueError(f"{name} is {urls.shown(text)}: seconds from 0 on are wanted")
-    return round(seconds, 3)
-
-
 def _answer(value: object, name: str) -> bool | None:
-    text = (_text(value) or "").lower()
-    if text not in ANSWERS:
-        raise ValueError(f"{name} is {urls.shown(text)}: yes, no or unsure are answers")
-    return ANSWERS[text]
-
-
-def _instant(value: object) -> str | None:
-    """ISO 8601 in UTC with microseconds, so that text orders as time does; a time without a zone is taken as UTC."""
-    text = _text(value)
-    if text is None:
-        return None
-    try:
-        instant = datetime.fromisoformat(text)
-        instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError(f"created_at is {urls.shown(text)}: ISO 8601 is wanted, as in 2026-11-01T09:30:00Z") from None
-    return instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    said = (values.text(value, name) or "").lower()
+    if said not in ANSWERS:
+        raise ValueError(f"{name} is {urls.shown(said)}: yes, no or unsure are answers")
+    return ANSWERS[said]

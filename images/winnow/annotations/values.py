@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
 
 from winnow.sources.urls import MAX_CHARS, shown
@@ -10,6 +11,7 @@ from winnow.sources.urls import MAX_CHARS, shown
 #: Longest id of a person or a program, characters.
 MAX_ID_CHARS = 200
 MAX_TIME_S = 1e7
+_SAMPLE_ID = re.compile("[0-9a-f]{20}")
 
 
 def text(value: object, name: str = "text") -> str | None:
@@ -41,6 +43,14 @@ def identifier(value: object, name: str) -> str:
     found = text(value, name)
     if found is None or len(found) > MAX_ID_CHARS:
         raise ValueError(f"{name} is missing or longer than {MAX_ID_CHARS} characters")
+    return found
+
+
+def sample_id(value: object) -> str | None:
+    """A clip's id: 20 hexadecimal digits; None for an empty value."""
+    found = text(value, "sample_id")
+    if found is not None and not _SAMPLE_ID.fullmatch(found):
+        raise ValueError(f"sample_id {shown(found)} is no id of a clip: 20 hexadecimal digits are")
     return found
 
 

@@ -7,7 +7,6 @@ for a clip that an audit drew (corpus table `audit_sample`): shares are of that 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +34,6 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "created_at": ("created_at", "timestamp", "time"),
 }
 _COLUMNS = {alias: column for column, names in ALIASES.items() for alias in names}
-_SAMPLE_ID = re.compile(r"[0-9a-f]{20}\Z")
 
 
 @dataclass(frozen=True)
@@ -64,9 +62,9 @@ def looks_like(head: str) -> bool:
 def verdict(given: Mapping[str, object], drawn: Drawn) -> dict[str, object]:
     """One row of the table from values by its columns' names, checked; ValueError that says what is wrong. Without a
     release the clip must have been drawn from one only."""
-    sample_id = values.text(given.get("sample_id"), "sample_id")
-    if sample_id is None or not _SAMPLE_ID.match(sample_id):
-        raise ValueError(f"sample_id {shown(sample_id or '')} is no id of a clip: 20 hexadecimal digits are")
+    sample_id = values.sample_id(given.get("sample_id"))
+    if sample_id is None:
+        raise ValueError("sample_id is missing: it says which clip the verdict is about")
     said = (values.text(given.get("verdict"), "verdict") or "").lower()
     if said not in ANSWERS:
         raise ValueError(f"verdict is {shown(said)}: {', '.join(VERDICTS)} are answers")

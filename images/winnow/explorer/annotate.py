@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, HTTPException, Query, Request
+from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from winnow.annotations.segment_labels import segment_label
 from winnow.annotations.segments import SEGMENTS
 from winnow.explorer import safety
-from winnow.explorer.house import House
+from winnow.explorer.house import ClipAnswered, ClipAsked, House
 from winnow.explorer.published import Published
-from winnow.explorer.rate import SAMPLE_ID
 
 LEAST = 1
 Second = Annotated[int, Field(ge=0, lt=SEGMENTS)]
@@ -29,7 +28,7 @@ class Label(BaseModel):
     model_config = ConfigDict(extra="forbid")
     token: str
     person: str = ""
-    sample_id: str = Field(pattern=SAMPLE_ID)
+    sample_id: ClipAnswered
     category: str = Field(min_length=1, max_length=200)
     second: list[Second] = Field(default=[], max_length=SEGMENTS)
 
@@ -41,8 +40,8 @@ def routes(house: House) -> APIRouter:
     @router.get("/annotate")
     def ask(
         request: Request,
-        clip: Annotated[str | None, Query(pattern=SAMPLE_ID)] = None,
-        done: Annotated[str | None, Query(pattern=SAMPLE_ID)] = None,
+        clip: ClipAsked = None,
+        done: ClipAsked = None,
     ) -> Response:
         """The next clip, or the one that is to be answered again."""
         published, person = house.releases.current(), house.person(request)

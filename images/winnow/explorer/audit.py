@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Form, HTTPException, Query, Request
+from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from winnow.annotations.verdicts import VERDICTS, verdict
 from winnow.explorer import safety
-from winnow.explorer.house import LEAST, House
+from winnow.explorer.house import LEAST, AuditAnswered, AuditAsked, ClipAnswered, ClipAsked, House
 from winnow.explorer.samples import SEPARATOR, Audit, asked
 
 #: Verdict, what its button says, its key.
@@ -24,7 +24,6 @@ CHOICES = (
     ("does_not", "No", "2"),
     ("unsure", "Unsure", "3"),
 )
-CLIP, SHORT_ID = "^[0-9a-f]{20}$", "^[0-9a-f]{12}$"
 
 
 class Verdict(BaseModel):
@@ -33,8 +32,8 @@ class Verdict(BaseModel):
     model_config = ConfigDict(extra="forbid")
     token: str
     person: str = ""
-    audit: str = Field(pattern=SHORT_ID)
-    sample_id: str = Field(pattern=CLIP)
+    audit: AuditAnswered
+    sample_id: ClipAnswered
     verdict: Literal["corresponds", "does_not", "unsure"]
 
 
@@ -45,9 +44,9 @@ def routes(house: House) -> APIRouter:
     @router.get("/audit")
     def ask(
         request: Request,
-        audit: Annotated[str | None, Query(pattern=SHORT_ID)] = None,
-        clip: Annotated[str | None, Query(pattern=CLIP)] = None,
-        done: Annotated[str | None, Query(pattern=CLIP)] = None,
+        audit: AuditAsked = None,
+        clip: ClipAsked = None,
+        done: ClipAsked = None,
     ) -> Response:
         """The next clip of a sample, or the one that is to be answered again."""
         person = house.person(request)

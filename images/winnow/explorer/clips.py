@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from winnow.explorer.house import House, SampleId
+from winnow.explorer.house import ClipAsked, House, SampleId
 from winnow.explorer.published import Published
 
 #: What a column's name says of its unit, which stands beside the value.
@@ -51,7 +51,7 @@ def routes(house: House) -> APIRouter:
         status: Short = None,
         rule: Short = None,
         label: Short = None,
-        after: Annotated[str | None, Query(pattern="^[0-9a-f]{20}$")] = None,
+        after: ClipAsked = None,
         id: Short = None,
     ) -> Response:
         """Clips by status, rule and label, in the order of their ids."""

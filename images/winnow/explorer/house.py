@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 from fastapi import HTTPException, Query, Request
 from fastapi import Path as PathParameter
 from fastapi.responses import HTMLResponse, RedirectResponse
+from pydantic import Field
 
 from winnow.explorer import safety
 from winnow.explorer.answers import Answers
@@ -38,9 +39,14 @@ LEAST = 2
 #: What those begin with who annotate and are no people; no person's name has a colon.
 NO_PERSON = ("proposal:", "published:")
 
+_CLIP, _SHORT = "^[0-9a-f]{20}$", "^[0-9a-f]{12}$"
 #: A clip's id in a path: the only thing of a request that leads to a file, through the published tables.
-SampleId = Annotated[str, PathParameter(pattern="^[0-9a-f]{20}$")]
-ReleaseId = Annotated[str | None, Query(pattern="^[0-9a-f]{12}$")]
+SampleId = Annotated[str, PathParameter(pattern=_CLIP)]
+#: Ids in an address after `?`, where any may be left out, and in a form, where none may.
+ClipAsked = Annotated[str | None, Query(pattern=_CLIP)]
+ReleaseId = AuditAsked = Annotated[str | None, Query(pattern=_SHORT)]
+ClipAnswered = Annotated[str, Field(pattern=_CLIP)]
+AuditAnswered = Annotated[str, Field(pattern=_SHORT)]
 
 
 class House:

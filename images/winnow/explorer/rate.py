@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Form, HTTPException, Query, Request
+from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from winnow.annotations.ratings import rating
 from winnow.explorer import safety
-from winnow.explorer.house import House
+from winnow.explorer.house import ClipAnswered, ClipAsked, House
 
 QUESTIONS = (
     ("onscreen", "Do you hear something that you see?", "Sound whose source is in the picture", "123"),
@@ -23,7 +23,6 @@ QUESTIONS = (
 )  # fmt: skip
 CHOICES = {True: "yes", False: "no", None: "unsure"}
 Answer = Literal["yes", "no", "unsure"]
-SAMPLE_ID = "^[0-9a-f]{20}$"
 
 
 class Rating(BaseModel):
@@ -32,7 +31,7 @@ class Rating(BaseModel):
     model_config = ConfigDict(extra="forbid")
     token: str
     person: str = ""
-    sample_id: str = Field(pattern=SAMPLE_ID)
+    sample_id: ClipAnswered
     onscreen: Answer
     offscreen: Answer
 
@@ -44,8 +43,8 @@ def routes(house: House) -> APIRouter:
     @router.get("/rate")
     def ask(
         request: Request,
-        clip: Annotated[str | None, Query(pattern=SAMPLE_ID)] = None,
-        done: Annotated[str | None, Query(pattern=SAMPLE_ID)] = None,
+        clip: ClipAsked = None,
+        done: ClipAsked = None,
     ) -> Response:
         """The next clip, or the one that is to be answered again."""
         published, person = house.releases.current(), house.person(request)
