@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests import needs
 from winnow import settings
 
 TOGETHER = frozenset({"browser", "dags", "dbt", "journey"})
@@ -19,32 +17,13 @@ TOGETHER = frozenset({"browser", "dags", "dbt", "journey"})
 @pytest.fixture
 def need_tool() -> Callable[..., str]:
     """Path of the first of some programs that is installed; without any, the test is skipped (in CI: failed)."""
-
-    def find(*names: str) -> str:
-        for name in names:
-            if path := shutil.which(name):
-                return path
-        message = f"{' or '.join(names)} is not installed"
-        if os.environ.get("CI"):
-            pytest.fail(f"{message}, and CI must have it")
-        pytest.skip(message)
-
-    return find
+    return needs.tool
 
 
 @pytest.fixture
 def need_package() -> Callable[..., None]:
     """Skips the test (in CI: fails it) unless these packages are installed."""
-
-    def find(*names: str) -> None:
-        for name in names:
-            if importlib.util.find_spec(name) is None:
-                message = f"the package {name} is not installed: run `make models`"
-                if os.environ.get("CI"):
-                    pytest.fail(f"{message}, and CI must have it")
-                pytest.skip(message)
-
-    return find
+    return needs.package
 
 
 @pytest.hookimpl(optionalhook=True)

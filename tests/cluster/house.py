@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from tests import needs
 
 ROOT = Path(__file__).resolve().parents[2]
 #: The administrator's; tests set KUBECONFIG to Airflow's while a trigger runs.
@@ -164,4 +165,5 @@ def wait(condition, what: str, seconds: float) -> None:
 def missing() -> str:
     """What of the environment or the tools there is none of; '' where there is a cluster to ask."""
     names = [name for name in ABOUT if name not in os.environ]
-    return ", ".join(names if shutil.which("kubectl") else ["kubectl", *names])
+    unset = f"{', '.join(names)} not set (tests/cluster/house.py)" if names else ""
+    return "; ".join(filter(None, (needs.no_kubectl(), unset)))

