@@ -35,7 +35,7 @@ clean: setup ## remove the demo's folder
 	@$(BIN)/winnow demo clean --dir '$(DIR)'
 
 test: setup ## all tests (15 minutes on two cores)
-	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadscope
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder
 
 images: setup ## build the container images with podman or docker; IMAGES="base media …" for some of them
 	@PYTHON_BIN=$(BIN)/python images/build.sh $(IMAGES)

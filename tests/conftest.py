@@ -12,6 +12,8 @@ from tests import needs
 from winnow import settings
 
 TOGETHER = frozenset({"browser", "dags", "dbt", "journey"})
+#: Files of other folders that use what a folder's tests make: `synthetic.published()`, a minute's work.
+GUESTS = {"tests/unit/test_report.py": "browser", "tests/unit/test_gates_planted.py": "browser"}
 
 
 @pytest.fixture
@@ -34,10 +36,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScope
 
 class Rooms(LoadScopeScheduling):
     """A file's tests stay together, and where costly fixtures serve a folder (built warehouses, Airflow), the
-    folder's."""
+    folder's. Those folders are collected before `unit/`, whose files then fill the gaps: `--no-loadscope-reorder`."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = Path(nodeid.split("::")[0])
+        if path.as_posix() in GUESTS:
+            return GUESTS[path.as_posix()]
         return path.parent.name if path.parent.name in TOGETHER else str(path)
 
 
