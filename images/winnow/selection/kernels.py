@@ -124,22 +124,17 @@ def add_far(low, high, problem, state):
 
 @compiled
 def scores_of(low, high, count, first, second, steps, layer_steps, scores):
-    """Scores of `count` clips, whose ids lie in the columns of `low` and `high`; there are 4 k columns."""
-    for b in range(0, count, 4):
-        s0, s1, s2, s3 = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
-        for p in range(len(first)):
-            x, y, step = high[first[p], b : b + 4], low[second[p], b : b + 4], steps[p]
-            s0 += step[x[0] + y[0]]
-            s1 += step[x[1] + y[1]]
-            s2 += step[x[2] + y[2]]
-            s3 += step[x[3] + y[3]]
-        for layer in range(len(low)):
-            y, step = low[layer, b : b + 4], layer_steps[layer]
-            s0 -= step[y[0]]
-            s1 -= step[y[1]]
-            s2 -= step[y[2]]
-            s3 -= step[y[3]]
-        scores[b], scores[b + 1], scores[b + 2], scores[b + 3] = s0, s1, s2, s3
+    """Scores of `count` clips, whose ids lie in the columns of `low` and `high`. All clips pair by pair: their lookups
+    do not wait for each other, and a pair's table stays near."""
+    scores[:count] = 0
+    for p in range(len(first)):
+        x, y, step = high[np.uint64(first[p])], low[np.uint64(second[p])], steps[p]
+        for b in range(np.uint64(count)):
+            scores[b] += step[x[b] + y[b]]
+    for layer in range(len(low)):
+        y, step = low[layer], layer_steps[layer]
+        for b in range(np.uint64(count)):
+            scores[b] -= step[y[b]]
 
 
 @compiled
@@ -195,9 +190,8 @@ def batch_rounds(rows, taken, free, n, problem, state, sums, batch, take, seed, 
     layers, size, clusters = rows.shape[1], len(order), np.uint64(marginals.shape[1])
     whole, length = True, len(rows)
     pool = np.empty(0, np.uint32)
-    padded = (batch + 3) // 4 * 4
-    drawn, scores = np.empty(batch, np.int64), np.empty(padded, np.int64)
-    low, high = np.zeros((layers, padded), np.uint64), np.zeros((layers, padded), np.uint64)
+    drawn, scores = np.empty(batch, np.int64), np.empty(batch, np.int64)
+    low, high = np.empty((layers, batch), np.uint64), np.empty((layers, batch), np.uint64)
     best, done = np.empty(take, np.int64), 0
     while done < size:
         wanted = batch if n > 0 or free <= batch else 1
@@ -281,15 +275,14 @@ def exact_rounds(rows, free, n, problem, state, sums, starts, order, gain):
     layers, pairs, count, clusters = rows.shape[1], len(first), len(free), marginals.shape[1]
     wide = np.uint64(clusters)
     local = np.empty((count, layers), rows.dtype)
-    scores = np.zeros(count, np.int64)
-    low, high, four = np.zeros((layers, 4), np.uint64), np.zeros((layers, 4), np.uint64), np.empty(4, np.int64)
+    scores = np.empty(count, np.int64)
+    low, high = np.empty((layers, 1), np.uint64), np.empty((layers, 1), np.uint64)
     for k in range(count):
         for layer in range(layers):
             local[k, layer] = rows[free[k], layer]
             low[layer, 0] = local[k, layer]
             high[layer, 0] = low[layer, 0] * wide
-        scores_of(low, high, 1, first, second, steps, layer_steps, four)
-        scores[k] = four[0]
+        scores_of(low, high, 1, first, second, steps, layer_steps, scores[k:])
     begins = np.zeros((layers, clusters + 1), np.int64)
     members = np.empty((layers, count), np.uint32)
     for layer in range(layers):
