@@ -1,31 +1,17 @@
-"""What all tests share: a missing tool skips a test, and says which; in CI, which installs them, it fails it."""
+"""What all tests share: how they are spread over processes, and fresh settings. What a test needs is in needs.py."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from tests import needs
 from winnow import settings
 
 TOGETHER = frozenset({"browser", "dags", "dbt", "journey"})
 #: Files of other folders that use what a folder's tests make: `synthetic.published()`, a minute's work.
 GUESTS = {"tests/unit/test_report.py": "browser", "tests/unit/test_gates_planted.py": "browser"}
-
-
-@pytest.fixture
-def need_tool() -> Callable[..., str]:
-    """Path of the first of some programs that is installed; without any, the test is skipped (in CI: failed)."""
-    return needs.tool
-
-
-@pytest.fixture
-def need_package() -> Callable[..., None]:
-    """Skips the test (in CI: fails it) unless these packages are installed."""
-    return needs.package
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -50,8 +50,7 @@ def no_kubectl() -> str:
     return ""
 
 
-def kubectl() -> str:
-    """Path of a kubectl that renders k8s/."""
+def kubectl() -> None:
+    """A kubectl that renders k8s/."""
     if why := no_kubectl():
         lacking(why)
-    return tool("kubectl")

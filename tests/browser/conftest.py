@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import needs
+
 
 @pytest.fixture
-def browser(need_tool: Callable[..., str], tmp_path: Path) -> Iterator[object]:
+def browser(tmp_path: Path) -> Iterator[object]:
     """A WebDriver with an empty profile, console and network log on."""
-    chromium, driver = need_tool("chromium", "chromium-browser", "google-chrome"), need_tool("chromedriver")
+    chromium, driver = needs.tool("chromium", "chromium-browser", "google-chrome"), needs.tool("chromedriver")
     webdriver = pytest.importorskip("selenium.webdriver")
     from selenium.webdriver.chrome.service import Service
 

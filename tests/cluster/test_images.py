@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests import needs
 from tests.cluster.house import ROOT
 from winnow import __version__
 
@@ -60,9 +61,9 @@ def names(requirements: set[str]) -> set[str]:
 
 
 @pytest.fixture
-def build(need_tool: Callable[..., str]) -> Callable[..., str]:
+def build() -> Callable[..., str]:
     """Output of one command of the builder's."""
-    builder = os.environ.get("BUILDER") or need_tool("podman", "docker")
+    builder = os.environ.get("BUILDER") or needs.tool("podman", "docker")
 
     def run(*arguments: str) -> str:
         done = subprocess.run([builder, *arguments], capture_output=True, text=True, timeout=300, check=False)

@@ -40,9 +40,9 @@ def job(arguments: list[str], **environment: str) -> dict:
 
 
 def rendered(folder: str) -> Iterator[dict]:
-    kubectl = needs.kubectl()
+    needs.kubectl()
     done = subprocess.run(
-        [kubectl, "kustomize", str(ROOT / "k8s" / folder)], capture_output=True, text=True, timeout=60, check=False
+        ["kubectl", "kustomize", str(ROOT / "k8s" / folder)], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
     yield from yaml.safe_load_all(done.stdout)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import needs
 from tests.dbt.conftest import DAYS, Built
 from tests.dbt.lake import Candidate, rows_of, write_batch, write_table
 from winnow import warehouse
@@ -81,10 +82,8 @@ def test_the_documentation_is_one_page_that_names_every_model(documented: Path) 
     assert manifest["metadata"]["send_anonymous_usage_stats"] is False, "the page's tracker would start"
 
 
-def test_the_documentation_opens_without_a_network(
-    documented: Path, tmp_path: Path, need_tool: Callable[..., str]
-) -> None:
-    browser = need_tool("chromium", "chromium-browser", "google-chrome")
+def test_the_documentation_opens_without_a_network(documented: Path, tmp_path: Path) -> None:
+    browser = needs.tool("chromium", "chromium-browser", "google-chrome")
     log = tmp_path / "net.json"
     shown = subprocess.run(
         [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests import needs
 from winnow.benchmark import datasets, digits, methods, picture_layers, protocol, render, scoring, table
 from winnow.errors import ConfigError
 
@@ -219,8 +220,8 @@ def test_a_row_that_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch) -> 
     assert "torch is not installed" in text
 
 
-def test_contrastive_learns_what_belongs_together(need_package) -> None:
-    need_package("torch")
+def test_contrastive_learns_what_belongs_together() -> None:
+    needs.package("torch")
     from winnow.benchmark import contrastive
 
     rng = np.random.default_rng(0)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests import needs
 from winnow.benchmark import datasets, digits, kinds, manifold, methods, picture_layers, table
 from winnow.errors import ContractError
 
@@ -82,8 +83,8 @@ def test_clips_of_a_lake(tmp_path: Path) -> None:
         from_labels(lake, ["2026-11-01"], dict.fromkeys(labels, "one"), "clips")
 
 
-def test_spoken_digits(need_tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    need_tool("espeak-ng")
+def test_spoken_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs.tool("espeak-ng")
     from winnow.benchmark import sound_layers, spoken
 
     said = []
@@ -121,8 +122,8 @@ def test_a_program_that_says_nothing_is_refused(tmp_path: Path) -> None:
             spoken._say(str(program), ("one",))
 
 
-def test_held_out_sets_share_nothing_with_those_on_which_methods_were_tuned(need_tool, tmp_path: Path) -> None:
-    need_tool("espeak-ng")
+def test_held_out_sets_share_nothing_with_those_on_which_methods_were_tuned(tmp_path: Path) -> None:
+    needs.tool("espeak-ng")
     from winnow.benchmark import spoken
 
     assert not set(spoken.GERMAN.words) & set(spoken.ENGLISH.words)

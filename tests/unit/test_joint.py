@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import needs
 from tests.unit.onnx_graphs import linear
 from tests.unit.test_weights import Harmful
 from tests.unit.torch_models import HEAR, joint, sha256, weights_folder
@@ -21,8 +22,8 @@ from winnow.stage import stage_class
 
 
 @pytest.fixture(autouse=True)
-def _packages(need_package) -> None:
-    need_package("torch", "open_clip", "panns_inference", "safetensors", "onnxruntime")
+def _packages() -> None:
+    needs.package("torch", "open_clip", "panns_inference", "safetensors", "onnxruntime")
 
 
 def stage(folder: Path, model: str = "tiny", device: str = "cpu"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests import needs
 from winnow.cli import cli
 from winnow.errors import ConfigError, ContractError
 from winnow.metrics import calibration
@@ -77,12 +77,12 @@ def test_what_is_no_signal_is_refused() -> None:
         snr_db(np.ones(3), np.ones(4))
 
 
-def test_torchmetrics_agrees_where_the_definitions_coincide(need_package: Callable[..., None]) -> None:
+def test_torchmetrics_agrees_where_the_definitions_coincide() -> None:
     """Between −33 and 33 dB the constants change less than 1e-4 dB of SI-SNR; at ±80 dB they are the value, which
     torchmetrics does not bound so. Its SI-SNR subtracts means, ours does not: they agree on signals without one, and
     its SI-SDR without `zero_mean` on all. SNR's constant is absolute here and the number type's there: they agree
     where powers are far above 1e-8."""
-    need_package("torch", "torchmetrics", "torchvision", "open_clip")
+    needs.package("torch", "torchmetrics", "torchvision", "open_clip")
     from winnow.models.open_clip_encoder import import_open_clip
 
     import_open_clip()  # describes the operators that a CPU build of torch lacks and torchvision expects

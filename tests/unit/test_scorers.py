@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import needs
 from tests.unit.signals import moving_square, mp4, sine
 from tests.unit.test_joint import stage
 from tests.unit.torch_models import HEAR, LOOK, commit_clips, entry, joint, read, run, settings, sha256, weights_folder
@@ -30,8 +31,8 @@ SHORT = {"panns": {"window_s": 1.0}, "bridge": {"model": "tiny", "frames_hz": 2.
 
 
 @pytest.fixture(autouse=True)
-def _packages(need_package) -> None:
-    need_package("torch", "open_clip", "panns_inference", "safetensors", "onnxruntime")
+def _packages() -> None:
+    needs.package("torch", "open_clip", "panns_inference", "safetensors", "onnxruntime")
 
 
 @pytest.fixture(scope="module")

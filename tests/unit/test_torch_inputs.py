@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests import needs
 from tests.unit.signals import mp4, textured
 from tests.unit.torch_models import MEAN, STD, encoder
 from winnow.models import pictures
@@ -13,8 +14,8 @@ from winnow.stages import panns
 
 
 @pytest.fixture(autouse=True)
-def _packages(need_package) -> None:
-    need_package("torch", "open_clip", "panns_inference", "safetensors")
+def _packages() -> None:
+    needs.package("torch", "open_clip", "panns_inference", "safetensors")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import needs
 from tests.unit.torch_models import IDS, MEAN, STD, encoder, weights_folder
 from winnow.errors import ConfigError, ContractError
 from winnow.models.weights import find, load_state
@@ -17,8 +18,8 @@ from winnow.stage import Batch
 
 
 @pytest.fixture(autouse=True)
-def _packages(need_package) -> None:
-    need_package("torch", "open_clip", "panns_inference", "safetensors")
+def _packages() -> None:
+    needs.package("torch", "open_clip", "panns_inference", "safetensors")
 
 
 @pytest.fixture(scope="module", autouse=True)

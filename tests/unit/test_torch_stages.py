@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tests import needs
 from tests.unit.signals import moving_square, mp4, sine
 from tests.unit.torch_models import IDS, commit_clips, read, run, settings, weights_folder
 from winnow.errors import ConfigError
@@ -27,8 +28,8 @@ COUNTED = {"open_clip": "n_frames", "panns": "n_windows"}
 
 
 @pytest.fixture(autouse=True)
-def _packages(need_package) -> None:
-    need_package("torch", "open_clip", "panns_inference", "safetensors")
+def _packages() -> None:
+    needs.package("torch", "open_clip", "panns_inference", "safetensors")
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from tests import needs
 from tests.unit.measured import clip, write_batch
 from winnow import cli
 from winnow import fit as builtin
@@ -59,8 +60,8 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, dict]:
 
 
 @pytest.fixture
-def torch(need_package) -> None:
-    need_package("torch", "safetensors")
+def torch() -> None:
+    needs.package("torch", "safetensors")
 
 
 @pytest.mark.usefixtures("torch")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import needs
 from tests.unit.torch_models import entry, sha256
 from winnow.errors import ConfigError, ContractError
 from winnow.models import weights
@@ -17,8 +18,8 @@ WRONG = "0" * 64
 
 
 @pytest.fixture(autouse=True)
-def _packages(need_package) -> None:
-    need_package("torch", "safetensors")
+def _packages() -> None:
+    needs.package("torch", "safetensors")
 
 
 def saved(folder: Path, name: str = "net.safetensors") -> dict:
