@@ -1,9 +1,7 @@
 """`winnow select`: put the corpus's clips into the order in which they add mutual information between what is seen and
 what is heard, and keep that order as the corpus table `selection`.
 
-Candidates are the clips that the current release keeps (or all of the admitted batches), each once, by the clusters
-that the stage `cluster` gave them under the current centres. A batch that is assigned to other centres is refused:
-its ids would mean something else.
+Candidates are the clips that the current release keeps (or all of the admitted batches): see `winnow.candidates`.
 
 From scratch, all candidates are one round: the first share of them is put in order. Incrementally, the selection that
 is there keeps its order, and of the clips that came since, the same share is added to it (a further round). dbt cuts
@@ -12,26 +10,23 @@ either at any smaller share, round by round, without computing anything again (m
 
 from __future__ import annotations
 
-import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from winnow.cluster import MODEL, admitted
+from winnow.candidates import AMONG, Candidates, candidates
+from winnow.cluster import admitted
 from winnow.errors import ConfigError, ContractError
 from winnow.lake import Lake
 from winnow.sample import check_batch
-from winnow.shard import Chain
-from winnow.stage import code_digest, stage_needs, stage_wants
+from winnow.stage import code_digest
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
 TABLE = "selection"
-AMONG = ("kept", "admitted")
 METHODS = ("batch", "exact", "mixture")
 #: Shares of the candidates at which the answer says how much information the first clips hold.
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
@@ -73,19 +68,6 @@ class SelectParams:
         """What a selection must share with one that it continues, in words."""
         how = f"batch {self.batch}:{self.take}" if self.method == "batch" else self.method
         return f"{how} {self.objective} {self.weights} seed {self.seed}"
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """Clips by id, ordered; their clusters, int32 (n, layers), the visual layers first; and of which centres."""
-
-    ids: np.ndarray
-    clusters: np.ndarray
-    n_visual: int
-    model: str
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 def select(
@@ -144,79 +126,6 @@ def select(
     scratch = mutual_information(found.clusters, pairs, fresh, weights=weights)
     difference = (scratch - mi) / scratch if scratch else 0.0
     return answer | {"mi_from_scratch": round(scratch, 6), "mi_difference": round(difference, 6)}
-
-
-def candidates(lake: Lake, batches: Sequence[str], among: str = "kept") -> Candidates:
-    """The clips of batches that stand for selection, with their clusters under the current centres.
-
-    ContractError names the command for a batch that is not assigned to them.
-    """
-    import numpy as np
-
-    model = lake.model_current(MODEL)
-    if model is None:
-        raise ContractError("the lake has no centres: run `winnow cluster`, then `winnow run cluster` on every batch")
-    card = json.loads(lake.read(lake.model_key(MODEL, model, "json")))
-    widths = {side: len(layers) for side, layers in card["layers"].items()}
-    kept = _kept(lake) if among == "kept" else None
-    ids, clusters = [], []
-    for batch in batches:
-        for table in _assigned(lake, batch, model):
-            visual, audio = (_lists(table, f"{side}_clusters", widths[side]) for side in ("visual", "audio"))
-            ids += table["sample_id"].to_pylist()
-            clusters.append(np.concatenate([visual, audio], axis=1))
-    every = np.array(ids, dtype=str)
-    unique, first = np.unique(every, return_index=True)
-    stands = np.ones(len(unique), bool) if kept is None else np.isin(unique, kept)
-    matrix = np.concatenate(clusters)[first[stands]] if clusters else np.empty((0, sum(widths.values())), np.int32)
-    if not len(matrix):
-        what = "that the current release keeps " if among == "kept" else ""
-        raise ContractError(f"{', '.join(batches)}: no clip {what}is assigned to clusters; nothing to select from")
-    return Candidates(unique[stands], matrix, widths["visual"], model)
-
-
-def _assigned(lake: Lake, batch: str, model: str) -> list[pa.Table]:
-    """The assigned rows of a batch's shards, all of one model."""
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    chain = Chain(lake, batch, stage_needs(), stage_wants())
-    again = f"run `winnow run cluster --batch {batch}`, then select again"
-    tables = []
-    for number in chain.numbers(MODEL):
-        manifest = chain.committed(MODEL, number)
-        if manifest is None:
-            raise ContractError(f"shard {number} of batch {batch} is not assigned to clusters: {again}")
-        if manifest.model != model:
-            raise ContractError(
-                f"batch {batch} is assigned to the centres {manifest.model}, the current ones are {model}, and ids of "
-                f"two clusterings cannot be compared: {again}"
-            )
-        rows = pq.read_table(io.BytesIO(lake.read_table(manifest)))
-        tables.append(rows.filter(pc.equal(rows["outcome"], "ok")))
-    return tables
-
-
-def _lists(table: pa.Table, column: str, width: int) -> np.ndarray:
-    import numpy as np
-
-    flat = table[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    if len(flat) != width * table.num_rows:
-        raise ContractError(f"cluster: {column} does not have {width} values in every row")
-    return flat.reshape(-1, width).astype(np.int32)
-
-
-def _kept(lake: Lake) -> np.ndarray:
-    """Ids of the clips that the current release keeps."""
-    import numpy as np
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    from winnow import publish
-
-    clips = publish.folder(lake) / "tables" / "fct_clips.parquet"
-    rows = pq.read_table(clips, columns=["sample_id", "status"])
-    return np.array(rows.filter(pc.equal(rows["status"], "kept"))["sample_id"].to_pylist(), dtype=str)
 
 
 def _earlier(rows: pa.Table, found: Candidates, params: SelectParams) -> pa.Table:

@@ -35,7 +35,8 @@ from sklearn.cluster import KMeans, MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
 from tests.bench.figures import show
-from winnow.select import Candidates, SelectParams, _rounds
+from winnow.candidates import Candidates
+from winnow.select import SelectParams, _rounds
 from winnow.selection import mutual_information, pairing
 from winnow.selection.kmeans import ID, KMeansParams, fit_layers
 

@@ -12,11 +12,12 @@ import pytest
 
 from tests.unit.measured import write_batch
 from winnow import corpus
+from winnow.candidates import Candidates, candidates
 from winnow.cluster import cluster
 from winnow.errors import ConfigError, ContractError
 from winnow.lake import Lake
 from winnow.runtime import run_stage
-from winnow.select import Candidates, SelectParams, _rounds, candidates, select
+from winnow.select import SelectParams, _rounds, select
 from winnow.selection import mutual_information, pairing, refine
 from winnow.selection.kmeans import KMeansParams
 from winnow.settings import Settings

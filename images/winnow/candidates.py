@@ -1,0 +1,110 @@
+"""The clips that stand for selection: each once, by the clusters that the stage `cluster` gave it under the current
+centres. A batch that is assigned to other centres is refused: its ids would mean something else.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from winnow.cluster import MODEL
+from winnow.errors import ContractError
+from winnow.lake import Lake
+from winnow.shard import Chain
+from winnow.stage import stage_needs, stage_wants
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+#: Which clips stand for selection: those that the current release keeps, or all of the admitted batches.
+AMONG = ("kept", "admitted")
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Clips by id, ordered; their clusters, int32 (n, layers), the visual layers first; and of which centres."""
+
+    ids: np.ndarray
+    clusters: np.ndarray
+    n_visual: int
+    model: str
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def candidates(lake: Lake, batches: Sequence[str], among: str = "kept") -> Candidates:
+    """The clips of batches that stand for selection, with their clusters under the current centres.
+
+    ContractError names the command for a batch that is not assigned to them.
+    """
+    import numpy as np
+
+    model = lake.model_current(MODEL)
+    if model is None:
+        raise ContractError("the lake has no centres: run `winnow cluster`, then `winnow run cluster` on every batch")
+    card = json.loads(lake.read(lake.model_key(MODEL, model, "json")))
+    widths = {side: len(layers) for side, layers in card["layers"].items()}
+    kept = _kept(lake) if among == "kept" else None
+    ids, clusters = [], []
+    for batch in batches:
+        for table in _assigned(lake, batch, model):
+            visual, audio = (_lists(table, f"{side}_clusters", widths[side]) for side in ("visual", "audio"))
+            ids += table["sample_id"].to_pylist()
+            clusters.append(np.concatenate([visual, audio], axis=1))
+    every = np.array(ids, dtype=str)
+    unique, first = np.unique(every, return_index=True)
+    stands = np.ones(len(unique), bool) if kept is None else np.isin(unique, kept)
+    matrix = np.concatenate(clusters)[first[stands]] if clusters else np.empty((0, sum(widths.values())), np.int32)
+    if not len(matrix):
+        what = "that the current release keeps " if among == "kept" else ""
+        raise ContractError(f"{', '.join(batches)}: no clip {what}is assigned to clusters; nothing to select from")
+    return Candidates(unique[stands], matrix, widths["visual"], model)
+
+
+def _assigned(lake: Lake, batch: str, model: str) -> list[pa.Table]:
+    """The assigned rows of a batch's shards, all of one model."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    chain = Chain(lake, batch, stage_needs(), stage_wants())
+    again = f"run `winnow run cluster --batch {batch}`, then select again"
+    tables = []
+    for number in chain.numbers(MODEL):
+        manifest = chain.committed(MODEL, number)
+        if manifest is None:
+            raise ContractError(f"shard {number} of batch {batch} is not assigned to clusters: {again}")
+        if manifest.model != model:
+            raise ContractError(
+                f"batch {batch} is assigned to the centres {manifest.model}, the current ones are {model}, and ids of "
+                f"two clusterings cannot be compared: {again}"
+            )
+        rows = pq.read_table(io.BytesIO(lake.read_table(manifest)))
+        tables.append(rows.filter(pc.equal(rows["outcome"], "ok")))
+    return tables
+
+
+def _lists(table: pa.Table, column: str, width: int) -> np.ndarray:
+    import numpy as np
+
+    flat = table[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    if len(flat) != width * table.num_rows:
+        raise ContractError(f"cluster: {column} does not have {width} values in every row")
+    return flat.reshape(-1, width).astype(np.int32)
+
+
+def _kept(lake: Lake) -> np.ndarray:
+    """Ids of the clips that the current release keeps."""
+    import numpy as np
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    from winnow import publish
+
+    clips = publish.folder(lake) / "tables" / "fct_clips.parquet"
+    rows = pq.read_table(clips, columns=["sample_id", "status"])
+    return np.array(rows.filter(pc.equal(rows["status"], "kept"))["sample_id"].to_pylist(), dtype=str)
