@@ -6,14 +6,16 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
-from winnow.demo import main, processes, truth
+from winnow.demo import airflow_local, main, processes, truth
 from winnow.demo.folder import DemoFolder, State
 from winnow.demo.progress import describe
-from winnow.errors import ConfigError
+from winnow.errors import ConfigError, TransientError
 
 #: A process that ignores TERM and has a child in another session, as Airflow's and Winnow's do.
 STUBBORN = """
@@ -119,3 +121,48 @@ def test_pools_are_in_airflows_own_format() -> None:
     pools = json.loads((PLUGINS / "pools.json").read_text())
     assert set(pools) == {"fetch", "decode", "warehouse"}
     assert all(pool["slots"] >= 1 and pool["description"] for pool in pools.values())
+
+
+@pytest.fixture
+def answers():
+    """A server on the loopback interface that gives one answer a request, (status, body); and its address."""
+    given: list[tuple[int, bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PATCH(self) -> None:
+            status, body = given.pop(0)
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield given, f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_what_airflows_database_refuses_is_asked_again(answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite takes one writer: Airflow answers 500 when the scheduler was faster."""
+    monkeypatch.setattr(airflow_local, "PAUSE_S", 0)
+    given, url = answers
+    api, locked = airflow_local.AirflowApi(url), (500, b'{"detail": {"reason": "Database error"}}')
+    given += [locked, locked, (200, b'{"name": "decode"}')]
+    assert api.send("PATCH", "pools/decode", {"slots": 2}) == {"name": "decode"}
+    given += [locked] * airflow_local.TRIES
+    with pytest.raises(TransientError, match="Database error"):
+        api.send("PATCH", "pools/decode", {"slots": 2})
+    assert given == []
+    given += [(500, b"a bug"), (422, b"no such pool")]
+    with pytest.raises(TransientError, match="a bug"):
+        api.send("PATCH", "pools/decode", {"slots": 2})
+    with pytest.raises(ConfigError, match="no such pool"):
+        api.send("PATCH", "pools/decode", {"slots": 2})

@@ -26,6 +26,9 @@ ROOT = Path(__file__).resolve().parents[3]
 DAGS, PLUGINS = ROOT / "dags", ROOT / "plugins"
 #: Seconds for all components to come up; about 12 s on two idle cores.
 START_TIMEOUT_S = 180.0
+#: How often, and how many seconds apart, a request is repeated that Airflow answers with a database error: on SQLite a
+#: request that reads before it writes loses to another writer at once, and has changed nothing.
+TRIES, PAUSE_S = 10, 0.5
 
 
 def free_port() -> int:
@@ -161,6 +164,16 @@ class AirflowApi:
         return self._call(method, path, json.dumps(body).encode())
 
     def _call(self, method: str, path: str, data: bytes | None) -> dict:
+        for _ in range(TRIES - 1):
+            try:
+                return self._try(method, path, data)
+            except TransientError as error:
+                if "Database error" not in str(error):
+                    raise
+            time.sleep(PAUSE_S)
+        return self._try(method, path, data)
+
+    def _try(self, method: str, path: str, data: bytes | None) -> dict:
         request = urllib.request.Request(
             f"{self.url}/api/v2/{path}", data=data, method=method, headers={"Content-Type": "application/json"}
         )
