@@ -45,7 +45,8 @@ MAX_DEPTH = 16
 
 def ingest(batch: str, settings: Settings, lake: Lake, *, shard_rows: int = SHARD_ROWS) -> dict:
     """Read a batch's part of the inbox into the `ingest` table. Returns counts, `computed`, and what was passed over as
-    `skipped`; {"empty": True} when there is no row. TransientError when a file changes while it is read."""
+    `skipped`; {"empty": True} when there is no row. ConfigError when there is no inbox at all: a volume that is not
+    mounted is no empty day. TransientError when a file changes while it is read."""
     check_batch(batch)
     files, skipped = _files(Path(settings.inbox), batch)
     nothing = {"batch": batch, "empty": True, **({"skipped": skipped} if skipped else {})}
@@ -86,6 +87,11 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 def _files(inbox: Path, batch: str) -> tuple[dict[str, Path], list[str]]:
     """Lists and media of a partition by their path inside it, ordered; and what was passed over, each with why."""
+    if not inbox.is_dir():
+        raise ConfigError(
+            f"WINNOW_INBOX={inbox}: there is no such folder. Make it, or mount the volume that holds it (k8s/README.md); "
+            "lists are read from local or mounted file systems only"
+        )
     top, root = inbox / batch, inbox.resolve()
     if not top.is_dir():
         return {}, []

@@ -53,6 +53,7 @@ def test_a_wrong_environment_names_its_variable(tmp_path: Path) -> None:
 
 
 def test_the_last_line_is_json(tmp_path: Path) -> None:
+    (tmp_path / "inbox").mkdir()
     done = winnow(tmp_path, "ingest", "--batch", "2026-11-01")
     assert done.returncode == 0
     assert json.loads(done.stdout.splitlines()[-1]) == {"batch": "2026-11-01", "empty": True}

@@ -173,6 +173,15 @@ def test_an_empty_partition_does_nothing(day: Path, lake: Lake, settings: Settin
     assert not Path(lake.root).exists()
 
 
+@pytest.mark.parametrize("inbox", ["inbox", "s3://bucket/inbox"])
+def test_an_inbox_that_is_not_there_is_no_empty_day(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inbox: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="WINNOW_INBOX=.*inbox: there is no such folder"):
+        ingest(DAY, Settings(inbox=inbox), lake)
+
+
 def test_a_partition_cannot_lead_out_of_the_inbox(settings: Settings, lake: Lake, tmp_path: Path) -> None:
     (tmp_path / "inbox").mkdir()
     (tmp_path / "other").mkdir()
