@@ -89,8 +89,8 @@ def _files(inbox: Path, batch: str) -> tuple[dict[str, Path], list[str]]:
     """Lists and media of a partition by their path inside it, ordered; and what was passed over, each with why."""
     if not inbox.is_dir():
         raise ConfigError(
-            f"WINNOW_INBOX={inbox}: there is no such folder. Make it, or mount the volume that holds it (k8s/README.md); "
-            "lists are read from local or mounted file systems only"
+            f"WINNOW_INBOX={inbox}: there is no such folder. Make it, or mount the volume that holds it "
+            "(k8s/README.md); lists are read from local or mounted file systems only"
         )
     top, root = inbox / batch, inbox.resolve()
     if not top.is_dir():

@@ -98,6 +98,35 @@ def test_kueues_queues_join_an_overlay(tmp_path: Path) -> None:
     assert [one["name"] for one in flavors] == [found["ResourceFlavor"]["metadata"]["name"]]
 
 
+@pytest.mark.parametrize("components", [[], ["components/lake-claim"]], ids=["bucket", "claim"])
+def test_what_pods_read_from_volumes_is_mounted_in_production(tmp_path: Path, components: list[str]) -> None:
+    """Every path of the overlay's ConfigMap lies on a claim of the overlay that Airflow's values have pods mount."""
+    where = {key: os.path.relpath(ROOT / "k8s" / key, tmp_path) for key in ("overlays/prod", *components)}
+    overlay = {"resources": [where["overlays/prod"]], "components": [where[key] for key in components]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    found = list(rendered(str(tmp_path)))
+    claims = {one["metadata"]["name"] for one in found if one["kind"] == "PersistentVolumeClaim"}
+    (told,) = (one["data"] for one in found if one["kind"] == "ConfigMap")
+    paths = {key: told[key] for key in ("WINNOW_LAKE", "WINNOW_INBOX", "WINNOW_WEIGHTS") if "://" not in told[key]}
+    assert len(paths) == 2 + len(components)
+    for manifest in found:
+        kubernetes_validate.validate(manifest, VERSIONS[0], strict=True)
+
+    values = yaml.safe_load((ROOT / "k8s" / "airflow" / "values.yaml").read_text())
+    (volumes,) = (one["value"] for one in values["env"] if one["name"] == "WINNOW_VOLUMES")
+    volumes = ",".join([volumes, *(["lake=lake:/lake"] if components else [])])
+    spec = job(["ingest"], WINNOW_VOLUMES=volumes)["spec"]["template"]["spec"]
+    mounted = {mount["name"]: mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
+    claimed = {
+        mounted[one["name"]]: one["persistentVolumeClaim"]["claimName"]
+        for one in spec["volumes"]
+        if "persistentVolumeClaim" in one
+    }
+    assert set(claimed.values()) == claims
+    for key, path in paths.items():
+        assert any(Path(path).is_relative_to(mount) for mount in claimed), f"{key}={path} is on no claim"
+
+
 def test_a_stage_runs_in_the_image_and_size_that_it_names() -> None:
     for name in stage_names():
         made = job(["run", name, "--batch", "2026-11-01", "--part", "0"])

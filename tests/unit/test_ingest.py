@@ -178,7 +178,7 @@ def test_an_inbox_that_is_not_there_is_no_empty_day(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inbox: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="WINNOW_INBOX=.*inbox: there is no such folder"):
+    with pytest.raises(ConfigError, match=r"WINNOW_INBOX=.*inbox: there is no such folder"):
         ingest(DAY, Settings(inbox=inbox), lake)
 
 
