@@ -30,7 +30,7 @@ from pathlib import Path, PurePosixPath
 
 import fsspec
 
-from winnow.errors import ConfigError, ContractError
+from winnow.errors import ConfigError, ContractError, TransientError
 from winnow.manifest import Manifest
 
 MODEL_DIGEST_CHARS = 12
@@ -42,6 +42,8 @@ OPTIONS: dict[str, dict[str, object]] = {
 }
 #: A small file is one request. To read in pieces, S3's client would first ask for its size, and list what is missing.
 READ_OPTIONS: dict[str, dict[str, object]] = {"s3": {"max_concurrency": 1}}
+#: How long to wait after each refusal of an exclusive write because another write to the same key is under way, s.
+CONFLICT_WAITS_S = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -120,13 +122,10 @@ class Lake:
             os.replace(scratch, target)
 
     def create(self, key: str, data: bytes) -> bool:
-        """Write a file that must not be there yet; False, and nothing changed, when it is."""
+        """Write a file that must not be there yet; False, and nothing changed, when it is. TransientError when a store
+        cannot say which, because other writes to it go on."""
         if not self.is_local:
-            try:
-                self.fs.pipe_file(self.full(key), data, mode="create")
-            except FileExistsError:
-                return False
-            return True
+            return self._create_in_store(key, data)
         with self._scratch(key) as (scratch, target):
             with scratch.open("wb") as file:
                 file.write(data)
@@ -137,6 +136,23 @@ class Lake:
             except FileExistsError:
                 return False
         return True
+
+    def _create_in_store(self, key: str, data: bytes) -> bool:
+        for wait_s in CONFLICT_WAITS_S:
+            try:
+                self.fs.pipe_file(self.full(key), data, mode="create")
+            except FileExistsError:
+                return False
+            except OSError as error:
+                status = _http_status(error)
+                if status == 412:  # the only condition failed; s3fs knows it by its name alone, which few stores say
+                    return False
+                if status != 409:
+                    raise
+                time.sleep(wait_s)
+            else:
+                return True
+        raise TransientError(f"{self.full(key)}: its store goes on saying that another write to it is under way (409)")
 
     def remove(self, key: str) -> None:
         """Remove a file if it is there."""
@@ -259,9 +275,7 @@ class Lake:
 
     def media_path(self, sha256: str, ext: str) -> Path:
         """Path of a stored source video in a local lake."""
-        if not self.is_local:
-            raise ConfigError(f"{self.root}: media_path needs a local lake; use open_media")
-        return Path(self.full(self.media_key(sha256, ext)))
+        return self._local_path(self.media_key(sha256, ext))
 
     # -- models --------------------------------------------------------------------------------------------------------
     def model_current(self, name: str) -> str | None:
@@ -281,4 +295,15 @@ class Lake:
 
     def model_path(self, name: str, model: str, ext: str = "npz") -> Path:
         """Path of a fitted model in a local lake."""
-        return Path(self.full(self.model_key(name, model, ext)))
+        return self._local_path(self.model_key(name, model, ext))
+
+    def _local_path(self, key: str) -> Path:
+        if not self.is_local:
+            raise ConfigError(f"{self.root}: {key} has a path only in a lake on a local or mounted file system")
+        return Path(self.full(key))
+
+
+def _http_status(error: OSError) -> int | None:
+    """The status of the HTTP answer that s3fs made this error of (botocore's ClientError is its cause)."""
+    response = getattr(error.__cause__, "response", None) or {}
+    return response.get("ResponseMetadata", {}).get("HTTPStatusCode")

@@ -16,6 +16,7 @@ import pytest
 
 from tests.unit.house import Join, Letters, Odd, cut, read, runtime
 from winnow import corpus
+from winnow.errors import ConfigError, TransientError
 from winnow.lake import Lake
 from winnow.manifest import Manifest
 
@@ -150,6 +151,78 @@ def test_a_store_that_throttles_is_asked_again(bucket: str, monkeypatch: pytest.
     lake.write("slow", b"down")
     assert lake.read("slow") == b"down"
     assert len(seen) >= 5
+
+
+def answered(lake: Lake, monkeypatch: pytest.MonkeyPatch, status: int, body: bytes, times: int) -> list[int]:
+    """Have the store refuse its next conditional writes with this answer; the statuses of all of them."""
+    from aiobotocore.awsrequest import AioAWSResponse
+
+    lake.write("warm", b"up")
+    send = lake.fs._s3._endpoint.http_session.send
+    seen: list[int] = []
+
+    async def refusing(request):
+        if "If-None-Match" not in request.headers:
+            return await send(request)
+        if len(seen) < times:
+            answer = AioAWSResponse(request.url, status, {"content-type": "application/xml"}, None)
+            answer._content = body
+        else:
+            answer = await send(request)
+        seen.append(answer.status_code)
+        return answer
+
+    monkeypatch.setattr(lake.fs._s3._endpoint.http_session, "send", refusing)
+    return seen
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"<Error><Code>PreconditionFailed</Code><Message>It is there.</Message></Error>", b""],
+    ids=["without its condition", "without words"],
+)
+def test_a_store_that_names_no_condition_is_understood(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    """412, as stores that are not AWS's say it: the late attempt changes nothing."""
+    lake = Lake(bucket)
+    first = lake.commit(manifest(b"first"), b"first")
+    seen = answered(lake, monkeypatch, 412, body, 1)
+    assert lake.commit(manifest(b"second"), b"second") == first
+    assert seen == [412]
+    assert lake.list(Lake.folder("probe", "0123456789ab", "b")) == sorted([first.file, "00000-abcd1234.json"])
+
+
+CONFLICT = b"<Error><Code>ConditionalRequestConflict</Code><Message>Another write is under way.</Message></Error>"
+
+
+def test_a_write_beside_another_one_is_tried_again(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """409, as AWS answers while another conditional write to the key goes on: asked again, it says which one won."""
+    lake = Lake(bucket)
+    seen = answered(lake, monkeypatch, 409, CONFLICT, 2)
+    assert lake.create("a", b"ours")
+    assert seen == [409, 409, 200]
+    assert not lake.create("a", b"theirs")
+    assert lake.read("a") == b"ours"
+
+
+def test_a_write_that_stays_refused_ends(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("winnow.lake.CONFLICT_WAITS_S", (0.0, 0.0, 0.0))
+    lake = Lake(bucket)
+    seen = answered(lake, monkeypatch, 409, CONFLICT, 99)
+    with pytest.raises(TransientError, match="another write to it is under way"):
+        lake.create("a", b"ours")
+    assert seen == [409] * 3
+    seen = answered(lake, monkeypatch, 403, b"<Error><Code>AccessDenied</Code></Error>", 99)
+    with pytest.raises(PermissionError):
+        lake.create("a", b"ours")
+
+
+def test_a_file_in_a_bucket_has_no_path(bucket: str) -> None:
+    with pytest.raises(ConfigError, match=r"models/correspond/abc.npz has a path only in a lake on a local"):
+        Lake(bucket).model_path("correspond", "abc")
+    with pytest.raises(ConfigError, match=r"media/ab/abab.* has a path only in a lake on a local"):
+        Lake(bucket).media_path("ab" * 32, "mp4")
 
 
 def test_a_stage_runs_in_a_bucket_as_in_a_folder(bucket: str, tmp_path: Path) -> None:
