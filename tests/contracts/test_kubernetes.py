@@ -16,6 +16,7 @@ import yaml
 
 from tests import needs
 from tests.contracts.restricted import violations
+from winnow import egress
 from winnow.stage import stage_class, stage_names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -217,6 +218,11 @@ def test_only_fetch_reaches_the_internet_and_never_a_private_address() -> None:
     assert reachable("2606:2800:21f:cb07:6820:80da:af6b:8b2c")
     private = ["10.0.0.1", "172.16.3.4", "192.168.1.1", "127.0.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0"]
     assert not [at for at in (*private, "fd00::1", "fe80::1", "::1", "::ffff:10.0.0.1") if reachable(at)]
+    # The second wall lets nothing through that the first one refuses, and no way to an IPv4 address in disguise.
+    refused = [*egress.REFUSED_V4, *egress.REFUSED_V6, *(network for network, _ in egress.EMBEDDING)]
+    assert not [str(network) for network in refused for at in (network[0], network[-1]) if reachable(str(at))]
+    excepted = [ipaddress.ip_network(one) for block in blocks for one in block.get("except", [])]
+    assert not [str(one) for one in excepted if one not in refused], "and refuses nothing else"
 
 
 def test_the_image_of_a_separator_follows_from_its_model() -> None:
