@@ -1,4 +1,4 @@
-"""Kubernetes' Pod Security Standard `restricted`, as far as a pod's spec can break it.
+"""Kubernetes' Pod Security Standard `restricted`, as far as a pod's spec and annotations can break it.
 
 After the standard's own table (kubernetes.io, Pod Security Standards): baseline and restricted controls for Linux pods.
 """
@@ -12,11 +12,22 @@ VOLUMES = {
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
 }  # fmt: skip
 SECCOMP = {"RuntimeDefault", "Localhost"}
+SELINUX = {"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
+#: Where AppArmor's profiles were named before pods had a field for them: by container, still read.
+APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 
 
-def violations(spec: Mapping[str, Any]) -> list[str]:
-    """What of a pod's spec the profile `restricted` refuses; [] for a pod that it admits."""
-    return [*_pod(spec), *(f"{c['name']}: {what}" for c in _containers(spec) for what in _container(spec, c))]
+def violations(spec: Mapping[str, Any], annotations: Mapping[str, str] | None = None) -> list[str]:
+    """What of a pod's spec and annotations the profile `restricted` refuses; [] for a pod that it admits."""
+    return [
+        *_pod(spec),
+        *(f"{c['name']}: {what}" for c in _containers(spec) for what in _container(spec, c)),
+        *(
+            f"{key.removeprefix(APPARMOR)}: AppArmor's profile is {value}"
+            for key, value in (annotations or {}).items()
+            if key.startswith(APPARMOR) and value not in ("", "runtime/default") and not value.startswith("localhost/")
+        ),
+    ]
 
 
 def _containers(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -36,6 +47,18 @@ def _pod(spec: Mapping[str, Any]) -> Iterator[str]:
         yield "runAsUser 0"
     if context.get("sysctls"):
         yield "sysctls"
+    yield from _mandatory(context)
+
+
+def _mandatory(context: Mapping[str, Any]) -> Iterator[str]:
+    """Mandatory access control, of a pod's or a container's context: a kind that confines, and nobody else's role."""
+    selinux = context.get("seLinuxOptions") or {}
+    if selinux.get("type", "") not in SELINUX:
+        yield f"seLinuxOptions.type is {selinux['type']}"
+    yield from (f"seLinuxOptions.{name}" for name in ("user", "role") if selinux.get(name))
+    apparmor = (context.get("appArmorProfile") or {}).get("type", "RuntimeDefault")
+    if apparmor not in ("RuntimeDefault", "Localhost"):
+        yield f"appArmorProfile is {apparmor}"
 
 
 def _container(spec: Mapping[str, Any], container: Mapping[str, Any]) -> Iterator[str]:
@@ -60,3 +83,4 @@ def _container(spec: Mapping[str, Any], container: Mapping[str, Any]) -> Iterato
         yield "procMount"
     if any(port.get("hostPort") for port in container.get("ports") or []):
         yield "hostPort"
+    yield from _mandatory(own)

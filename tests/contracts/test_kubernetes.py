@@ -30,6 +30,9 @@ ATTEMPT = winnow_pod.Attempt("curate", "manual__2026-11-01T00:00:00+00:00", "cli
 COMMANDS = [
     *(["run", name, "--batch", "2026-11-01", "--part", "3", "--parts", "8"] for name in stage_names()),
     *([name, "--batch", "2026-11-01"] for name in winnow_pod.COMMANDS),
+    # Those whose image or size follows from their arguments.
+    ["run", "separate", "--batch", "2026-11-01", "--part", "3", "--params", '{"separator": "cdx23"}'],
+    ["fit", "--batches", "2026-11-01", "--scorer", "two_tower"],
     ["release", "build", "--policy", "hash"],
     ["gate", "--batch", ",".join(f"2026-11-{day:02d}" for day in range(1, 31))],
 ]
@@ -54,9 +57,20 @@ def test_jobs_are_valid_and_restricted(arguments: list[str]) -> None:
     for queue, version in zip(({}, {"WINNOW_QUEUE": "winnow"}), VERSIONS, strict=True):
         made = job(arguments, **queue)
         kubernetes_validate.validate(made, version, strict=True)
-        assert violations(made["spec"]["template"]["spec"]) == []
+        template = made["spec"]["template"]
+        assert violations(template["spec"], template["metadata"].get("annotations")) == []
         assert made["spec"].get("suspend", False) is bool(queue)
         assert ("kueue.x-k8s.io/queue-name" in made["metadata"]["labels"]) is bool(queue)
+
+
+def test_the_commands_take_jobs_to_every_image_and_onto_a_gpu() -> None:
+    images, classes = set(), set()
+    for arguments in COMMANDS:
+        spec = job(arguments)["spec"]["template"]["spec"]
+        images.add(spec["containers"][0]["image"].split("/")[-1].split(":")[0])
+        classes.add(spec["containers"][0]["resources"]["limits"].get("nvidia.com/gpu"))
+    assert images == {path.parent.name for path in (ROOT / "images").glob("*/Dockerfile")} - {"airflow"}
+    assert classes == {None, "1"}
 
 
 @pytest.mark.parametrize("gpus", [1, 4])
@@ -171,6 +185,11 @@ def test_a_job_cannot_be_made_without_a_tag() -> None:
         (("containers", 0, "securityContext", "privileged"), True, "privileged"),
         (("containers", 0, "securityContext", "runAsUser"), 0, "runAsUser 0"),
         (("containers", 0, "ports"), [{"containerPort": 80, "hostPort": 80}], "hostPort"),
+        (("securityContext", "seLinuxOptions"), {"type": "spc_t"}, "seLinuxOptions.type is spc_t"),
+        (("securityContext", "seLinuxOptions"), {"user": "system_u"}, "seLinuxOptions.user"),
+        (("containers", 0, "securityContext", "seLinuxOptions"), {"role": "sysadm_r"}, "seLinuxOptions.role"),
+        (("securityContext", "appArmorProfile"), {"type": "Unconfined"}, "appArmorProfile is Unconfined"),
+        (("containers", 0, "securityContext", "appArmorProfile"), {"type": "Unconfined"}, "winnow: appArmorProfile"),
     ],
     ids=lambda value: "-".join(map(str, value)) if isinstance(value, tuple) else None,
 )
@@ -181,6 +200,12 @@ def test_a_planted_violation_is_found(where: tuple, value: object, what: str) ->
         at = at[key]
     at[where[-1]] = value
     assert any(what in found for found in violations(spec))
+
+
+def test_a_planted_annotation_is_found() -> None:
+    spec = job(["ingest"])["spec"]["template"]["spec"]
+    for profile, found in (("unconfined", ["winnow: AppArmor's profile is unconfined"]), ("runtime/default", [])):
+        assert violations(spec, {"container.apparmor.security.beta.kubernetes.io/winnow": profile}) == found
 
 
 def test_one_place_reads_which_runtime_it_is() -> None:
