@@ -46,6 +46,8 @@ from tests.cluster import house, jobs
 from tests.cluster.airflow import ClusterAirflow
 from winnow.demo import processes
 
+#: A folder that every pod has: `ingest` finds an empty day in it.
+INBOX = "/scratch"
 DAGS = """
 from airflow.sdk import DAG, task, task_group
 from winnow_stage import DEFAULT_ARGS, command
@@ -153,7 +155,7 @@ def named(job: str) -> list[dict]:
 def plain(number: int) -> float:
     """`kubectl create job`, from its start to its pod's first line."""
     image = f"{os.environ['WINNOW_IMAGES']}/base:{os.environ['WINNOW_TAG']}"
-    name, command = f"plain-{number}", ["winnow", "ingest", "--batch", "bench"]
+    name, command = f"plain-{number}", ["env", f"WINNOW_INBOX={INBOX}", "winnow", "ingest", "--batch", "bench"]
     began = time.time()
     house.kubectl("-n", house.NAMESPACE, "create", "job", name, f"--image={image}", "--", *command)
     return first_line(name) - began
@@ -234,9 +236,9 @@ def figure(name: str, ours: float, reference: float, unit: str) -> dict:
     }  # fmt: skip
 
 
-def measure(chosen: argparse.Namespace, scratch: Path) -> Iterator[dict]:
+def measure(chosen: argparse.Namespace, scratch: Path, shared: Path) -> Iterator[dict]:
     """All figures, as they come."""
-    shared, kubeconfig = scratch / "shared", house.account_kubeconfig(scratch / "kubeconfig")
+    kubeconfig = house.account_kubeconfig(scratch / "kubeconfig")
     number, watched_s = (20, 5.0) if chosen.quick else (chosen.jobs, chosen.seconds)
     with mock.patch.dict(os.environ, KUBECONFIG=str(kubeconfig)):
         yield from triggers_alone(number, watched_s)
@@ -244,7 +246,10 @@ def measure(chosen: argparse.Namespace, scratch: Path) -> Iterator[dict]:
         dags = scratch / "dags"
         dags.mkdir()
         (dags / "bench.py").write_text(DAGS.format(jobs=number))
-        with ClusterAirflow(scratch, shared, kubeconfig, ["one", "many", "tick"], dags=dags) as airflow:
+        with (
+            mock.patch.dict(os.environ, WINNOW_INBOX=INBOX),
+            ClusterAirflow(scratch, shared, kubeconfig, ["one", "many", "tick"], dags=dags) as airflow,
+        ):
             yield overhead(airflow, chosen.runs)
             yield waiting(airflow, number, watched_s)
 
@@ -263,10 +268,10 @@ def main() -> None:
         print(f"no cluster to measure on: {missing} (tests/cluster/house.py)")
         return
     with tempfile.TemporaryDirectory(prefix="winnow-bench-") as scratch:
-        (Path(scratch) / "shared").mkdir(mode=0o777)
+        shared = house.shared_folder(Path(scratch))
         try:
-            house.install(Path(scratch) / "shared")
-            for line in measure(chosen, Path(scratch)):
+            house.install(shared)
+            for line in measure(chosen, Path(scratch), shared):
                 more = "".join(f", {key} {line[key]}" for key in list(line)[5:])
                 shown = f"{line['figure']:28} {line['ours']} {line['unit']}, reference {line['reference']}"
                 print(json.dumps(line) if chosen.json else f"{shown}: ratio {line['ratio']}{more}", flush=True)

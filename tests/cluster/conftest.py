@@ -19,9 +19,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Winnow installed in the cluster; the folder that its pods and this machine share."""
     if missing := house.missing():
         needs.lacking(f"no cluster to test on: {missing}")
-    folder = tmp_path_factory.mktemp("shared")
-    for parent in (folder, folder.parent, folder.parent.parent):
-        parent.chmod(0o777)  # pods run as a user without rights; this machine's own volume does not follow fsGroup
+    scratch = tmp_path_factory.getbasetemp()
+    folder = house.shared_folder(scratch)
+    for parent in (scratch, scratch.parent):
+        parent.chmod(0o777)  # pods run as another user
     try:
         house.install(folder)
         house.ready()

@@ -5,6 +5,8 @@ What differs from cluster to cluster comes from the environment:
     KUBECONFIG            an administrator's
     WINNOW_IMAGES, WINNOW_TAG   the images, which the nodes can pull or have
     WINNOW_DEMO_HOST      an address of this machine that pods reach (kind: the gateway of its network)
+    WINNOW_TEST_SHARED    a folder of this machine that every node has under the same path, where a node is not this
+                          machine (kind: `extraMounts` with hostPath and containerPath alike); what tests leave stays
     WINNOW_TEST_OUTAGE    a command that takes the API server away; WINNOW_TEST_RETURN brings it back
 """
 
@@ -14,6 +16,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -47,8 +50,30 @@ def get(*arguments: str) -> list[dict]:
     return json.loads(kubectl("-n", NAMESPACE, "get", *arguments, "-o", "json"))["items"]
 
 
+def shared_folder(scratch: Path) -> Path:
+    """A new folder, in `scratch` by default, that nodes have under its own path and that pods may write to: they run as
+    a user without rights, and a volume that is a folder does not follow fsGroup."""
+    folder = Path(tempfile.mkdtemp(prefix="shared-", dir=os.environ.get("WINNOW_TEST_SHARED") or scratch))
+    folder.chmod(0o777)
+    return folder
+
+
+def world_policy(host: str) -> dict:
+    """Lets `fetch` reach the demo's world on this machine: a private address and any port, which the base refuses."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "fetch-world", "namespace": NAMESPACE},
+        "spec": {
+            "podSelector": {"matchLabels": {"winnow/stage": "fetch"}},
+            "policyTypes": ["Egress"],
+            "egress": [{"to": [{"ipBlock": {"cidr": f"{host}/32"}}]}],
+        },
+    }
+
+
 def install(shared: Path) -> None:
-    """The local overlay, with a volume for its claim that is `shared` on the node (this machine)."""
+    """The local overlay, with a volume for its claim that is `shared` on the node, and the way to the demo's world."""
     assert NAMESPACE not in kubectl("get", "namespaces", "-o", "name"), "the cluster holds a namespace `winnow` already"
     classes = json.loads(kubectl("get", "storageclasses", "-o", "json"))["items"]
     marked = [one for one in classes if one["metadata"].get("annotations", {}).get(DEFAULT_CLASS) == "true"]
@@ -67,6 +92,7 @@ def install(shared: Path) -> None:
     }
     kubectl("apply", "-f", "-", stdin=json.dumps(volume))
     kubectl("apply", "-k", str(ROOT / "k8s" / "overlays" / "local"))
+    kubectl("apply", "-f", "-", stdin=json.dumps(world_policy(os.environ["WINNOW_DEMO_HOST"])))
     wait(lambda: get("pvc")[0]["status"].get("phase") == "Bound", "the claim is bound", 60)
 
 
