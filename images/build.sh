@@ -1,15 +1,26 @@
 #!/usr/bin/env bash
 # Build container images with podman or docker: `images/build.sh [IMAGE…]`, all of them by default.
 #
-# Each is tagged `${REGISTRY:-winnow}/<image>:<commit>`, never latest. The wheel and the SBOMs (CycloneDX, from the locked
-# requirements) are made first, by this checkout's environment. BASE is the Python image that everything stands on, TORCH
-# where the CPU build of torch lies (images/model/Dockerfile), BUILD_ARGS more arguments for the builder.
+# Each is tagged `${REGISTRY:-winnow}/<image>:<commit>`, never latest; where the checkout differs from its commit, with
+# `-dirty-` and a digest of its files, because nodes keep what a tag once was. The wheel and the SBOMs (CycloneDX, from the
+# locked requirements) are made first, by this checkout's environment. BASE is the Python image that everything stands on,
+# TORCH where the CPU build of torch lies (images/model/Dockerfile), BUILD_ARGS more arguments for the builder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+changed() { # '' for a clean checkout, else `-dirty-` and the digest of what `git add` would take
+  [ "$(git status --porcelain)" ] || return 0
+  local scratch
+  scratch=$(mktemp -d)
+  GIT_INDEX_FILE=$scratch/index git add -A
+  echo "-dirty-$(GIT_INDEX_FILE=$scratch/index git write-tree | cut -c1-12)"
+  rm -r "$scratch"
+}
+
 builder=${BUILDER:-$(command -v podman || command -v docker)} || { echo "images: neither podman nor docker is installed"; exit 1; }
 python=${PYTHON_BIN:-.venv/bin/python}
 registry=${REGISTRY:-winnow}
-commit=${COMMIT:-$(git rev-parse --short=12 HEAD)}
+commit=${COMMIT:-$(git rev-parse --short=12 HEAD)$(changed)}
 version=$("$python" -c 'import winnow; print(winnow.__version__)')
 wanted=("$@")
 [ $# -gt 0 ] || wanted=(base fetch media model corpus warehouse airflow)
