@@ -10,9 +10,10 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
+from packaging.version import Version
 
 from tests import needs
 from tests.cluster.house import ROOT
@@ -29,7 +30,7 @@ def writable(top):
         yield from (path for name in ("", *files) if not os.path.islink(path := os.path.join(folder, name)) and os.access(path, os.W_OK))
 print(json.dumps({
     "uid": os.getuid(),
-    "held": sorted({one.metadata["Name"] for one in importlib.metadata.distributions()}),
+    "held": sorted({one.metadata["Name"] + "==" + one.version for one in importlib.metadata.distributions()}),
     "writable": list(writable("/"))[:20],
     "work": os.access("/scratch", os.W_OK),
     "sbom": [one["name"] + "==" + one["version"] for one in json.load(open("/opt/winnow/sbom.json"))["components"]],
@@ -58,6 +59,12 @@ def locked(image: str, cuda: bool = False) -> set[str]:
 def names(requirements: set[str]) -> set[str]:
     """Normalised names of requirements or distributions."""
     return {re.sub(r"[-_.]+", "-", re.split(r"[\[=]", one)[0]).lower() for one in requirements}
+
+
+def pinned(distributions: Iterable[str]) -> set[str]:
+    """`name==version` of distributions, both normalised; a build's own mark (torch's +cpu) is no other version."""
+    pairs = (one.split("==") for one in distributions)
+    return {f"{name}=={Version(version).public}" for one, version in pairs for name in names({one})}
 
 
 @pytest.fixture
@@ -90,14 +97,15 @@ def test_an_image_holds_its_own_libraries_and_gives_its_user_nothing(
 ) -> None:
     name, reference, about = image
     found = json.loads(build("run", "--rm", "--network=none", "--entrypoint=python", reference, "-c", LOOK))
-    admitted = locked("base") | locked(name, cuda="triton" in found["held"])
-    assert names(set(found["held"])) - OWN == names(admitted), "its lock and the base's, nothing else"
+    held = {one for one in pinned(found["held"]) if one.partition("==")[0] not in OWN}
+    admitted = locked("base") | locked(name, cuda="triton" in names(held))
+    assert names(held) == names(admitted), "its lock and the base's, nothing else"
+    assert pinned(found["sbom"]) == held, "its SBOM names what it holds"
     assert found["uid"] == 10001
     assert found["work"]
     assert found["writable"] == []
     assert found["help"].startswith("Usage: winnow run")
     assert __version__ in found["version"]
-    assert names(set(found["sbom"])) >= names(locked(name))
     labels = about["Config"]["Labels"]
     assert re.fullmatch(r"[0-9a-f]{40}", labels["org.opencontainers.image.revision"])
     assert labels["org.opencontainers.image.version"] == __version__

