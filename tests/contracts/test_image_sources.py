@@ -36,7 +36,7 @@ esac
 def locks(images: Path) -> dict[str, set[str]]:
     """Normalised names in each image's lock, by image."""
     found = {}
-    for path in images.glob("*/*.txt"):
+    for path in [lock for dockerfile in images.glob("*/Dockerfile") for lock in dockerfile.parent.glob("*.txt")]:
         lines = re.findall(r"^([A-Za-z][\w.-]*)(?:\[[^\]]*\])?==", path.read_text(encoding="utf-8"), re.MULTILINE)
         key = path.parent.name if path.name == "requirements.txt" else f"{path.parent.name}/{path.stem}"
         found[key] = {re.sub(r"[-_.]+", "-", name).lower() for name in lines}
