@@ -40,7 +40,7 @@ class JobTrigger(BaseTrigger):
     """Owns one Job from its creation to its end.
 
     :param job: the Job, as `winnow_pod.job` makes it.
-    :param connection: Airflow connection of the cluster; None for the service account or kubeconfig of the triggerer.
+    :param connection: Airflow connection of the cluster; None for the kubeconfig or service account of the triggerer.
     :param pending_s: how long its pod may wait for quota or a node before the attempt is given up.
     """
 
@@ -58,25 +58,33 @@ class JobTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Create or adopt the Job, see it to its end, say what became of it."""
         from winnow_cluster import client
+        from winnow_watch import Refused
 
         async with client(self.connection, self.namespace) as cluster:
-            created = await self._persist("create the Job", lambda: cluster.create(self.job))
-            self.log.info(
-                "%s Job %s in namespace %s: kubectl -n %s get job %s",
-                "created" if created else "found", self.name, self.namespace, self.namespace, self.name,
-            )  # fmt: skip
-            logs = asyncio.create_task(self._copy_log(cluster))
             try:
-                event = await self._wait(cluster)
-            finally:
-                await self._finish(logs)
-            if event["outcome"] not in ("complete", "failed"):
-                await self._persist("delete the Job", lambda: cluster.delete(self.name))
-            else:
-                event |= await self._persist("read the pod", lambda: cluster.ending(self.name, TAIL_LINES))
-                if event.get("oom"):
-                    event["oom_before"] = await self._persist("read attempts", lambda: cluster.oom_before(self.job))
+                event = await self._see_through(cluster)
+            except Refused as error:
+                event = {"outcome": error.kind, "job": self.name, "message": str(error)}
         yield TriggerEvent(event)
+
+    async def _see_through(self, cluster: Client) -> dict[str, Any]:
+        created = await self._persist("create the Job", lambda: cluster.create(self.job))
+        self.log.info(
+            "%s Job %s in namespace %s: kubectl -n %s get job %s",
+            "created" if created else "found", self.name, self.namespace, self.namespace, self.name,
+        )  # fmt: skip
+        logs = asyncio.create_task(self._copy_log(cluster))
+        try:
+            event = await self._wait(cluster)
+        finally:
+            await self._finish(logs)
+        if event["outcome"] not in ("complete", "failed"):
+            await self._persist("delete the Job", lambda: cluster.delete(self.name))
+        else:
+            event |= await self._persist("read the pod", lambda: cluster.ending(self.name, TAIL_LINES))
+            if event.get("oom"):
+                event["oom_before"] = await self._persist("read attempts", lambda: cluster.oom_before(self.job))
+        return event
 
     async def on_kill(self) -> None:
         """A person cleared, failed or marked the task: its Job and pod go."""
@@ -143,6 +151,11 @@ def outcome(event: dict[str, Any], what: str) -> dict[str, Any]:
     log = f"\nThe end of the pod's log:\n{tail}" if tail else "\nThe pod left no log."
     if found == "complete":
         return summary(event)
+    if found == "unconnected":
+        raise AirflowFailException(
+            f"{what}: the triggerer does not know its cluster ({message}). In a pod its service account's token is "
+            "enough; elsewhere set KUBECONFIG or WINNOW_KUBERNETES_CONN"
+        )
     if found == "image_never":
         raise AirflowFailException(
             f"{what}: {message}. The node has no such image and may not pull it: `make images`, push or load it, and "

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,6 +19,7 @@ from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHo
 from kubernetes_asyncio import client as api
 from kubernetes_asyncio import watch
 from kubernetes_asyncio.client.exceptions import ApiException
+from kubernetes_asyncio.config import ConfigException
 
 from winnow_pod import MANAGED
 
@@ -33,11 +36,23 @@ class Unreachable(Exception):
     """The API server did not answer, or could not: try again."""
 
 
+class Refused(Exception):
+    """What was asked for is not given. `kind`, as in an event's `outcome`: unconnected (nothing says where the cluster
+    is, or who asks)."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
 @contextlib.contextmanager
 def reaching():
-    """Errors of the network, of a restarting server and of throttling become Unreachable."""
+    """Errors of the network, of a restarting server and of throttling become Unreachable, a way to the server that is
+    not described becomes Refused."""
     try:
         yield
+    except ConfigException as error:
+        raise Refused("unconnected", str(error)) from error
     except ApiException as error:
         if error.status in (0, 429) or error.status >= 500:
             raise Unreachable(f"{error.status} {error.reason}") from error
@@ -46,11 +61,19 @@ def reaching():
         raise Unreachable(f"{type(error).__name__} {error}") from error
 
 
+def is_in_pod() -> bool:
+    """Whether the pod's own account is the way to the cluster: in a pod, and no kubeconfig says otherwise. The hook
+    looks for it only where it is told to."""
+    default = Path("~/.kube/config").expanduser()
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and "KUBECONFIG" not in os.environ and not default.exists()
+
+
 class Watched:
     """The Jobs and pods of one namespace, kept current while anybody looks."""
 
     def __init__(self, connection: str | None, namespace: str) -> None:
-        self.namespace, self.hook = namespace, AsyncKubernetesHook(conn_id=connection)
+        in_cluster = True if connection is None and is_in_pod() else None
+        self.namespace, self.hook = namespace, AsyncKubernetesHook(conn_id=connection, in_cluster=in_cluster)
         self.jobs: dict[str, Any] = {}
         self.pods: dict[str, dict[str, Any]] = defaultdict(dict)
         self.refused: dict[str, str] = {}

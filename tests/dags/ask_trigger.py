@@ -1,0 +1,113 @@
+"""Prints, as JSON, what becomes of Jobs on a cluster that only answers (fake_cluster.py): each scenario's answer by its
+name. Run where Airflow may be imported."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import shutil
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"])
+
+import certifi
+from kubernetes_asyncio.config import incluster_config
+
+import winnow_job
+import winnow_pod
+import winnow_watch
+from tests.dags.fake_cluster import FakeCluster
+
+SCENARIOS: dict[str, Callable[[FakeCluster], Awaitable[Any]]] = {}
+Play = Callable[[FakeCluster], Awaitable[Any]]
+
+
+def scenario(play: Play) -> Play:
+    """A function whose answer is printed under its name."""
+    SCENARIOS[play.__name__] = play
+    return play
+
+
+class Told(winnow_job.JobTrigger):
+    """A trigger whose log stays in `lines`."""
+
+    def __init__(self, *about: Any) -> None:
+        super().__init__(*about)
+        self.lines: list[str] = []
+
+    @property
+    def log(self) -> Told:
+        return self
+
+    def info(self, text: str, *values: object) -> None:
+        self.lines.append(text % values)
+
+    warning = info
+
+    async def event(self) -> dict[str, Any]:
+        """That with which it ends."""
+        async for event in self.run():
+            return event.payload
+        raise AssertionError("no event")
+
+
+def trigger(pending_s: float = 60.0, **about: Any) -> Told:
+    """The trigger of `winnow ingest`, in its first attempt."""
+    attempt = winnow_pod.Attempt(
+        **{"dag": "curate", "run": "day", "task": "ingest", "map_index": -1, "number": 1} | about
+    )
+    cluster = winnow_pod.Cluster.from_environment({"WINNOW_TAG": "0123456789ab"})
+    return Told(winnow_pod.job(["ingest", "--batch", "2026-11-01"], attempt, cluster), None, pending_s)
+
+
+def said(event: dict[str, Any]) -> str:
+    """What Airflow says to an event."""
+    try:
+        return f"summary {json.dumps(winnow_job.outcome(event, 'it'))}"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+@scenario
+async def in_a_pod(cluster: FakeCluster) -> Any:
+    """Its account is the way to the server where nothing else is; without its token the task is told so."""
+    folder = Path(os.environ["KUBECONFIG"]).parent
+    (folder / "token").write_text("it's me")
+    shutil.copy(certifi.where(), folder / "ca.crt")
+    there = {"HOME": str(folder), "KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
+    with mock.patch.dict(os.environ, there):
+        elsewhere = winnow_watch.is_in_pod()
+        del os.environ["KUBECONFIG"]
+        files = {"SERVICE_TOKEN_FILENAME": str(folder / "token"), "SERVICE_CERT_FILENAME": str(folder / "ca.crt")}
+        with mock.patch.multiple(incluster_config, **files):
+            async with winnow_watch.Watched(None, "winnow").hook.get_conn() as connection:
+                found = [connection.configuration.host, connection.configuration.api_key["BearerToken"]]
+            (folder / "token").unlink()
+            return {"with_kubeconfig": elsewhere, "found": found, "without_token": said(await trigger().event())}
+
+
+def main() -> None:
+    """Play all, print."""
+    logging.disable(logging.CRITICAL)
+    print("\n" + json.dumps({name: asyncio.run(alone(play)) for name, play in SCENARIOS.items()}))
+
+
+async def alone(play: Play) -> Any:
+    """A scenario on a cluster of its own; its traceback where it failed."""
+    try:
+        async with FakeCluster() as cluster:
+            return await asyncio.wait_for(play(cluster), 30)
+    except BaseException:
+        return {"failed": traceback.format_exc()}
+
+
+if __name__ == "__main__":
+    main()
