@@ -14,7 +14,8 @@ from kubernetes_asyncio import client as api
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from winnow_job import IMAGE_MAYBE, IMAGE_NEVER
-from winnow_watch import REQUEST_S, SELECTOR, Unreachable, Watched, reaching
+from winnow_pod import INSTANCE
+from winnow_watch import REQUEST_S, SELECTOR, Refused, Unreachable, Watched, reaching, status_of, uid
 
 #: How often a Job is looked at although nothing was heard of it, s: its patience may be over.
 LOOK_S = 5.0
@@ -52,14 +53,16 @@ async def client(connection: str | None, namespace: str) -> AsyncIterator[Client
 
 
 class Client:
-    """Calls about one namespace's Jobs; each raises Unreachable where the server does not answer."""
+    """Calls about one Job; each raises Unreachable where the server does not answer, and Refused where it says no."""
 
     def __init__(self, watched: Watched) -> None:
         self.watched, self.namespace = watched, watched.namespace
+        self._uid: str | None = None  # of the Job that `create` made or found
 
     async def create(self, job: dict[str, Any]) -> bool:
-        """Create a Job; False when it is there. Jobs of earlier attempts at its task that still run are deleted first:
-        two attempts at a time would only wait for each other's commits."""
+        """Create a Job; False when this attempt has made it before. Another's of its name, left by a run that was
+        deleted and made again, is deleted. So are, first, Jobs of earlier attempts at its task that still run: two
+        attempts at a time would only wait for each other's commits."""
         labels = job["metadata"]["labels"]
         async with self._batch() as batch:
             same = f"{SELECTOR},winnow/task={labels['winnow/task']}"
@@ -68,13 +71,47 @@ class Client:
                 if other.metadata.name != job["metadata"]["name"] and not _finished(other):
                     await self._delete(batch, other.metadata.name)
             try:
-                made = await batch.create_namespaced_job(self.namespace, job, _request_timeout=REQUEST_S)
+                self._own(await batch.create_namespaced_job(self.namespace, job, _request_timeout=REQUEST_S))
+                return True
             except ApiException as error:
-                if error.status == 409:
-                    return False
-                raise
-            self.watched.jobs.setdefault(made.metadata.name, made)
-            return True
+                if status_of(error).get("reason") != "AlreadyExists":
+                    raise
+            name = job["metadata"]["name"]
+            there = await self._read(batch, name)
+            if there and _is_same(there, job):
+                self._own(there)
+                return False
+            if there and not there.metadata.deletion_timestamp:
+                await self._delete(batch, name)
+            raise Unreachable(f"another attempt's Job {name} is being deleted")
+
+    def _own(self, job: Any) -> None:
+        """From now on the Job is this one, whatever else has had its name."""
+        self._uid, name = uid(job), job.metadata.name
+        if uid(self.watched.jobs.get(name)) != self._uid:
+            self.watched.jobs[name] = job
+
+    def _job(self, name: str) -> Any:
+        """The Job as the watch knows it, or None."""
+        job = self.watched.jobs.get(name)
+        return job if uid(job) == self._uid else None
+
+    def _is_its(self, pod: Any) -> bool:
+        return any(owner.uid == self._uid for owner in pod.metadata.owner_references or [])
+
+    def _pods(self, name: str) -> list[Any]:
+        """Its pods, oldest first."""
+        pods = filter(self._is_its, self.watched.pods.get(name, {}).values())
+        return sorted(pods, key=lambda pod: str(pod.metadata.creation_timestamp))
+
+    async def _read(self, batch: Any, name: str) -> Any:
+        """A Job, or None."""
+        try:
+            return await batch.read_namespaced_job(name, self.namespace, _request_timeout=REQUEST_S)
+        except ApiException as error:
+            if error.status == 404:
+                return None
+            raise
 
     async def delete(self, name: str) -> None:
         """Delete a Job and its pods, if it is there."""
@@ -95,7 +132,7 @@ class Client:
         absent = 0
         while True:
             await self.watched.listed.wait()
-            job = self.watched.jobs.get(name)
+            job = self._job(name)
             if job is None:
                 absent += 1  # a list may be older than the Job: gone is what is gone twice
                 if absent > 2 and await self._is_gone(name):
@@ -108,7 +145,7 @@ class Client:
             if ended:
                 yield Seen(finished=ended)
                 return
-            pods = list(self.watched.pods.get(name, {}).values())
+            pods = self._pods(name)
             if any(pod.status.phase == "Running" for pod in pods):
                 yield Seen(running=True)
             else:
@@ -117,22 +154,20 @@ class Client:
             await self.watched.wait(name, LOOK_S)
 
     async def _is_gone(self, name: str) -> bool:
-        with contextlib.suppress(Unreachable):
+        with contextlib.suppress(Unreachable, Refused):
             async with self._batch() as batch:
-                try:
-                    self.watched.jobs[name] = await batch.read_namespaced_job(
-                        name, self.namespace, _request_timeout=REQUEST_S
-                    )
-                except ApiException as error:
-                    return error.status == 404
+                found = await self._read(batch, name)
+            if uid(found) != self._uid:
+                return True
+            self.watched.jobs[name] = found
         return False
 
     async def log_lines(self, name: str) -> AsyncIterator[str]:
         """The log of the Job's pod while it runs, and what it wrote before; the next pod's when it gets another."""
         read: set[str] = set()
         while True:
-            job = self.watched.jobs.get(name)
-            pods = [p for p in self.watched.pods.get(name, {}).values() if p.metadata.name not in read]
+            job = self._job(name)
+            pods = [pod for pod in self._pods(name) if pod.metadata.name not in read]
             ready = [p for p in pods if p.status.phase in ("Running", "Succeeded", "Failed")]
             if ready:
                 pod = ready[0].metadata.name
@@ -155,7 +190,7 @@ class Client:
             found = await core.list_namespaced_pod(
                 self.namespace, label_selector=f"job-name={name}", _request_timeout=REQUEST_S
             )
-            pods = sorted(found.items, key=lambda pod: str(pod.metadata.creation_timestamp))
+            pods = sorted(filter(self._is_its, found.items), key=lambda pod: str(pod.metadata.creation_timestamp))
             if not pods:
                 return {"exit_code": None, "tail": []}
             pod = pods[-1]
@@ -196,6 +231,14 @@ class Client:
         with reaching():
             async with self.watched.hook.get_conn() as connection:
                 yield api.CoreV1Api(connection)
+
+
+def _is_same(there: Any, job: dict[str, Any]) -> bool:
+    """Whether a Job is the one that would be created: made by the same attempt, to run the same."""
+    made, wanted = there.spec.template.spec.containers[0], job["spec"]["template"]["spec"]["containers"][0]
+    same = (made.image, made.args or []) == (wanted["image"], wanted["args"])
+    instance = (there.metadata.annotations or {}).get(INSTANCE)
+    return same and instance == job["metadata"]["annotations"][INSTANCE] and not there.metadata.deletion_timestamp
 
 
 def _finished(job: Any) -> tuple[str, str, str] | None:

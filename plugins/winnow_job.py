@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,13 @@ if TYPE_CHECKING:
 #: Waiting reasons of a container that no waiting mends, and those that it may (a registry that is away).
 IMAGE_NEVER = {"ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError"}
 IMAGE_MAYBE = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError"}
-#: How long an image may fail to be pulled, s.
-IMAGE_PATIENCE_S = 120.0
+#: Obstacles that end an attempt at once, and those that may pass, but hardly after PATIENCE_S, s: a registry that is
+#: away, an API server that has just started. Others may last for `pending_s`.
+AT_ONCE = {"image_never", "refused"}
+SOON = {"image", "unconnected", "forbidden"}
+PATIENCE_S = 120.0
+#: How often it is said that an obstacle is still there, s.
+SAY_S = 60.0
 #: Lines of a pod's log that an event brings along, for the task's log on failure.
 TAIL_LINES = 60
 
@@ -64,7 +70,7 @@ class JobTrigger(BaseTrigger):
             try:
                 event = await self._see_through(cluster)
             except Refused as error:
-                event = {"outcome": error.kind, "job": self.name, "message": str(error)}
+                event = {"outcome": error.kind, "job": self.name, "message": str(error), "waited_s": error.waited_s}
         yield TriggerEvent(event)
 
     async def _see_through(self, cluster: Client) -> dict[str, Any]:
@@ -95,19 +101,32 @@ class JobTrigger(BaseTrigger):
         self.log.info("deleted Job %s: its task was killed", self.name)
 
     async def _persist(self, what: str, call: Callable[[], Awaitable[Any]]) -> Any:
-        """The answer of the API server, however long it is away; a refusal is raised."""
-        from winnow_watch import Unreachable
+        """The answer of the API server, however long it is away; Refused where it goes on saying no."""
+        from winnow_watch import Refused, Unreachable
 
-        began, said = time.monotonic(), 0.0
+        began, said_at, said = time.monotonic(), 0.0, ""
+        refused: Counter[str] = Counter()  # s, by kind: a server that was away for long has refused nothing meanwhile
         while True:
+            now = time.monotonic()
             try:
                 return await call()
-            except Unreachable as error:
-                away = time.monotonic() - began
-                if away - said > 15 or not said:
-                    self.log.warning("cannot %s, the API server is away (%.0f s): %s", what, away, error)
-                    said = away or 0.001
-                await asyncio.sleep(min(5.0, 1.0 + away / 10))
+            except (Refused, Unreachable) as error:
+                pause = min(5.0, 1.0 + (now - began) / 10)
+                if isinstance(error, Refused):
+                    if refused[error.kind] >= self._patience(error.kind):
+                        error.waited_s = round(refused[error.kind])
+                        raise
+                    refused[error.kind] += pause
+                if str(error) != said or now - said_at > SAY_S:
+                    self.log.warning("cannot %s yet (%.0f s): %s", what, now - began, error)
+                    said, said_at = str(error), now
+                await asyncio.sleep(pause)
+
+    def _patience(self, kind: str) -> float:
+        """How long an obstacle may last, s."""
+        if kind in AT_ONCE:
+            return 0.0
+        return PATIENCE_S if kind in SOON else self.pending_s
 
     async def _wait(self, cluster: Client) -> dict[str, Any]:
         """What became of the Job."""
@@ -126,8 +145,7 @@ class JobTrigger(BaseTrigger):
             if why and why != said:
                 self.log.info("waiting: %s", why)
                 said = why
-            give_up = {"image_never": 0.0, "image": IMAGE_PATIENCE_S}.get(kind, self.pending_s)
-            if why and waited >= give_up:
+            if why and waited >= self._patience(kind):
                 return {"outcome": kind, "job": self.name, "message": why, "waited_s": round(waited)}
         raise AssertionError("a followed Job ends")
 
@@ -155,6 +173,13 @@ def outcome(event: dict[str, Any], what: str) -> dict[str, Any]:
         raise AirflowFailException(
             f"{what}: the triggerer does not know its cluster ({message}). In a pod its service account's token is "
             "enough; elsewhere set KUBECONFIG or WINNOW_KUBERNETES_CONN"
+        )
+    if found == "refused":
+        raise AirflowFailException(f"{what}: the cluster refuses it: {message}")
+    if found == "forbidden":
+        raise AirflowException(
+            f"{what}: the cluster does not let Airflow do this: {message}. Tried for {event['waited_s']} s; its rights "
+            "are those of the account winnow-airflow: k8s/base/accounts.yaml"
         )
     if found == "image_never":
         raise AirflowFailException(

@@ -23,6 +23,8 @@ from typing import Any
 
 #: Every Job and pod of Winnow's carries it; the trigger watches by it.
 MANAGED = {"app.kubernetes.io/name": "winnow", "app.kubernetes.io/managed-by": "winnow-airflow"}
+#: A Job's annotation: the attempt whose it is. Names repeat, when a run is deleted and made again.
+INSTANCE = "winnow/instance"
 #: Codes of sysexits.h that a program chooses on purpose and a retry repeats (winnow/errors.py): fail at once. The one
 #: left out, 75, EX_TEMPFAIL, asks for a retry.
 PERMANENT_EXIT_CODES = [*range(64, 75), *range(76, 79)]
@@ -112,13 +114,18 @@ def deployment(environment: Mapping[str, str] = os.environ) -> list[dict[str, st
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt at one task: what makes a Job's name, so that whoever asks again finds the same Job."""
+    """One attempt at one task: what makes a Job's name, so that whoever asks again finds the same Job.
+
+    instance: Airflow's id of the attempt (a UUID). A deferred task keeps it, whoever runs its trigger; a retry, a
+    cleared task and a run that is made anew under the same name get another.
+    """
 
     dag: str
     run: str
     task: str
     map_index: int
     number: int
+    instance: str
 
     @property
     def key(self) -> str:
@@ -169,7 +176,11 @@ def job(arguments: Sequence[str], attempt: Attempt, cluster: Cluster) -> dict[st
             "name": f"{_name(name)[:45].rstrip('-.')}-{attempt.key[:8]}-{attempt.number}",
             "namespace": cluster.namespace,
             "labels": {**labels, **queue},
-            "annotations": {"winnow/run": attempt.run, "winnow/command": " ".join(["winnow", *arguments])[:1000]},
+            "annotations": {
+                "winnow/run": attempt.run,
+                INSTANCE: attempt.instance,
+                "winnow/command": " ".join(["winnow", *arguments])[:1000],
+            },
         },
         "spec": {
             "backoffLimit": 0,  # Airflow alone retries

@@ -131,9 +131,8 @@ class WinnowOperator(BaseOperator):
         except ValueError as error:
             raise AirflowFailException(str(error)) from error
         ti = context["ti"]
-        attempt = Attempt(
-            ti.dag_id, ti.run_id, ti.task_id, ti.map_index if ti.map_index is not None else -1, ti.try_number
-        )
+        index = ti.map_index if ti.map_index is not None else -1
+        attempt = Attempt(ti.dag_id, ti.run_id, ti.task_id, index, ti.try_number, str(ti.id))
         trigger = JobTrigger(job(arguments, attempt, cluster), cluster.connection, cluster.pending_s)
         self.defer(trigger=trigger, method_name="resume", timeout=self.execution_timeout)
 

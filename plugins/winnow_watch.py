@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 from collections import defaultdict
@@ -38,27 +39,37 @@ class Unreachable(Exception):
 
 class Refused(Exception):
     """What was asked for is not given. `kind`, as in an event's `outcome`: unconnected (nothing says where the cluster
-    is, or who asks)."""
+    is, or who asks), quota, forbidden (a server that has just started may say so to anybody), refused."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
-        self.kind = kind
+        self.kind, self.waited_s = kind, 0
 
 
 @contextlib.contextmanager
 def reaching():
-    """Errors of the network, of a restarting server and of throttling become Unreachable, a way to the server that is
-    not described becomes Refused."""
+    """Errors of the network, of a restarting server, of throttling and of writers in each other's way (409) become
+    Unreachable; a server that says no, and a way to it that nothing describes, become Refused."""
     try:
         yield
     except ConfigException as error:
         raise Refused("unconnected", str(error)) from error
     except ApiException as error:
-        if error.status in (0, 429) or error.status >= 500:
-            raise Unreachable(f"{error.status} {error.reason}") from error
-        raise
+        status, said = error.status or 0, f"{error.status} {status_of(error).get('message') or error.reason}"
+        if status in (0, 409, 429) or status >= 500:
+            raise Unreachable(said) from error
+        kind = "quota" if "exceeded quota" in said else "forbidden" if status in (401, 403) else "refused"
+        raise Refused(kind, said) from error
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
         raise Unreachable(f"{type(error).__name__} {error}") from error
+
+
+def status_of(error: ApiException) -> dict[str, Any]:
+    """The server's own words, a `Status` object with `reason` and `message`; {} where its answer is none."""
+    with contextlib.suppress(TypeError, ValueError):
+        found = json.loads(error.body)
+        return found if isinstance(found, dict) else {}
+    return {}
 
 
 def is_in_pod() -> bool:
@@ -66,6 +77,11 @@ def is_in_pod() -> bool:
     looks for it only where it is told to."""
     default = Path("~/.kube/config").expanduser()
     return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and "KUBECONFIG" not in os.environ and not default.exists()
+
+
+def uid(thing: Any) -> str | None:
+    """What tells an object from another of the same name."""
+    return thing.metadata.uid if thing else None
 
 
 class Watched:
@@ -101,7 +117,8 @@ class Watched:
 
     def _job(self, kind: str, job: Any) -> str:
         if kind == "DELETED":
-            self.jobs.pop(job.metadata.name, None)
+            if uid(self.jobs.get(job.metadata.name)) == uid(job):  # not another's of the same name, made since
+                del self.jobs[job.metadata.name]
         else:
             self.jobs[job.metadata.name] = job
         return job.metadata.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ _numbers = iter(range(1, 10_000))
 def make(arguments: list[str], change: Change = lambda job: None, *, task: str | None = None, number: int = 1) -> dict:
     """A Job of its own, changed as a test wants it."""
     cluster = winnow_pod.Cluster.from_environment()
-    attempt = winnow_pod.Attempt("test", "test", task or f"{arguments[0]}-{next(_numbers)}", -1, number)
+    attempt = winnow_pod.Attempt(
+        "test", "test", task or f"{arguments[0]}-{next(_numbers)}", -1, number, str(uuid.uuid4())
+    )
     made = winnow_pod.job(arguments, attempt, cluster)
     change(made)
     return made

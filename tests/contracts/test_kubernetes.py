@@ -20,7 +20,7 @@ import winnow_pod  # noqa: E402
 
 VERSIONS = ("1.32", kubernetes_validate.latest_version().rpartition(".")[0])
 CLUSTER = {"WINNOW_TAG": "0123456789ab", "WINNOW_VOLUMES": "lake=lake:/lake", "WINNOW_PODS": str(ROOT / "k8s" / "pods")}
-ATTEMPT = winnow_pod.Attempt("curate", "manual__2026-11-01T00:00:00+00:00", "clip", 3, 2)
+ATTEMPT = winnow_pod.Attempt("curate", "manual__2026-11-01T00:00:00+00:00", "clip", 3, 2, "0199-uuid")
 COMMANDS = [
     *(["run", name, "--batch", "2026-11-01", "--part", "3", "--parts", "8"] for name in stage_names()),
     *([name, "--batch", "2026-11-01"] for name in winnow_pod.COMMANDS),
@@ -88,9 +88,9 @@ def test_names_are_deterministic_and_differ_by_attempt() -> None:
     first, again = winnow_pod.job(arguments, ATTEMPT, cluster), winnow_pod.job(arguments, ATTEMPT, cluster)
     assert first == again
     assert first["metadata"]["name"].startswith("clip-2026-11-01-p3-")
-    later = winnow_pod.Attempt(ATTEMPT.dag, ATTEMPT.run, ATTEMPT.task, ATTEMPT.map_index, 3)
+    later = winnow_pod.Attempt(ATTEMPT.dag, ATTEMPT.run, ATTEMPT.task, ATTEMPT.map_index, 3, "0199-other")
     assert winnow_pod.job(arguments, later, cluster)["metadata"]["name"] != first["metadata"]["name"]
-    other = winnow_pod.Attempt(ATTEMPT.dag, "another run", ATTEMPT.task, ATTEMPT.map_index, 2)
+    other = winnow_pod.Attempt(ATTEMPT.dag, "another run", ATTEMPT.task, ATTEMPT.map_index, 2, "0199-other")
     assert winnow_pod.job(arguments, other, cluster)["metadata"]["name"] != first["metadata"]["name"]
 
 

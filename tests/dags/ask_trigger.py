@@ -62,7 +62,7 @@ class Told(winnow_job.JobTrigger):
 def trigger(pending_s: float = 60.0, **about: Any) -> Told:
     """The trigger of `winnow ingest`, in its first attempt."""
     attempt = winnow_pod.Attempt(
-        **{"dag": "curate", "run": "day", "task": "ingest", "map_index": -1, "number": 1} | about
+        **{"dag": "curate", "run": "day", "task": "ingest", "map_index": -1, "number": 1, "instance": "0199"} | about
     )
     cluster = winnow_pod.Cluster.from_environment({"WINNOW_TAG": "0123456789ab"})
     return Told(winnow_pod.job(["ingest", "--batch", "2026-11-01"], attempt, cluster), None, pending_s)
@@ -91,7 +91,82 @@ async def in_a_pod(cluster: FakeCluster) -> Any:
             async with winnow_watch.Watched(None, "winnow").hook.get_conn() as connection:
                 found = [connection.configuration.host, connection.configuration.api_key["BearerToken"]]
             (folder / "token").unlink()
-            return {"with_kubeconfig": elsewhere, "found": found, "without_token": said(await trigger().event())}
+            with mock.patch.object(winnow_job, "PATIENCE_S", 0.0):
+                refused = said(await trigger().event())
+        return {"with_kubeconfig": elsewhere, "found": found, "without_token": refused}
+
+
+async def run(cluster: FakeCluster, number: int, rows: int) -> None:
+    """The `number`th Job that was created ends well, with a summary."""
+    job = await cluster.job(number)
+    cluster.exited(job, f"pod-{number}", 0, json.dumps({"rows": rows}))
+    cluster.finish(job)
+
+
+@scenario
+async def adopted(cluster: FakeCluster) -> Any:
+    """The triggerer restarts, twice: while the Job runs, and when it has ended."""
+    first = asyncio.create_task(trigger().event())
+    await cluster.job()
+    first.cancel()
+    await asyncio.wait([first])
+    again = trigger()
+    ends = asyncio.create_task(again.event())
+    await cluster.until(lambda: again.lines)
+    await run(cluster, 1, rows=1)
+    return {
+        "says": again.lines[0],
+        "ends": [said(await ends), said(await trigger().event())],
+        "jobs": len(cluster.created),
+    }
+
+
+@scenario
+async def another_of_the_name(cluster: FakeCluster) -> Any:
+    """Jobs that have ended, and have the name that is wanted: of an earlier run of this id, of another image, of other
+    arguments."""
+    answers = []
+    for number, change in enumerate(({"instance": "earlier"}, {"image": "old"}, {"args": ["ingest", "--batch", "x"]})):
+        other = trigger(instance=change.pop("instance", "0199")).job
+        other["spec"]["template"]["spec"]["containers"][0].update(change)
+        other["metadata"]["uid"] = f"other-{number}"
+        cluster.put("jobs", other)
+        cluster.exited(other, f"other-{number}", 0, json.dumps({"rows": 99}))
+        cluster.finish(other)
+        mine = asyncio.create_task(trigger().event())
+        await run(cluster, number + 1, rows=number)
+        answers.append(said(await mine))
+        cluster.remove("jobs", other["metadata"]["name"])
+    return answers
+
+
+@scenario
+async def not_yet_created(cluster: FakeCluster) -> Any:
+    """What a server says while others create too, while it starts, and while a quota is full."""
+    cluster.refusals = [
+        (409, "Conflict", 'Operation cannot be fulfilled on resourcequotas "winnow": the object has been modified'),
+        (401, "Unauthorized", "Unauthorized"),
+        (403, "Forbidden", "jobs.batch is forbidden: exceeded quota: winnow, requested: count/jobs.batch=1"),
+    ]
+    mine = trigger()
+    ends = asyncio.create_task(mine.event())
+    await run(cluster, 1, rows=1)
+    return {"ends": said(await ends), "lines": mine.lines}
+
+
+@scenario
+async def never_created(cluster: FakeCluster) -> Any:
+    """The same without end, and a Job that is wrong."""
+    answers = []
+    for refusal in (
+        (403, "Forbidden", "jobs.batch is forbidden: exceeded quota: winnow"),
+        (403, "Forbidden", 'User "it" cannot create resource "jobs"'),
+        (422, "Invalid", "spec.template: Invalid value"),
+    ):
+        cluster.refusals = [refusal] * 9
+        with mock.patch.object(winnow_job, "PATIENCE_S", 1.0):
+            answers.append(said(await trigger(pending_s=1.0).event()))
+    return answers
 
 
 def main() -> None:

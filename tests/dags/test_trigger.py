@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,3 +33,28 @@ def test_in_a_pod_its_own_account_is_the_way_to_the_cluster(answers: dict[str, A
     assert answer["without_token"].startswith(
         "AirflowFailException: it: the triggerer does not know its cluster (Service"
     )
+
+
+def test_a_restarted_triggerer_finds_the_job_of_its_attempt(answers: dict[str, Any]) -> None:
+    answer = answers["adopted"]
+    assert answer["says"].startswith("found Job ingest-2026-11-01-")
+    assert (answer["ends"], answer["jobs"]) == (['summary {"rows": 1}'] * 2, 1)
+
+
+def test_a_job_that_only_has_the_same_name_is_replaced(answers: dict[str, Any]) -> None:
+    assert answers["another_of_the_name"] == [f'summary {{"rows": {rows}}}' for rows in range(3)]
+
+
+def test_a_server_that_cannot_yet_is_asked_again(answers: dict[str, Any]) -> None:
+    answer = answers["not_yet_created"]
+    assert answer["ends"] == 'summary {"rows": 1}'
+    assert ["resourcequotas" in answer["lines"][0], "401" in answer["lines"][1], "exceeded" in answer["lines"][2]] == [
+        True
+    ] * 3
+
+
+def test_a_server_that_says_no_is_quoted(answers: dict[str, Any]) -> None:
+    quota, rights, wrong = answers["never_created"]
+    assert re.match(r"AirflowException: .*waited 1 s for a place to run: 403 jobs.batch .*quota.yaml", quota)
+    assert re.match(r'AirflowException: .*403 User "it" cannot create.*accounts.yaml', rights)
+    assert wrong == "AirflowFailException: it: the cluster refuses it: 422 spec.template: Invalid value"
