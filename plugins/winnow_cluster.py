@@ -14,6 +14,7 @@ from kubernetes_asyncio import client as api
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from winnow_job import IMAGE_MAYBE, IMAGE_NEVER
+from winnow_log import PodLog
 from winnow_pod import INSTANCE
 from winnow_watch import REQUEST_S, SELECTOR, Refused, Unreachable, Watched, reaching, status_of, uid
 
@@ -163,26 +164,30 @@ class Client:
         return False
 
     async def log_lines(self, name: str) -> AsyncIterator[str]:
-        """The log of the Job's pod while it runs, and what it wrote before; the next pod's when it gets another."""
-        read: set[str] = set()
+        """The logs of the Job's pods, from their first line to their last, until the Job has ended."""
+        logs: dict[str, PodLog] = {}
+        whole: set[str] = set()
         while True:
             job = self._job(name)
-            pods = [pod for pod in self._pods(name) if pod.metadata.name not in read]
-            ready = [p for p in pods if p.status.phase in ("Running", "Succeeded", "Failed")]
-            if ready:
-                pod = ready[0].metadata.name
-                read.add(pod)
-                with contextlib.suppress(Exception):
-                    async with self.watched.hook.get_conn() as connection:
-                        response = await api.CoreV1Api(connection).read_namespaced_pod_log(
-                            pod, self.namespace, follow=True, _preload_content=False, _request_timeout=None
-                        )
-                        async for line in response.content:
-                            yield line.decode("utf-8", "replace").rstrip()
-                continue
-            if job is not None and _finished(job):
+            begun = [pod for pod in self._pods(name) if pod.status.phase in ("Running", "Succeeded", "Failed")]
+            left = [pod for pod in begun if pod.metadata.name not in whole]
+            for pod in left:
+                log = logs.setdefault(pod.metadata.name, PodLog(self.namespace, pod.metadata.name))
+                ended = pod.status.phase != "Running"
+                try:
+                    with reaching():
+                        async with self.watched.hook.get_conn() as connection:
+                            async for line in log.follow(connection, ended):
+                                yield line
+                except Unreachable:
+                    ended = False
+                except Refused as error:
+                    ended = ended and error.kind == "refused"  # its node keeps no log of it
+                if ended:
+                    whole.add(pod.metadata.name)
+            if not left and job is not None and _finished(job):
                 return
-            await self.watched.wait(name, LOOK_S)
+            await self.watched.wait(name, 1.0 if left else LOOK_S)
 
     async def ending(self, name: str, lines: int) -> dict[str, Any]:
         """How the Job's last pod ended: exit code, termination message, whether it ran out of memory, its log's end."""
@@ -195,13 +200,11 @@ class Client:
                 return {"exit_code": None, "tail": []}
             pod = pods[-1]
             ended = _terminated(pod)
-            tail = ""
-            with contextlib.suppress(ApiException):
-                # Raw: a log that is one JSON object would come back parsed, and printed as Python.
-                response = await core.read_namespaced_pod_log(
-                    pod.metadata.name, self.namespace, tail_lines=lines, _preload_content=False
-                )
-                tail = (await response.read()).decode("utf-8", "replace")
+            # Raw: a log that is one JSON object would come back parsed, and printed as Python.
+            response = await core.read_namespaced_pod_log(
+                pod.metadata.name, self.namespace, tail_lines=lines, _preload_content=False
+            )
+            tail = (await response.read()).decode("utf-8", "replace") if response.status == 200 else ""
             limits = pod.spec.containers[0].resources.limits or {}
             return {
                 "exit_code": ended.exit_code if ended else None,

@@ -38,6 +38,8 @@ SOON = {"image", "unconnected", "forbidden"}
 PATIENCE_S = 120.0
 #: How often it is said that an obstacle is still there, s.
 SAY_S = 60.0
+#: How long a log may take to arrive whole once its Job has ended, s; it never decides anything.
+LOG_S = 30.0
 #: Lines of a pod's log that an event brings along, for the task's log on failure.
 TAIL_LINES = 60
 
@@ -82,8 +84,10 @@ class JobTrigger(BaseTrigger):
         logs = asyncio.create_task(self._copy_log(cluster))
         try:
             event = await self._wait(cluster)
+            if event["outcome"] in ("complete", "failed"):
+                await asyncio.wait([logs], timeout=LOG_S)
         finally:
-            await self._finish(logs)
+            logs.cancel()
         if event["outcome"] not in ("complete", "failed"):
             await self._persist("delete the Job", lambda: cluster.delete(self.name))
         else:
@@ -153,12 +157,6 @@ class JobTrigger(BaseTrigger):
         """The pod's log, line by line as it is written."""
         async for line in cluster.log_lines(self.name):
             self.log.info("%s", line)
-
-    @staticmethod
-    async def _finish(logs: asyncio.Task[None]) -> None:
-        """Give the log a moment to arrive whole; it never decides anything."""
-        with contextlib.suppress(Exception, asyncio.CancelledError):
-            await asyncio.wait_for(logs, 5.0)
 
 
 def outcome(event: dict[str, Any], what: str) -> dict[str, Any]:

@@ -169,6 +169,46 @@ async def never_created(cluster: FakeCluster) -> Any:
     return answers
 
 
+def stamped(second: int, *texts: str) -> list[str]:
+    """Lines of one moment, as a log has them."""
+    return [f"2026-11-01T00:00:{second:02d}.500000000Z {text}" for text in texts]
+
+
+@scenario
+async def a_log_that_breaks(cluster: FakeCluster) -> Any:
+    """Cut within a line, thrice: among lines of one moment, while the pod is silent, and while it ends."""
+    mine = trigger()
+    ends = asyncio.create_task(mine.event())
+    job = await cluster.job()
+    log = cluster.logs["pod-1"]
+    log += [*stamped(1, "a", "b"), *stamped(2, "c", "c", "c", "d"), *stamped(3, '{"e": 1}')]
+    cluster.broken["pod-1"] = [4, 6, 7]
+    cluster.pod(job, "pod-1", "Running", {"running": {}})
+    await cluster.until(lambda: '{"e": 1}' in mine.lines)
+    log += stamped(4, "f", "the last")
+    await cluster.until(lambda: "f" in mine.lines or not cluster.broken["pod-1"])
+    await run(cluster, 1, rows=1)
+    return {"ends": said(await ends), "lines": mine.lines[1:], "asked": [one.get("sinceTime") for one in cluster.asked]}
+
+
+@scenario
+async def a_log_of_two_pods(cluster: FakeCluster) -> Any:
+    """The first one's node is lost: its pod seems to run and its log cannot be had."""
+    mine = trigger()
+    ends = asyncio.create_task(mine.event())
+    job = await cluster.job()
+    cluster.logs["pod-0"], cluster.logs["pod-1"] = stamped(1, "first"), stamped(9, "second")
+    cluster.broken["pod-0"] = [1, *[0] * 99]
+    cluster.logs["pod-0"] += stamped(2, "never seen")
+    cluster.pod(job, "pod-0", "Running", {"running": {}})
+    await cluster.until(lambda: "first" in mine.lines)
+    cluster.pod(job, "pod-1", "Running", {"running": {}})
+    await cluster.until(lambda: "second" in mine.lines)
+    cluster.remove("pods", "pod-0")
+    await run(cluster, 1, rows=1)
+    return {"ends": said(await ends), "lines": mine.lines[1:]}
+
+
 def main() -> None:
     """Play all, print."""
     logging.disable(logging.CRITICAL)

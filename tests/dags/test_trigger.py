@@ -58,3 +58,15 @@ def test_a_server_that_says_no_is_quoted(answers: dict[str, Any]) -> None:
     assert re.match(r"AirflowException: .*waited 1 s for a place to run: 403 jobs.batch .*quota.yaml", quota)
     assert re.match(r'AirflowException: .*403 User "it" cannot create.*accounts.yaml', rights)
     assert wrong == "AirflowFailException: it: the cluster refuses it: 422 spec.template: Invalid value"
+
+
+def test_a_log_goes_on_where_it_broke(answers: dict[str, Any]) -> None:
+    answer = answers["a_log_that_breaks"]
+    assert answer["lines"] == ["a", "b", "c", "c", "c", "d", '{"e": 1}', "f", "the last"]
+    assert answer["asked"][0] is None
+    assert answer["asked"][1] == "2026-11-01T00:00:02.500000000Z"
+    assert answer["ends"] == 'summary {"rows": 1}'
+
+
+def test_a_lost_nodes_pod_does_not_keep_the_next_ones_log(answers: dict[str, Any]) -> None:
+    assert answers["a_log_of_two_pods"] == {"ends": 'summary {"rows": 1}', "lines": ["first", "second"]}
