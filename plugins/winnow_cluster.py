@@ -13,9 +13,9 @@ from typing import Any
 from kubernetes_asyncio import client as api
 from kubernetes_asyncio.client.exceptions import ApiException
 
-from winnow_job import IMAGE_MAYBE, IMAGE_NEVER
+from winnow_job import WAITING
 from winnow_log import PodLog
-from winnow_pod import INSTANCE
+from winnow_pod import INSTANCE, QUEUE
 from winnow_watch import REQUEST_S, SELECTOR, Refused, Unreachable, Watched, reaching, status_of, uid
 
 #: How often a Job is looked at although nothing was heard of it, s: its patience may be over.
@@ -150,9 +150,33 @@ class Client:
             if any(pod.status.phase == "Running" for pod in pods):
                 yield Seen(running=True)
             else:
-                refused = self.watched.refused.get(name)
-                yield Seen(obstacle=_obstacle(pods) or (("quota", refused) if refused and not pods else None))
+                yield Seen(obstacle=self._obstacle(job, pods))
             await self.watched.wait(name, LOOK_S)
+
+    def _obstacle(self, job: Any, pods: list[Any]) -> tuple[str, str] | None:
+        """Why a Job without a running pod has none; None where the cluster does not say."""
+        if job.spec.suspend:
+            return "queue", f"the Job waits in the queue {(job.metadata.labels or {}).get(QUEUE, '(none: suspended)')}"
+        for pod in pods:
+            for status in pod.status.container_statuses or []:
+                waiting = status.state.waiting if status.state else None
+                if waiting and waiting.reason in WAITING:
+                    what = (
+                        f"container {status.name}" if WAITING[waiting.reason] == "config" else f"image {status.image}"
+                    )
+                    return WAITING[waiting.reason], f"{what}: {waiting.reason} {waiting.message or ''}".strip()
+            for condition in pod.status.conditions or []:
+                if condition.type == "PodScheduled" and condition.status == "False":
+                    return "unschedulable", f"{condition.reason}: {condition.message}"
+            if pod.status.phase == "Pending":
+                return (
+                    "starting",
+                    f"pod {pod.metadata.name} has a node and no container yet. {self.watched.warning(pod)}",
+                )
+        refused = "" if pods else self.watched.warning(job)
+        if refused.startswith("FailedCreate"):
+            return "quota" if "exceeded quota" in refused else "admission", refused
+        return None
 
     async def _is_gone(self, name: str) -> bool:
         with contextlib.suppress(Unreachable, Refused):
@@ -255,17 +279,3 @@ def _terminated(pod: Any) -> Any:
     """How a pod's container ended, or None while it has not."""
     states = [status.state for status in pod.status.container_statuses or []]
     return next((state.terminated for state in states if state and state.terminated), None)
-
-
-def _obstacle(pods: list[Any]) -> tuple[str, str] | None:
-    """Why pods that are there do not run."""
-    for pod in pods:
-        for status in pod.status.container_statuses or []:
-            waiting = status.state.waiting if status.state else None
-            if waiting and waiting.reason in IMAGE_NEVER | IMAGE_MAYBE:
-                kind = "image_never" if waiting.reason in IMAGE_NEVER else "image"
-                return kind, f"image {status.image}: {waiting.reason} {waiting.message or ''}".strip()
-        for condition in pod.status.conditions or []:
-            if condition.type == "PodScheduled" and condition.status == "False":
-                return "unschedulable", f"{condition.reason}: {condition.message}"
-    return None

@@ -23,19 +23,25 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from winnow_pod import PERMANENT_EXIT_CODES
+from winnow_pod import PERMANENT_EXIT_CODES, QUEUE_S
 
 if TYPE_CHECKING:
     from winnow_cluster import Client
 
-#: Waiting reasons of a container that no waiting mends, and those that it may (a registry that is away).
-IMAGE_NEVER = {"ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError"}
-IMAGE_MAYBE = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError"}
+#: Why a container waits, as an obstacle: an image that no waiting brings, one that may come (a registry that is away),
+#: what the container is made of or the runtime that makes it.
+WAITING = {
+    **dict.fromkeys(("ErrImageNeverPull", "InvalidImageName"), "image_never"),
+    **dict.fromkeys(("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError"), "image"),
+    **dict.fromkeys(("CreateContainerConfigError", "CreateContainerError", "RunContainerError"), "config"),
+}
 #: Obstacles that end an attempt at once, and those that may pass, but hardly after PATIENCE_S, s: a registry that is
-#: away, an API server that has just started. Others may last for `pending_s`.
+#: away, an API server that has just started. Waiting in a queue may last QUEUE_S, the others `pending_s`.
 AT_ONCE = {"image_never", "refused"}
-SOON = {"image", "unconnected", "forbidden"}
+SOON = {"image", "config", "admission", "unconnected", "forbidden"}
 PATIENCE_S = 120.0
+#: What every pod goes through is said only when it has lasted, s.
+QUIET_S = 15.0
 #: How often it is said that an obstacle is still there, s.
 SAY_S = 60.0
 #: How long a log may take to arrive whole once its Job has ended, s; it never decides anything.
@@ -49,7 +55,8 @@ class JobTrigger(BaseTrigger):
 
     :param job: the Job, as `winnow_pod.job` makes it.
     :param connection: Airflow connection of the cluster; None for the kubeconfig or service account of the triggerer.
-    :param pending_s: how long its pod may wait for quota or a node before the attempt is given up.
+    :param pending_s: how long its pod may wait for quota, a node or its container before the attempt is given up; the
+        time in a queue does not count.
     """
 
     def __init__(self, job: dict[str, Any], connection: str | None = None, pending_s: float = 3600.0) -> None:
@@ -130,26 +137,33 @@ class JobTrigger(BaseTrigger):
         """How long an obstacle may last, s."""
         if kind in AT_ONCE:
             return 0.0
-        return PATIENCE_S if kind in SOON else self.pending_s
+        return PATIENCE_S if kind in SOON else QUEUE_S if kind == "queue" else self.pending_s
 
     async def _wait(self, cluster: Client) -> dict[str, Any]:
         """What became of the Job."""
-        waiting_since, why, said = time.monotonic(), "", ""
+        waiting_since = kind_since = time.monotonic()
+        kind = said = ""
         async for seen in cluster.follow(self.name):
             if seen.missing:
                 return {"outcome": "gone", "job": self.name, "message": "the Job was deleted by somebody else"}
             if seen.finished:
-                kind, reason, message = seen.finished
-                return {"outcome": kind, "job": self.name, "reason": reason, "message": message}
-            if seen.running:
-                waiting_since, why = time.monotonic(), ""
+                end, reason, message = seen.finished
+                return {"outcome": end, "job": self.name, "reason": reason, "message": message}
+            now, before = time.monotonic(), kind
+            kind, why = (
+                ("", "") if seen.running else seen.obstacle or ("pending", "no pod yet, for no reason that is known")
+            )
+            if kind != before:
+                kind_since = now
+            if kind in ("", "queue"):
+                waiting_since = now
+            if not kind:
                 continue
-            waited = time.monotonic() - waiting_since
-            kind, why = seen.obstacle or ("pending", why)
-            if why and why != said:
+            waited = now - (kind_since if kind in SOON or kind == "queue" else waiting_since)
+            if why != said and (waited >= QUIET_S or kind not in ("pending", "starting")):
                 self.log.info("waiting: %s", why)
                 said = why
-            if why and waited >= self._patience(kind):
+            if waited >= self._patience(kind) or now - waiting_since >= self.pending_s:
                 return {"outcome": kind, "job": self.name, "message": why, "waited_s": round(waited)}
         raise AssertionError("a followed Job ends")
 
@@ -188,6 +202,26 @@ def outcome(event: dict[str, Any], what: str) -> dict[str, Any]:
         raise AirflowException(
             f"{what}: {message}. Is it pushed (WINNOW_IMAGES, WINNOW_TAG), and may the node's runtime pull it "
             f"(imagePullSecrets of the service account winnow-stage)? Tried for {event['waited_s']} s"
+        )
+    if found == "config":
+        raise AirflowException(
+            f"{what}: {message}. Where a ConfigMap or Secret is missing, the overlay that makes it is not applied: "
+            f"`kubectl apply -k k8s/overlays/…`; its first lines name the Secret. Tried for {event['waited_s']} s"
+        )
+    if found == "admission":
+        raise AirflowException(
+            f"{what}: the cluster admits no such pod: {message}. Accounts, priorities, limits and labels of the "
+            f"namespace are those of k8s/base: `kubectl apply -k k8s/overlays/…`. Tried for {event['waited_s']} s"
+        )
+    if found == "starting":
+        raise AirflowException(
+            f"{what} waited {event['waited_s']} s for its container: {message}. Are the claims of WINNOW_VOLUMES "
+            "bound, and can its node mount them? `kubectl describe pod` says more while it is there"
+        )
+    if found == "queue":
+        raise AirflowException(
+            f"{what} waited {event['waited_s']} s: {message}. Raise the quota (k8s/components/kueue/queues.yaml), or "
+            "run fewer parts at once"
         )
     if found in ("quota", "unschedulable", "pending"):
         raise AirflowException(

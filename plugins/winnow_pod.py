@@ -25,6 +25,8 @@ from typing import Any
 MANAGED = {"app.kubernetes.io/name": "winnow", "app.kubernetes.io/managed-by": "winnow-airflow"}
 #: A Job's annotation: the attempt whose it is. Names repeat, when a run is deleted and made again.
 INSTANCE = "winnow/instance"
+#: A Job's label that Kueue reads.
+QUEUE = "kueue.x-k8s.io/queue-name"
 #: Codes of sysexits.h that a program chooses on purpose and a retry repeats (winnow/errors.py): fail at once. The one
 #: left out, 75, EX_TEMPFAIL, asks for a retry.
 PERMANENT_EXIT_CODES = [*range(64, 75), *range(76, 79)]
@@ -32,6 +34,8 @@ PERMANENT_EXIT_CODES = [*range(64, 75), *range(76, 79)]
 PASSED = ("WINNOW_LAKE", "WINNOW_INBOX", "WINNOW_THREADS", "WINNOW_WEIGHTS")
 #: Longer than any shard, and the same as a task's execution_timeout: a Job must not outlive the task that waits for it.
 DEADLINE_S = 6 * 3600
+#: How long a Job may wait in its Kueue queue, s: queues are for waiting, and an attempt that gives up loses its place.
+QUEUE_S = 24 * 3600
 #: Finished Jobs stay a day, for `kubectl get jobs` and `kubectl logs`; the logs are in Airflow by then.
 TTL_S = 24 * 3600
 
@@ -168,7 +172,7 @@ def job(arguments: Sequence[str], attempt: Attempt, cluster: Cluster) -> dict[st
     container = pod["spec"]["containers"][0]
     container["args"] = list(arguments)
     container["env"] += deployment()
-    queue = {"kueue.x-k8s.io/queue-name": cluster.queue} if cluster.queue else {}
+    queue = {QUEUE: cluster.queue} if cluster.queue else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",

@@ -1,4 +1,4 @@
-"""Watches that all triggers of a triggerer share: of Jobs, of pods, of refused pods, in one namespace.
+"""Watches that all triggers of a triggerer share: of Jobs, of pods, of warnings about them, in one namespace.
 
 Two hundred waiting tasks cost the API server three streams, and each of them hears of its own Job at once. Where a
 stream breaks (the server restarts, a resource version is too old) it is listed anew.
@@ -26,8 +26,8 @@ from winnow_pod import MANAGED
 
 LOG = logging.getLogger(__name__)
 SELECTOR = ",".join(f"{key}={value}" for key, value in MANAGED.items())
-#: What the job controller says where a Job gets no pod: a quota is full, an admission refuses.
-REFUSED = "involvedObject.kind=Job,reason=FailedCreate"
+#: Why a Job gets no pod (a quota is full, an admission refuses), or its pod no container (a volume is not there).
+WARNINGS = "type=Warning"
 #: A stream is renewed this often, s: a broken connection that nobody closed is noticed by then.
 STREAM_S = 60
 REQUEST_S = 20.0
@@ -92,7 +92,7 @@ class Watched:
         self.namespace, self.hook = namespace, AsyncKubernetesHook(conn_id=connection, in_cluster=in_cluster)
         self.jobs: dict[str, Any] = {}
         self.pods: dict[str, dict[str, Any]] = defaultdict(dict)
-        self.refused: dict[str, str] = {}
+        self.warnings: dict[str, tuple[str, str]] = {}
         self.listed = asyncio.Event()
         self._waiting: dict[str, set[asyncio.Future[None]]] = defaultdict(set)
         self.users = 0
@@ -106,7 +106,7 @@ class Watched:
             ),
             asyncio.create_task(self._stream("list_namespaced_pod", api.CoreV1Api, self._pod, label_selector=SELECTOR)),
             asyncio.create_task(
-                self._stream("list_namespaced_event", api.CoreV1Api, self._event, field_selector=REFUSED)
+                self._stream("list_namespaced_event", api.CoreV1Api, self._event, field_selector=WARNINGS)
             ),
         ]
 
@@ -132,9 +132,14 @@ class Watched:
         return of
 
     def _event(self, kind: str, event: Any) -> str:
-        if kind != "DELETED":
-            self.refused[event.involved_object.name] = event.message or "its pod was refused"
-        return event.involved_object.name
+        about, at = event.involved_object, str(event.last_timestamp or event.event_time or "")
+        if kind != "DELETED" and at >= self.warnings.get(about.uid, ("", ""))[0]:
+            self.warnings[about.uid] = (at, f"{event.reason}: {event.message}")
+        return about.name if about.kind == "Job" else ""  # a pod's own changes wake its Job
+
+    def warning(self, thing: Any) -> str:
+        """The last warning about an object, `reason: message`; '' where there is none."""
+        return self.warnings.get(uid(thing) or "", ("", ""))[1]
 
     async def _stream(self, call: str, group: type, take: Any, **which: str) -> None:
         """List, then follow; again whenever that ends."""
@@ -145,7 +150,7 @@ class Watched:
                     read = getattr(group(connection), call)
                     with reaching():
                         found = await read(self.namespace, **which, _request_timeout=REQUEST_S)
-                    held = {self._job: self.jobs, self._pod: self.pods, self._event: self.refused}[take]
+                    held = {self._job: self.jobs, self._pod: self.pods, self._event: self.warnings}[take]
                     held.clear()
                     for one in found.items:
                         take("ADDED", one)

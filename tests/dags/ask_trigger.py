@@ -21,10 +21,11 @@ sys.path.insert(0, os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"])
 import certifi
 from kubernetes_asyncio.config import incluster_config
 
+import winnow_cluster
 import winnow_job
 import winnow_pod
 import winnow_watch
-from tests.dags.fake_cluster import FakeCluster
+from tests.dags.fake_cluster import FakeCluster, Thing
 
 SCENARIOS: dict[str, Callable[[FakeCluster], Awaitable[Any]]] = {}
 Play = Callable[[FakeCluster], Awaitable[Any]]
@@ -207,6 +208,64 @@ async def a_log_of_two_pods(cluster: FakeCluster) -> Any:
     cluster.remove("pods", "pod-0")
     await run(cluster, 1, rows=1)
     return {"ends": said(await ends), "lines": mine.lines[1:]}
+
+
+@scenario
+async def obstacles(cluster: FakeCluster) -> Any:
+    """Why a Job has no running pod, each for as long as it may last."""
+
+    def waits(job: Thing, reason: str, message: str = "") -> None:
+        cluster.pod(job, job["metadata"]["name"], "Pending", {"waiting": {"reason": reason, "message": message}})
+
+    def no_pod(job: Thing, message: str) -> None:
+        cluster.warn(job, "Job", "FailedCreate", message)
+
+    def no_mount(job: Thing) -> None:
+        waits(job, "ContainerCreating")
+        cluster.warn(cluster.held["pods"][job["metadata"]["name"]], "Pod", "FailedMount", 'pvc "lake" not found')
+
+    def queued(job: Thing) -> None:
+        job["spec"]["suspend"], job["metadata"]["labels"][winnow_pod.QUEUE] = True, "gpus"
+        cluster.put("jobs", job)
+
+    reasons: dict[str, Callable[[Thing], None]] = {
+        "config map": lambda job: waits(job, "CreateContainerConfigError", 'configmap "winnow" not found'),
+        "image": lambda job: waits(job, "ImagePullBackOff", "away"),
+        "no image": lambda job: waits(job, "ErrImageNeverPull"),
+        "quota": lambda job: no_pod(job, 'pods "x" is forbidden: exceeded quota: winnow'),
+        "security": lambda job: no_pod(job, 'pods "x" is forbidden: violates PodSecurity "restricted:latest"'),
+        "mount": no_mount,
+        "nothing": lambda job: None,
+        "queue": queued,
+    }
+
+    async def given_up(name: str) -> list[Any]:
+        mine = trigger(pending_s=2.0, task=name)
+        ends = asyncio.create_task(mine.event())
+        reasons[name](await cluster.until(lambda: cluster.held["jobs"].get(mine.name)))
+        return [said(await ends), [line for line in mine.lines if line.startswith("waiting: ")]]
+
+    quick = {"PATIENCE_S": 1.0, "QUEUE_S": 1.0, "QUIET_S": 0.0}
+    with mock.patch.multiple(winnow_job, **quick), mock.patch.object(winnow_cluster, "LOOK_S", 0.2):
+        answers = await asyncio.gather(*map(given_up, reasons))
+    return {"answers": dict(zip(reasons, answers, strict=True)), "left": list(cluster.held["jobs"])}
+
+
+@scenario
+async def a_long_queue(cluster: FakeCluster) -> Any:
+    """The time in a queue counts neither against the patience with a node nor with an image."""
+    mine = trigger(pending_s=1.5)
+    ends = asyncio.create_task(mine.event())
+    job = await cluster.job()
+    job["spec"]["suspend"] = True
+    with mock.patch.object(winnow_cluster, "LOOK_S", 0.2):
+        cluster.put("jobs", job)
+        await asyncio.sleep(2)
+        cluster.pod(job, "pod-1", "Pending", {"waiting": {"reason": "ImagePullBackOff"}})
+        cluster.put("jobs", {**job, "spec": {**job["spec"], "suspend": False}})
+        await asyncio.sleep(0.5)
+        await run(cluster, 1, rows=1)
+        return said(await ends)
 
 
 def main() -> None:

@@ -158,7 +158,7 @@ class FakeCluster:
         if job["metadata"]["name"] in self.held["jobs"]:
             return _status(409, "AlreadyExists", f'jobs.batch "{job["metadata"]["name"]}" already exists')
         self.created.append(self.put("jobs", {**job, "status": {}}))
-        return web.json_response(job, status=201)
+        return web.json_response(self.created[-1], status=201)
 
     async def _read(self, request: web.Request) -> web.Response:
         found = self.held["jobs"].get(request.match_info["name"])

@@ -55,7 +55,7 @@ def test_a_server_that_cannot_yet_is_asked_again(answers: dict[str, Any]) -> Non
 
 def test_a_server_that_says_no_is_quoted(answers: dict[str, Any]) -> None:
     quota, rights, wrong = answers["never_created"]
-    assert re.match(r"AirflowException: .*waited 1 s for a place to run: 403 jobs.batch .*quota.yaml", quota)
+    assert re.match(r"AirflowException: .*waited \d s for a place to run: 403 jobs.batch .*quota.yaml", quota)
     assert re.match(r'AirflowException: .*403 User "it" cannot create.*accounts.yaml', rights)
     assert wrong == "AirflowFailException: it: the cluster refuses it: 422 spec.template: Invalid value"
 
@@ -70,3 +70,30 @@ def test_a_log_goes_on_where_it_broke(answers: dict[str, Any]) -> None:
 
 def test_a_lost_nodes_pod_does_not_keep_the_next_ones_log(answers: dict[str, Any]) -> None:
     assert answers["a_log_of_two_pods"] == {"ends": 'summary {"rows": 1}', "lines": ["first", "second"]}
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind", "says"),
+    [
+        ("config map", "AirflowException", ['CreateContainerConfigError configmap "winnow" not found', "k8s/overlays"]),
+        ("image", "AirflowException", ["image it: ImagePullBackOff away", "Tried for"]),
+        ("no image", "AirflowFailException", ["image it: ErrImageNeverPull", "make images"]),
+        ("quota", "AirflowException", ["s for a place to run: FailedCreate: pods", "k8s/base/quota.yaml"]),
+        ("security", "AirflowException", ["admits no such pod", "violates PodSecurity", "Tried for"]),
+        ("mount", "AirflowException", ["s for its container", 'FailedMount: pvc "lake" not found']),
+        ("nothing", "AirflowException", ["s for a place to run: no pod yet"]),
+        ("queue", "AirflowException", ["s: the Job waits in the queue gpus", "queues.yaml"]),
+    ],
+)
+def test_a_job_that_waits_says_for_what_and_is_given_up(
+    answers: dict[str, Any], reason: str, kind: str, says: list[str]
+) -> None:
+    ends, waited = answers["obstacles"]["answers"][reason]
+    assert ends.startswith(f"{kind}: it")
+    assert [part for part in says if part not in ends] == []
+    assert waited
+    assert answers["obstacles"]["left"] == []
+
+
+def test_the_time_in_a_queue_does_not_count(answers: dict[str, Any]) -> None:
+    assert answers["a_long_queue"] == 'summary {"rows": 1}'
