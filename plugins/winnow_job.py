@@ -233,7 +233,7 @@ def outcome(event: dict[str, Any], what: str) -> dict[str, Any]:
     if event.get("reason") == "DeadlineExceeded":
         raise AirflowException(
             f"{what} was still running at its deadline and was ended ({message}); finished shards are kept. Use more "
-            f"parts, or raise DEADLINE_S with the task's execution_timeout.{log}"
+            f"parts, or raise DEADLINE_S (plugins/winnow_pod.py).{log}"
         )
     if event.get("oom"):
         more = (

@@ -32,10 +32,12 @@ QUEUE = "kueue.x-k8s.io/queue-name"
 PERMANENT_EXIT_CODES = [*range(64, 75), *range(76, 79)]
 #: Settings of a pod that Airflow's environment may give, beside those of fetch (winnow/settings.py).
 PASSED = ("WINNOW_LAKE", "WINNOW_INBOX", "WINNOW_THREADS", "WINNOW_WEIGHTS")
-#: Longer than any shard, and the same as a task's execution_timeout: a Job must not outlive the task that waits for it.
+#: Longer than any shard; of a process as of a Job.
 DEADLINE_S = 6 * 3600
 #: How long a Job may wait in its Kueue queue, s: queues are for waiting, and an attempt that gives up loses its place.
 QUEUE_S = 24 * 3600
+#: Above all that a Job may take, s: an API server that is away for so long changes nothing.
+SPARE_S = 3600
 #: Finished Jobs stay a day, for `kubectl get jobs` and `kubectl logs`; the logs are in Airflow by then.
 TTL_S = 24 * 3600
 
@@ -107,6 +109,12 @@ class Cluster:
             connection=environment.get("WINNOW_KUBERNETES_CONN") or None,
             volumes=tuple(volumes),
         )
+
+    @property
+    def timeout_s(self) -> float:
+        """How long a task may wait for its Job: longer than the Job may live. Airflow's own timeout says nothing of
+        what happened, and leaves the Job behind."""
+        return (QUEUE_S if self.queue else 0) + self.pending_s + DEADLINE_S + SPARE_S
 
 
 def deployment(environment: Mapping[str, str] = os.environ) -> list[dict[str, str]]:

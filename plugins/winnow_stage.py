@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from winnow_pod import PERMANENT_EXIT_CODES
+from winnow_pod import DEADLINE_S, PERMANENT_EXIT_CODES
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -54,8 +54,9 @@ DEFAULT_ARGS: dict[str, Any] = {
     "retry_exponential_backoff": 4,
     # Finish what is begun: of two tasks that want a slot, the one further down its DAG goes first.
     "weight_rule": "upstream",
-    # A stage that hangs must not hold its pool slot over the weekend; hours, because real shards are large.
-    "execution_timeout": timedelta(hours=6),
+    # A stage that hangs must not hold its pool slot over the weekend; hours, because real shards are large. A Job has
+    # the same as a deadline of its own.
+    "execution_timeout": timedelta(seconds=DEADLINE_S),
 }
 
 #: Time between TERM and KILL, s: under the 5 s after which Airflow itself kills the task's process.
@@ -134,7 +135,7 @@ class WinnowOperator(BaseOperator):
         index = ti.map_index if ti.map_index is not None else -1
         attempt = Attempt(ti.dag_id, ti.run_id, ti.task_id, index, ti.try_number, str(ti.id))
         trigger = JobTrigger(job(arguments, attempt, cluster), cluster.connection, cluster.pending_s)
-        self.defer(trigger=trigger, method_name="resume", timeout=self.execution_timeout)
+        self.defer(trigger=trigger, method_name="resume", timeout=timedelta(seconds=cluster.timeout_s))
 
     def _run(self, arguments: list[str]) -> dict[str, Any]:
         command = [*winnow_command(), *arguments]

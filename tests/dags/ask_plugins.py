@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+from types import SimpleNamespace
+from unittest import mock
+from uuid import UUID
 
 sys.path.insert(0, os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"])
 
+from airflow.sdk.exceptions import TaskDeferred
 from fastapi.testclient import TestClient
 
 import winnow_job
@@ -53,6 +57,23 @@ def outcomes() -> dict[str, str]:
     return found
 
 
+def deferred(**environment: str) -> dict[str, object]:
+    """How a task waits for its Job."""
+    operator = winnow_stage.command("ingest", "--batch", "2026-11-01")
+    task = SimpleNamespace(dag_id="curate", run_id="r", task_id="ingest", map_index=None, try_number=1, id=UUID(int=7))
+    with mock.patch.dict(os.environ, {"WINNOW_TAG": "0123456789ab", **environment}):
+        try:
+            operator._defer(["ingest", "--batch", "2026-11-01"], {"ti": task})
+        except TaskDeferred as waits:
+            job = waits.trigger.job
+            return {
+                "timeout_s": waits.timeout.total_seconds(),
+                "deadline_s": job["spec"]["activeDeadlineSeconds"],
+                "instance": job["metadata"]["annotations"]["winnow/instance"],
+            }
+    return {}
+
+
 def explorer() -> dict[str, object]:
     """What the explorer answers to a stranger, and whom it takes a logged-in user for."""
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
@@ -76,6 +97,8 @@ def main() -> None:
         "killed": str(winnow_stage.failure(-9, "it")),
         "runtime": refused_runtime(),
         "outcomes": outcomes(),
+        "deferred": deferred(WINNOW_PENDING_S="1800"),
+        "queued": deferred(WINNOW_PENDING_S="1800", WINNOW_QUEUE="winnow"),
         "stranger": TestClient(winnow_ui.Pages()).get("/report").status_code,
         "explorer": explorer(),
     }

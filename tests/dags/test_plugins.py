@@ -62,6 +62,14 @@ def test_a_job_that_is_done_hands_over_its_summary(answers: dict) -> None:
     assert json.loads(answers["outcomes"]["long answer"]) == {"rows": 4}
 
 
+def test_a_job_ends_by_its_own_deadline_before_airflow_stops_waiting(answers: dict) -> None:
+    """Also when it is created late, because a quota was full, or has waited a day in a queue."""
+    waits, queued = answers["deferred"], answers["queued"]
+    assert waits["timeout_s"] > waits["deadline_s"] + 1800
+    assert queued["timeout_s"] == waits["timeout_s"] + 24 * 3600
+    assert waits["instance"] == "00000000-0000-0000-0000-000000000007"
+
+
 def test_the_explorer_is_for_those_who_are_logged_in(answers: dict) -> None:
     assert answers["explorer"]["stranger"] == [401] * 4
     assert answers["explorer"]["known"] == 503  # no release in this lake
