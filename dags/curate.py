@@ -28,7 +28,7 @@ with DAG(
     # run_offset -1: at midnight the lists of the day before are complete. The plain date is the partition's folder.
     schedule=CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"),
     catchup=False,  # switching it on must not fetch the past: that is what a backfill is for
-    max_active_runs=4,  # days of a backfill side by side; the pools bound what they do at once
+    max_active_runs=4,  # days of a backfill side by side; pools, or a cluster's quota, bound what they do at once
     default_args=DEFAULT_ARGS,
     tags=["winnow", "batch"],
     params={

@@ -17,6 +17,7 @@ mean the same.
 
 Tasks name one of three pools: `fetch`, `decode`, `warehouse`. They are Airflow's, described in pools.json beside this
 file, and must exist, because a task of a missing pool is never scheduled: `airflow pools import plugins/pools.json`.
+A slot of `fetch` is held while a Job runs too; the others stand for this machine, and bound no Jobs: a quota does.
 """
 
 from __future__ import annotations

@@ -121,6 +121,9 @@ def test_pools_are_in_airflows_own_format() -> None:
     pools = json.loads((PLUGINS / "pools.json").read_text())
     assert set(pools) == {"fetch", "decode", "warehouse"}
     assert all(pool["slots"] >= 1 and pool["description"] for pool in pools.values())
+    assert [name for name, pool in pools.items() if pool["include_deferred"]] == [
+        "fetch"
+    ]  # its hosts are outside of all
 
 
 @pytest.fixture
