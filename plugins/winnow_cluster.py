@@ -229,22 +229,23 @@ class Client:
                 pod.metadata.name, self.namespace, tail_lines=lines, _preload_content=False
             )
             tail = (await response.read()).decode("utf-8", "replace") if response.status == 200 else ""
-            limits = pod.spec.containers[0].resources.limits or {}
             return {
                 "exit_code": ended.exit_code if ended else None,
                 "termination": ended.message if ended else None,
                 "oom": bool(ended and ended.reason == "OOMKilled"),
-                "memory": limits.get("memory"),
+                "memory": _memory(pod),
                 "tail": tail.splitlines(),
             }
 
-    async def oom_before(self, job: dict[str, Any]) -> bool:
-        """Whether an earlier attempt at the same task ran out of memory too."""
+    async def oom_before(self, job: dict[str, Any], memory: str | None) -> bool:
+        """Whether an earlier attempt at the same task ran out of memory too, with the same limit; somebody who raises
+        it begins a new series."""
         labels = job["metadata"]["labels"]
         async with self._core() as core:
             same = f"{SELECTOR},winnow/task={labels['winnow/task']}"
             found = await core.list_namespaced_pod(self.namespace, label_selector=same, _request_timeout=REQUEST_S)
-        ended = [_terminated(p) for p in found.items if p.metadata.labels["job-name"] != job["metadata"]["name"]]
+        others = [pod for pod in found.items if pod.metadata.labels["job-name"] != job["metadata"]["name"]]
+        ended = [_terminated(pod) for pod in others if _memory(pod) == memory]
         return any(at is not None and at.reason == "OOMKilled" for at in ended)
 
     @contextlib.asynccontextmanager
@@ -273,6 +274,11 @@ def _finished(job: Any) -> tuple[str, str, str] | None:
         if condition.status == "True" and condition.type in ("Complete", "Failed"):
             return condition.type.lower(), condition.reason or "", condition.message or ""
     return None
+
+
+def _memory(pod: Any) -> str | None:
+    """The limit of a pod, as the server writes it."""
+    return (pod.spec.containers[0].resources.limits or {}).get("memory")
 
 
 def _terminated(pod: Any) -> Any:

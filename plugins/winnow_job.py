@@ -100,7 +100,9 @@ class JobTrigger(BaseTrigger):
         else:
             event |= await self._persist("read the pod", lambda: cluster.ending(self.name, TAIL_LINES))
             if event.get("oom"):
-                event["oom_before"] = await self._persist("read attempts", lambda: cluster.oom_before(self.job))
+                memory = event["memory"]
+                oom_before = await self._persist("read attempts", lambda: cluster.oom_before(self.job, memory))
+                event["oom_before"] = oom_before
         return event
 
     async def on_kill(self) -> None:

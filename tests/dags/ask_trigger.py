@@ -268,6 +268,21 @@ async def a_long_queue(cluster: FakeCluster) -> Any:
         return said(await ends)
 
 
+@scenario
+async def out_of_memory(cluster: FakeCluster) -> Any:
+    """Twice with one limit; then somebody raises it."""
+    answers = []
+    for number, memory in enumerate(("1Gi", "1Gi", "2Gi", "2Gi"), 1):
+        mine = trigger(number=number)
+        mine.job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] = memory
+        ends = asyncio.create_task(mine.event())
+        job = await cluster.job(number)
+        cluster.exited(job, f"pod-{number}", 137, reason="OOMKilled")
+        cluster.finish(job, "Failed", reason="BackoffLimitExceeded")
+        answers.append(said(await ends))
+    return answers
+
+
 def main() -> None:
     """Play all, print."""
     logging.disable(logging.CRITICAL)

@@ -97,3 +97,14 @@ def test_a_job_that_waits_says_for_what_and_is_given_up(
 
 def test_the_time_in_a_queue_does_not_count(answers: dict[str, Any]) -> None:
     assert answers["a_long_queue"] == 'summary {"rows": 1}'
+
+
+def test_out_of_memory_is_retried_once_with_each_limit(answers: dict[str, Any]) -> None:
+    once, twice = (
+        r"AirflowException: .*its limit, {}.*One retry",
+        r"AirflowFailException: .*its limit, {}.*no further retry",
+    )
+    for said, wanted in zip(
+        answers["out_of_memory"], [(once, "1Gi"), (twice, "1Gi"), (once, "2Gi"), (twice, "2Gi")], strict=True
+    ):
+        assert re.match(wanted[0].format(wanted[1]), said)
