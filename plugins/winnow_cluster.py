@@ -161,18 +161,15 @@ class Client:
             for status in pod.status.container_statuses or []:
                 waiting = status.state.waiting if status.state else None
                 if waiting and waiting.reason in WAITING:
-                    what = (
-                        f"container {status.name}" if WAITING[waiting.reason] == "config" else f"image {status.image}"
-                    )
-                    return WAITING[waiting.reason], f"{what}: {waiting.reason} {waiting.message or ''}".strip()
+                    kind = WAITING[waiting.reason]
+                    what = f"container {status.name}" if kind == "config" else f"image {status.image}"
+                    return kind, f"{what}: {waiting.reason} {waiting.message or ''}".strip()
             for condition in pod.status.conditions or []:
                 if condition.type == "PodScheduled" and condition.status == "False":
                     return "unschedulable", f"{condition.reason}: {condition.message}"
             if pod.status.phase == "Pending":
-                return (
-                    "starting",
-                    f"pod {pod.metadata.name} has a node and no container yet. {self.watched.warning(pod)}",
-                )
+                said = f"pod {pod.metadata.name} has a node and no container yet. {self.watched.warning(pod)}"
+                return "starting", said.strip()
         refused = "" if pods else self.watched.warning(job)
         if refused.startswith("FailedCreate"):
             return "quota" if "exceeded quota" in refused else "admission", refused

@@ -152,9 +152,7 @@ class JobTrigger(BaseTrigger):
                 end, reason, message = seen.finished
                 return {"outcome": end, "job": self.name, "reason": reason, "message": message}
             now, before = time.monotonic(), kind
-            kind, why = (
-                ("", "") if seen.running else seen.obstacle or ("pending", "no pod yet, for no reason that is known")
-            )
+            kind, why = ("", "") if seen.running else seen.obstacle or ("pending", "no running pod, and no reason why")
             if kind != before:
                 kind_since = now
             if kind in ("", "queue"):

@@ -93,7 +93,8 @@ class Watched:
         self.jobs: dict[str, Any] = {}
         self.pods: dict[str, dict[str, Any]] = defaultdict(dict)
         self.warnings: dict[str, tuple[str, str]] = {}
-        self.listed = asyncio.Event()
+        self.listed = asyncio.Event()  # not while a stream is broken: what is known may be old
+        self._unknown = {"list_namespaced_job", "list_namespaced_pod"}
         self._waiting: dict[str, set[asyncio.Future[None]]] = defaultdict(set)
         self.users = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -144,17 +145,18 @@ class Watched:
     async def _stream(self, call: str, group: type, take: Any, **which: str) -> None:
         """List, then follow; again whenever that ends."""
         pause = 1.0
+        held = {self._job: self.jobs, self._pod: self.pods, self._event: self.warnings}[take]
         while True:
             try:
                 async with self.hook.get_conn() as connection:
                     read = getattr(group(connection), call)
                     with reaching():
                         found = await read(self.namespace, **which, _request_timeout=REQUEST_S)
-                    held = {self._job: self.jobs, self._pod: self.pods, self._event: self.warnings}[take]
                     held.clear()
                     for one in found.items:
                         take("ADDED", one)
-                    if held is self.jobs:
+                    self._unknown.discard(call)
+                    if not self._unknown:
                         self.listed.set()
                     self._tell(*list(self._waiting))
                     pause = 1.0
@@ -167,6 +169,9 @@ class Watched:
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # whatever breaks a stream, the next list mends
+                if held is not self.warnings:
+                    self._unknown.add(call)
+                    self.listed.clear()
                 LOG.info("watch of %s broke (%s: %s); listing anew", call, type(error).__name__, str(error)[:200])
                 await asyncio.sleep(pause)
                 pause = min(5.0, pause * 1.5)

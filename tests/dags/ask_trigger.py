@@ -254,18 +254,36 @@ async def obstacles(cluster: FakeCluster) -> Any:
 @scenario
 async def a_long_queue(cluster: FakeCluster) -> Any:
     """The time in a queue counts neither against the patience with a node nor with an image."""
-    mine = trigger(pending_s=1.5)
+    mine = trigger(pending_s=3.0)
     ends = asyncio.create_task(mine.event())
     job = await cluster.job()
     job["spec"]["suspend"] = True
     with mock.patch.object(winnow_cluster, "LOOK_S", 0.2):
         cluster.put("jobs", job)
-        await asyncio.sleep(2)
+        await cluster.until(lambda: mine.lines[1:])
+        await asyncio.sleep(3.5)
         cluster.pod(job, "pod-1", "Pending", {"waiting": {"reason": "ImagePullBackOff"}})
         cluster.put("jobs", {**job, "spec": {**job["spec"], "suspend": False}})
         await asyncio.sleep(0.5)
         await run(cluster, 1, rows=1)
         return said(await ends)
+
+
+@scenario
+async def away_for_long(cluster: FakeCluster) -> Any:
+    """For longer than a pod may wait; meanwhile it begins to run."""
+    mine = trigger(pending_s=4.0)
+    ends = asyncio.create_task(mine.event())
+    job = await cluster.job()
+    with mock.patch.object(winnow_cluster, "LOOK_S", 0.2):
+        await cluster.until(lambda: mine.lines)
+        cluster.away = True
+        cluster.pod(job, "pod-1", "Running", {"running": {}})
+        await asyncio.sleep(5)
+        before = ends.done()
+        cluster.away = False
+        await run(cluster, 1, rows=1)
+        return {"before": before, "ends": said(await ends)}
 
 
 @scenario

@@ -6,6 +6,7 @@ Tests play the controllers and the kubelet: they put objects, and say what the s
 from __future__ import annotations
 
 import asyncio
+import copy
 import itertools
 import json
 import os
@@ -22,7 +23,7 @@ class FakeCluster:
     """One server for an `async with` block; KUBECONFIG names the file that it writes.
 
     refusals: (status, reason, message) of the next answers to a creation; broken: of a pod, after how many lines the
-    connection is cut, once each; asked: queries of all requests for a log.
+    connection is cut, once each; asked: queries of all requests for a log; away: whether nothing is answered.
     """
 
     def __init__(self) -> None:
@@ -33,10 +34,11 @@ class FakeCluster:
         self.asked: list[dict[str, str]] = []
         self.created: list[Thing] = []
         self._versions = itertools.count(1)
-        self._watchers: dict[str, set[asyncio.Queue[Thing]]] = defaultdict(set)
+        self.away = False
+        self._history: dict[str, list[tuple[int, Thing]]] = defaultdict(list)
 
     async def __aenter__(self) -> FakeCluster:
-        application = web.Application()
+        application = web.Application(middlewares=[self._answer])
         jobs, core = "/apis/batch/v1/namespaces/winnow/jobs", "/api/v1/namespaces/winnow"
         application.add_routes(
             [
@@ -71,12 +73,13 @@ class FakeCluster:
         meta.setdefault("creationTimestamp", f"2026-11-01T00:00:{version % 60:02d}Z")
         meta["resourceVersion"] = str(version)
         self.held[kind][meta["name"]] = thing
-        self._tell(kind, event, thing)
+        self._history[kind].append((version, copy.deepcopy({"type": event, "object": thing})))
         return thing
 
     def remove(self, kind: str, name: str) -> None:
         """Delete an object."""
-        self._tell(kind, "DELETED", self.held[kind].pop(name))
+        gone = {"type": "DELETED", "object": self.held[kind].pop(name)}
+        self._history[kind].append((next(self._versions), gone))
 
     def pod(self, job: Thing, name: str, phase: str, container: Thing | None = None, **status: Any) -> Thing:
         """A pod of a Job; `container` is the state of its container."""
@@ -131,9 +134,9 @@ class FakeCluster:
         await self.until(lambda: len(self.created) >= number)
         return self.created[number - 1]
 
-    def _tell(self, kind: str, event: str, thing: Thing) -> None:
-        for queue in self._watchers[kind]:
-            queue.put_nowait({"type": event, "object": thing})
+    @web.middleware
+    async def _answer(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        return _status(503, "ServiceUnavailable", "away") if self.away else await handler(request)
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
         kind = request.match_info.get("kind", "jobs")
@@ -145,11 +148,16 @@ class FakeCluster:
                 if all(one["metadata"].get("labels", {}).get(key) == value for key, value in wanted)
             ]
             return web.json_response({"metadata": {"resourceVersion": str(next(self._versions))}, "items": items})
-        response, queue = web.StreamResponse(), asyncio.Queue()
-        self._watchers[kind].add(queue)
+        response, told = web.StreamResponse(), int(request.query["resourceVersion"])
         await response.prepare(request)
-        while True:
-            await response.write(json.dumps(await queue.get()).encode() + b"\n")
+        while not self.away:
+            for version, event in self._history[kind]:
+                if version > told:
+                    await response.write(json.dumps(event).encode() + b"\n")
+                    told = version
+            await asyncio.sleep(0.02)
+        request.transport.abort()
+        return response
 
     async def _create(self, request: web.Request) -> web.Response:
         job = await request.json()

@@ -81,7 +81,7 @@ def test_a_lost_nodes_pod_does_not_keep_the_next_ones_log(answers: dict[str, Any
         ("quota", "AirflowException", ["s for a place to run: FailedCreate: pods", "k8s/base/quota.yaml"]),
         ("security", "AirflowException", ["admits no such pod", "violates PodSecurity", "Tried for"]),
         ("mount", "AirflowException", ["s for its container", 'FailedMount: pvc "lake" not found']),
-        ("nothing", "AirflowException", ["s for a place to run: no pod yet"]),
+        ("nothing", "AirflowException", ["s for a place to run: no running pod"]),
         ("queue", "AirflowException", ["s: the Job waits in the queue gpus", "queues.yaml"]),
     ],
 )
@@ -108,3 +108,7 @@ def test_out_of_memory_is_retried_once_with_each_limit(answers: dict[str, Any]) 
         answers["out_of_memory"], [(once, "1Gi"), (twice, "1Gi"), (once, "2Gi"), (twice, "2Gi")], strict=True
     ):
         assert re.match(wanted[0].format(wanted[1]), said)
+
+
+def test_an_api_server_that_is_away_is_waited_for(answers: dict[str, Any]) -> None:
+    assert answers["away_for_long"] == {"before": False, "ends": 'summary {"rows": 1}'}
