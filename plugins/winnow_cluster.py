@@ -208,7 +208,8 @@ class Client:
                     whole.add(pod.metadata.name)
             if not left and job is not None and _finished(job):
                 return
-            await self.watched.wait(name, 1.0 if left else LOOK_S)
+            if not any(pod.metadata.name in whole for pod in left):
+                await self.watched.wait(name, 1.0 if left else LOOK_S)
 
     async def ending(self, name: str, lines: int) -> dict[str, Any]:
         """How the Job's last pod ended: exit code, termination message, whether it ran out of memory, its log's end."""
