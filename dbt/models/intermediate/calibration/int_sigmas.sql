@@ -7,7 +7,8 @@
 -- w = d / (1 + r²), with d how far the corresponding pairs lie above the non-corresponding ones and r how widely they
 -- scatter, both in deviations of the latter (Fisher's discriminant): a scorer that tells nothing apart counts for nothing;
 -- ρ of two scorers over the same non-corresponding pairs (1 where it was not measured): with it `together` has deviation 1
--- over such pairs, as each scorer by itself, however much the scorers have in common. A scorer alone is what it was.
+-- over such pairs, as each scorer by itself, however much the scorers have in common. The built-in scorer alone, or with
+-- others that count for nothing, is its z; so is a clip whose variance is not positive, as no true correlations make it.
 {%- set scorers = calibrated_scorers() | reject('in', ['semantic', 'sync']) | list %}
 with sound as (
     select sample_id, if(is_recycled, 'residual', 'mixture') as sound, if(is_recycled, residual_z, z) as z
@@ -69,7 +70,8 @@ select
     sigma_{{ var('avset_scorer') }} as sigma_avset,
     case
         when z is null then null
-        when weight_builtin > 0 and variance > power(weight_builtin, 2) then round(total / sqrt(variance), 6)
+        when variance > 0 and greatest(weight_{{ scorers | reject('equalto', 'builtin') | join(', weight_') }}) > 0
+            then round(total / sqrt(variance), 6)
         else z
     end as together
 from summed
