@@ -3,7 +3,7 @@ select batch, candidate_id, sample_id, reason, measured, op, threshold
 from {{ ref('fct_removed') }}
 where
     kind = 'rule'
-    and step = 'release'
+    and step in ('release', 'separate')
     and not coalesce(
         case op
             when '<' then measured < threshold

@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.dbt.conftest import DAYS, Built
-from tests.dbt.lake import Candidate, Clip, rows_of, write_batch
+from tests.dbt.lake import Candidate, Clip, V, rows_of, write_batch, write_table
 from winnow import corpus, warehouse
+from winnow.calibration import describe
 from winnow.errors import ContractError
 from winnow.lake import Lake
 from winnow.precision import stratified, wilson
@@ -34,7 +36,19 @@ FATES = {
     "unread": Candidate("h", clips=(Clip(failed={"visual": "undecodable", "correspond": "no_input"}),)),
     "apart": Candidate("i", clips=(Clip(0, 10, 1.25),)),
     **{f"kept{n}": Candidate(f"k{n}", clips=(Clip(0, 10, float(z)),)) for n, z in enumerate((3, 4, 5, 6))},
+    "covered": Candidate("l", labels=("Dog",), clips=(Clip(tags={"speech": 0.75, "music": 0.1}),)),
+    "listed": Candidate("m", labels=("Speech", "Dog"), clips=(Clip(tags={"speech": 0.1, "outside_dbfs": -90.0}),)),
+    "both": Candidate("n", clips=(Clip(0, 10, 0.5),)),
 }
+#: Rows of stages that few lakes have, all of the second shard: stage, clip, what it says of it.
+MORE = [
+    ("panns", "listed", {"outcome": "ok", "speech": 0.2, "music": 0.1, "other": 0.9, "tagger": "cnn14@p"}),
+    ("panns", "both", {"outcome": "failed", "reason": "no_input"}),
+    ("bridge", "both", {"outcome": "failed", "reason": "no_input"}),
+    ("joint", "both", {"outcome": "failed", "reason": "undecodable"}),
+    ("two_tower", "both", {"outcome": "ok", "score": 1.0, "model": "t"}),
+    ("two_tower", "covered", {"outcome": "failed", "reason": "no_input"}),
+]  # fmt: skip
 VERDICTS = [
     ("kept0", "ann", "does_not"), ("kept1", "ann", "corresponds"), ("kept2", "ann", "corresponds"),
     ("kept2", "bob", "does_not"), ("apart", "ann", "corresponds"), ("apart", "bob", "corresponds"),
@@ -50,7 +64,19 @@ def clip_of(name: str) -> str:
 def first(build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The release that is audited, and published."""
     lake = Lake(tmp_path_factory.mktemp("removed"))
-    write_batch(lake, DAYS[0], 0, FATES.values())
+    head, columns = write_batch(lake, DAYS[0], 0, FATES.values(), admit=False), warehouse.stage_columns()
+    for stage in sorted({stage for stage, _, _ in MORE}):
+        rows = [{"sample_id": clip_of(name), **said} for at, name, said in MORE if at == stage]
+        made = write_table(lake, stage, DAYS[0], 1, rows, columns[stage])
+        file = {"shard": made.shard, "path": lake.table_key(made), "sha256": made.sha256, "rows": made.rows}
+        head["stages"][stage] = {"v": V, "files": [file]}
+    lake.write(f"batches/{DAYS[0]}.json", json.dumps(head).encode())
+    draw = np.random.default_rng(0).normal(size=500)
+    pairs = describe({"corresponding": draw + 5, "random": draw, "non_corresponding": draw})
+    same = {"basis": "videos", "clips": 90, "folds": 3, "seed": 0, "batches": [DAYS[0]]}
+    rows = [{"scorer": scorer, "model": model, "kind": kind, **same, **of}
+            for scorer, model in (("builtin", "m"), ("two_tower", "t")) for kind, of in pairs.items()]  # fmt: skip
+    corpus.replace(lake, "calibration", rows, provenance={})
     # The same seconds as kept0's once more.
     write_batch(lake, DAYS[1], 1, [Candidate("k0", times=(0.0, 10.0))])
     built = build(lake)
@@ -133,12 +159,39 @@ def test_a_row_says_what_was_measured_against_what_by_whom(first: Built) -> None
     assert removed(first, "detail, start_s, end_s, sample_id, scorer", "bad") == {(None, None, None, "", None)}
 
 
+def test_what_a_tagger_decided_names_the_tag_its_threshold_and_the_tagger(first: Built) -> None:
+    why = "step, reason, is_first, measure, measured, op, threshold, score, sound, scorer, model, detail"
+    assert removed(first, why, "covered") == {
+        ("release", "covered", True, "is_covered", 1.0, "=", 1.0, 0.75, "mixture", "tags", "t",
+         "speech heard, not listed"),
+        ("separate", "speech_heard", False, "speech", 0.75, ">=", 0.3, 0.75, "mixture", "tags", "t", None),
+        ("separate", "heard_outside_speech", False, "outside_dbfs", -30.0, ">=", -70.0, -30.0, "mixture", "tags", "t",
+         None),
+        ("two_tower", "no_input", False, *[None] * 4, 0.5, "mixture", "builtin", "m", None),
+    }  # fmt: skip
+    # The list decides, and no tag does: the network's score of Speech is low.
+    assert removed(first, why, "listed") == {
+        ("release", "covered", True, "is_covered", 1.0, "=", 1.0, 0.2, "mixture", "panns", "cnn14@p",
+         "Speech listed beside another class"),
+        ("separate", "other_heard", False, "other", 0.9, ">=", 0.3, 0.9, "mixture", "panns", "cnn14@p", None),
+    }  # fmt: skip
+
+
+def test_several_scorers_that_decide_are_all_named_and_those_that_failed(first: Built) -> None:
+    assert removed(first, "step, reason, is_first, score, sound, scorer, model", "both") == {
+        ("release", "low_correspondence", True, None, "mixture", "builtin, two_tower", "m, t"),
+        *((stage, reason, False, 0.05, "mixture", "builtin", "m")
+          for stage, reason in (("panns", "no_input"), ("bridge", "no_input"), ("joint", "undecodable"))),
+    }  # fmt: skip
+
+
 def test_the_removed_are_a_table_of_clips(first: Built) -> None:
     names = "select column_name, column_type from (describe {})"
     assert first.rows(names.format("removed_clips")) == first.rows(names.format("fct_clips"))
-    wanted = {clip_of(name) for name in ("all_of_it", "unread", "apart")}
+    wanted = {clip_of(name) for name in ("all_of_it", "unread", "apart", "covered", "listed", "both")}
     assert {row[0] for row in first.rows("select sample_id from removed_clips")} == wanted
-    assert first.rows("select sample_id from non_corresponding_clips") == [(clip_of("apart"),)]
+    apart = {row[0] for row in first.rows("select sample_id from non_corresponding_clips")}
+    assert apart == {clip_of("apart"), clip_of("both")}
 
 
 def test_the_ledger_adds_up_to_the_funnel_and_names_the_outcomes(release: Built) -> None:
@@ -181,7 +234,7 @@ def test_another_threshold_names_the_clips_that_left_and_the_rule(second: Built)
     ]
     assert second.rows("select count(*) from ops.rpt_changes") == [(2,)]
     assert {row[0] for row in second.rows("select sample_id from non_corresponding_clips")} == {
-        clip_of(name) for name in ("apart", "kept0", "kept1")
+        clip_of(name) for name in ("apart", "both", "kept0", "kept1")
     }
 
 

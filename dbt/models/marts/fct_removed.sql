@@ -3,6 +3,7 @@
 -- fct_outcomes names one reason an id, the first; here stand all of them. What a rule compares is taken from the measures
 -- and thresholds.csv, not from fct_outcomes, and tests hold the two and the funnel against each other. A candidate that
 -- was dropped before fetch keeps the comparison that dropped it then; other rules before fetch are as they stand now.
+-- `covered` is not decided by correspondence: its row has the tag, and each rule of point `separate` that fires is a row too.
 with dropped as (
     select
         decisions.batch,
@@ -14,6 +15,8 @@ with dropped as (
         clips.video_id,
         clips.start_s,
         clips.end_s,
+        clips.flag = 1 and not clips.is_recycled as is_covered,
+        clips.flag_why,
         if(clips.is_recycled, 'residual', 'mixture') as sound
     from {{ ref('int_clip_decisions') }} as decisions
     join {{ ref('int_clips') }} as clips using (batch, candidate_id, sample_id)
@@ -22,6 +25,23 @@ with dropped as (
 
 clip_rules as (
     {{ fired(ref('int_clip_measures'), 'batch, candidate_id, sample_id', var('release_points')) }}
+),
+
+-- What the tagger that decides hears in covered clips. Sound outside speech counts only where it knows no other class.
+heard as (
+    select
+        dropped.batch, dropped.candidate_id, dropped.sample_id,
+        tags.speech, tags.music, tags.other, if(tags.is_panns, null, tags.outside_dbfs) as outside_dbfs,
+        tags.is_panns, tags.tagger
+    from dropped
+    join {{ ref('int_tags') }} as tags using (batch, shard_number, sample_id)
+    where dropped.is_covered
+),
+
+heard_numbers as (select * exclude (is_panns, tagger) from heard),
+
+tag_rules as (
+    {{ fired('heard_numbers', 'batch, candidate_id, sample_id', ['separate']) }}
 ),
 
 fetch_rules as (
@@ -49,7 +69,10 @@ removed as (
             partition by fired.batch, fired.candidate_id, fired.sample_id
         ) as is_first,
         fired.measure, fired.measured, fired.op, fired.value as threshold, fired.unit,
-        if(fired.rule = dropped.first_failed_rule, dropped.detail, null) as detail,
+        case
+            when fired.measure = 'is_covered' then dropped.flag_why
+            when fired.rule = dropped.first_failed_rule then dropped.detail
+        end as detail,
         dropped.sound
     from clip_rules as fired
     join dropped using (batch, candidate_id, sample_id)
@@ -63,7 +86,16 @@ removed as (
     from dropped
     join {{ ref('thresholds') }} as rules on rules.rule = dropped.first_failed_rule
     where rules.point = 'release' and rules.measure = 'joins_two_splits'
-{% for stage in ['probe', 'visual', 'audio', 'tags', 'correspond', 'separate', 'rescore'] %}
+
+    union all
+
+    select
+        dropped.batch, dropped.candidate_id, dropped.sample_id, dropped.video_id, dropped.start_s, dropped.end_s,
+        'separate', 'rule', fired.rule, fired.position, false,
+        fired.measure, fired.measured, fired.op, fired.value, fired.unit, null, 'mixture'
+    from tag_rules as fired
+    join dropped using (batch, candidate_id, sample_id)
+{% for stage in ['probe', 'visual', 'audio', 'tags', 'panns', 'correspond'] + vector_scorers() + ['separate', 'rescore'] %}
     union all
 
     select
@@ -102,16 +134,30 @@ removed as (
     where status = 'failed'
 ),
 
--- Whose score a rule compares: `sigma_<scorer>` is a calibrated scorer's, all else is said beside the built-in one's.
+-- Whose score a rule compares: a tagger's, the scorers that effective_z sums, a calibrated scorer's (`sigma_<scorer>`); all
+-- else is said beside the built-in one's. `models`: where int_scores cannot name the model.
 judged as (
     select
-        *,
+        removed.*,
+        removed.kind = 'rule' and (removed.step = 'separate' or coalesce(removed.measure = 'is_covered', false)) as is_tag,
         case
-            when measure = 'sigma_avset' then '{{ var('avset_scorer') }}'
-            when starts_with(measure, 'sigma_') then substr(measure, 7)
+            when is_tag then if(heard.is_panns, 'panns', 'tags')
+            when removed.measure = 'effective_z' then sigmas.together_scorers
+            when removed.measure in ('sigma_avset', 'is_calibrated') then '{{ var('avset_scorer') }}'
+            when starts_with(removed.measure, 'sigma_') then substr(removed.measure, 7)
             else 'builtin'
-        end as scorer
+        end as scorer,
+        case
+            when not is_tag then null
+            when removed.step = 'separate' then removed.measured
+            when starts_with(lower(removed.detail), 'music') then heard.music
+            else heard.speech
+        end as tag_score,
+        if(is_tag, heard.tagger, if(contains(sigmas.together_models, ', '), sigmas.together_models, null)) as models
     from removed
+    left join heard using (batch, candidate_id, sample_id)
+    left join {{ ref('int_sigmas') }} as sigmas
+        on removed.measure = 'effective_z' and sigmas.sample_id = removed.sample_id
 )
 
 select
@@ -133,10 +179,10 @@ select
     judged.op,
     judged.threshold,
     judged.unit,
-    scores.score,
-    scores.sound,
-    scores.scorer,
-    scores.model,
+    coalesce(judged.tag_score, scores.score) as score,
+    if(judged.models is null, scores.sound, judged.sound) as sound,
+    if(judged.models is null, scores.scorer, judged.scorer) as scorer,
+    coalesce(judged.models, scores.model) as model,
     judged.detail
 from judged
 join {{ ref('int_candidates') }} as candidates using (batch, candidate_id)

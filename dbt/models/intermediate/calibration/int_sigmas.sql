@@ -10,6 +10,7 @@
 -- over such pairs, as each scorer by itself, however much the scorers have in common. The built-in scorer alone, or with
 -- others that count for nothing, is its z; so is a clip whose variance is not positive, as no true correlations make it.
 {%- set scorers = calibrated_scorers() | reject('in', ['semantic', 'sync']) | list %}
+{%- set others = scorers | reject('equalto', 'builtin') | list %}
 with sound as (
     select sample_id, if(is_recycled, 'residual', 'mixture') as sound, if(is_recycled, residual_z, z) as z
     from {{ ref('int_clips') }}
@@ -49,11 +50,12 @@ summed as (
     select
         wide.*,
         weight_builtin * z
-        {%- for scorer in scorers if scorer != 'builtin' %} + weight_{{ scorer }} * coalesce(sigma_{{ scorer }}, 0){% endfor %} as total,
+        {%- for scorer in others %} + weight_{{ scorer }} * coalesce(sigma_{{ scorer }}, 0){% endfor %} as total,
         {% for scorer in scorers %}{{ '+ ' if not loop.first }}power(weight_{{ scorer }}, 2) {% endfor %}
         {%- for one in scorers %}{% for other in scorers if one < other %}
         + 2 * weight_{{ one }} * weight_{{ other }} * coalesce({{ one }}_{{ other }}.correlation, 1)
-        {%- endfor %}{% endfor %} as variance
+        {%- endfor %}{% endfor %} as variance,
+        variance > 0 and greatest(weight_{{ others | join(', weight_') }}) > 0 as is_sum
     from wide
     {%- for one in scorers %}{% for other in scorers if one < other %}
     left join {{ ref('stg_calibration_pair') }} as {{ one }}_{{ other }}
@@ -68,10 +70,16 @@ select
     sigma_{{ scorer }},
     {%- endfor %}
     sigma_{{ var('avset_scorer') }} as sigma_avset,
-    case
-        when z is null then null
-        when variance > 0 and greatest(weight_{{ scorers | reject('equalto', 'builtin') | join(', weight_') }}) > 0
-            then round(total / sqrt(variance), 6)
-        else z
-    end as together
+    if(is_sum and z is not null, round(total / sqrt(variance), 6), z) as together,
+    -- Who is in it, and with which model, in one order.
+    if(
+        is_sum,
+        concat_ws(', '{% for scorer in scorers %}, if(weight_{{ scorer }} > 0, '{{ scorer }}', null){% endfor %}),
+        'builtin'
+    ) as together_scorers,
+    if(
+        is_sum,
+        concat_ws(', '{% for scorer in scorers %}, if(weight_{{ scorer }} > 0, model_{{ scorer }}, null){% endfor %}),
+        model_builtin
+    ) as together_models
 from summed
