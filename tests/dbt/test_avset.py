@@ -19,6 +19,12 @@ from winnow.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEECH, MUSIC, DOG = "/m/09x0r", "/m/04rlf", "/m/0bt9lr"
+NOISE, SILENCE = "/m/096m7z", "/m/028v0c"
+#: As the built-in tagger writes it: every class that it knows, best first.
+HEARD = {
+    "noise": 0.3, "music": 0.29, "tag_mids": [NOISE, MUSIC, SPEECH, SILENCE], "tag_scores": [0.3, 0.29, 0.1, 0.0],
+    "knows": sorted([SPEECH, MUSIC, NOISE, SILENCE]), "tagger": "builtin@t",
+}  # fmt: skip
 
 
 def watch(video: str) -> str:
@@ -33,7 +39,7 @@ def candidates(day: int) -> list[Candidate]:
         Candidate(ids[0], labels=(MUSIC, SPEECH), address=watch(ids[0]), clips=clips),
         Candidate(ids[1], labels=("Dog", "/m/zzz", "whizz"), address=f"https://youtu.be/{ids[1]}"),
         Candidate(ids[2], labels=(), address=watch(ids[2]), extra='{"caption":" A dog’s \\"bowl\\". "}', clips=clips),
-        Candidate(ids[3], labels=("puddle",)),
+        Candidate(ids[3], labels=("puddle",), clips=(Clip(tags=HEARD),)),
         Candidate(ids[4], labels=(DOG,), address=watch(ids[4]), clips=(Clip(z=0.1),)),
         Candidate(ids[5], labels=(DOG,), address=watch(ids[5]), bad_row="bad_url"),
     ]
@@ -63,6 +69,16 @@ def test_a_kept_clip_is_a_row_of_its_subset(built: Built) -> None:
     assert by["x0aaaaaaaaa", 0.0][:2] + by["x0aaaaaaaaa", 0.0][6:7] == ("captioned", 0, 'A dog’s "bowl".')
     word = by["http://media.world.test/w1aaaaaaaaa.mp4", 0.0]
     assert (word[0], word[3], word[6]) == ("captioned", None, "puddle")
+
+
+def test_pseudo_labels_are_what_is_heard_and_the_tagger_says_what_it_could_hear(built: Built) -> None:
+    said = built.rows("SELECT pseudo_label, knows, tagger FROM avset_clips WHERE label = 'puddle'")
+    assert said == [([{"mid": NOISE, "name": "Noise", "score": 0.3}], HEARD["knows"], "builtin@t")] * 2
+    assert (
+        built.rows("SELECT tag_mids, knows FROM fct_clips WHERE tagger IS NOT NULL")
+        == [(HEARD["tag_mids"], HEARD["knows"])] * 2
+    )
+    assert built.rows("SELECT DISTINCT len(pseudo_label), knows FROM avset_clips WHERE tagger IS NULL") == [(0, None)]
 
 
 def test_captions_are_carried_through(built: Built) -> None:

@@ -49,6 +49,7 @@ select
     coalesce(flags.flag_why, if(flags.flag is null, 'no tags', null)) as flag_why,
     coalesce(flags.flag = 1 and rescore.outcome = 'ok' and rescore.z is not null, false) as is_recycled,
     tags.tagger,
+    tags.knows,
     tags.speech,
     tags.music,
     tags.other,

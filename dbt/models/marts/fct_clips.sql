@@ -48,6 +48,7 @@ select
     clips.flag_why,
     clips.is_recycled,
     clips.tagger,
+    clips.knows,
     clips.speech,
     clips.music,
     clips.other,

@@ -23,6 +23,7 @@ POINTS = {
     "acav": "ACAV100M's metadata filter, before fetch",
     "avset": "AVSET-10M's threshold, before release",
     "select": "ACAV100M's selection: its clips and no others",
+    "pseudo_label": "Which of the tagger's classes are published as pseudo-labels: they drop nothing",
 }
 
 QUERIES = {

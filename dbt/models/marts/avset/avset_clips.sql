@@ -2,6 +2,9 @@
 --
 -- AVC is the score of the one scorer that var avset_scorer names. Of a flagged clip that came back it is the residual's: what
 -- its user has after the separation. Whether AVSET-10M's is that or the mixture's is not known.
+--
+-- A pseudo-label is a class of the tagger's best that reaches `class_heard` of thresholds.csv. AVSET-10M publishes categories
+-- with confidence scores; how many, and from which score on, is not known.
 with scores as (
     select sample_id, sound, score, model
     from {{ ref('int_scores') }}
@@ -11,7 +14,9 @@ with scores as (
 names as (
     select map_from_entries(list({'k': mid, 'v': name} order by mid)) as name_of
     from {{ ref('audioset_classes') }}
-)
+),
+
+least as (select value as score from {{ ref('thresholds') }} where rule = 'class_heard')
 
 select
     clips.sample_id,
@@ -41,17 +46,22 @@ select
     cast(clips.flag as bigint) as flag,
     clips.flag_why,
     clips.is_recycled,
-    list_transform(
-        range(1, len(coalesce(clips.tag_mids, [])) + 1),
-        lambda place: {
-            'mid': clips.tag_mids[place], 'name': names.name_of[clips.tag_mids[place]], 'score': clips.tag_scores[place]
-        }
+    list_filter(
+        list_transform(
+            range(1, len(coalesce(clips.tag_mids, [])) + 1),
+            lambda place: {
+                'mid': clips.tag_mids[place], 'name': names.name_of[clips.tag_mids[place]], 'score': clips.tag_scores[place]
+            }
+        ),
+        lambda said: said.score >= least.score
     ) as pseudo_label,
     clips.tagger,
+    clips.knows,
     clips.video_id,
     clips.split
 from {{ ref('fct_clips') }} as clips
 cross join names
+cross join least
 join {{ ref('int_avset_candidates') }} as candidates using (batch, candidate_id)
 left join scores
     on scores.sample_id = clips.sample_id
