@@ -55,6 +55,14 @@ def row(place: int) -> dict[str, object]:
     }  # fmt: skip
 
 
+#: Scores of the first clip's pictures: an event at 3.5 s, and a scorer that has one value for the whole clip.
+PICTURES = [
+    *({"sample_id": sample_id(KEPT), "scorer": "bridge", "picture": place + 1, "time_s": place + 0.5,
+       "score": 0.75 if place == 3 else 0.25} for place in range(10)),
+    {"sample_id": sample_id(KEPT), "scorer": "two_tower", "picture": 1, "time_s": 5.0, "score": -0.125},
+]  # fmt: skip
+
+
 def build(root: Path, media: bool = False) -> tuple[Lake, Settings]:
     """The lake. With `media` its clips are real videos, without they are bytes that say which clip they are."""
     lake, settings = Lake(root), Settings(lake=str(root))
@@ -64,6 +72,7 @@ def build(root: Path, media: bool = False) -> tuple[Lake, Settings]:
     with duckdb.connect(str(folder / "winnow.duckdb")) as con:
         con.execute("create schema ops")
         fill(con, "fct_clips", "marts/fct_clips.yml", [row(place) for place in range(COUNT)])
+        fill(con, "fct_frame_scores", "marts/calibration/fct_frame_scores.yml", PICTURES)
         fill(con, "ops.fct_clip_files", "ops/fct_clip_files.yml", files)
         con.execute(f"create table thresholds as select * from read_csv('{ROOT / 'dbt/seeds/thresholds.csv'}')")
     (folder / "manifest.json").write_text("{}")

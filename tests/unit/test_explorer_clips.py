@@ -49,6 +49,16 @@ def test_a_long_range_is_answered_in_pieces(lake, monkeypatch):
     assert part.content == explored.content(0)[:1000]
 
 
+def test_a_short_event_shows_in_the_scores_of_the_pictures(lake):
+    ann = browser(lake)
+    page = ann.get(f"/clips/{explored.sample_id(explored.KEPT)}").text
+    assert "10 pictures, 0.25 to 0.75, the highest at 3.5 s" in page
+    (line,) = re.findall(r'<polyline points="([^"]+)"', page)
+    assert line.split() == [f"{10 * place + 5}.0,{0 if place == 3 else 30}.0" for place in range(10)]
+    assert "One value for the whole clip: −0.12" in page
+    assert "Picture by picture" not in ann.get(f"/clips/{explored.sample_id(explored.DROPPED)}").text
+
+
 def test_a_clip_without_a_file_and_an_id_that_is_none_are_not_found(lake):
     ann = browser(lake)
     gone = explored.sample_id(explored.GONE)

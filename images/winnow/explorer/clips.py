@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby
+from operator import itemgetter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -34,6 +36,9 @@ _LIST = """
     where (? is null or c.status = ?) and (? is null or c.first_failed_rule = ?) and (? is null or c.label = ?)
         and (? is null or c.sample_id > ?)
     order by c.sample_id limit ?
+"""
+_PICTURES = """
+    select scorer, time_s, score from fct_frame_scores where sample_id = ? and isfinite(score) order by scorer, picture
 """
 _RULES = """
     select first_failed_rule as rule, count(*) as clips from fct_clips
@@ -78,6 +83,7 @@ def routes(house: House) -> APIRouter:
         return house.page(
             request, "clip.html.j2", release=published.release, about=about, measures=_measures(about),
             rule=published.rule(failed) if failed else None, siblings=_siblings(published, about),
+            over_time=_over_time(published, about),
             raters=len(house.ratings.of_clip(sample_id)), annotators=len(house.labels.of_clip(sample_id)),
             to_rate=sample_id in published.to_rate, to_annotate=sample_id in published.to_annotate,
         )  # fmt: skip
@@ -91,6 +97,21 @@ def _measures(about: dict[str, Any]) -> dict[str, list[tuple[str, str, str]]]:
         heading: [(_SUFFIX.sub("", name), _shown(about[name]), unit) for name, unit in columns if name in about]
         for heading, columns in MEASURES.items()
     }
+
+
+def _over_time(published: Published, about: dict[str, Any]) -> list[dict[str, Any]]:
+    """By scorer that keeps them, the scores of the clip's pictures: how many, the lowest, the highest and when that
+    picture is shown (s), and `line`, their places in a box of 100 × 30, from the lowest to the highest."""
+    found = published.rows(_PICTURES, [about["sample_id"]]) if "fct_frame_scores" in published.tables else []
+    out = []
+    for scorer, rows in groupby(found, key=itemgetter("scorer")):
+        seen = [(row["time_s"], row["score"]) for row in rows]
+        low, (at_s, high) = min(score for _, score in seen), max(seen, key=itemgetter(1))
+        long_s = about["duration_s"] or max(time for time, _ in seen) or 1.0
+        line = [(100 * time / long_s, 30 - 30 * (score - low) / (high - low or 1.0)) for time, score in seen]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in line)
+        out.append({"scorer": scorer, "count": len(seen), "low": low, "high": high, "at_s": at_s, "line": path})
+    return out
 
 
 def _shown(value: object) -> str:
