@@ -29,14 +29,24 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
     told = {**same, "non_corresponding_pairs": 5000, "mean": null["mean"], "std": null["std"], "skewness": 0.01,
             "kurtosis": -0.02, "above_3std": 0.0014, "corresponding_mean": 4.0, "corresponding_std": 1.5,
             "corresponding_below_share": 0.25, "random_below_share": 0.95, "non_corresponding_below_share": 0.998,
+            "rule_sigma": 2.0, "non_corresponding_above_rule_share": 0.0314,
             "clips_below": 10, "clips_below_share": 0.25}  # fmt: skip
-    bare = dict.fromkeys(told) | {"scorer": "two_tower", "model": "<b>new</b>", "k": 3.0, "clips": 7, "clips_below": 0}
+    bare = dict.fromkeys(told) | {
+        "scorer": "two_tower",
+        "model": "<b>new</b>",
+        "k": 3.0,
+        "rule_sigma": 2.0,
+        "clips": 7,
+        "clips_below": 0,
+    }
     sweep = [{"scorer": "builtin", "model": "abc", "k": i / 4, "corresponding_share": 1 - i / 40, "clips": 40,
               "non_corresponding_share": 0.5 / (1 + i), "clips_kept_share": 1 - i / 50} for i in range(21)]  # fmt: skip
     agreement = [{"scorer_a": "builtin", "scorer_b": "two_tower", "clips": 7, "both_keep": 3, "both_drop": 2,
                   "only_a_keeps": 1, "only_b_keeps": 1, "kappa": 0.42, "correlation": 0.07}]  # fmt: skip
     rules = [{"point": "avset", "position": 202, "rule": "avset_low_correspondence", "decides": False, "clips": 40,
-              "pass_alone": 29}]  # fmt: skip
+              "pass_alone": 29},
+             {"point": "release", "position": 10, "rule": "low_correspondence", "decides": True, "clips": 40,
+              "pass_alone": 31}]  # fmt: skip
     tables = {"fct_calibration": kinds, "rpt_calibration": [bare, told], "rpt_calibration_sweep": sweep,
               "rpt_agreement": agreement, "rpt_release_rules": rules}  # fmt: skip
     with duckdb.connect() as con:
@@ -75,6 +85,10 @@ def test_the_section_says_what_was_measured(con: duckdb.DuckDBPyConnection) -> N
     assert "the threshold is 3.0100: 25.0 % of corresponding, 95.0 % of random and 99.80 % of non-corresponding" in said
     assert "is counted and does not decide (dbt var release_points): 29 of 40 clips pass it" in said
     assert "Not calibrated: 7 clips have a score that cannot be compared" in said
+    assert "all calibrated scorers together with 2 σ, above which 2.3 % of a normal distribution lies" in said
+    assert "Above μ + 2σ" in said
+    assert "3.14 %" in said, "what was measured of the scorer's own pairs"
+    assert "upper 5 %" not in said, "another threshold has another share"
     cells = re.findall(r">([^<>]+)</t[hd]>", text[text.index("kappa</th>") :])
     assert cells[1:] == ["builtin, two tower", "7", "3", "2", "1", "1", "0.42", "0.07"]
     assert "<b>new</b>" not in text, "a model's name is text"

@@ -71,6 +71,8 @@ class Calibration:
     rules: Sequence[Mapping[str, Any]]
     k: float
     normal_above: float
+    rule_sigma: float | None
+    normal_above_rule: float | None
     queries: Mapping[str, str]
 
 
@@ -91,8 +93,16 @@ def collect(con: duckdb.DuckDBPyConnection) -> Calibration | None:
     for row in parameters:
         shown.setdefault(row["scorer"], row)
     scorers = [_scorer(row, found["distributions"], found["sweep"], k) for row in shown.values()]
-    above = math.erfc(k / math.sqrt(2)) / 2
-    return Calibration(scorers, parameters, found["agreement"], found["rules"], k, above, QUERIES)
+    rule_sigma = parameters[0]["rule_sigma"]
+    above_rule = None if rule_sigma is None else _normal_above(rule_sigma)
+    return Calibration(
+        scorers, parameters, found["agreement"], found["rules"], k, _normal_above(k), rule_sigma, above_rule, QUERIES
+    )
+
+
+def _normal_above(k: float) -> float:
+    """Share of a normal distribution above its mean + k deviations."""
+    return math.erfc(k / math.sqrt(2)) / 2
 
 
 def _scorer(about: Mapping[str, Any], distributions: Sequence[Mapping], sweep: Sequence[Mapping], k: float) -> Scorer:

@@ -6,9 +6,12 @@
 -- measured on calibration pairs, without a label or a truth:
 -- w = d / (1 + r²), with d how far the corresponding pairs lie above the non-corresponding ones and r how widely they
 -- scatter, both in deviations of the latter (Fisher's discriminant): a scorer that tells nothing apart counts for nothing;
--- ρ of two scorers over the same non-corresponding pairs (1 where it was not measured): with it `together` has deviation 1
--- over such pairs, as each scorer by itself, however much the scorers have in common. The built-in scorer alone, or with
--- others that count for nothing, is its z; so is a clip whose variance is not positive, as no true correlations make it.
+-- ρ of two scorers over the same non-corresponding pairs (1 where it was not measured): with it the sum of sigmas has
+-- mean 0 and deviation 1 over such pairs, as each scorer by itself, however much the scorers have in common. Two things are
+-- assumed and not measured, for no table has what all scorers say of one pair: that z is on the scale of the built-in one's
+-- sigma, and that the sum is normal. rpt_calibration counts how each scorer by itself keeps to that.
+-- The built-in scorer alone, or with others that count for nothing, is its z; so is a clip whose variance is not positive, as
+-- no true correlations make it.
 {%- set scorers = calibrated_scorers() | reject('in', ['semantic', 'sync']) | list %}
 {%- set others = scorers | reject('equalto', 'builtin') | list %}
 with sound as (

@@ -1,4 +1,7 @@
 -- One row per scorer and model: the normal fit to its non-corresponding pairs, the threshold, and what lies below it.
+--
+-- `rule_sigma` is what low_correspondence compares: that 5 % of non-corresponding pairs lie above 1.645 is true of a normal
+-- distribution, and here it is counted, of each scorer by itself (in the histogram: within a bin shares are shared out evenly).
 with null_pairs as (select * from {{ ref('stg_calibration') }} where kind = 'non_corresponding'),
 
 {% for kind in ['corresponding', 'random'] -%}
@@ -36,6 +39,13 @@ select
         '(null_pairs.mean + settings.k * null_pairs.std)'
     ) }}, 9) as {{ kind }}_below_share,
     {%- endfor %}
+    settings.rule_sigma,
+    {%- for kind, pairs in [('corresponding', 'corresponding_pairs'), ('non_corresponding', 'null_pairs')] %}
+    {{ share_above(
+        pairs ~ '.hist_counts', pairs ~ '.hist_start', pairs ~ '.hist_width', pairs ~ '.n',
+        '(null_pairs.mean + settings.rule_sigma * null_pairs.std)'
+    ) }} as {{ kind }}_above_rule_share,
+    {%- endfor %}
     coalesce(clips.clips, 0) as clips,
     coalesce(clips.clips_below, 0) as clips_below,
     coalesce(clips.clips_below, 0) / nullif(clips.clips, 0) as clips_below_share
@@ -43,4 +53,8 @@ from null_pairs
 full join clips using (scorer, model)
 left join corresponding_pairs using (scorer, model)
 left join random_pairs using (scorer, model)
-cross join (select {{ calibration_k() }} as k) as settings
+cross join (
+    select
+        {{ calibration_k() }} as k,
+        (select value from {{ ref('thresholds') }} where rule = 'low_correspondence') as rule_sigma
+) as settings
