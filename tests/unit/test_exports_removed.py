@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from winnow import exports
+from winnow.errors import ContractError
 
 CONTRACT = Path(__file__).resolve().parents[2] / "dbt" / "models" / "marts" / "fct_removed.yml"
 
@@ -26,22 +27,25 @@ ROWS = [
     row("c0", "release", "low", sample_id="s1", source_id="aaa", start_s=30.0),
     row("c0", "release", "low", sample_id="s0", source_id="aaa", start_s=5.0),
     row("c9", "fetch", "gone", kind="failure", detail="404\nnot there"),
-    row("c8", "fetch", "../../evil", kind="failure"),
 ]  # fmt: skip
 
 
-@pytest.fixture
-def tables(tmp_path: Path) -> Path:
-    folder = tmp_path / "tables"
+def table_of(folder: Path, rows: list[dict[str, object]]) -> Path:
+    """The table fct_removed in a new folder."""
     folder.mkdir()
     (model,) = yaml.safe_load(CONTRACT.read_text())["models"]
     columns = ", ".join(f"{c['name']} {c['data_type']}" for c in model["columns"])
     with duckdb.connect() as con:
         con.execute(f"create table t ({columns})")
-        for one in ROWS:
+        for one in rows:
             con.execute(f"insert into t ({', '.join(one)}) values ({', '.join('?' * len(one))})", list(one.values()))
         con.execute(f"copy t to '{folder / 'fct_removed.parquet'}'")
     return folder
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    return table_of(tmp_path / "tables", ROWS)
 
 
 def test_each_reason_has_its_file_and_every_row_stands_in_one(tables, tmp_path):
@@ -49,7 +53,6 @@ def test_each_reason_has_its_file_and_every_row_stands_in_one(tables, tmp_path):
     written = exports.write("removed", tables, out)
     assert written == {"fetch/gone.csv": 1, "release/low.csv": 3, "release/silent.csv": 1}
     assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*.csv")) == sorted(written)
-    assert not list(tmp_path.rglob("*evil*"))
     with (out / "release/low.csv").open(newline="") as file:
         low = list(csv.DictReader(file))
     assert [one["sample_id"] for one in low] == ["s0", "s1", "s2"]
@@ -60,6 +63,15 @@ def test_each_reason_has_its_file_and_every_row_stands_in_one(tables, tmp_path):
         assert [one["is_first"] for one in csv.DictReader(file)] == ["0"]
     with (out / "fetch/gone.csv").open(newline="") as file:
         assert [one["detail"] for one in csv.DictReader(file)] == ["404\nnot there"]
+
+
+@pytest.mark.parametrize("name", ["../../evil", "too loud", ""])
+def test_a_rule_that_cannot_name_a_file_is_refused_and_nothing_is_left_out_without_a_word(tmp_path, name):
+    folder = table_of(tmp_path / "tables", [*ROWS, row("c8", "release", name)])
+    with pytest.raises(ContractError, match=f"'release', '{name}' cannot name a file"):
+        exports.write("removed", folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.rglob("*evil*"))
 
 
 def test_the_same_table_gives_the_same_bytes_and_none_gives_nothing(tables, tmp_path):

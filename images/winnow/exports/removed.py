@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from winnow.errors import ContractError
+
 #: Columns of fct_removed that the files hold; step and reason are their names.
 COLUMNS = (
     "source_id", "start_s", "end_s", "url", "batch", "candidate_id", "sample_id", "is_first", "measure", "measured",
@@ -21,7 +23,8 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
 
 
 def write(tables: Path, out: Path) -> dict[str, int]:
-    """Write the files from `tables/fct_removed.parquet`; files, relative to `out`, and their rows."""
+    """Write the files from `tables/fct_removed.parquet`; files, relative to `out`, and their rows.
+    ContractError, and no file, where a step or a reason cannot name one: no row is left out without a word."""
     import duckdb
 
     path = tables / "fct_removed.parquet"
@@ -33,9 +36,13 @@ def write(tables: Path, out: Path) -> dict[str, int]:
         quoted = str(path).replace("'", "''")
         con.execute(f"create view removed as select * from read_parquet('{quoted}')")
         found = con.execute("select step, reason, count(*) from removed group by all order by all").fetchall()
-        for step, reason, count in found:
+        for step, reason, _ in found:
             if not (_NAME.match(step) and _NAME.match(reason)):
-                continue
+                raise ContractError(
+                    f"fct_removed: {step!r}, {reason!r} cannot name a file of ids; give the rule of thresholds.csv a "
+                    "name of letters, digits, _ . and -"
+                )
+        for step, reason, count in found:
             name = f"{step}/{reason}.csv"
             (out / step).mkdir(parents=True, exist_ok=True)
             con.execute("set variable step = ?", [step])
