@@ -13,8 +13,8 @@ def embed(views: Sequence[np.ndarray], seed: int, dims: int = 12, neighbours: in
     """Coordinates on the manifold of samples described by several views: float32 (n, dims).
 
     views: (n, dim) each, put on a common scale (mean distance 1) and side by side. Edges are weighed by distance over
-    that to either end's last neighbour (Zelnik-Manor & Perona, Self-tuning spectral clustering, 2004); rows are scaled
-    by their eigenvalues' slowness.
+    that to either end's last neighbour (Zelnik-Manor & Perona, Self-tuning spectral clustering, 2004). The slowest way
+    to move comes first, none is weighed, and rows have length 1 (Ng, Jordan & Weiss, On spectral clustering, 2001).
     """
     from scipy.sparse import coo_matrix, diags
     from scipy.sparse.linalg import eigsh
