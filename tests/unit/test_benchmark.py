@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from tests import needs
 from winnow.benchmark import datasets, digits, methods, picture_layers, protocol, render, scoring, table
 from winnow.errors import ConfigError
+from winnow.selection import batch_greedy, pairing
 
 CLASSES = np.repeat(np.arange(10), 40)
 
@@ -128,8 +129,24 @@ def test_batches_take_the_best_of_what_they_draw() -> None:
     assert scoring.ranked_in_batches(score, 10, 50, 1, 0).tolist() == list(range(49, 39, -1))
     order = scoring.ranked_in_batches(score, 50, 20, 4, 0)
     assert sorted(order) == list(range(50))
-    assert (np.diff(score[order.reshape(-1, 2)[:20].reshape(10, 4)]) < 0).all()
+    assert (np.diff(score[order[1:49].reshape(12, 4)]) < 0).all()  # the first is one drawn at random
     assert np.array_equal(order, scoring.ranked_in_batches(score, 50, 20, 4, 0))
+    assert scoring.ranked_in_batches(np.zeros(50), 10, 50, 1, 0).tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_oracle_draws_what_batch_greedy_draws(seed: int) -> None:
+    """Where all that is drawn is taken, both take the same pairs in every round, until none are left; where the best
+    are taken, both look at the same first batch."""
+    rng = np.random.default_rng(seed)
+    assignments, pairs = rng.integers(0, 4, (200, 4)), pairing("bipartite", 2, 2)
+    greedy = batch_greedy(assignments, pairs, 200, 20, 20, seed)[0]
+    oracle = scoring.ranked_in_batches(rng.random(200), 200, 20, 20, seed)
+    for start, end in zip([0, *range(1, 200, 20)], [*range(1, 200, 20), 200], strict=True):
+        assert set(greedy[start:end]) == set(oracle[start:end])
+    drawn = set(greedy[1:21])
+    assert set(batch_greedy(assignments, pairs, 5, 20, 4, seed)[0][1:]) < drawn
+    assert set(scoring.ranked_in_batches(rng.random(200), 5, 20, 4, seed)[1:]) < drawn
 
 
 def test_equal_scores_are_ranked_at_random_and_others_by_score() -> None:

@@ -65,7 +65,8 @@ def markdown(rows: Sequence[Row], data: dict[str, str], settings: dict[str, obje
     out += [
         "Precision among as many pairs as there are true ones: mean ± sample standard deviation over "
         f"{len(list(settings['seeds']))} runs. Ceiling: one who knows the classes and which are kept, under the "
-        f"same draws; of ceiling: share of it at the best pairing. Made by `{settings['command']}`.",
+        "same draws (the same random numbers: winnow/benchmark/scoring.py); of ceiling: share of it at the best "
+        f"pairing. Made by `{settings['command']}`.",
         "",
         *(f"- {name}: {says}" for name, says in data.items()),
     ]

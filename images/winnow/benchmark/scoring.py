@@ -1,8 +1,13 @@
 """Methods that score every pair on its own: chance, what an oracle knows, and closeness of the two sides after PCA.
 
-Ranking by a score may look at all pairs, or, to be compared with batch greedy, only at the same draws: so many random
-pairs of the remaining ones at a time, of which the best few are taken. The oracle under the same draws is the ceiling
-of a batch greedy selection: towards the end a batch no longer holds enough true pairs.
+Ranking by a score may look at all pairs, or, to be compared with batch greedy, only at its draws: so many random pairs
+of the remaining ones at a time, of which the best few are taken. The oracle under the same draws is the ceiling of a
+batch greedy selection: towards the end a batch no longer holds enough true pairs.
+
+The same draws: both read the one stream that `selection.batch_greedy` documents, a function of the seed and of how many
+are selected. The first pair and the first batch are the same ones. Later rounds read the same positions, so their
+batches differ only where one of the two has taken a pair that the other has not (it reads one position more), and once
+fewer than half of all are left, which are then numbered anew.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from winnow.benchmark.protocol import Draw
+from winnow.selection.objectives import Pool
 
 CLOSENESS = ("cosine", "inner product", "L1", "L2")
 
@@ -23,21 +29,17 @@ def ranked(score: np.ndarray, seed: int) -> np.ndarray:
 
 
 def ranked_in_batches(score: np.ndarray, size: int, batch: int, take: int, seed: int) -> np.ndarray:
-    """Rows in the order in which batches take them: of `batch` random remaining rows the `take` with the highest score,
-    until `size` are taken. int64 (size,)."""
-    rng = np.random.default_rng([seed, 4])
-    pool, left, out = rng.permutation(len(score)), len(score), []
-    while len(out) < size:
-        count = min(batch, left)
-        for i in range(count):  # a partial Fisher–Yates shuffle: a random batch in front
-            j = i + int(rng.integers(left - i))
-            pool[i], pool[j] = pool[j], pool[i]
-        best = np.argsort(-score[pool[:count]], kind="stable")[: min(take, size - len(out))]
-        out += pool[best].tolist()
-        for i in np.sort(best)[::-1]:
-            left -= 1
-            pool[i] = pool[left]
-    return np.array(out, np.int64)
+    """Rows in the order in which batches take them, by batch greedy's rule and from its draws: one random row first,
+    then of `batch` random remaining rows the `take` with the highest score, the lowest row of equals, until `size` are
+    taken. int64 (size,)."""
+    pool, out, done = Pool(len(score), np.empty(0, np.int64), seed), np.empty(size, np.int64), 0
+    while done < size:
+        drawn = pool.draw(batch if done or len(score) <= batch else 1)
+        best = drawn[np.lexsort((drawn, -score[drawn]))[: min(take if done else 1, size - done)]]
+        pool.taken[best] = True
+        out[done : done + len(best)] = best
+        done += len(best)
+    return out
 
 
 def knows_classes(draw: Draw) -> np.ndarray:
@@ -77,9 +79,9 @@ def closeness(
     return out
 
 
-def _components(layer: np.ndarray, most: int = 64) -> np.ndarray:
-    """Principal components of a layer, the strongest first: (n, up to `most`)."""
+def _components(layer: np.ndarray) -> np.ndarray:
+    """Principal components of a layer, the strongest first: (n, min(n, dim))."""
     from sklearn.decomposition import PCA
 
     layer = np.asarray(layer, np.float64)
-    return PCA(min(most, *layer.shape), svd_solver="covariance_eigh").fit_transform(layer)
+    return PCA(min(layer.shape), svd_solver="covariance_eigh").fit_transform(layer)
