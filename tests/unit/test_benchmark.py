@@ -171,7 +171,7 @@ def test_the_table_end_to_end(tmp_path: Path) -> None:
         "--variants",
         "chance,samples",
         "--methods",
-        "random; PCA, cosine; MI, batch 100/25; MI refined; oracle",
+        "random; PCA, cosine; NMI; MI, batch 100/25; MI refined; oracle",
     ]
     answer = run_command(*arguments, "--out", str(tmp_path / "a"))
     body = json.loads((tmp_path / "a" / "retrieval.json").read_text())
@@ -193,7 +193,15 @@ def test_the_table_end_to_end(tmp_path: Path) -> None:
         assert [r["precision"] for r in csv.DictReader(file)] == [str(r["precision"]) for r in body["rows"]]
     text = (tmp_path / "a" / "retrieval.md").read_text()
     assert "not for want of search" in text
-    assert "The best baseline that does not train on the pairs is" in text
+    baselines = [
+        r for r in body["rows"] if r["variant"] == "chance" and r["method"].startswith(("random", "PCA", "NMI"))
+    ]
+    first = max(baselines, key=lambda r: r["precision"])
+    assert first["method"] == "NMI, batch 100/25"  # clusterings make it no less of a baseline
+    assert f"is {first['method']} ({first['pairing']}, 10 clusters) with {first['precision']:.3f}; the best" in text
+    assert "Not above that baseline: MI, batch 100/25" in text
+    nmi = rows["chance", "NMI, batch 100/25", "bipartite"]
+    assert greedy["entropy"] > nmi["entropy"] > nmi["entropy_true"]  # why, as the notes say
     assert str(tmp_path) not in text
     plot = (tmp_path / "a" / "retrieval.svg").read_text()
     assert "digits-rotated, chance" in plot
@@ -203,6 +211,19 @@ def test_the_table_end_to_end(tmp_path: Path) -> None:
         assert (tmp_path / "a" / f"retrieval.{kind}").read_bytes() == (
             tmp_path / "b" / f"retrieval.{kind}"
         ).read_bytes()
+
+
+def test_a_baseline_neither_trains_nor_knows_nor_goes_by_mutual_information() -> None:
+    names = {method.name for method in methods.METHODS if methods.baseline(method.name, method.learns)}
+    assert {name.split(",")[0] for name in names} == {
+        "random", "PCA", "NMI", "AMI", "Fowlkes–Mallows", "Rand", "adjusted Rand",
+    }  # fmt: skip
+
+
+def test_every_method_that_clusters_has_every_pairing_or_says_why() -> None:
+    for method in methods.METHODS:
+        if method.clustered and method.pairings != methods.PAIRINGS:
+            assert "only, for time" in method.says, method.name
 
 
 def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
@@ -235,6 +256,13 @@ def test_a_row_that_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch) -> 
     assert all(row.precision is not None for row in rows if row.pairing in ("bipartite", "layer_0", "weighted"))
     text = render.markdown(rows, {"x": "said"}, {"seeds": [0], "command": "c"})
     assert "torch is not installed" in text
+
+
+def test_the_learning_rate_rises_over_an_epoch_and_falls_to_nothing() -> None:
+    from winnow.benchmark.contrastive import rate
+
+    assert [rate(step, 2, 6) for step in range(7)] == [0.5, 1, 1, 0.75, 0.5, 0.25, 0]
+    assert [rate(step, 3, 3) for step in range(3)] == pytest.approx([1 / 3, 2 / 3, 1])
 
 
 def test_contrastive_learns_what_belongs_together() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from winnow.benchmark.datasets import Dataset
-from winnow.benchmark.methods import PAIRINGS
+from winnow.benchmark.methods import METHODS, PAIRINGS
 from winnow.benchmark.table import SHARES, Row
 
 VARIANTS = {
@@ -26,7 +26,7 @@ LINES = (
     ("MI refined, against the corpus", "bipartite", "#5aa786", ()),
     ("MI, exact greedy", "bipartite", "#c1440e", ()),
     ("MI, batch 100/25", "bipartite", "#e39a6f", ()),
-    ("contrastive, 100 epochs of 128", "", "#3b5ba5", ()),
+    ("contrastive, 100 epochs of 10", "", "#3b5ba5", ()),
     ("PCA, cosine", "", "#a08bc0", ()),
     ("random", "", "#bbbbbb", (1, 1)),
 )
@@ -84,6 +84,14 @@ def markdown(rows: Sequence[Row], data: dict[str, str], settings: dict[str, obje
             ratio = "" if best is None else f"{best:.3f}"
             out.append(f"| {method} | {count or ''} | {first.ceiling:.3f} | " + " | ".join(cells) + f" | {ratio} |")
         out += ["", *notes(here)]
+    there = {row.method for row in rows}
+    said: dict[str, list[str]] = {}
+    for method in METHODS:
+        if method.says and method.name in there:
+            said.setdefault(method.says, []).append(method.name)
+    if said:
+        out += ["", "## To be read beside the figures", ""]
+        out += [f"- {'; '.join(names)}: {says}." for says, names in said.items()]
     return "\n".join(out) + "\n"
 
 
@@ -125,18 +133,44 @@ def notes(rows: Sequence[Row]) -> list[str]:
             f"- Below {AIM} of the ceiling, with less mutual information than the true pairs have, so a better search "
             f"would find more: {'; '.join(less)}."
         )
-    still = [row for row in rows if row.precision is not None and not row.learns and not row.clusters]
-    still = [row for row in still if not row.method.startswith("oracle")]
-    if best and still:
-        plain = max(still, key=lambda row: row.precision or 0)
+    if best and (plain := max((row for row in rows if row.baseline), key=lambda row: row.precision or 0, default=None)):
         top = max(best.values(), key=lambda row: row.precision or 0)
         out.append(
-            f"- The best baseline that does not train on the pairs is {plain.method} with {plain.precision:.3f}; the "
-            f"best selection by mutual information is {top.method} ({top.pairing}, {top.clusters} clusters) with "
-            f"{top.precision:.3f}."
+            f"- The best baseline that does not train on the pairs is {_at(plain)} with {plain.precision:.3f}; the "
+            f"best selection by mutual information is {_at(top)} with {top.precision:.3f}."
         )
+        under = [row for row in best.values() if (row.precision or 0) <= (plain.precision or 0)]
+        if under:
+            named = "; ".join(f"{_at(row)} with {row.precision:.3f}" for row in under)
+            out.append(f"- Not above that baseline: {named}.{_why(plain, rows)}")
     skipped = sorted({f"{row.method}: {row.note}" for row in rows if row.note.startswith("skipped: torch")})
     return out + [f"- {text}." for text in skipped]
+
+
+def _at(row: Row) -> str:
+    """A row's method with its pairing and number of clusters."""
+    return row.method + (f" ({row.pairing}, {row.clusters} clusters)" if row.clusters else "")
+
+
+def _why(plain: Row, rows: Sequence[Row]) -> str:
+    """What another measure than mutual information selects that this does not, under the same draws."""
+    same = [
+        row
+        for row in rows
+        if row.method.startswith("MI, ")
+        and (row.draws, row.pairing, row.clusters) == (plain.draws, plain.pairing, plain.clusters)
+    ]
+    if not plain.clusters or not same:
+        return ""
+    text = (
+        f" With the same draws, pairing and clusters, {same[0].method} has {same[0].mi:.3f} nats with clusterings of "
+        f"mean entropy {same[0].entropy:.3f}, the baseline {plain.mi:.3f} with {plain.entropy:.3f}, and the true pairs "
+        f"{plain.mi_true:.3f} with {plain.entropy_true:.3f}."
+    )
+    if (same[0].entropy or 0) > (plain.entropy or 0) > (plain.entropy_true or 0):
+        text += " Mutual information grows with entropy, so it buys information by using the clusters evenly"
+        text += "; NMI divides by the entropies and buys less." if plain.method.startswith("NMI") else "."
+    return text
 
 
 def _plot(rows: Sequence[Row], path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from winnow.benchmark import contrastive, protocol
 from winnow.benchmark.datasets import Dataset
-from winnow.benchmark.methods import Method, Run, oracle, pairs_of
+from winnow.benchmark.methods import Method, Run, baseline, oracle, pairs_of
 
 #: Shares of all pairs at which the curves are read.
 SHARES = tuple(round(0.05 * step, 2) for step in range(1, 11))
@@ -23,7 +23,8 @@ class Row:
     precision: share of true pairs among as many selected as there are true ones, mean over runs; deviation: its sample
     standard deviation; ceiling: mean precision of one who knows the classes and which are kept, under the same draws;
     of_ceiling: precision over that; mi, mi_true: mean mutual information of what was selected and of the true pairs,
-    nats; each: precision of every run; curve: mean precision of the first picks, at SHARES of all pairs.
+    nats; entropy, entropy_true: likewise the mean entropy of its clusterings, the higher the more evenly clusters are
+    used; each: precision of every run; curve: mean precision of the first picks, at SHARES of all pairs.
     """
 
     data: str
@@ -40,9 +41,16 @@ class Row:
     of_ceiling: float | None = None
     mi: float | None = None
     mi_true: float | None = None
+    entropy: float | None = None
+    entropy_true: float | None = None
     note: str = ""
     each: list[float] = field(default_factory=list)
     curve: list[float] = field(default_factory=list)
+
+    @property
+    def baseline(self) -> bool:
+        """Whether it is a figure of a baseline that does not train on the pairs (see `methods.baseline`)."""
+        return self.precision is not None and baseline(self.method, self.learns)
 
     def plain(self) -> dict[str, object]:
         """The row as JSON-able values."""
@@ -120,7 +128,7 @@ def _fill(
     clustered: Callable[[int, int], tuple[np.ndarray, np.ndarray]],
 ) -> None:
     """Run a method on every draw and write the figures into its row."""
-    chosen_mi, true_mi, curves = [], [], []
+    held, curves = [], []
     for draw, seed in zip(draws, seeds, strict=True):
         pairs = weights = assignments = None
         if row.clusters is not None:
@@ -132,17 +140,23 @@ def _fill(
         row.each.append(round(protocol.precision(order, draw.true), 6))
         curves.append([protocol.precision(order[: max(round(s * len(draw)), 1)], draw.true) for s in SHARES])
         if assignments is not None:
-            from winnow.selection import mutual_information
-
-            chosen_mi.append(mutual_information(assignments, pairs, order, weights=weights))
-            true_mi.append(mutual_information(assignments, pairs, draw.true, weights=weights))
+            held.append([*_held(assignments, pairs, weights, order), *_held(assignments, pairs, weights, draw.true)])
     row.runs = len(row.each)
     row.precision = _mean(row.each)
     row.deviation = round(float(np.std(row.each, ddof=1)), 6) if row.runs > 1 else None
     row.of_ceiling = round(row.precision / row.ceiling, 6) if row.ceiling else None
     row.curve = [round(float(value), 6) for value in np.mean(curves, axis=0)]
-    if chosen_mi:
-        row.mi, row.mi_true = _mean(chosen_mi), _mean(true_mi)
+    if held:
+        row.mi, row.entropy, row.mi_true, row.entropy_true = map(_mean, zip(*held, strict=True))
+
+
+def _held(assignments: np.ndarray, pairs: np.ndarray, weights: np.ndarray, chosen: np.ndarray) -> tuple[float, float]:
+    """Mean mutual information of the pairs of clusterings and mean entropy of the clusterings among chosen rows."""
+    from winnow.selection import mutual_information
+    from winnow.selection.measures import entropy
+
+    entropies = [entropy(np.bincount(assignments[chosen, layer])) for layer in np.unique(pairs)]
+    return mutual_information(assignments, pairs, chosen, weights=weights), float(np.mean(entropies))
 
 
 def _mean(values: Iterable[float]) -> float:
