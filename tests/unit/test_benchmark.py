@@ -220,6 +220,19 @@ def test_a_baseline_neither_trains_nor_knows_nor_goes_by_mutual_information() ->
     }  # fmt: skip
 
 
+def test_the_bench_compares_the_default_with_every_baseline_at_its_best() -> None:
+    from tests.bench import retrieval as bench
+
+    def row(method: str, precision: float, pairing: str = "", clusters: int | None = None) -> table.Row:
+        fixed = {"draws": "all", "learns": False, "precision": precision, "of_ceiling": precision}
+        return table.Row(bench.aimed_data(), "chance", method, pairing, clusters, **fixed)
+
+    found, plain = row(bench.AIMED, 0.96, "bipartite", 32), row("PCA, cosine", 0.6)
+    assert bench.holds([found, plain, row("NMI, batch 100/25", 0.95, "diagonal", 10), row("oracle: all", 1.0)])
+    assert not bench.holds([found, plain, row("NMI, batch 100/25", 0.97, "diagonal", 10)])
+    assert not bench.holds([row(bench.AIMED, 0.9, "bipartite", 32), row(bench.AIMED, 0.99, "layer_0", 10), plain])
+
+
 def test_every_method_that_clusters_has_every_pairing_or_says_why() -> None:
     for method in methods.METHODS:
         if method.clustered and method.pairings != methods.PAIRINGS:
