@@ -92,6 +92,22 @@ def test_bad_rows_spoil_only_themselves(tmp_path: Path) -> None:
     assert (rows[8].values["title"], rows[8].values["duration"]) == (None, None)
 
 
+@pytest.mark.parametrize(
+    "defect",
+    ["no tab at all", f"{line()}\tone too many", f"{ADDRESS}\tnot json", f"{ADDRESS}\t[1, 2]", b"\xff\xfe\t{}",
+     f"{ADDRESS}\t" + "[" * 100_000, f"{ADDRESS}\t" + "x" * (MAX_ROW_BYTES + 1)],
+)  # fmt: skip
+def test_a_bad_first_row_does_not_hide_the_format(tmp_path: Path, defect: str | bytes) -> None:
+    rows = read(tmp_path, defect, line(), line("AbCdEfGhIjX"))
+    assert [bool(row.problem) for row in rows] == [True, False, False]
+
+
+def test_a_general_list_with_objects_is_not_acavs(tmp_path: Path) -> None:
+    path = tmp_path / "list.tsv"
+    path.write_text(f'url\tabout\n{ADDRESS}\t{{"a": 1}}\n')
+    assert source_of(path).name == "csv"
+
+
 @pytest.mark.skipif(not SAMPLE.is_file(), reason="ACAV100M's sample file does not lie beside the checkout")
 def test_the_published_sample_goes_through_the_filter(tmp_path: Path) -> None:
     inbox = tmp_path / "inbox" / "acav"

@@ -90,6 +90,19 @@ def test_vggsounds_test_list(tmp_path: Path) -> None:
     assert "names no start" in problems(rows)[0]
 
 
+def test_a_bad_first_row_does_not_hide_the_format(tmp_path: Path) -> None:
+    rows = read(tmp_path / "vggsound.csv", f"{ID},x,dog,test\n{OTHER},0,dog,train\n", "vggsound")
+    assert [bool(row.problem) for row in rows] == [True, False]
+    rows = read(tmp_path / "Annotations.txt", f"Dog&{ID}&good\nDog&{OTHER}&good&0&10\n", "ave")
+    assert [bool(row.problem) for row in rows] == [True, False]
+
+
+def test_rows_like_vggsounds_under_a_header_are_not_vggsounds(tmp_path: Path) -> None:
+    row = f"{ID},30,dog,train\n"
+    read(tmp_path / "avel.csv", f"video_id,start,category,split\n{row}", "avel")
+    read(tmp_path / "list.csv", f"youtube_id,start,label,split\n{row}", "csv")
+
+
 # -- AVE ---------------------------------------------------------------------------------------------------------------
 def test_ave(tmp_path: Path) -> None:
     rows = read(

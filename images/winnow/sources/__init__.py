@@ -47,15 +47,25 @@ HEAD_BYTES = 65536
 
 
 def source_of(path: Path) -> Source | None:
-    """The reader of a file by its extension and first lines, or None for a file that is neither a list nor media."""
+    """The reader of a file by its extension and its beginning, or None for a file that is neither a list nor media."""
     head = None
     for source in SOURCES:
         if path.suffix.lower() in source.extensions:
             if source.looks_like is None:
                 return source
-            if head is None:
-                with path.open("rb") as file:
-                    head = file.read(HEAD_BYTES).decode("utf-8-sig", "replace")
+            head = _head(path) if head is None else head
             if source.looks_like(path, head):
                 return source
     return None
+
+
+def _head(path: Path) -> str:
+    """A file's beginning; where its first line fills that, also what follows this line: one line that is no row must
+    not hide what all others are."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+        if b"\n" not in head:
+            while (rest := file.readline(HEAD_BYTES)) and not rest.endswith(b"\n"):
+                pass
+            head += b"\n" + file.read(HEAD_BYTES)
+    return head.decode("utf-8-sig", "replace")

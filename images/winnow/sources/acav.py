@@ -12,7 +12,8 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from winnow.sources.jsonl import lines
+from winnow.sources import jsonl
+from winnow.sources.columns import header_of
 from winnow.sources.row import MAX_ROW_BYTES, Row
 
 EXTENSIONS = frozenset({".tsv", ".txt"})
@@ -22,16 +23,18 @@ _KEPT = {"category": "YouTubeCategory", "published_at": "PubDate"}
 
 
 def looks_like(path: Path, head: str) -> bool:
-    """Whether a file's first line is an address or id, a tab and the beginning of an object."""
-    first = next((line for line in head.splitlines() if line.strip()), "")
-    return first.partition("\t")[2].lstrip().startswith("{")
+    """Whether a line is an address or id, a tab and the beginning of an object, and the first one no header of a
+    general list."""
+    lines = [line for line in head.splitlines() if line.strip()]
+    rows = (line.partition("\t")[2].lstrip().startswith("{") for line in lines)
+    return bool(lines) and not header_of(lines[0]).has_address and any(rows)
 
 
 def read(path: Path) -> Iterator[Row]:
     """Rows of a metadata list: url or youtube_id, id, title, description, duration (s), category, published_at."""
     number = -1
     with path.open("rb") as file:
-        for at, line in enumerate(lines(file), 1):
+        for at, line in enumerate(jsonl.lines(file), 1):
             if not line.strip():
                 continue
             number += 1

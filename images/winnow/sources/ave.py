@@ -41,11 +41,13 @@ class Event:
 
 
 def looks_like(path: Path, head: str) -> bool:
-    """Whether the first line is the header, or a line of the file."""
-    cells = _cells(next((line for line in head.splitlines() if line.strip()), ""))
-    if _is_header(cells):
-        return True
-    return len(cells) == len(COLUMNS) and bool(youtube_clips.YOUTUBE_ID.match(cells[1])) and cells[3].isdigit()
+    """Whether a line is the header, or one of the file's."""
+    for cells in map(_cells, head.splitlines()):
+        if len(cells) == len(COLUMNS) and youtube_clips.YOUTUBE_ID.match(cells[1]) and cells[3].isdigit():
+            return True
+        if _is_header(cells):
+            return True
+    return False
 
 
 def read(path: Path) -> Iterator[Row]:

@@ -57,6 +57,11 @@ class Header:
         return "url" in self.fields or self.youtube is not None
 
 
+def header_of(line: str) -> Header:
+    """A list's first line, separated by tabs or commas, as if it were a header."""
+    return Header(cell.strip('" ') for cell in line.split("\t" if "\t" in line else ","))
+
+
 def no_address(names: Iterable[str]) -> str:
     """The problem of a list without an address column."""
     found = ", ".join(repr(n[:40]) for n in list(names)[:8]) or "none"

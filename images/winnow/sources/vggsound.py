@@ -12,6 +12,7 @@ from pathlib import Path
 
 from winnow.sources import youtube_clips
 from winnow.sources.cells import records
+from winnow.sources.columns import header_of
 from winnow.sources.row import Row
 
 EXTENSIONS = frozenset({".csv", ".tsv", ".txt"})
@@ -19,9 +20,13 @@ SPLITS = ("train", "test")
 
 
 def looks_like(path: Path, head: str) -> bool:
-    """Whether the first record is one of a list of VGGSound."""
-    first = next((line for line in head.splitlines() if line.strip()), "")
-    cells = [cell.strip().strip('"') for cell in first.split(",")]
+    """Whether a line is one of a list of VGGSound, and the first one no header of another list."""
+    lines = [line for line in head.splitlines() if line.strip()]
+    return bool(lines) and not header_of(lines[0]).fields and any(map(_is_row, lines))
+
+
+def _is_row(line: str) -> bool:
+    cells = [cell.strip().strip('"') for cell in line.split(",")]
     if len(cells) >= 4 and youtube_clips.YOUTUBE_ID.match(cells[0]) and cells[-1] in SPLITS:
         return cells[1].isdigit()
     return len(cells) >= 2 and cells[0].endswith(".mp4") and _named(cells[0])
