@@ -38,7 +38,9 @@ def clip(number: int, **values: object) -> dict:
 
 
 def lines(out: Path) -> list[str]:
-    return (out / "output.csv").read_text(encoding="utf-8").splitlines()
+    data = (out / "output.csv").read_bytes()
+    assert data.endswith(b"\r\n")
+    return data.decode().removesuffix("\r\n").split("\r\n")
 
 
 def test_the_published_sample_reads() -> None:
@@ -52,6 +54,17 @@ def test_the_published_sample_reads() -> None:
         assert (row.filename, row.shard) == (line.split(",")[1], line.split(",")[0])
         assert row.filename == f"{row.youtube_id}_{int(row.start_s):03d}.mp4"
         assert row.end_s == row.start_s + 10
+
+
+def test_the_published_sample_is_written_again_byte_by_byte(tmp_path: Path) -> None:
+    if not SAMPLE.is_file():
+        pytest.skip("the published sample is not beside the checkout (shared/data/acav/output.csv)")
+    rows = [
+        clip(i, video_id=f"{i:020x}", source_id=row.youtube_id, start_s=row.start_s, end_s=row.end_s, position=i)
+        for i, row in enumerate(read_acav.read(SAMPLE))
+    ]
+    acav.write(tables_of(tmp_path / "tables", rows), tmp_path / "out")
+    assert (tmp_path / "out" / "output.csv").read_bytes() == SAMPLE.read_bytes()
 
 
 def test_what_is_written_has_the_samples_form_and_order(tmp_path: Path) -> None:

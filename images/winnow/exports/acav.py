@@ -1,9 +1,9 @@
 """ACAV100M's files from a release: the selected clips, and the shards of the candidates that they lie in.
 
 `output.csv` has no header: shard, file, YouTube id, "[start, end]"; an id or times that are not known are -1 and
-[-1.0, -1.0] (released code, subset selection; the released README). Rows are in the order of selection. Beside it lie
-the lists of the shards, `shard-000000.json`: one object a candidate with `filename`, `id` and `segment` (released code,
-feature extraction).
+[-1.0, -1.0] (released code, subset selection; the released README). Rows are in the order of selection and end with
+CR LF, as in the sample that was published. Beside it lie the lists of the shards, `shard-000000.json`: one object a
+candidate with `filename`, `id` and `segment` (released code, feature extraction).
 
 A file is named `<id>_<start>.mp4`, the start in whole seconds with three digits or more. Where two clips begin within
 one second, the later ones add their milliseconds. A video whose list gave it no id has Winnow's in the name.
@@ -79,5 +79,5 @@ def _csv(rows: Iterable[tuple[object, ...]]) -> bytes:
     import io
 
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
     return text.getvalue().encode()
