@@ -116,7 +116,8 @@ def admitted(lake: Lake, *, or_none: bool = False) -> list[str]:
 
 
 class Vectors:
-    """The clips of batches that have every layer, as a stream that can be read again; a clip counts once.
+    """The clips of batches that have every layer, as a stream that can be read again; a clip counts once. features: the
+    `v` of each stage's tables, one for all batches (ContractError for more).
 
     `content` must be called first: it reads everything, and finds out what there is.
     """
@@ -126,9 +127,8 @@ class Vectors:
 
         self.lake, self.layers, self.columns = lake, list(layers), by_stage(layers)
         self.clips = self.left_out = 0
-        self.features: dict[str, str] = {}
-        self._made_by: dict[str, set[str]] = {}
         self._shards = [shard for batch in batches for shard in self._inputs(batch)]
+        self.features = {stage: self._version(stage) for stage in self.columns}
 
     def _inputs(self, batch: str) -> Iterator[dict[str, Manifest]]:
         chain = Chain(self.lake, batch, stage_needs(), stage_wants())
@@ -146,9 +146,22 @@ class Vectors:
                     )
             yield {stage: inputs[stage] for stage in ("clip", *self.columns)}
 
+    def _version(self, stage: str) -> str:
+        """The `v` that all of a stage's tables have: its code, parameters and checkpoint."""
+        batches: dict[str, list[str]] = {}
+        for shard in self._shards:
+            batches.setdefault(shard[stage].v, []).append(shard[stage].batch)
+        if len(batches) > 1:
+            said = "; ".join(f"v={v}: {', '.join(sorted(set(keys)))}" for v, keys in sorted(batches.items()))
+            raise ContractError(
+                f"{stage} of these batches comes from {len(batches)} versions ({said}), whose vectors cannot be "
+                f"compared: run `winnow run {stage} --batch KEY` with the same parameters on all of them"
+            )
+        return next(iter(batches))
+
     def content(self) -> str:
         """Digest of the clips and their vectors, the same in whatever order and shards they come: the sum of each
-        clip's SHA-256. Fills `clips`, `left_out` and `features` (the checkpoint of each pretrained stage)."""
+        clip's SHA-256. Fills `clips` and `left_out`."""
         total, self.clips, self.left_out = 0, 0, 0
         for ids, layers in self._rows(count=True):
             self.clips += len(ids)
@@ -158,13 +171,6 @@ class Vectors:
                 for array in matrix:
                     hashed.update(array[row].tobytes())
                 total += int.from_bytes(hashed.digest(), "big")
-        for stage, made_by in self._made_by.items():
-            if len(made_by) > 1:
-                raise ContractError(
-                    f"{stage} of these batches comes from {len(made_by)} checkpoints ({', '.join(sorted(made_by))}): "
-                    f"run `winnow run {stage}` on all of them with one"
-                )
-            self.features |= {stage: next(iter(made_by))} if made_by else {}
         return f"{total % (1 << HASH_BITS):064x}"
 
     def blocks(self) -> Iterator[dict[str, np.ndarray]]:
@@ -188,9 +194,9 @@ class Vectors:
 
         seen = Seen()
         for shard in self._shards:
-            clips = self._ok("clip", shard["clip"], [])["sample_id"].to_pylist()
+            clips = self._ok(shard["clip"], [])["sample_id"].to_pylist()
             new = {clip for clip in clips if seen.add(_number(clip))}
-            tables = {stage: self._ok(stage, shard[stage], names) for stage, names in self.columns.items()}
+            tables = {stage: self._ok(shard[stage], names) for stage, names in self.columns.items()}
             whole = new.intersection(*(table["sample_id"].to_pylist() for table in tables.values()))
             layers: dict[str, np.ndarray] = {}
             ids = sorted(whole)
@@ -208,18 +214,15 @@ class Vectors:
                 kept = [clip for clip, good in zip(ids, finite, strict=True) if good]
                 yield kept, {name: array[finite] for name, array in layers.items()}
 
-    def _ok(self, stage: str, manifest: Manifest, columns: list[str]) -> pa.Table:
-        """The measured rows of a stage table: their ids and these columns, and `model` of a pretrained stage."""
-        from winnow.selection.kmeans_layers import PRETRAINED
+    def _ok(self, manifest: Manifest, columns: list[str]) -> pa.Table:
+        """The measured rows of a stage table: their ids and these columns."""
         from winnow.table import ok_rows
 
-        return ok_rows(self.lake.read_table(manifest), [*columns, *(["model"] if stage in PRETRAINED else [])])
+        return ok_rows(self.lake.read_table(manifest), columns)
 
     def _layers(self, stage: str, rows: pa.Table) -> dict[str, np.ndarray]:
         from winnow.selection.kmeans_layers import vectors
 
-        if "model" in rows.column_names:
-            self._made_by.setdefault(stage, set()).update(rows["model"].unique().to_pylist())
         return {f"{stage}.{name}": vectors(rows[name], f"{stage}.{name}") for name in self.columns[stage]}
 
 

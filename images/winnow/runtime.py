@@ -154,7 +154,7 @@ class Runtime:
             kept, only = (None, None) if done is None or self.stage.sidecar else self._kept(done, again)
             if only is not None:
                 samples = [s for s in samples if s.id in only]
-            outcomes = list(self.stage.process(Batch(samples, work, name)))
+            outcomes = list(self.stage.process(Batch(samples, work, name, inputs)))
             self._check(samples, outcomes)
             if only is None:
                 outcomes += missing

@@ -37,6 +37,7 @@ from winnow.sample import Outcome, Reason, SampleFailed
 from winnow.settings import Settings
 
 if TYPE_CHECKING:
+    from winnow.manifest import Manifest
     from winnow.shelf import Shelf
 
 #: Modules of the house itself: they move data and never change what a table holds, so no stage's digest covers them.
@@ -80,11 +81,13 @@ class Sample:
 
 @dataclass
 class Batch:
-    """What `process` gets: the samples of one shard, ordered by id, and a private folder to work in."""
+    """What `process` gets: the samples of one shard, ordered by id, a private folder to work in, and the commits of the
+    tables that it reads, by stage."""
 
     samples: list[Sample]
     work: Path
     shard: str = ""
+    inputs: Mapping[str, Manifest] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Sample]:
         return iter(self.samples)

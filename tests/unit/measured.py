@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from winnow import table
@@ -34,9 +36,18 @@ def clip(video: int, number: int) -> tuple[dict, dict, dict]:
 
 
 def write_batch(
-    lake: Lake, batch: str, videos: range, *, per_shard: int = 8, clips: int = 2, silent: frozenset[int] = frozenset()
+    lake: Lake,
+    batch: str,
+    videos: range,
+    *,
+    per_shard: int = 8,
+    clips: int = 2,
+    silent: frozenset[int] = frozenset(),
+    v: Mapping[str, str] | None = None,
 ) -> None:
-    """Commit all tables of a batch; the clips of `silent` videos have no audio stream."""
+    """Commit all tables of a batch; the clips of `silent` videos have no audio stream. v: of stages that have another
+    than V."""
+    v = v or {}
     ordered = list(videos)
     shards = [ordered[i : i + per_shard] for i in range(0, len(ordered), per_shard)]
     names = []
@@ -60,20 +71,23 @@ def write_batch(
             for v, row, _, audio in rows
         ]
         for stage, outcomes in (("visual", seen), ("audio", heard)):
-            _commit(lake, stage, batch, number, outcomes, stage_class(stage).schema, {"clip": clip_table})
+            inputs = {"clip": clip_table}
+            _commit(lake, stage, batch, number, outcomes, stage_class(stage).schema, inputs, v.get(stage, V))
     lake.set_stand("plan", batch, {"v": V, "shards": names})
     for stage in ("fetch", "clip", "visual", "audio"):
-        lake.set_stand(stage, batch, {"v": V})
+        lake.set_stand(stage, batch, {"v": v.get(stage, V)})
 
 
-def _commit(lake: Lake, stage: str, batch: str, number: int, outcomes: list, schema: dict, inputs: dict) -> Manifest:
+def _commit(
+    lake: Lake, stage: str, batch: str, number: int, outcomes: list, schema: dict, inputs: dict, v: str = V
+) -> Manifest:
     data = table.to_bytes(table.from_outcomes(outcomes, schema, stage))
     sha256 = sha256_bytes(data)
     digests = {need: m.sha256 for need, m in inputs.items()} or {"rows": sha256}
     name, failed = shard_name(number, digests), sum(o.reason is not None for o in outcomes)
     return lake.commit(
         Manifest(
-            stage=stage, v=V, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256,
+            stage=stage, v=v, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256,
             bytes=len(data), rows=len(outcomes), rows_in=len(outcomes), ok=len(outcomes) - failed, failed=failed,
             inputs=digests,
         ),

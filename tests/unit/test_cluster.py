@@ -52,9 +52,8 @@ def assigned(lake: Lake, batch: str) -> dict[str, dict]:
     return {row["sample_id"]: row for data in tables for row in pq.read_table(io.BytesIO(data)).to_pylist()}
 
 
-def add_features(lake: Lake, batch: str, stage: str, models: list[str], fails: int = 0) -> None:
-    """Commit a pretrained stage's table over a batch's clips; shard n is made by models[n % …]; the first `fails` clips
-    of each shard failed."""
+def add_features(lake: Lake, batch: str, stage: str, fails: int = 0, v: str = V) -> None:
+    """Commit a pretrained stage's table over a batch's clips; the first `fails` clips of each shard failed."""
     chain = Chain(lake, batch, stage_needs(), stage_wants())
     for number in chain.numbers(stage):
         clips = chain.committed("clip", number)
@@ -66,15 +65,15 @@ def add_features(lake: Lake, batch: str, stage: str, models: list[str], fails: i
             values = {f"layer_{i}": rng.normal(size=8 + i).astype(np.float16) for i in range(5)}
             if stage == "open_clip":
                 values["embedding"] = rng.normal(size=4).astype(np.float16)
-            values |= {count: 1, "model": models[number % len(models)]}
+            values |= {count: 1, "model": "net@0"}
             failed = Outcome.failed(clip, Reason.undecodable, "no picture could be decoded")
             rows.append(failed if place < fails else Outcome.ok(clip, values))
         data = table.to_bytes(table.from_outcomes(rows, stage_class(stage).schema, stage))
         name, digest = shard_name(number, {"clip": clips.sha256}), sha256_bytes(data)
         lake.commit(
-            Manifest(stage, V, batch, name, f"{name}.{digest[:8]}.parquet", digest, len(data), len(ids), len(ids),
+            Manifest(stage, v, batch, name, f"{name}.{digest[:8]}.parquet", digest, len(data), len(ids), len(ids),
                      len(ids), 0), data)  # fmt: skip
-    lake.set_stand(stage, batch, {"v": V})
+    lake.set_stand(stage, batch, {"v": v})
 
 
 def test_centres_are_frozen_and_current(tmp_path: Path) -> None:
@@ -193,13 +192,13 @@ def test_a_refit_moves_every_assignment_to_its_own_digest(tmp_path: Path) -> Non
     assert (before, after) == ({first}, {second})
 
 
-def test_pretrained_layers_and_their_checkpoint(tmp_path: Path) -> None:
+def test_pretrained_layers(tmp_path: Path) -> None:
     lake = lake_of(tmp_path)
     with pytest.raises(ContractError, match=f"winnow run open_clip --batch {BATCHES[0]}"):
         fit(lake, visual=["open_clip"], audio=["panns"])
     for batch in BATCHES:
-        add_features(lake, batch, "open_clip", ["vit@0"], fails=1)
-        add_features(lake, batch, "panns", ["cnn@0"])
+        add_features(lake, batch, "open_clip", fails=1)
+        add_features(lake, batch, "panns")
     answer = fit(lake, visual=["open_clip"], audio=["panns", "audio.a0"])
     assert answer["left_out"] == 2 + len(Chain(lake, BATCHES[0], stage_needs()).numbers("clip")) + 3
     rows = assigned(lake, BATCHES[0])
@@ -207,20 +206,32 @@ def test_pretrained_layers_and_their_checkpoint(tmp_path: Path) -> None:
     assert {row["detail"] for row in rows.values() if row["outcome"] == "failed"} == {
         "open_clip: no row", "audio: no_audio_stream",
     }  # fmt: skip
-    other = Lake(tmp_path / "other")
-    write_batch(other, BATCHES[0], range(30))
-    add_features(other, BATCHES[0], "open_clip", ["vit@0", "vit@1"])
-    with pytest.raises(ContractError, match="2 checkpoints"):
-        fit(other, BATCHES[:1], visual=["open_clip"])
 
 
-def test_features_of_another_checkpoint_are_not_assigned(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stage", ["visual", "audio", "open_clip"])
+def test_features_of_two_versions_are_neither_fitted_nor_assigned_together(tmp_path: Path, stage: str) -> None:
+    lake, other = Lake(tmp_path), "1" * 12
+    write_batch(lake, BATCHES[0], range(30))
+    write_batch(lake, BATCHES[1], range(30, 50), v={stage: other})
+    for batch, v in zip(BATCHES, (V, other), strict=True):
+        add_features(lake, batch, "open_clip", v=v if stage == "open_clip" else V)
+    visual = ["open_clip" if stage == "open_clip" else "visual"]
+    with pytest.raises(ContractError, match=f"{stage} .*v={V}: {BATCHES[0]}; v={other}: {BATCHES[1]}.*run {stage}"):
+        fit(lake, visual=visual)
+    first = fit(lake, BATCHES[:1], visual=visual)["model"]
+    card = json.loads(lake.read(lake.model_key("cluster", first, "json")))
+    assert card["features"] == card["identity"]["features"] == {visual[0]: V, "audio": V}
+    assert assigned(lake, BATCHES[0])
+    with pytest.raises(ContractError, match=f"{stage} of batch {BATCHES[1]} is v={other}.* v={V}.*run {stage}"):
+        assigned(lake, BATCHES[1])
+
+
+def test_other_versions_of_layers_that_are_not_clustered_do_not_matter(tmp_path: Path) -> None:
     lake = lake_of(tmp_path)
-    add_features(lake, BATCHES[0], "open_clip", ["vit@0"])
-    add_features(lake, BATCHES[1], "open_clip", ["vit@1"])
-    fit(lake, BATCHES[:1], visual=["open_clip"])
-    rows = assigned(lake, BATCHES[1])
-    assert {row["detail"] for row in rows.values()} == {"open_clip: features of vit@1, the centres are of vit@0"}
+    for batch, v in zip(BATCHES, (V, "1" * 12), strict=True):
+        add_features(lake, batch, "open_clip", v=v)
+    fit(lake)
+    assert assigned(lake, BATCHES[1])
 
 
 def test_what_cannot_be_clustered_is_refused(tmp_path: Path) -> None:

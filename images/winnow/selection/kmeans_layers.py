@@ -22,8 +22,6 @@ SIDES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "visual": {"visual": tuple(layer.column for layer in VISUAL_LAYERS), "open_clip": _DEEP},
     "audio": {"audio": tuple(layer.column for layer in AUDIO_LAYERS), "panns": _DEEP},
 }
-#: Stages whose rows name the checkpoint that made them, in the column `model`.
-PRETRAINED = frozenset({"open_clip", "panns"})
 
 
 def chosen(side: str, names: Sequence[str]) -> tuple[str, ...]:

@@ -7,14 +7,17 @@ same centres until someone refits. A row names its digest: ids of two clustering
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from winnow.errors import ContractError
 from winnow.sample import Outcome, Reason
 from winnow.stage import Batch, Resources, Sample, Stage
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from winnow.manifest import Manifest
 
 
 class Cluster(Stage):
@@ -40,9 +43,11 @@ class Cluster(Stage):
         self.centroids = Centroids.loads(data)
 
     def process(self, batch: Batch) -> Iterator[Outcome]:
-        """An outcome for each clip. A clip is assigned by itself: its shard's other clips change nothing."""
+        """An outcome for each clip. A clip is assigned by itself: its shard's other clips change nothing. ContractError
+        for features of another version than the centres'."""
         import numpy as np
 
+        self.check(batch.inputs)
         whole: list[tuple[Sample, list[np.ndarray]]] = []
         for sample in batch:
             found = self.vectors(sample)
@@ -59,6 +64,17 @@ class Cluster(Stage):
             values = {f"{side}_clusters": array[row] for side, array in sides.items()}
             yield Outcome.ok(sample.id, {"video_id": sample.row["video_id"], **values, "model": self.digest})
 
+    def check(self, inputs: Mapping[str, Manifest]) -> None:
+        """ContractError unless the tables are of the versions that the centres were fitted on."""
+        for stage, v in self.card["features"].items():
+            found = inputs.get(stage)
+            if found is not None and found.v != v:
+                raise ContractError(
+                    f"{stage} of batch {found.batch} is v={found.v}, the centres {self.digest} were fitted on v={v}, "
+                    f"and their vectors cannot be compared: run `winnow run {stage} --batch {found.batch}` with the "
+                    "parameters of then, or measure all batches alike and fit anew (`winnow cluster`)"
+                )
+
     def vectors(self, sample: Sample) -> list[np.ndarray] | str:
         """A clip's vector of each layer, float32 (d,), or what is wrong with its inputs."""
         import numpy as np
@@ -69,9 +85,6 @@ class Cluster(Stage):
             row = sample.needs.get(stage)
             if row is None or row.get(column) is None:
                 return f"{stage}: no row"
-            made_by = self.card["features"].get(stage)
-            if made_by and row.get("model") != made_by:
-                return f"{stage}: features of {row.get('model')}, the centres are of {made_by}"
             vector = np.asarray(row[column], np.float32)
             if vector.shape != clustering.centres.shape[1:]:
                 return f"{name}: {len(vector)} values, the centres have {clustering.centres.shape[1]}"
