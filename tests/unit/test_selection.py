@@ -19,6 +19,7 @@ pytest.importorskip("numba")
 from winnow.errors import ConfigError, ContractError
 from winnow.selection import batch_greedy, exact_greedy, mutual_information, pair_weights, pairing
 from winnow.selection.measures import OBJECTIVES
+from winnow.selection.problem import checked_assignments
 
 TIE = 1e-13
 
@@ -311,6 +312,27 @@ def test_other_objectives_draw_what_mutual_information_draws():
     fast, exact = batch_greedy(labels, pairs, 150, 20, 4, 3, [5, 6])
     assert slow.tolist() == fast.tolist()
     assert gain == pytest.approx(exact, abs=1e-12)
+
+
+@pytest.mark.parametrize("apart", [20, 400, 9000, 20_000])
+def test_ids_with_gaps_are_picked_as_without(apart, monkeypatch):
+    monkeypatch.setattr("winnow.selection.problem.PART_ROWS", 37)
+    labels, pairs = clips(300, 4, layers=5, clusters=8), pairing("bipartite", 5, 5)
+    gaps = labels * apart + np.arange(10)
+    for greedy in (exact_greedy, batch_greedy):
+        found, wanted = greedy(gaps, pairs, 60), greedy(labels, pairs, 60)
+        assert found[0].tolist() == wanted[0].tolist()
+        assert found[1].tolist() == wanted[1].tolist()
+
+
+def test_only_ids_with_gaps_are_copied():
+    dense = np.arange(3000, dtype=np.uint16).reshape(-1, 3) % 1000
+    assert np.shares_memory(checked_assignments(dense)[0], dense)
+    assert checked_assignments(dense)[1] == 1000
+    gaps, clusters = checked_assignments(dense // 10 * 10)
+    assert (gaps.dtype, clusters) == (np.uint8, 100)
+    few = dense.astype(np.uint8)
+    assert np.shares_memory(checked_assignments(few)[0], few)
 
 
 def test_what_is_refused():

@@ -15,7 +15,8 @@ from winnow.selection.problem import check_cells, checked_assignments, checked_i
 
 
 def contingency(assignments: ArrayLike, pairs: ArrayLike, subset: ArrayLike | None = None) -> np.ndarray:
-    """Counts of clips by cluster, int64 (P, clusters, clusters), of a subset (indices or mask) or of all."""
+    """Counts of clips by cluster, int64 (P, clusters, clusters), of a subset (indices or mask) or of all; ids with gaps
+    may be numbered anew (`checked_assignments`)."""
     from winnow.selection.counting import count
 
     rows, clusters = checked_assignments(assignments)

@@ -14,11 +14,14 @@ from winnow.errors import ConfigError, ContractError
 #: Cells of all pairs' tables together: 1.6 GB of counts and steps.
 MOST_CELLS = 1 << 27
 MOST_CLIPS = (1 << 31) - 1
+#: Clips whose ids are looked at or numbered anew at a time.
+PART_ROWS = 1 << 16
 
 
 def checked_assignments(assignments: ArrayLike) -> tuple[np.ndarray, int]:
     """Cluster ids as a C-contiguous array (clips, layers) of the smallest unsigned type, and how many clusters.
 
+    Ids of 256 and more need not be dense: where they have gaps, each layer's clusters are numbered anew in their order.
     No copy where the array is that already. Raises `ContractError` for another shape or type, or a negative id.
     """
     array = np.asarray(assignments)
@@ -34,11 +37,32 @@ def checked_assignments(assignments: ArrayLike) -> tuple[np.ndarray, int]:
         clip, layer = np.argwhere(array < 0)[0]
         raise ContractError(f"assignments[{clip}, {layer}] = {array[clip, layer]}: a cluster id is 0 or more")
     highest = int(array.max())
-    if highest >= 1 << 16:  # ids with gaps: number each layer's clusters anew, in their order
+    if highest >= 1 << 16:
         array = np.stack([np.unique(column, return_inverse=True)[1] for column in array.T], axis=1)
+        highest = int(array.max())
+    elif highest >= 1 << 8:
+        array = _without_gaps(array, highest + 1)
         highest = int(array.max())
     kind = np.uint8 if highest < 1 << 8 else np.uint16 if highest < 1 << 16 else np.uint32
     return np.ascontiguousarray(array, dtype=kind), highest + 1
+
+
+def _without_gaps(array: np.ndarray, ids: int) -> np.ndarray:
+    """Each layer's clusters, ids below `ids`, numbered anew in their order; the array itself where some layer has every
+    id, so that nothing would be gained."""
+    there = np.zeros((array.shape[1], ids), bool)
+    parts = range(0, len(array), PART_ROWS)
+    for first in parts:
+        for layer, column in zip(there, array[first : first + PART_ROWS].T, strict=True):
+            layer[column] = True
+        if there.all(axis=1).any():
+            return array
+    numbers = np.cumsum(there, axis=1) - 1
+    out = np.empty(array.shape, np.uint8 if numbers.max() < 1 << 8 else np.uint16)
+    for first in parts:
+        for layer, column in enumerate(array[first : first + PART_ROWS].T):
+            out[first : first + PART_ROWS, layer] = numbers[layer][column]
+    return out
 
 
 def checked_pairs(pairs: ArrayLike, layers: int) -> np.ndarray:
