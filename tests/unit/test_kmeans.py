@@ -212,6 +212,36 @@ def test_a_wild_value_does_not_rule(small_sample: None) -> None:
     assert inertia(rows, found) < inertia(rows, calm) * 1.02
 
 
+@pytest.mark.parametrize("whiten", [False, True])
+@pytest.mark.parametrize("wild", [1e3, 1e7, 1e30, -3e38])
+def test_a_wild_value_of_the_sample_does_not_rule_either(wild: float, whiten: bool) -> None:
+    """It takes a centre of its own; the others are clustered as they are without it by one centre less."""
+    rows = corpus(8000, 8, 20)
+    rows[17, 3] = wild
+    others = np.delete(rows, 17, axis=0)
+    layer = fit_layers(stream({"x": rows}, 1000), KMeansParams(clusters=20, whiten=whiten)).layers["x"]
+    labels = layer.assign(rows)
+    assert len(set(labels.tolist())) == 20
+    assert (labels == labels[17]).sum() == 1
+    calm = fit_layers(stream({"x": others}, 1000), KMeansParams(clusters=19, whiten=whiten)).layers["x"]
+    scaled = others * calm.frame.factor
+    values = []
+    for found in (np.delete(labels, 17), calm.assign(others)):
+        means = np.stack([scaled[found == j].mean(axis=0) for j in sorted(set(found.tolist()))])
+        values.append(((scaled[:, None] - means) ** 2).sum(axis=2).min(axis=1).sum())
+    assert values[0] < values[1] * (1.1 if whiten else 1.01)
+
+
+def test_usual_values_are_never_cut() -> None:
+    """Long tails, columns of one value in a thousand rows, and one wide column among narrow ones."""
+    rng = np.random.default_rng(0)
+    rows = np.concatenate([rng.exponential(size=(6000, 4)), rng.random((6000, 4)) < 0.001], axis=1).astype(np.float32)
+    rows[:, 1] *= 1000
+    frame = Frame.of(rows, False)
+    assert frame.centre == pytest.approx(rows.mean(axis=0, dtype=np.float64), rel=1e-6)
+    assert frame.prepare(rows) == pytest.approx(rows - frame.centre, abs=frame.step)
+
+
 def test_centroids_are_kept_without_pickles_and_read_back() -> None:
     fitted = fit_layers(stream({"v.x": corpus(300, 5, 3), "a.y": corpus(300, 9, 3)}, 100), KMeansParams(clusters=3))
     back = Centroids.loads(fitted.dumps())

@@ -11,6 +11,9 @@ from winnow.selection import kmeans_kernels as kernels
 
 #: Bytes of a sample that are looked at at a time.
 PART_BYTES = 1 << 22
+#: What is usual is told from so many rows of a sample, which is in random order: as far from its column's median lies
+#: this share of values. What lies WILD times further out (in the widest column) is cut before anything is derived.
+PROBE_ROWS, USUAL, WILD = 4096, 0.99, 16
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,9 @@ class Frame:
     @classmethod
     def of(cls, sample: np.ndarray, whiten: bool) -> Frame:
         """The frame of a sample (n, d): its mean; 1 or 1 / standard deviation (1 where that is 0); a grid that its
-        largest value fills."""
+        largest value fills. Wild values are cut first: one of 10^7 would make the grid too coarse for all others."""
         n, dim = sample.shape
+        low, high = _bounds(sample[:PROBE_ROWS].astype(np.float32))
         total, spread, largest = np.zeros(dim), np.zeros(dim), 0.0
         room = np.empty((max(PART_BYTES // (4 * dim), 1), dim), np.float32)
 
@@ -36,7 +40,7 @@ class Frame:
             for first in range(0, n, len(room)):
                 part = room[: min(len(room), n - first)]
                 np.copyto(part, sample[first : first + len(room)], casting="same_kind")
-                yield part
+                yield np.clip(part, low, high, out=part)
 
         for part in parts():
             kernels.column_sums(part, total)
@@ -58,3 +62,15 @@ class Frame:
         out = np.empty_like(rows) if out is None else out
         kernels.prepare(rows, self.centre, self.factor, np.float32(self.step), out)
         return out
+
+
+def _bounds(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest value of each column, float32 (d,), that are not wild, from some rows (n, d)."""
+    columns, last = np.ascontiguousarray(rows.T), len(rows) - 1
+    middle = np.partition(columns, last // 2, axis=1)[:, last // 2]
+    with np.errstate(over="ignore"):
+        gaps = np.abs(columns - middle[:, None])
+    at = int(USUAL * last)
+    usual = np.partition(gaps, at, axis=1)[:, at].max()
+    reach = np.float32(WILD) * usual if usual > 0 else np.float32(np.inf)
+    return middle - reach, middle + reach

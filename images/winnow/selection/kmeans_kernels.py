@@ -13,9 +13,9 @@ import numpy as np
 
 from winnow.selection.compiled import compiled
 
-#: Values of a sample fill so many bits of the grid; the sum of 2^33 of them is exact in float64.
+#: Values of a sample, wild ones apart, fill so many bits of the grid; the sum of 2^33 of them is exact in float64.
 GRID_BITS = 20
-#: Values are cut at so many grid steps: four times the largest of the sample.
+#: Values are cut at so many grid steps: four times the largest of those.
 GRID_LIMIT = 1 << (GRID_BITS + 2)
 
 
