@@ -247,10 +247,9 @@ def _write(
             if unknown := {key for row in rows for key in row} - set(schema.names):
                 raise ContractError(f"corpus table {name} has no columns {sorted(unknown)}; it has {schema.names}")
             rows = pa.Table.from_pylist(rows, schema=schema)
-        rows = rows.select(schema.names).cast(schema)
+        data = table.to_bytes(rows.select(schema.names), schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError) as error:
         raise ContractError(f"rows do not fit corpus table {name}: {error}") from error
-    data = table.to_bytes(rows)
     file = sha256_bytes(data)[:DIGEST_CHARS]
     card = {"table": name, "rows": rows.num_rows, "provenance": dict(provenance)}
     lake.create(f"corpus/{name}/{file}.json", (json.dumps(card, indent=1, sort_keys=True) + "\n").encode())

@@ -80,8 +80,6 @@ def select(
     "mi_from_scratch" (as many clips chosen from scratch) and "mi_difference" (how far below that, relative).
     ContractError where assignments are missing or of other centres, or an existing selection cannot be continued.
     """
-    import numpy as np
-
     from winnow import corpus
     from winnow.selection import mutual_information, pair_weights, pairing
 
@@ -105,15 +103,14 @@ def select(
             "params": asdict(params), "code": code_digest("select"),
         },
     )  # fmt: skip
-    place = {clip: i for i, clip in enumerate(found.ids.tolist())}
-    ordered = rows.filter(rows["position"].is_valid())
-    chosen = np.array([place[clip] for clip in ordered["sample_id"].to_pylist()], np.int64)
+    ordered = rows.select(["sample_id", "position", "round", "gain"]).filter(rows["position"].is_valid())
+    chosen = found.places(ordered["sample_id"])
     mi = mutual_information(found.clusters, pairs, chosen, weights=weights)
     answer = {
         "model": found.model,
         "candidates": len(found),
         "selected": len(chosen),
-        "rounds": max(ordered["round"].to_pylist(), default=0),
+        "rounds": max(ordered["round"].unique().to_pylist(), default=0),
         "added": added,
         "mi": round(mi, 6),
         "mi_all": round(mutual_information(found.clusters, pairs, weights=weights), 6),
@@ -130,19 +127,22 @@ def select(
 
 def _earlier(rows: pa.Table, found: Candidates, params: SelectParams) -> pa.Table:
     """The selection to continue; ContractError where there is none, or it was made another way."""
+    import pyarrow.compute as pc
+
     if not rows.num_rows:
         raise ContractError("there is no selection to continue: run `winnow select` without --incremental first")
     wanted = {"model": found.model, "pairing": params.pairing, "among": params.among, "method": params.describing()}
     for column, value in wanted.items():
-        if set(rows[column].to_pylist()) != {value}:
-            have = rows[column].to_pylist()[0]
+        if rows[column].unique().to_pylist() != [value]:
+            have = rows[column][0].as_py()
             raise ContractError(
                 f"the selection that is there has {column} {have!r}, this one {value!r}: select from scratch"
             )
-    gone = set(rows.filter(rows["position"].is_valid())["sample_id"].to_pylist()) - set(found.ids.tolist())
-    if gone:
+    ordered = rows.filter(rows["position"].is_valid())["sample_id"]
+    gone = ordered.filter(found.places(ordered) < 0)
+    if len(gone):
         raise ContractError(
-            f"{len(gone)} selected clips stand for selection no longer ({min(gone)} …): select from scratch"
+            f"{len(gone)} selected clips stand for selection no longer ({pc.min(gone)} …): select from scratch"
         )
     return rows
 
@@ -150,43 +150,56 @@ def _earlier(rows: pa.Table, found: Candidates, params: SelectParams) -> pa.Tabl
 def _rounds(
     found: Candidates, pairs: np.ndarray, weights: np.ndarray, params: SelectParams, earlier: pa.Table | None
 ) -> tuple[pa.Table, int]:
-    """Rows of the table `selection`, ordered ones first; how many were added."""
+    """Rows of the table `selection`, ordered ones first and the others by id; how many were added. What is the same in
+    all rows of a round is a dictionary's one value until it is written."""
     import numpy as np
     import pyarrow as pa
 
-    known = set(earlier["sample_id"].to_pylist()) if earlier is not None else set()
-    there = np.array([clip in known for clip in found.ids.tolist()], bool)
-    new = np.flatnonzero(~there)
-    number = max(earlier["round"].to_pylist(), default=0) + 1 if earlier is not None else 1
-    before: np.ndarray | None = None
+    free, before, number, start = np.ones(len(found), bool), None, 1, 0
     if earlier is not None:
-        ranked = earlier.filter(earlier["position"].is_valid()).sort_by("position")
-        before = np.searchsorted(found.ids, ranked["sample_id"].to_pylist())
+        ranked = earlier.select(["sample_id", "position"]).filter(earlier["position"].is_valid()).sort_by("position")
+        before, there = found.places(ranked["sample_id"]), found.places(earlier["sample_id"])
+        free[there[there >= 0]] = False
+        number, start = max(earlier["round"].unique().to_pylist()) + 1, len(before)
+    new = np.flatnonzero(free)
     size = math.floor(params.share * len(new) + 0.5) if params.size is None else params.size
     if size > len(new):
         raise ConfigError(f"size {size}: there are {len(new)} candidates")
-    # Only the clips that came since may be added: the others of earlier rounds had their chance.
-    rows = np.concatenate([before, new]) if before is not None else new
-    given = np.arange(len(before)) if before is not None else None
-    order, gain = _greedy(found.clusters[rows], pairs, weights, size, params, given)
-    order = rows[order]
-    left = np.setdiff1d(new, order)
-    start = len(before) if before is not None else 0
-    blank: list[None] = [None] * len(left)
-    columns = {
-        "sample_id": [*found.ids[order].tolist(), *found.ids[left].tolist()],
-        "position": [*range(start, start + size), *blank],
-        "round": [number] * len(new),
-        "round_position": [*range(size), *blank],
-        "round_candidates": [len(new)] * len(new),
-        "gain": [*gain.tolist(), *blank],
-    }
-    same = {"among": params.among, "pairing": params.pairing, "method": params.describing(), "model": found.model}
-    columns |= {name: [value] * len(new) for name, value in same.items()}
-    table = pa.table(columns)
-    if earlier is not None:
-        table = pa.concat_tables([earlier, table.select(earlier.column_names).cast(earlier.schema)])
+    if before is None:
+        order, gain = _greedy(found.clusters, pairs, weights, size, params, None)
+    else:  # Only the clips that came since may be added: the others of earlier rounds had their chance.
+        rows = np.concatenate([before, new])
+        order, gain = _greedy(found.clusters[rows], pairs, weights, size, params, np.arange(len(before)))
+        order = rows[order]
+    free[order] = False
+    left = np.flatnonzero(free)
+    constant = {
+        "round": number, "round_candidates": len(new), "among": params.among, "pairing": params.pairing,
+        "method": params.describing(), "model": found.model,
+    }  # fmt: skip
+    one = pa.array(np.zeros(len(new), np.int8))
+    ids = found.ids[np.concatenate([order, left])]
+    table = pa.table(
+        {
+            "sample_id": pa.array(ids, pa.string()),
+            "position": _first(np.arange(start, start + size), len(left)),
+            "round_position": _first(np.arange(size), len(left)),
+            "gain": _first(gain, len(left)),
+            **{name: pa.DictionaryArray.from_arrays(one, [value]) for name, value in constant.items()},
+        }
+    )
+    if earlier is None:
+        return table, size
+    table = pa.concat_tables([earlier, table.select(earlier.column_names).cast(earlier.schema)])
     return table.sort_by([("position", "ascending"), ("sample_id", "ascending")]), size
+
+
+def _first(values: np.ndarray, nothing: int) -> pa.Array:
+    """A column of values and then so many nulls."""
+    import pyarrow as pa
+
+    found = pa.array(values)
+    return pa.concat_arrays([found, pa.nulls(nothing, found.type)])
 
 
 def _greedy(

@@ -20,6 +20,8 @@ from winnow.sample import Outcome
 
 #: The columns that every stage table begins with.
 KEY_COLUMNS = {"sample_id": "string", "outcome": "string", "reason": "string", "detail": "string"}
+#: Rows of a Parquet file's row groups.
+ROW_GROUP = 65536
 _LIST = re.compile(r"(\w+)\[(\d*)\]\Z")
 #: Aliases that Arrow itself does not know.
 _TYPES = {"float16": pa.float16()}
@@ -40,10 +42,13 @@ def arrow_schema(columns: Mapping[str, str]) -> pa.Schema:
     return pa.schema([(name, arrow_type(alias)) for name, alias in {**KEY_COLUMNS, **columns}.items()])
 
 
-def to_bytes(table: pa.Table) -> bytes:
-    """Parquet bytes, the same for the same table."""
+def to_bytes(table: pa.Table, schema: pa.Schema | None = None) -> bytes:
+    """Parquet bytes, the same for the same table, a row group at a time; cast to `schema` where one is given."""
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", row_group_size=65536, store_schema=True)
+    with pq.ParquetWriter(sink, schema or table.schema, compression="zstd", store_schema=True) as file:
+        for first in range(0, max(table.num_rows, 1), ROW_GROUP):
+            rows = table.slice(first, ROW_GROUP)
+            file.write_table(rows.cast(schema) if schema else rows, ROW_GROUP)
     return sink.getvalue()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def test_order_and_gains_of_a_selection_from_scratch(tmp_path: Path) -> None:
     assert sum(row["gain"] for row in ordered) == pytest.approx(answer["mi"], abs=1e-5)
     found = candidates(lake, BATCHES, "admitted")
     pairs = pairing("bipartite", 5, 5)
-    place = {clip: i for i, clip in enumerate(found.ids.tolist())}
+    place = {clip: i for i, clip in enumerate(found.ids.astype(str).tolist())}
     chosen = np.array([place[row["sample_id"]] for row in ordered])
     assert answer["mi"] == pytest.approx(mutual_information(found.clusters, pairs, chosen), abs=1e-6)
     assert answer["curve"]["0.2"] == pytest.approx(answer["mi"], abs=1e-5)
@@ -137,9 +138,33 @@ def test_in_a_noisy_corpus_the_difference_stays_under_one_percent() -> None:
     assert abs(mi[1] - mi[0]) / mi[1] < 0.01, mi
 
 
+def test_a_clip_costs_bytes_and_no_python_objects() -> None:
+    n, rng = 20_000, np.random.default_rng(0)
+    ids = np.array([f"{i:020x}" for i in range(n)], "S")
+    found = Candidates(ids, rng.integers(0, 8, (n, 4)).astype(np.uint8), 2, "m")
+    pairs, weights = pairing("bipartite", 2, 2), np.ones(4)
+    _rounds(found, pairs, weights, ALL, None)
+    tracemalloc.start()
+    try:
+        table, size = _rounds(found, pairs, weights, ALL, None)
+        peak = tracemalloc.get_traced_memory()[1] + table.nbytes
+    finally:
+        tracemalloc.stop()
+    assert peak < 200 * n
+    assert table["sample_id"][size:].to_pylist() == sorted(table["sample_id"][size:].to_pylist())
+
+
+def test_places_of_clips() -> None:
+    found = Candidates(np.array([f"{i:020x}" for i in (2, 4, 6)], "S"), np.zeros((3, 2), np.uint8), 1, "m")
+    wanted = pa.chunked_array([[], [f"{i:020x}" for i in (7, 4, 1)], [f"{i:020x}" for i in (6, 3, 2)]], pa.string())
+    assert found.places(wanted).tolist() == [-1, 1, -1, 2, -1, 0]
+    assert found.places(wanted.slice(2, 2)).tolist() == [-1, 2]
+    assert found.places(wanted.slice(0, 0)).tolist() == []
+
+
 def test_only_what_the_release_keeps_stands_for_selection(tmp_path: Path) -> None:
     lake = lake_of(tmp_path, BATCHES[:1])
-    clips = candidates(lake, BATCHES[:1], "admitted").ids.tolist()
+    clips = candidates(lake, BATCHES[:1], "admitted").ids.astype(str).tolist()
     with pytest.raises(ConfigError, match="winnow release"):
         select(lake, BATCHES[:1])
     publish(lake, {clip: "kept" if i % 2 else "dropped" for i, clip in enumerate(clips)})
@@ -214,7 +239,7 @@ def test_the_mixture_orders_by_what_it_explains_and_gains_are_still_information(
     assert {row["method"] for row in rows(lake)} == {"mixture mi uniform seed 0"}
     found = candidates(lake, BATCHES, "admitted")
     pairs = pairing("bipartite", 5, 5)
-    chosen = np.array([found.ids.tolist().index(row["sample_id"]) for row in ordered])
+    chosen = np.array([found.ids.astype(str).tolist().index(row["sample_id"]) for row in ordered])
     assert chosen.tolist() == refine(found.clusters, pairs, 66)[0].tolist()
     sums = np.cumsum([row["gain"] for row in ordered])
     for cut in (1, 7, 66):
