@@ -47,6 +47,7 @@ with DAG(
         "among": Param("kept", enum=["kept", "admitted"], description="Clips that a release keeps, or all admitted"),
         "pairing": Param("bipartite", type="string", description="Which layers are compared: bipartite, combination …"),
         "method": Param("batch", enum=["batch", "exact", "mixture"], description="How it is searched: `winnow select`"),
+        "preset": Param("default", enum=["default", "acav"], description="Batch and take: 20 and 1, or ACAV's 20, 4"),
         "incremental": Param(
             False, type="boolean", description="Keep the centres and the selection that are there, and add to it"
         ),
@@ -80,8 +81,8 @@ with DAG(
     gate = command("gate", "--batch", NAMED)
     select = command(
         "select", "--batches", NAMED, "--share", "{{ params.share }}", "--among", "{{ params.among }}",
-        "--pairing", "{{ params.pairing }}", "--method", "{{ params.method }}", "--seed", "{{ params.seed }}",
-        "{{ '--incremental' if params.incremental else '--from-scratch' }}",
+        "--pairing", "{{ params.pairing }}", "--method", "{{ params.method }}", "--preset", "{{ params.preset }}",
+        "--seed", "{{ params.seed }}", "{{ '--incremental' if params.incremental else '--from-scratch' }}",
         pool="decode", admits=NAMED, outlets=[BATCHES],
     )  # fmt: skip
 

@@ -54,9 +54,10 @@ def test_its_commands_are_ones_that_winnow_has(described: dict) -> None:
 def test_params_are_typed_and_said(described: dict) -> None:
     params = described["dags"]["select"]["params"]
     assert set(params) == {
-        "batches", "pretrained", "clusters", "share", "among", "pairing", "method", "incremental", "seed", "stages",
+        "batches", "pretrained", "clusters", "share", "among", "pairing", "method", "preset", "incremental", "seed",
+        "stages",
     }  # fmt: skip
     assert json.dumps(params)
-    for name, option in (("method", "method"), ("among", "among")):
+    for name, option in (("method", "method"), ("among", "among"), ("preset", "preset")):
         offered = next(o for o in select.params for n in o.opts if n == f"--{option}").type.choices
         assert params[name]["enum"] == list(offered)

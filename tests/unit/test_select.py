@@ -10,16 +10,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from tests.unit.measured import write_batch
 from winnow import corpus
 from winnow.candidates import Candidates, candidates
 from winnow.cluster import cluster
+from winnow.commands.corpus import select as command
 from winnow.errors import ConfigError, ContractError
 from winnow.lake import Lake
 from winnow.runtime import run_stage
 from winnow.select import SelectParams, _rounds, select
-from winnow.selection import mutual_information, pairing, refine
+from winnow.selection import PRESETS, mutual_information, pairing, refine
 from winnow.selection.kmeans import KMeansParams
 from winnow.settings import Settings
 
@@ -136,6 +138,20 @@ def test_in_a_noisy_corpus_the_difference_stays_under_one_percent() -> None:
         mi.append(mutual_information(matrix, pairs, np.searchsorted(ids, chosen)))
     assert mi[1] > mutual_information(matrix, pairs) * 1.2
     assert abs(mi[1] - mi[0]) / mi[1] < 0.01, mi
+
+
+def test_presets_are_asked_for_by_name(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, BATCHES[:1])
+    names = next(option for option in command.params if option.name == "preset").type.choices
+    assert list(names) == list(PRESETS)
+    for asked, how in (
+        ([], "20:1"), (["--preset", "acav"], "20:4"), (["--preset", "acav", "--take", "2"], "20:2"),
+        (["--preset", "acav", "--batch", "9"], "9:4"),
+    ):  # fmt: skip
+        called = ["--batches", BATCHES[0], "--among", "admitted", *asked]
+        done = CliRunner().invoke(command, called, env={"WINNOW_LAKE": str(lake.root)})
+        assert done.exit_code == 0, done.output
+        assert {row["method"] for row in rows(lake)} == {f"batch {how} mi uniform seed 0"}
 
 
 def test_a_clip_costs_bytes_and_no_python_objects() -> None:

@@ -47,15 +47,22 @@ def cluster(
 @click.option("--weights", default="uniform", show_default=True, help="Of the pairs, by depth of their layers.")
 @click.option("--method", type=click.Choice(["batch", "exact", "mixture"]), default="batch", show_default=True,
               help="Greedy, or what a mixture of dependence and independence explains best.")  # fmt: skip
-@click.option("--batch", default=20, show_default=True, help="Candidates that are looked at together.")
-@click.option("--take", default=1, show_default=True, help="How many of them are taken.")
+@click.option("--preset", type=click.Choice(["default", "acav"]), default="default", show_default=True,
+              help="Batch and take: 20 and 1, or 20 and 4 as in ACAV100M's released code.")  # fmt: skip
+@click.option("--batch", type=int, help="Candidates that are looked at together, instead of the preset's.")
+@click.option("--take", type=int, help="How many of them are taken, instead of the preset's.")
 @click.option("--objective", default="mi", show_default=True, help="Measure of two clusterings; others are slow.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--incremental/--from-scratch", default=False, help="Keep the selection that is there, and add to it.")
-def select(batches: list[str], incremental: bool, **values: object) -> None:
+def select(
+    batches: list[str], incremental: bool, preset: str, batch: int | None, take: int | None, **values: object
+) -> None:
     """Order clips by the mutual information that they add between what is seen and what is heard."""
     from winnow.select import SelectParams
     from winnow.select import select as body
+    from winnow.selection import PRESETS
 
     lake, _ = deployment()
+    of_preset = PRESETS[preset]
+    values |= {"batch": of_preset[0] if batch is None else batch, "take": of_preset[1] if take is None else take}
     answer(body(lake, batches, params=SelectParams(**values), incremental=incremental))
