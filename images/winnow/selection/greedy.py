@@ -1,4 +1,5 @@
-"""Greedy selection of the clips whose clusterings tell most about each other (ACAV100M, Lee et al. 2021, section 3).
+"""Greedy selection of the clips whose clusterings tell most about each other (ACAV100M; released code,
+subset_selection).
 
 S grows by the clips that raise the mean mutual information (MI, nats) over pairs of clusterings most. Exact greedy
 looks at every candidate at each step; batch greedy draws some at random, scores each alone against S and takes the best

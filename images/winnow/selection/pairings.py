@@ -1,8 +1,8 @@
 """Which clusterings are compared with which: pairings of layers, and weights of the pairs.
 
-Columns are the visual layers in their order, then the audio layers. ACAV100M's released code defaults to
-`combination`, which also rewards agreement inside one modality; `bipartite` looks at what is asked, agreement of
-picture and sound (Lee et al. 2021, arXiv 2101.10803; released code, subset_selection).
+Columns are the visual layers in their order, then the audio layers. ACAV100M's released code (subset_selection)
+defaults to `combination`, which also rewards agreement inside one modality; `bipartite` looks at what is asked,
+agreement of picture and sound.
 """
 
 from __future__ import annotations
