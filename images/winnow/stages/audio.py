@@ -1,6 +1,7 @@
 """audio: five built-in layers of what a clip sounds like, and when something begins to sound.
 
-The first audio stream is decoded once, to 16 kHz mono, and one short-time spectrum of it serves every layer.
+The first audio stream is decoded once, to 16 kHz mono, and one short-time spectrum of it serves every layer. Layers are
+float32 for the reason that `visual` gives.
 """
 
 from __future__ import annotations
