@@ -135,15 +135,15 @@ def test_the_reader_takes_arrays_and_lines_and_refuses_row_by_row(tmp_path: Path
     good = dict(zip(KEYS, ("/m/09x0r", 0, "---2_BBVHAA", "0.298", "30.000", "40.000"), strict=True))
     bad = [{**good, FLAG: True}, {**good, FLAG: "0"}, {**good, "AVC": 0.3}, {**good, "AVC": "nan"},
            {**good, "AVC": "x"}, {**good, "Start Time": "40.000"}, {**good, "End Time": "-1"},
-           {**good, "Youtube ID": ""}, 
-           {"Label": ""}, 3, {**good, "Label": None}]  # fmt: skip
+           {**good, "Youtube ID": ""}, {"Label": ""}, 3, {**good, "Label": None}, {**good, "AVC": "1_0"},
+           {**good, "AVC": " 0.3"}, {**good, "AVC": "1e999"}, {**good, "AVC": "٣"}]  # fmt: skip
     array, lines = tmp_path / "a.json", tmp_path / "b.json"
     array.write_text(json.dumps([good, *bad, good]))
     lines.write_text("\n".join(map(json.dumps, [good, *bad, good])) + "\n")
     for path in (array, lines):
         found = list(read(path))
-        assert [row.number for row in found] == list(range(13))
-        assert [row.problem is None for row in found] == [True, *[False] * 11, True]
+        assert [row.number for row in found] == list(range(17))
+        assert [row.problem is None for row in found] == [True, *[False] * 15, True]
     other = {**good, PSEUDO: [["Speech", 0.9]]}
     array.write_text(json.dumps([other]))
     (row,) = read(array)
@@ -152,6 +152,18 @@ def test_the_reader_takes_arrays_and_lines_and_refuses_row_by_row(tmp_path: Path
         array.write_bytes(text.encode("utf-8", "surrogateescape"))
         (row,) = read(array)
         assert row.problem
+
+
+@pytest.mark.parametrize("score", ["1" + "0" * 400, "1e999", "-1e999", "-5", "1.0001", "true", '"0.5"', "NaN", "null"])
+def test_a_score_that_schema_json_does_not_allow_is_another_structure(tmp_path: Path, score: str) -> None:
+    good = dict(zip(KEYS, ("A dog", 0, "---2_BBVHAA", "0.298", "30.000", "40.000"), strict=True))
+    said = f'{{"mid": "/m/0bt9lr", "name": "Dog", "score": {score}}}'
+    path = tmp_path / "split_000.json"
+    path.write_text(f'[{json.dumps(good)[:-1]}, "{PSEUDO}": [{said}]}}, {json.dumps(good)}]')
+    found = list(read(path))
+    assert [(row.problem, row.pseudo_label) for row in found] == [(None, None)] * 2
+    path.write_text(path.read_text().replace(score, "1"))
+    assert next(read(path)).pseudo_label == (PseudoLabel("/m/0bt9lr", "Dog", 1.0),)
 
 
 def test_the_schema_says_what_is_written(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ MAX_BYTES = 1 << 30
 MAX_TEXT_CHARS = 100_000
 MAX_PSEUDO = 1000
 _SECONDS = re.compile(r"\d{1,8}(?:\.\d{1,9})?\Z", re.ASCII)
+_FLOAT = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?(?:[eE][-+]?\d{1,3})?\Z", re.ASCII)
 _PART = re.compile(r"(?:unbalanced_train_segments_part\d{2,}|split_\d{3,})\.json\Z", re.ASCII)
 
 
@@ -139,10 +140,7 @@ def _seconds(key: str, text: str) -> float:
 def _score(text: str) -> float | None:
     if not text:
         return None
-    try:
-        score = float(text)
-    except ValueError:
-        score = math.nan
+    score = float(text) if _FLOAT.match(text) else math.nan
     if not math.isfinite(score):
         raise ValueError(f"{AVC} is {_shown(text)}: a number is wanted")
     return score
@@ -159,7 +157,7 @@ def _pseudo(value: object) -> tuple[PseudoLabel, ...] | None:
         mid, name, score = item["mid"], item["name"], item["score"]
         if not isinstance(mid, str) or not isinstance(name, (str, type(None))) or isinstance(score, bool):
             return None
-        if not isinstance(score, (int, float)):
+        if not isinstance(score, (int, float)) or not 0 <= score <= 1:
             return None
         found.append(PseudoLabel(mid, name, float(score)))
     return tuple(found)
