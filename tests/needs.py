@@ -7,12 +7,15 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 #: The first kubectl whose kustomize knows folders as resources, and components: k8s/ has both.
 KUBECTL = (1, 21)
+#: Files that others published and tests compare with. They are not ours to pass on: they lie beside the checkout.
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def lacking(what: str) -> NoReturn:
@@ -35,6 +38,14 @@ def package(*names: str) -> None:
     for name in names:
         if importlib.util.find_spec(name) is None:
             lacking(f"the package {name} is not installed: run `make models`")
+
+
+def data(name: str) -> Path:
+    """A published file or folder, as `data("avset/published_rows.csv")`."""
+    path = DATA / name
+    if not path.exists():
+        lacking(f"shared/data/{name} does not lie beside the checkout")
+    return path
 
 
 def no_kubectl() -> str:

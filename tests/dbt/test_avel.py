@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import needs
 from tests.dbt.conftest import Built
 from winnow import corpus
 from winnow.annotations.avel_splits import ave_key
@@ -18,7 +19,7 @@ from winnow.ingest import ingest
 from winnow.lake import Lake
 from winnow.settings import Settings
 
-ANNOTATIONS = Path(__file__).resolve().parents[3] / "shared" / "data" / "ave" / "Annotations.txt"
+ANNOTATIONS = needs.DATA / "ave" / "Annotations.txt"
 BATCH = "2026-11-01"
 SPLITS = ("train", "val", "test")
 #: Rows of AVE's order files, and the videos that they put into two splits (VGGSound-AVEL specification, section 2).
@@ -128,9 +129,12 @@ def test_without_labels_there_is_nothing(release: Built) -> None:
     assert not (release.work / "exports" / "avel").exists()
 
 
-@pytest.mark.skipif(not ANNOTATIONS.is_file(), reason="AVE's annotations do not lie beside the checkout")
 class TestTheRealAnnotations:
     """AVE's published file, from the inbox and the import to tables."""
+
+    @pytest.fixture(autouse=True)
+    def _annotations(self) -> None:
+        needs.data("ave/Annotations.txt")
 
     def test_every_line_is_a_row(self, built: tuple[Built, dict]) -> None:
         release, done = built

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests import needs
 from winnow.exports import acav, read_acav
 
-SAMPLE = Path(__file__).resolve().parents[3] / "shared" / "data" / "acav" / "output.csv"
 #: Written down from the file's description, not from the reader: the form of one line.
 LINE = re.compile(r'(shard-\d{6}),([\w-]+_\d{3,}(?:_\d+)?\.mp4),([\w-]{11}|-1),"\[(-?\d[\d.]*), (-?\d[\d.]*)\]"\Z')
 
@@ -44,12 +44,11 @@ def lines(out: Path) -> list[str]:
 
 
 def test_the_published_sample_reads() -> None:
-    if not SAMPLE.is_file():
-        pytest.skip("the published sample is not beside the checkout (shared/data/acav/output.csv)")
-    rows = list(read_acav.read(SAMPLE))
+    sample = needs.data("acav/output.csv")
+    rows = list(read_acav.read(sample))
     assert rows
     assert [row.problem for row in rows] == [None] * len(rows)
-    for row, line in zip(rows, SAMPLE.read_text().splitlines(), strict=True):
+    for row, line in zip(rows, sample.read_text().splitlines(), strict=True):
         assert LINE.match(line), line
         assert (row.filename, row.shard) == (line.split(",")[1], line.split(",")[0])
         assert row.filename == f"{row.youtube_id}_{int(row.start_s):03d}.mp4"

@@ -13,12 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import needs
 from winnow.annotations.ontology import read_ontology
 from winnow.exports import avset, families
 from winnow.exports.read_avset import FLAG, KEYS, PSEUDO, SCHEMA, PseudoLabel, parts, read
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-PUBLISHED, ONTOLOGY = SHARED / "avset" / "published_rows.csv", SHARED / "audioset" / "ontology.json"
 FIRST_PART, FIRST_SPLIT = "AVSET-700K/unbalanced_train_segments_part00", "AVSET-10M(excluding-700K)/split_000"
 SAID = pa.list_(pa.struct([("mid", pa.string()), ("name", pa.string()), ("score", pa.float64())]))
 COLUMNS = pa.schema(
@@ -46,9 +45,8 @@ def texts(path: Path) -> list[dict]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.skipif(not PUBLISHED.is_file(), reason="the published rows do not lie beside the checkout")
 def test_the_published_rows_come_out_as_they_are_published(tmp_path: Path) -> None:
-    with PUBLISHED.open(newline="") as file:
+    with needs.data("avset/published_rows.csv").open(newline="") as file:
         rows = [
             {key: int(value) if key == FLAG else value for key, value in row.items()} for row in csv.DictReader(file)
         ]
@@ -175,13 +173,13 @@ def test_the_schema_says_what_is_written(tmp_path: Path) -> None:
     assert {k: type(v) for k, v in row.items()} == {k: kinds[v["type"]] for k, v in said["properties"].items()}
 
 
-@pytest.mark.skipif(not ONTOLOGY.is_file(), reason="AudioSet's ontology does not lie beside the checkout")
 def test_the_ontology_lies_beside_byte_for_byte(tmp_path: Path) -> None:
+    ontology = needs.data("audioset/ontology.json")
     (tmp_path / "tables").mkdir()
-    rows = [{"position": r.values["position"], "file_text": r.values["json"]} for r in read_ontology(ONTOLOGY)]
+    rows = [{"position": r.values["position"], "file_text": r.values["json"]} for r in read_ontology(ontology)]
     pq.write_table(pa.Table.from_pylist(rows[::-1]), tmp_path / "tables" / "audioset_ontology.parquet")
     assert write(tmp_path, clip())["ontology.json"] == 632
-    assert (tmp_path / "out" / "ontology.json").read_bytes() == ONTOLOGY.read_bytes()
+    assert (tmp_path / "out" / "ontology.json").read_bytes() == ontology.read_bytes()
 
 
 def test_a_release_without_clips_writes_nothing(tmp_path: Path) -> None:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import needs
 from winnow import keywords
 from winnow.errors import ConfigError
-
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "acav" / "keywords"
 
 
 def write(folder: Path, **lists: str) -> Path:
@@ -92,9 +91,8 @@ def test_the_shipped_lists_are_those_that_rules_name() -> None:
     }
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="ACAV100M's lists do not lie beside the checkout")
 def test_acavs_lists_as_they_are() -> None:
-    lists = {each.name: each for each in keywords.load(SHARED, ("tutorial",))}
+    lists = {each.name: each for each in keywords.load(needs.data("acav/keywords"), ("tutorial",))}
     assert set(lists) == {"animation", "artist", "gaming", "officialvideo", "tutorial"}
 
     def hits(text: str) -> set[str]:

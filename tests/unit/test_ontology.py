@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import needs
 from winnow import corpus
 from winnow.annotations import ontology
 from winnow.cli import cli
@@ -18,9 +19,13 @@ from winnow.errors import ContractError
 from winnow.lake import Lake
 
 ROOT = Path(__file__).resolve().parents[2]
-SHARED = ROOT.parent / "shared" / "data" / "audioset"
 SEED = ROOT / "dbt" / "seeds" / "audioset_classes.csv"
-real = pytest.mark.skipif(not SHARED.is_dir(), reason="AudioSet's files do not lie beside the checkout")
+
+
+@pytest.fixture
+def published() -> Path:
+    """The folder of AudioSet's own files."""
+    return needs.data("audioset")
 
 
 def item(mid: str, *children: str, **values: object) -> dict[str, object]:
@@ -33,17 +38,15 @@ def rows(tmp_path: Path, text: str | bytes) -> list[dict]:
     return [dict(row.values) for row in ontology.read_ontology(path)]
 
 
-@real
-def test_the_seed_is_made_of_the_real_files() -> None:
-    made = ontology.seed(SHARED / "class_labels_indices.csv", SHARED / "ontology.json")
+def test_the_seed_is_made_of_the_real_files(published: Path) -> None:
+    made = ontology.seed(published / "class_labels_indices.csv", published / "ontology.json")
     assert made == SEED.read_text(encoding="utf-8")
 
 
-@real
-def test_the_real_ontology() -> None:
-    found = [row.values for row in ontology.read_ontology(SHARED / "ontology.json")]
+def test_the_real_ontology(published: Path) -> None:
+    found = [row.values for row in ontology.read_ontology(published / "ontology.json")]
     assert len(found) == 632
-    assert "".join(row["json"] for row in found).encode() == (SHARED / "ontology.json").read_bytes()
+    assert "".join(row["json"] for row in found).encode() == (published / "ontology.json").read_bytes()
     restricted = [row["restrictions"] for row in found]
     assert (sum("blacklist" in r for r in restricted), sum("abstract" in r for r in restricted)) == (67, 23)
     children = {row["mid"]: row["child_mids"] for row in found}
@@ -53,17 +56,18 @@ def test_the_real_ontology() -> None:
     assert not ontology.below(children, ontology.SPEECH) & ontology.below(children, ontology.MUSIC)
 
 
-@real
-def test_the_command_loads_it_and_loads_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_loads_it_and_loads_it_once(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WINNOW_LAKE", str(tmp_path / "lake"))
-    shutil.copy(SHARED / "ontology.json", tmp_path / "ontology.json")
+    shutil.copy(published / "ontology.json", tmp_path / "ontology.json")
     for command, computed in (("import-ontology", True), ("import", False)):
         line = ["annotate", command, str(tmp_path / "ontology.json")]
         done = CliRunner().invoke(cli, line, catch_exceptions=False)
         said = json.loads(done.stdout.splitlines()[-1])
         assert (done.exit_code, said["rows"], said["computed"]) == (0, 632, computed)
     table = corpus.read(Lake(tmp_path / "lake"), "ontology")
-    assert "".join(table["json"].to_pylist()).encode() == (SHARED / "ontology.json").read_bytes()
+    assert "".join(table["json"].to_pylist()).encode() == (published / "ontology.json").read_bytes()
 
 
 def test_what_lies_under_a_class_of_several_parents() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import needs
 from winnow.decide import decide_fetch
 from winnow.ingest import ingest
 from winnow.lake import Lake
@@ -16,7 +17,6 @@ from winnow.settings import Settings
 from winnow.sources import acav, source_of
 from winnow.sources.row import MAX_ROW_BYTES
 
-SAMPLE = Path(__file__).resolve().parents[3] / "shared" / "data" / "acav" / "metadata.tsv"
 ADDRESS = "https://www.youtube.com/watch?v=AbCdEfGhIjK"
 
 
@@ -108,11 +108,11 @@ def test_a_general_list_with_objects_is_not_acavs(tmp_path: Path) -> None:
     assert source_of(path).name == "csv"
 
 
-@pytest.mark.skipif(not SAMPLE.is_file(), reason="ACAV100M's sample file does not lie beside the checkout")
 def test_the_published_sample_goes_through_the_filter(tmp_path: Path) -> None:
+    sample = needs.data("acav/metadata.tsv")
     inbox = tmp_path / "inbox" / "acav"
     inbox.mkdir(parents=True)
-    (inbox / "metadata.tsv").write_bytes(SAMPLE.read_bytes())
+    (inbox / "metadata.tsv").write_bytes(sample.read_bytes())
     project = tmp_path / "dbt"
     shutil.copytree(Settings().dbt_dir, project)
     choice = (project / "dbt_project.yml").read_text()
@@ -120,7 +120,7 @@ def test_the_published_sample_goes_through_the_filter(tmp_path: Path) -> None:
     settings = Settings(inbox=tmp_path / "inbox", lake=str(tmp_path / "lake"), dbt_dir=project)
     lake = Lake(settings.lake)
     assert ingest("acav", settings, lake)["ok"] == 3
-    params = {"keywords": str(SAMPLE.parent / "keywords")}
+    params = {"keywords": str(sample.parent / "keywords")}
     assert run_stage(lake, "screen", "acav", params, settings)["ok"] == 3
     (path,) = Path(lake.full("screen")).rglob("*.parquet")
     import pyarrow.parquet as pq

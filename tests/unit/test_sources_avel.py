@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from tests import needs
 from winnow.ingest import ingest
 from winnow.lake import Lake
 from winnow.sample import candidate_id, sid
@@ -14,7 +15,6 @@ from winnow.settings import Settings
 from winnow.sources import ave, avel, llp, source_of, vggsound, youtube_clips
 from winnow.sources.row import Row
 
-ANNOTATIONS = Path(__file__).resolve().parents[3] / "shared" / "data" / "ave" / "Annotations.txt"
 ID, OTHER = "AbCdEfGhIjK", "-b_dEfGhI-_"
 AVEL_HEADER = "category,video_id,split\n"
 LLP_HEADER = "filename\tonset\toffset\tevent_labels\n"
@@ -145,9 +145,8 @@ def test_aves_times_come_from_audiosets_list_beside(tmp_path: Path) -> None:
     assert [(row.values["start"], row.values["end"]) for row in rows] == [(30, 40), (0, 8), (None, None)]
 
 
-@pytest.mark.skipif(not ANNOTATIONS.is_file(), reason="AVE's annotations do not lie beside the checkout")
 def test_aves_published_file_is_read_whole() -> None:
-    found = list(ave.events(ANNOTATIONS))
+    found = list(ave.events(needs.data("ave/Annotations.txt")))
     events = [event for _, event, _ in found if event is not None]
     assert (len(found), len(events)) == (4143, 4142)
     assert len({event.video for event in events}) == 4096

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests import needs
 from winnow.ingest import ingest
 from winnow.lake import Lake
 from winnow.sample import candidate_id, sid
@@ -29,7 +30,6 @@ PREAMBLE = (
     "# num_ytids=3, num_segs=3, num_unique_labels=527, num_positive_labels=9\n"
     "# YTID, start_seconds, end_seconds, positive_labels\n"
 )
-CLASSES = Path(__file__).resolve().parents[3] / "shared" / "data" / "audioset" / "class_labels_indices.csv"
 PANDA_HEADER = ["videoID", "url", "timestamp", "caption", "matching_score", "desirable_filtering",
                 "shot_boundary_detection"]  # fmt: skip
 URL = f"https://www.youtube.com/watch?v={ID}"
@@ -119,9 +119,8 @@ def test_the_short_way_through_a_line_gives_what_the_long_one_gives(tmp_path_fac
         assert len(list(audioset.read(path))) == len(slow)
 
 
-@pytest.mark.skipif(not CLASSES.is_file(), reason="AudioSet's class list does not lie beside the checkout")
 def test_every_real_class_goes_through_to_the_table(tmp_path: Path) -> None:
-    with CLASSES.open(newline="") as file:
+    with needs.data("audioset/class_labels_indices.csv").open(newline="") as file:
         mids = [row["mid"] for row in csv.DictReader(file)]
     lines = [f'{i:011d}, {i}.000, {i + 10}.000, "{mid},{mids[i - 1]}"\n' for i, mid in enumerate(mids)]
     (day(tmp_path) / "unbalanced_train_segments.csv").write_text(PREAMBLE + "".join(lines))
