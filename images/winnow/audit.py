@@ -6,7 +6,8 @@ family, or any column of fct_clips with few values: `flag`, `label`, `split`, `b
 in one stratum. Of each stratum the clips whose hash with the seed is smallest are taken: the same release, dimensions
 and seed give the same clips on every machine, and a larger size adds clips to those of a smaller one.
 
-Only clips with a file can be drawn, because only they can be played; `population` counts those. The rows go into the
+Only clips with a file can be drawn, because only they can be played, and recycled ones only with what was left of their
+sound, because that is what they were scored for; `population` counts those. The rows go into the
 corpus table `audit_sample`; what reviewers are given (`write_csv`, the explorer) names no stratum and stands in an
 order of its own, so that nobody sees what was decided before the verdict.
 """
@@ -31,7 +32,7 @@ SCORE, SCORE_MEASURES = "z", ("z", "effective_z")
 RESIDUAL = {"z": "residual_z", "score": "residual_score"}
 #: Dimensions that are used where nothing else is asked for and clips differ in them.
 DEFAULT_BY = ("rule", "flag", "band")
-CSV_COLUMNS = ("release", "sample_id", "url", "start_s", "end_s", "verdict", "reviewer")
+CSV_COLUMNS = ("release", "sample_id", "url", "start_s", "end_s", "sound", "verdict", "reviewer")
 #: Strata of one audit; a dimension with more values than this is no dimension.
 MAX_STRATA = 500
 
@@ -51,8 +52,9 @@ class AuditParams:
 
 
 def draw(lake: Lake, release: str | None = None, params: AuditParams | None = None) -> list[dict[str, Any]]:
-    """Rows of the table `audit_sample`, in the order in which they are to be asked, each with `url`, `start_s` and
-    `end_s` beside the table's columns. ConfigError for a dimension that the release has not, or when it has no clip."""
+    """Rows of the table `audit_sample`, in the order in which they are to be asked, each with `url`, `start_s`, `end_s`
+    and `sound` beside the table's columns. ConfigError for a dimension that the release has not, or when it has no
+    clip."""
     from winnow import publish, query
 
     params = params or AuditParams()
@@ -99,7 +101,8 @@ def strata_of(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """The file that a reviewer fills in: nothing of what was measured or decided, columns `verdict` and `reviewer`
-    empty. `annotations.verdicts` reads it back."""
+    empty. `sound` says what to listen to: the `mixture` that the address has, or the `residual`, which only the files
+    of `winnow audit --clips` have. `annotations.verdicts` reads it back."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(CSV_COLUMNS)
@@ -123,13 +126,16 @@ def _clips(con: duckdb.DuckDBPyConnection, release: str, params: AuditParams) ->
     value, measures = f'c."{score}"', SCORE_MEASURES if score == SCORE else (score,)
     if {"is_recycled", RESIDUAL.get(score)} <= there:
         value = f"if(c.is_recycled, c.{RESIDUAL[score]}, {value})"
+    recycled = "coalesce(c.is_recycled, false)" if "is_recycled" in there else "false"
+    files = {name for (name,) in con.execute("select column_name from (describe ops.fct_clip_files)").fetchall()}
+    residual = "f.residual_tar" if "residual_tar" in files else "null"
     con.execute(
         f"""select c.sample_id, c.status, coalesce(c.first_failed_rule, '') as rule, c.url, c.start_s, c.end_s,
-            if(isfinite({value}), {value}, null) as score,
+            if({recycled}, 'residual', 'mixture') as sound, if(isfinite({value}), {value}, null) as score,
             coalesce(t.measure in {(*measures, score)}, false) as on_score{chosen}
         from fct_clips c join ops.fct_clip_files f using (sample_id)
         left join thresholds t on t.rule = c.first_failed_rule {join}
-        where c.status in ('kept', 'dropped') order by c.sample_id"""
+        where c.status in ('kept', 'dropped') and (not {recycled} or {residual} is not null) order by c.sample_id"""
     )
     names = [column[0] for column in con.description]
     clips = [dict(zip(names, row, strict=True)) for row in con.fetchall()]

@@ -259,6 +259,43 @@ def test_an_audit_is_blind_until_a_key_was_pressed_and_says_then_what_was_decide
     assert complaints(browser) == []
 
 
+def test_a_recycled_clip_is_judged_by_the_sound_after_separation(browser, site):
+    enter(browser, site, "Flo")
+    browser.get(f"{site.origin}/audit?clip={explored.sample_id(explored.RECYCLED)}")
+    assert browser.execute_async_script(READY)[3] is None
+    together = """
+        const [until, done] = arguments, started = Date.now();
+        const video = document.getElementById('player'), sound = document.getElementById('sound');
+        (function look() {
+            const apart = Math.abs(video.currentTime - Number(sound.dataset.start) - sound.currentTime);
+            const plays = !video.paused && !sound.paused && video.currentTime > until && apart < .15;
+            if (plays || Date.now() - started > 30000)
+                return done([plays, video.muted, sound.muted, sound.volume, sound.hidden, sound.duration]);
+            setTimeout(look, 30);
+        })();
+    """
+    both = "return [...document.querySelectorAll('#player, #sound')].map(e => e.paused)"
+    heard = [True, True, False, 1, True, 10 - explored.RESIDUAL_START_S]
+    for _ in range(150):
+        paused, silent = browser.execute_script(both)
+        if paused:  # nothing sounds before a key was pressed
+            press(browser, " ")
+        elif not silent:
+            break
+        time.sleep(0.2)
+    assert browser.execute_async_script(together, 0.5) == heard
+    browser.execute_script("document.getElementById('player').currentTime = 6")
+    assert browser.execute_async_script(together, 6.2) == heard
+    browser.execute_script("const v = document.getElementById('player'); v.volume = .5; v.muted = false;")
+    assert browser.execute_async_script(together, 6.3) == [*heard[:3], 0.5, *heard[4:]]
+    press(browser, " ")
+    stopped = time.monotonic() + 30
+    while browser.execute_script(both) != [True, True]:
+        assert time.monotonic() < stopped, "the sound goes on without its picture"
+        time.sleep(0.05)
+    assert complaints(browser) == []
+
+
 def test_a_name_can_be_given_and_a_clip_rated_without_scripts(browser, site):
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     enter(browser, site, "Cy")

@@ -8,11 +8,12 @@ import tarfile
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import yaml
 from fastapi.testclient import TestClient
 
 from tests.unit import synthetic
-from winnow import audit, corpus
+from winnow import audit, corpus, mixing
 from winnow.explorer import safety
 from winnow.explorer.app import application
 from winnow.lake import Lake
@@ -21,10 +22,13 @@ from winnow.settings import Settings
 
 RELEASE = "0123456789ab"
 TAR = "clip/v=0/batch=b/00000-0000.1111.tar"
+RESIDUALS = "separate/v=0/batch=b/00000-0000.2222.tar"
 LABELS = ("dog barking", "playing violin", "<b>bold</b> & co")
 #: Clips by their place: ten seconds and kept, dropped, without sound, without a file, of two seconds.
 KEPT, DROPPED, SILENT, GONE, SHORT = range(5)
 COUNT = 8
+#: One whose sound was separated, and when what was left of it begins, s.
+RECYCLED, RESIDUAL_START_S = 6, 0.25
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -47,7 +51,8 @@ def row(place: int) -> dict[str, object]:
         "title": "<script>document.title = 'owned'</script>" if place == KEPT else f"Clip {place}",
         "uploader": "somebody", "labels": [label], "label": label, "start_s": place * 10.0,
         "end_s": place * 10.0 + seconds(place), "duration_s": seconds(place), "start_ms": place * 10000,
-        "flag": int(place == 6),
+        "flag": int(place == RECYCLED), "is_recycled": place == RECYCLED,
+        "residual_z": 4.25 if place == RECYCLED else None,
         "has_audio": place != SILENT, "z": float("nan") if place == SILENT else 1.5 + place, "media_bytes": 1000,
         "status": "dropped" if dropped else "kept",
         "first_failed_rule": "low_correspondence" if dropped else None,
@@ -69,6 +74,7 @@ def build(root: Path, media: bool = False) -> tuple[Lake, Settings]:
     folder = root / "releases" / RELEASE
     folder.mkdir(parents=True)
     files = [{"sample_id": sample_id(place), "tar": TAR} for place in range(COUNT) if place != GONE]
+    files[RECYCLED - 1] |= {"residual_tar": RESIDUALS, "residual_start_s": RESIDUAL_START_S}
     with duckdb.connect(str(folder / "winnow.duckdb")) as con:
         con.execute("create schema ops")
         fill(con, "fct_clips", "marts/fct_clips.yml", [row(place) for place in range(COUNT)])
@@ -78,15 +84,31 @@ def build(root: Path, media: bool = False) -> tuple[Lake, Settings]:
     (folder / "manifest.json").write_text("{}")
     (folder / "report.html").write_text("<title>Release</title>")
     lake.write("releases/current", f"{RELEASE}\n".encode())
-    path = Path(lake.full(TAR))
+    clips = {
+        f"{sample_id(place)}.mp4": synthetic.mp4(place % 2, int(seconds(place))) if media else content(place)
+        for place in range(COUNT)
+    }
+    put(lake, TAR, clips)
+    put(lake, RESIDUALS, {f"{sample_id(RECYCLED)}.flac": residual(root) if media else b"fLaC" + content(RECYCLED)})
+    return lake, settings
+
+
+def put(lake: Lake, key: str, files: dict[str, bytes]) -> None:
+    """A tar of a lake."""
+    path = Path(lake.full(key))
     path.parent.mkdir(parents=True)
     with tarfile.open(path, "w") as tar:
-        for place in range(COUNT):
-            data = synthetic.mp4(place % 2, int(seconds(place))) if media else content(place)
-            member = tarfile.TarInfo(f"{sample_id(place)}.mp4")
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
-    return lake, settings
+
+
+def residual(folder: Path, rate_hz: int = 16000) -> bytes:
+    """A sound as `separate` leaves it, in FLAC: half as loud every second."""
+    at_s = np.arange(round((seconds(RECYCLED) - RESIDUAL_START_S) * rate_hz)) / rate_hz
+    wave = (0.3 * np.sin(2 * np.pi * 330 * at_s) * 0.5**at_s).astype(np.float32)
+    return mixing.flac(mixing.scaled([wave], guard=True).signals[0], rate_hz, folder / "residual.flac")
 
 
 def fill(con: duckdb.DuckDBPyConnection, table: str, contract: str, rows: list[dict[str, object]]) -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import random
 from collections import Counter
 from pathlib import Path
 
+import av
 import duckdb
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.unit import explored
+from tests.unit import explored, synthetic
 from winnow import corpus, query
 from winnow.audit import CSV_COLUMNS, AuditParams, draw, sample
 from winnow.cli import cli
+from winnow.dub import dubbed
 from winnow.errors import ConfigError, ContractError
+from winnow.explorer.media import Media
 from winnow.lake import Lake
 from winnow.sample import sid
 
@@ -30,6 +35,13 @@ def run(lake: Lake, *arguments: object) -> Result:
     return CliRunner().invoke(cli, list(map(str, arguments)), env={"WINNOW_LAKE": lake.root})
 
 
+def sound_of(data: bytes) -> tuple[str, float, np.ndarray]:
+    """A file's sound: codec, when it begins (s), samples."""
+    with av.open(io.BytesIO(data)) as file:
+        frames = list(file.decode(audio=0))
+        return file.streams.audio[0].codec_context.name, frames[0].time, np.hstack([f.to_ndarray() for f in frames])
+
+
 def said(result: Result) -> dict:
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout.splitlines()[-1])
@@ -37,7 +49,8 @@ def said(result: Result) -> dict:
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """A release of 160 clips: 100 kept, 60 dropped by three rules, some that wait and some without a file."""
+    """A release of 160 clips: 100 kept, 60 dropped by three rules, some that wait and some without a file, one of them
+    recycled without what was left of its sound."""
     lake = Lake(tmp_path_factory.mktemp("many"))
     folder = Path(lake.full(f"releases/{explored.RELEASE}"))
     folder.mkdir(parents=True)
@@ -50,9 +63,12 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     ]  # fmt: skip
     # A recycled clip counts with the score of what is left of its sound.
     clips[0] |= {"is_recycled": True, "z": -5.0, "residual_z": 9.5}
+    unheard = {"sample_id": sid("lost", 0), "status": "kept", "z": 3.0, "is_recycled": True, "residual_z": 3.0}
     clips += [{"sample_id": sid("waits", i), "status": "pending", "z": None} for i in range(3)]
     clips += [{"sample_id": sid("no file", i), "status": "kept", "z": 3.0} for i in range(3)]
-    files = [{"sample_id": clip["sample_id"], "tar": "t"} for clip in clips[:-3]]
+    files = [{"sample_id": clip["sample_id"], "tar": "t"} for clip in [*clips[:-3], unheard]]
+    files[0]["residual_tar"] = "r"
+    clips.append(unheard)
     with duckdb.connect(str(folder / "winnow.duckdb")) as con:
         con.execute("create schema ops")
         explored.fill(con, "fct_clips", "marts/fct_clips.yml", clips)
@@ -138,8 +154,28 @@ def test_labels_and_any_column_make_strata_and_unknown_ones_are_refused(lake):
         draw(Lake(lake.root + "/none"))
 
 
+def test_a_release_from_before_residuals_had_files_draws_no_recycled_clip(lake):
+    path = Path(lake.full(f"releases/{explored.RELEASE}/winnow.duckdb"))
+    recycled = explored.sample_id(explored.RECYCLED)
+    assert {row["sample_id"]: row["sound"] for row in draw(lake)}[recycled] == "residual"
+    with duckdb.connect(str(path)) as con:
+        con.execute("alter table ops.fct_clip_files drop column residual_tar")
+    assert {row["sound"] for row in draw(lake)} == {"mixture"}
+    with duckdb.connect(str(path)) as con:
+        con.execute("alter table fct_clips drop column is_recycled")
+    assert recycled in {row["sample_id"] for row in draw(lake)}
+
+
+def test_pictures_and_sound_that_are_none_are_refused():
+    clip, sound = synthetic.mp4(0), b"fLaC" + bytes(100)
+    for files in ((clip, sound), (clip, b""), (b"", sound), (sound, clip)):
+        with pytest.raises(ContractError, match="cannot be one file"):
+            dubbed(*files, 0.0)
+
+
 # -- the command -------------------------------------------------------------------------------------------------------
-def test_the_command_writes_a_blind_csv_the_clips_and_the_corpus_once(lake, tmp_path):
+def test_the_command_writes_a_blind_csv_the_clips_and_the_corpus_once(tmp_path):
+    lake = explored.build(tmp_path / "lake", media=True)[0]
     out, clips = tmp_path / "ask.csv", tmp_path / "clips"
     arguments = ["audit", "--size", 3, "--sizes", "dropped / low_correspondence=1", "--seed", 5, "--out", out,
                  "--clips", clips]  # fmt: skip
@@ -153,9 +189,18 @@ def test_the_command_writes_a_blind_csv_the_clips_and_the_corpus_once(lake, tmp_
     order = sorted(drawn, key=lambda row: row["position"])
     assert [line[1] for line in lines[1:]] == [row["sample_id"] for row in order]
     assert all(line[-2:] == ["", ""] for line in lines[1:])
+    recycled = explored.sample_id(explored.RECYCLED)
+    assert [line[1] for line in lines[1:] if line[-3] == "residual"] == [recycled]
     text = out.read_text()
     assert "kept" not in text
     assert "low_corr" not in text
+    sounds = {path.stem: sound_of(path.read_bytes()) for path in clips.iterdir()}
+    assert {name: codec for name, (codec, *_) in sounds.items()} == {
+        row["sample_id"]: "flac" if row["sample_id"] == recycled else "aac" for row in drawn
+    }
+    left = sound_of(Media(lake).read(explored.RESIDUALS, recycled, "flac"))
+    assert sounds[recycled][1] == explored.RESIDUAL_START_S
+    assert np.array_equal(sounds[recycled][2], left[2]), "what people hear is what was scored"
     again = said(run(lake, *arguments))
     assert (again["computed"], again["audit"]) == (False, answer["audit"])
     assert corpus.read(lake, "audit_sample").num_rows == len(drawn)

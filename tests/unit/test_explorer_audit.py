@@ -52,6 +52,35 @@ def test_a_verdict_is_asked_blindly_and_the_decision_shown_afterwards(lake, samp
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", row["created_at"])
 
 
+def test_a_recycled_clip_is_heard_and_reported_as_what_was_left_of_it(lake, sample):
+    recycled, ann = explored.sample_id(explored.RECYCLED), browser(lake)
+    page = ann.get(f"/audit?clip={recycled}").text
+    assert not re.search(TELLS, page.split("<main")[1])
+    video, sound = (re.search(f"<{name} [^>]*>", page)[0] for name in ("video", "audio"))
+    assert " muted " in video
+    assert f'data-start="{explored.RESIDUAL_START_S}"' in sound
+    assert "after separation" in page
+    answer = ann.get(re.search(r'src="([^"]+)"', sound)[1])
+    assert answer.headers["content-type"] == "audio/flac"
+    assert answer.content == b"fLaC" + explored.content(explored.RECYCLED)
+    judge(ann, sample[0]["audit"], recycled)
+    outcome = ann.get(f"/audit?done={recycled}").text.split('class="outcome"')[1]
+    assert "z 4.25 after separation" in outcome
+    for page in (ann.get(f"/audit?clip={DROPPED}").text, ann.get(f"/clips/{recycled}").text):
+        assert "<audio" not in page
+        assert " muted" not in page
+    assert ann.get(f"/media/{DROPPED}.flac").status_code == 404
+
+
+def test_a_recycled_clip_whose_residual_is_not_known_is_not_judged_by_its_mixture(lake, sample):
+    import duckdb
+
+    with duckdb.connect(str(Path(lake.full("releases")) / explored.RELEASE / "winnow.duckdb")) as con:
+        con.execute("alter table ops.fct_clip_files drop column residual_tar")
+    page = browser(lake).get(f"/audit?clip={explored.sample_id(explored.RECYCLED)}").text
+    assert "not in the lake any more" in page
+
+
 def test_every_drawn_clip_is_asked_once_and_then_it_ends_with_a_summary(lake, sample):
     ann, seen = browser(lake), []
     while 'name="sample_id"' in (page := ann.get("/audit").text):

@@ -1,11 +1,31 @@
--- One row per clip: the tar in the lake that holds `<sample_id>.mp4`.
+-- One row per clip: the tar in the lake that holds `<sample_id>.mp4`; where its sound was separated, the one that holds
+-- `<sample_id>.flac`, what is left of it, and when that begins.
+with residuals as (
+    select
+        separate.batch,
+        separate.shard_number,
+        separate.sample_id,
+        separate.start_s,
+        replace(shards.path, '.parquet', '.tar') as tar
+    from {{ ref('stg_separate') }} as separate
+    join {{ ref('fct_shards') }} as shards
+        on shards.stage = 'separate' and shards.batch = separate.batch and shards.shard = separate.shard
+    where separate.outcome = 'ok'
+)
+
 select
     clips.sample_id,
     shards.batch,
     shards.shard,
-    replace(shards.path, '.parquet', '.tar') as tar
+    replace(shards.path, '.parquet', '.tar') as tar,
+    residuals.tar as residual_tar,
+    residuals.start_s as residual_start_s
 from {{ ref('int_clips') }} as clips
 join {{ ref('stg_clip') }} as placed using (batch, shard_number, candidate_id, sample_id)
 join {{ ref('fct_shards') }} as shards
     on shards.stage = 'clip' and shards.batch = placed.batch and shards.shard = placed.shard
+left join residuals
+    on residuals.batch = placed.batch
+    and residuals.shard_number = placed.shard_number
+    and residuals.sample_id = placed.sample_id
 where clips.occurrence = 1

@@ -34,7 +34,8 @@ def _sizes(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...])
 @click.option("--seed", default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="CSV to fill in instead of the explorer; "
               "`winnow annotate import` reads it back.")  # fmt: skip
-@click.option("--clips", type=click.Path(path_type=Path, file_okay=False), help="Folder for the drawn clips' files.")
+@click.option("--clips", type=click.Path(path_type=Path, file_okay=False), help="Folder for the drawn clips' files, "
+              "with the sound after separation where a clip was scored by that.")  # fmt: skip
 def audit(release_id: str | None, out: Path | None, clips: Path | None, **given: object) -> None:
     """Draw a stratified sample of a release for people to judge: in `winnow explore`, page Audit, or in a CSV. The same
     seed draws the same clips; the next release reports what the verdicts say."""
@@ -55,5 +56,5 @@ def audit(release_id: str | None, out: Path | None, clips: Path | None, **given:
         from winnow.explorer.tasks import write_files
 
         house = House(lake, settings)
-        said["files"] = write_files(house, house.releases.get(str(said["release"])), rows, clips)
+        said["files"] = write_files(house, house.releases.get(str(said["release"])), rows, clips, residuals=True)
     answer({**said, "file": done["file"], "computed": done["computed"]})

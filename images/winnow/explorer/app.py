@@ -58,7 +58,7 @@ def _identify(user: Callable[..., Any]) -> Callable[..., None]:
 
 
 def _files(house: House) -> APIRouter:
-    """Clips, styles and scripts."""
+    """Clips, their separated sound, styles and scripts."""
     router = APIRouter()
 
     @router.api_route("/media/{sample_id}.mp4", methods=["GET", "HEAD"])
@@ -68,6 +68,14 @@ def _files(house: House) -> APIRouter:
         if clip["tar"] is None:
             raise HTTPException(404, f"Clip {sample_id} has no file.")
         return house.media.response(request, clip["tar"], sample_id)
+
+    @router.api_route("/media/{sample_id}.flac", methods=["GET", "HEAD"])
+    def residual(request: Request, sample_id: SampleId, release: ReleaseId = None) -> Response:
+        """What separation left of a clip's sound, in the same way."""
+        clip = house.clip(house.releases.get(release) if release else house.releases.current(), sample_id)
+        if clip["residual_tar"] is None:
+            raise HTTPException(404, f"The sound of clip {sample_id} was not separated.")
+        return house.media.response(request, clip["residual_tar"], sample_id, "flac")
 
     @router.get("/assets/{name}")
     def asset(name: str) -> Response:

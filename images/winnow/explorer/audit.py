@@ -3,6 +3,9 @@
 The page shows nothing that was measured or decided about a clip, no label and nobody else's verdict, until the reader
 has given one; what was decided is shown beside the next clip. Clips of all strata come in one shuffle, so that their
 order says nothing either.
+
+A recycled clip was scored for what separation left of its sound, so that is what the reader hears, and what the score
+beside the verdict is about.
 """
 
 from __future__ import annotations
@@ -61,11 +64,13 @@ def routes(house: House) -> APIRouter:
         if key is not None and key not in chosen.clips:
             raise HTTPException(404, f"Clip {clip} is not in the sample {chosen.audit}.")
         key = key or chosen.queue.next(person, mine, answered, LEAST)
+        shown = key and key.partition(SEPARATOR)[2]
         answers = [row for name, row in mine.items() if name in chosen.clips]
         last = max(answers, key=lambda row: str(row["created_at"]), default=None)
         return house.page(
             request, "audit.html.j2", audits=_progress(audits, mine), chosen=chosen, choices=CHOICES,
-            shown=key and key.partition(SEPARATOR)[2], given=mine[key]["verdict"] if key and key in mine else None,
+            shown=shown, sound=_sound(house, chosen, shown) if shown else None,
+            given=mine[key]["verdict"] if key and key in mine else None,
             last=last and last["sample_id"], judged=len(answers), clips=len(chosen.clips), least=LEAST,
             complete=chosen.queue.complete(answered, LEAST), done=_decided(house, chosen, person, done),
             summary=_summary(chosen, answers) if key is None else None,
@@ -108,6 +113,15 @@ def _progress(audits: list[Audit], mine: dict[str, Any]) -> list[dict[str, Any]]
     ]  # fmt: skip
 
 
+def _sound(house: House, chosen: Audit, sample_id: str) -> dict[str, Any]:
+    """Of a recycled clip, when the sound after separation begins, s, or that it is lost; else `start_s` is None."""
+    about = house.clip(house.releases.get(chosen.release), sample_id)
+    if not about.get("is_recycled"):
+        return {"start_s": None, "is_lost": False}
+    is_lost = about["residual_tar"] is None
+    return {"start_s": None if is_lost else about["residual_start_s"] or 0.0, "is_lost": is_lost}
+
+
 def _decided(house: House, chosen: Audit, person: str, sample_id: str | None) -> dict[str, Any] | None:
     """What was decided about a clip that the person has judged, and what everybody says; None before."""
     key = asked(chosen.release, sample_id or "")
@@ -116,9 +130,11 @@ def _decided(house: House, chosen: Audit, person: str, sample_id: str | None) ->
         return None
     said = [row["verdict"] for row in answers.values()]
     about = house.clip(house.releases.get(chosen.release), chosen.clips[key]["sample_id"])
-    names = ("sample_id", "status", "first_failed_rule", "detail", "label", "z")
+    names = ("sample_id", "status", "first_failed_rule", "detail", "label")
+    is_recycled = bool(about.get("is_recycled"))
     return {
-        **{name: about[name] for name in names}, "mine": answers[person]["verdict"],
+        **{name: about[name] for name in names}, "mine": answers[person]["verdict"], "is_recycled": is_recycled,
+        "z": about["residual_z" if is_recycled else "z"],
         "said": {name: said.count(name) for name in VERDICTS}, "people": len(said),
     }  # fmt: skip
 

@@ -1,4 +1,5 @@
-"""One clip's bytes, out of the tar of its shard, with ranges: a browser can seek only where a server answers them.
+"""One clip's bytes, or those of what was left of its sound, out of the tar of a shard, with ranges: a browser can seek
+only where a server answers them.
 
 A tar's members are indexed once; of a clip only the bytes that were asked for are read. Names come from the published
 tables and never from a request.
@@ -18,21 +19,22 @@ from winnow.sample import sid
 
 #: Most bytes of one answer to a range; a browser asks again for the rest.
 MAX_RANGE_BYTES = 4 << 20
+TYPES = {"mp4": "video/mp4", "flac": "audio/flac"}
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
 
 
 class Media:
-    """Clips of a lake's tars."""
+    """Files of a lake's tars."""
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
         self._members = lru_cache(maxsize=512)(self._index)
 
-    def response(self, request: Request, tar: str, sample_id: str) -> Response:
-        """A clip as video/mp4: 200 with all of it, 206 with a range, 304 when the browser has it, 416 for a range that
-        is not in it; 404 when the tar or the member is gone."""
+    def response(self, request: Request, tar: str, sample_id: str, kind: str = "mp4") -> Response:
+        """A file of a clip, of one of TYPES: 200 with all of it, 206 with a range, 304 when the browser has it, 416 for
+        a range that is not in it; 404 when the tar or the member is gone."""
         try:
-            offset, size = self._members(tar)[f"{sample_id}.mp4"]
+            offset, size = self._members(tar)[f"{sample_id}.{kind}"]
         except (KeyError, OSError, tarfile.TarError) as error:
             raise HTTPException(404, f"The file of clip {sample_id} is not in the lake any more.") from error
         headers = {
@@ -55,12 +57,12 @@ class Media:
             headers["Content-Range"] = f"bytes {first}-{last}/{size}"
         data = b"" if request.method == "HEAD" else self._bytes(tar, offset + first, last - first + 1)
         headers["Content-Length"] = str(last - first + 1)
-        return Response(data, status, headers, media_type="video/mp4")
+        return Response(data, status, headers, media_type=TYPES[kind])
 
-    def read(self, tar: str, sample_id: str) -> bytes | None:
-        """A clip's whole file; None when the tar or the member is gone."""
+    def read(self, tar: str, sample_id: str, kind: str = "mp4") -> bytes | None:
+        """A file of a clip, whole; None when the tar or the member is gone."""
         try:
-            return self._bytes(tar, *self._members(tar)[f"{sample_id}.mp4"])
+            return self._bytes(tar, *self._members(tar)[f"{sample_id}.{kind}"])
         except (KeyError, OSError, tarfile.TarError):
             return None
 

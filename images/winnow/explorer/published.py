@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import duckdb
 
 _CLIP = """
-    select c.*, f.tar from fct_clips c left join ops.fct_clip_files f using (sample_id) where c.sample_id = ?
+    select c.*, f.* exclude (sample_id, batch, shard)
+    from fct_clips c left join ops.fct_clip_files f using (sample_id) where c.sample_id = ?
 """
 _HEARD = "select c.sample_id from fct_clips c join ops.fct_clip_files f using (sample_id) where c.has_audio"
 _LISTED = f"{_HEARD} and c.sample_id in (select sample_id from audioscope_clips) order by c.sample_id"
@@ -42,8 +43,11 @@ class Published:
             return [dict(zip(names, map(_finite, row), strict=True)) for row in found.fetchall()]
 
     def clip(self, sample_id: str) -> dict[str, Any] | None:
-        """One clip's row of fct_clips, with `tar`, the key of the tar that holds its file (None without one)."""
-        return next(iter(self.rows(_CLIP, [sample_id])), None)
+        """One clip's row of fct_clips, with `tar`, the key of the tar that holds its file (None without one), and
+        `residual_tar` and `residual_start_s` of what was left of its sound (None without one, and in releases that
+        were published before these columns)."""
+        found = self.rows(_CLIP, [sample_id])
+        return {"residual_tar": None, "residual_start_s": None, **found[0]} if found else None
 
     def rule(self, name: str) -> dict[str, Any] | None:
         """A rule of thresholds.csv."""

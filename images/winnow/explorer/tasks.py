@@ -50,12 +50,21 @@ def _empty(sample_id: str, category: str) -> dict[str, object]:
     }  # fmt: skip
 
 
-def write_files(house: House, published: Published, rows: Sequence[Mapping[str, Any]], folder: Path) -> int:
-    """Write the clips' files as <sample_id>.mp4; one whose tar is gone is left out. Returns how many."""
+def write_files(
+    house: House, published: Published, rows: Sequence[Mapping[str, Any]], folder: Path, *, residuals: bool = False
+) -> int:
+    """Write the clips' files as <sample_id>.mp4, with `residuals` those of recycled clips with the sound that they were
+    kept or dropped for; one whose tar is gone is left out. Returns how many."""
     folder.mkdir(parents=True, exist_ok=True)
     written = 0
     for row in rows:
-        data = house.media.read(house.clip(published, row["sample_id"])["tar"], row["sample_id"])
+        clip = house.clip(published, row["sample_id"])
+        data = house.media.read(clip["tar"], row["sample_id"])
+        if data is not None and residuals and clip.get("is_recycled"):
+            from winnow.dub import dubbed
+
+            sound = house.media.read(clip["residual_tar"] or "", row["sample_id"], "flac")
+            data = None if sound is None else dubbed(data, sound, clip["residual_start_s"] or 0.0)
         if data is not None:
             (folder / f"{row['sample_id']}.mp4").write_bytes(data)
             written += 1

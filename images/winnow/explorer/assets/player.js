@@ -2,7 +2,7 @@
 // their own keys with `winnow.keys`.
 "use strict";
 const winnow = (() => {
-  const video = document.getElementById("player");
+  const video = document.getElementById("player"), sound = document.getElementById("sound");
   const keys = {};
   let until = null;
 
@@ -10,12 +10,25 @@ const winnow = (() => {
   const seek = (s) => { video.currentTime = Math.min(Math.max(s, 0), Math.max(0, (video.duration || 0) - 0.01)); };
   const playFrom = (s, end = null) => { until = end; seek(s); play(); };
 
+  // A recycled clip's sound is a file of its own, which follows the mute video: it plays when that plays, and where it
+  // is more than a tenth of a second off it is set right.
+  const follow = () => {
+    const at = video.currentTime - Number(sound.dataset.start);
+    const heard = !video.paused && !video.seeking && video.readyState > 2 && at >= 0 && !(at >= sound.duration);
+    if (!heard) { if (!sound.paused) sound.pause(); return; }
+    if (!sound.seeking && Math.abs(sound.currentTime - at) > 0.1) sound.currentTime = at;
+    // A browser that lets nothing sound before a key or a click waits for one with both.
+    const wait = (error) => { if (error.name === "NotAllowedError") { video.pause(); seek(0); } };
+    if (sound.paused) sound.play().catch(wait);
+  };
+
   // Stops at the end of a stretch that was asked for; exact to a picture, which `timeupdate` (four a second) is not.
   const watch = () => {
     if (until !== null && video.currentTime >= until) {
       video.pause();
       until = null;
     }
+    if (sound) follow();
     video.dispatchEvent(new CustomEvent("moved"));
     requestAnimationFrame(watch);
   };
@@ -26,6 +39,13 @@ const winnow = (() => {
     keys["ArrowRight"] = () => { until = null; seek(video.currentTime + 1); };
     keys["r"] = () => playFrom(0);
     video.addEventListener("seeking", () => { if (until !== null && video.currentTime > until) until = null; });
+    if (sound) {
+      sound.hidden = true;
+      video.muted = true;
+      video.addEventListener("volumechange", () => { sound.volume = video.volume; video.muted = true; });
+      sound.addEventListener("error", () => { document.querySelector(".player-error").hidden = false; });
+      if (sound.error) document.querySelector(".player-error").hidden = false;
+    }
     video.addEventListener("error", () => { document.querySelector(".player-error").hidden = false; });
     if (video.error) document.querySelector(".player-error").hidden = false;
     requestAnimationFrame(watch);
