@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import needs
-from tests.unit.torch_models import entry, sha256
+from tests.unit.torch_models import CNN14, convert, entry, sha256, weights_folder
 from winnow.errors import ConfigError, ContractError
 from winnow.models import weights
 from winnow.models.weights import Weights, fill, find, load_state, verified_bytes
@@ -154,6 +154,40 @@ def test_a_pickle_that_runs_code_is_refused_even_when_its_digest_is_right(tmp_pa
     assert not trace.exists()
     pickle.loads((tmp_path / "b.pt").read_bytes())
     assert trace.exists(), "the pickle is harmful indeed"
+
+
+def test_panns_published_checkpoint_is_refused_with_the_recipe_that_converts_it(tmp_path: Path) -> None:
+    import torch
+
+    needs.package("panns_inference", "open_clip", "onnxruntime")
+    published = weights_folder() / f"{CNN14}.pth"
+    entry(tmp_path, "panns", "cnn14", file=published.name, sha256=sha256(published))
+    (tmp_path / published.name).symlink_to(published)
+    with pytest.raises(ContractError, match=r"holds more than tensors.*images/model/README\.md has the recipe"):
+        load_state(tmp_path, find(tmp_path, "panns", "cnn14"))
+    assert Path(weights.catalogue(tmp_path / "none")["panns"]["cnn14"]["file"]).name == f"{CNN14}.safetensors"
+    converted = load_state(weights_folder(), find(weights_folder(), "panns", "cnn14"))
+    model = torch.load(published, weights_only=False)["model"]
+    assert set(converted) == set(model)
+    assert all(torch.equal(converted[name], model[name]) for name in model)
+
+
+def test_demucs_published_checkpoint_is_converted_as_the_recipe_says(tmp_path: Path, capsys) -> None:
+    import safetensors.torch
+    import torch
+
+    file = weights.catalogue(tmp_path)["separate"]["cdx23"]["file"]
+    state = {"layer.weight": torch.arange(6.0).reshape(2, 3).half().T}
+    torch.save({"klass": Harmless, "kwargs": {"channels": 48}, "state": state}, tmp_path / f"{Path(file).stem}.th")
+    convert(Path(file).stem, tmp_path)
+    assert "{'channels': 48}" in capsys.readouterr().out
+    made = safetensors.torch.load_file(tmp_path / Path(file).name)
+    assert made["layer.weight"].dtype == torch.float32
+    assert torch.equal(made["layer.weight"], state["layer.weight"].float())
+
+
+class Harmless:
+    """A class that a published pickle names."""
 
 
 @pytest.mark.parametrize("name", ["net.safetensors", "net.pt"])

@@ -4,10 +4,12 @@ on; the encoders over these weights."""
 from __future__ import annotations
 
 import atexit
+import contextlib
 import hashlib
 import io
 import json
 import math
+import re
 import shutil
 import tarfile
 import tempfile
@@ -23,7 +25,7 @@ from tests.unit.onnx_graphs import linear
 from winnow import table
 from winnow.lake import Lake, sha256_bytes
 from winnow.manifest import Manifest
-from winnow.models.weights import find, load_state
+from winnow.models.weights import SHIPPED, find, load_state
 from winnow.runtime import Runtime, Summary
 from winnow.settings import Settings
 from winnow.shard import Chain, shard_name
@@ -37,6 +39,8 @@ TINY = {
 MEAN, STD = [0.48, 0.46, 0.41], [0.27, 0.26, 0.28]
 IDS = [f"{i:020x}" for i in range(6)]
 NEEDS = {"open_clip": ("clip",), "panns": ("clip",), "bridge": ("clip", "panns"), "joint": ("clip",)}
+#: PANNs' checkpoint, as its publisher calls it.
+CNN14 = "Cnn14_mAP=0.431"
 #: Preprocessing of the tiny joint model's two sides.
 LOOK = {"size": 16, "mean": MEAN, "std": STD}
 HEAR = {"rate_hz": 8000, "mel_bins": 20, "frames": 60, "mean": -4.0, "std": 9.0, "clips": 3, "clip_s": 0.5}
@@ -61,7 +65,8 @@ def sha256(path: Path) -> str:
 @lru_cache(maxsize=1)
 def weights_folder() -> Path:
     """A folder with a tiny CLIP (safetensors, as open_clip names its tensors), a full Cnn14 (a .pth as PANNs publishes
-    it) and the two graphs of a joint model (ONNX), all random; made once a process, and nobody may change it."""
+    it, and what its recipe makes of that) and the two graphs of a joint model (ONNX), all random; made once a process,
+    and nobody may change it."""
     import safetensors.torch
     import torch
 
@@ -78,15 +83,27 @@ def weights_folder() -> Path:
     clip = open_clip.create_model("winnow-tiny", pretrained=None)
     safetensors.torch.save_file(clip.state_dict(), folder / "tiny.safetensors")
     cnn = network().Cnn14(32000, 1024, 320, 64, 50, 14000, 527)
-    torch.save({"iteration": 1, "model": cnn.state_dict()}, folder / "cnn14.pth")
+    # what PANNs' training saves: the model, and the state of its balanced sampler
+    sampler = {"indexes_per_class": [np.arange(3)], "queue": [1, 2], "pointers_of_classes": [0]}
+    torch.save({"iteration": 1, "model": cnn.state_dict(), "sampler": sampler}, folder / f"{CNN14}.pth")
+    convert("Cnn14", folder)
     preprocessing = {"mean": MEAN, "std": STD}
     entry(
         folder, "open_clip", "tiny", model="winnow-tiny", file="tiny.safetensors",
         sha256=sha256(folder / "tiny.safetensors"), preprocessing=preprocessing,
     )  # fmt: skip
-    entry(folder, "panns", "cnn14", file="cnn14.pth", sha256=sha256(folder / "cnn14.pth"))
+    cnn14 = folder / f"{CNN14}.safetensors"
+    entry(folder, "panns", "cnn14", file=cnn14.name, sha256=sha256(cnn14))
     joint(folder, "tiny")
     return folder
+
+
+def convert(what: str, folder: Path) -> None:
+    """Run the recipe of images/model/README.md that names `what`, over the published file in a folder."""
+    blocks = re.findall(r"```python\n(.*?)```", (SHIPPED.parent / "README.md").read_text(), re.DOTALL)
+    (recipe,) = (block for block in blocks if what in block)
+    with contextlib.chdir(folder):
+        exec(compile(recipe, what, "exec"), {})
 
 
 def joint(folder: Path, name: str, sound_length: float = 1.0, **changed: object) -> None:

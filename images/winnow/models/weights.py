@@ -224,7 +224,8 @@ def _pickled(data: bytes, where: str) -> object:
     except pickle.UnpicklingError as error:
         raise ContractError(
             f"{where} holds more than tensors, which loading would execute; it was refused ("
-            f"{str(error).splitlines()[0]}). Convert it to safetensors where it can do no harm"
+            f"{str(error).splitlines()[0]}). Convert it to safetensors where it can do no harm: "
+            "images/model/README.md has the recipe"
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise ContractError(
