@@ -13,7 +13,7 @@ from tests.unit import measured
 from tests.unit.measured import _commit, write_batch
 from winnow import corpus
 from winnow.calibrate import calibrate, calibrate_once
-from winnow.calibration import KINDS, Ensemble, describe, draw, ensembles
+from winnow.calibration import KINDS, Ensemble, classes, describe, draw, ensembles
 from winnow.errors import ConfigError, ContractError
 from winnow.fit import fit, read_clips
 from winnow.ingest import COLUMNS
@@ -66,6 +66,29 @@ def test_without_labels_pairs_are_of_two_videos() -> None:
         assert len(i) == 60 * 28  # every clip with the 28 of its fold that are of other videos: all there are
     assert draw(video, fold, labels, basis="videos").basis == "videos"
     assert len(draw(video, fold, [NONE] * 60, basis="labels").of["non_corresponding"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("label", "mids"),
+    [
+        ("/m/0bt9lr", {"/m/0bt9lr"}), (" Dog ", {"/m/0bt9lr"}), ("dog barking", {"/m/0bt9lr"}),
+        ("playing harp", {"/m/03m5k"}), ("church bell ringing", {"/m/03w41f"}), ("/m/0abc", {"/m/0abc"}),
+        ("hotdog stand", {"hotdog stand"}), ("man speaking", {"/m/05zppz"}), ("Dog, cat", {"/m/0bt9lr", "/m/01yrx"}),
+    ],
+)  # fmt: skip
+def test_a_label_names_classes_however_its_list_writes_them(label: str, mids: set[str]) -> None:
+    assert classes.named(label) == mids
+
+
+def test_in_a_mixed_corpus_what_means_the_same_or_lies_under_it_is_no_pair() -> None:
+    lists = [["dog barking"], ["Dog"], ["/m/0bt9lr", "/m/0jbk"], ["/m/09x0r"], ["/m/05zppz"],
+             ["Speech", "playing harp"], ["harp"], ["Musical instrument"], ["a thing of its own"]]  # fmt: skip
+    labels = [frozenset().union(*map(classes.named, of)) for of in lists] * 4
+    video = np.array([f"v{n}" for n in range(len(labels))])
+    pairs = draw(video, np.zeros(len(labels), np.int64), labels, basis="labels").of["non_corresponding"]
+    found = {(int(i) % 9, int(j) % 9) for i, j in pairs}
+    alike = [{0, 1, 2}, {3, 4, 5}, {5, 6, 7}, {8}]
+    assert found == {(i, j) for i in range(9) for j in range(9) if not any({i, j} <= of for of in alike)}
 
 
 def test_a_distribution_is_told_by_its_fit_and_a_histogram_on_its_grid() -> None:

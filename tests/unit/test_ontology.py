@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests import needs
 from winnow import corpus
 from winnow.annotations import ontology
+from winnow.calibration import classes
 from winnow.cli import cli
 from winnow.errors import ContractError
 from winnow.lake import Lake
@@ -41,6 +42,10 @@ def rows(tmp_path: Path, text: str | bytes) -> list[dict]:
 def test_the_seed_is_made_of_the_real_files(published: Path) -> None:
     made = ontology.seed(published / "class_labels_indices.csv", published / "ontology.json")
     assert made == SEED.read_text(encoding="utf-8")
+
+
+def test_what_lies_under_what_is_made_of_the_real_ontology(published: Path) -> None:
+    assert ontology.parents(published / "ontology.json") == classes.FILE.read_text(encoding="utf-8")
 
 
 def test_the_real_ontology(published: Path) -> None:

@@ -5,10 +5,11 @@ restrictions; it is a graph without cycles, in which a class may have several pa
 index, mid and display_name of the 527 classes that clips are labelled with, in the order of a tagger's outputs.
 
 Source: audioset/ontology (CC BY-SA 4.0) and the class list of AudioSet's download page. The facts that dbt needs
-(index, MID, name, what lies under Speech and under Music) stand in dbt/seeds/audioset_classes.csv, which this module
-writes:
+(index, MID, name, what lies under Speech and under Music) stand in dbt/seeds/audioset_classes.csv, what lies under what
+in images/winnow/calibration/audioset_parents.csv. This module writes both:
 
     python -m winnow.annotations.ontology class_labels_indices.csv ontology.json > dbt/seeds/audioset_classes.csv
+    python -m winnow.annotations.ontology ontology.json > images/winnow/calibration/audioset_parents.csv
 """
 
 from __future__ import annotations
@@ -96,6 +97,16 @@ def seed(class_list: Path, ontology: Path) -> str:
     return out.getvalue()
 
 
+def parents(ontology: Path) -> str:
+    """The text of calibration/audioset_parents.csv: one line per class, the ids right above it joined by spaces."""
+    rows = [row.values for row in read_ontology(ontology) if row.values]
+    above: dict[str, list[str]] = {row["mid"]: [] for row in rows}
+    for row in rows:
+        for child in row["child_mids"]:
+            above[child].append(row["mid"])
+    return "".join(["mid,parents\n", *(f"{mid},{' '.join(sorted(above[mid]))}\n" for mid in sorted(above))])
+
+
 def _slices(path: Path, text: str) -> Iterator[tuple[int, object, str]]:
     """(place, object, text since the object before) of a JSON list's objects; the last text reaches the file's end."""
     decoder = json.JSONDecoder(parse_constant=lambda name: None)
@@ -151,4 +162,5 @@ def _from_leaves(path: Path, children: Mapping[str, list[str]]) -> Iterator[str]
 if __name__ == "__main__":
     import sys
 
-    sys.stdout.write(seed(Path(sys.argv[1]), Path(sys.argv[2])))
+    files = [Path(name) for name in sys.argv[1:]]
+    sys.stdout.write(parents(*files) if len(files) == 1 else seed(*files))

@@ -2,7 +2,8 @@
 
 - corresponding: a clip's own;
 - random: picture and sound of any two clips, whatever they show;
-- non_corresponding: of two videos whose labels have nothing in common; where clips have no labels, of two videos.
+- non_corresponding: of two videos whose labels have nothing in common: none of one names or lies under (`classes`) what
+  one of the other does; where clips have no labels, of two videos.
 
 In a small corpus two videos often show the same thing, so pairs shuffled across videos are not all wrong; labels keep
 such pairs out. Where a scorer has folds, both clips of a pair are of one fold, whose model saw neither.
@@ -14,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from winnow.calibration.classes import lineage
 
 #: Kinds of pairs, and how many of each at most: the sizes of AVSET-10M's samples from VGGSound.
 KINDS: Mapping[str, int] = {"corresponding": 7_500, "random": 7_500, "non_corresponding": 70_000}
@@ -42,11 +45,12 @@ def draw(
 ) -> Pairs:
     """Draw pairs of clips without repetition; each fold gives its share of each kind.
 
-    video: (n,) ids; fold: (n,) int; labels: n sets, empty where nobody labelled the clip; basis: of the non-
-    corresponding pairs, `labels`, `videos`, or `auto`: labels where at least half of the clips have some and enough
-    pairs share none. Kinds that have fewer than LEAST pairs come out shorter than that, never padded.
+    video: (n,) ids; fold: (n,) int; labels: n sets of classes (`classes.named`), empty where nobody labelled the clip;
+    basis: of the non-corresponding pairs, `labels`, `videos`, or `auto`: labels where at least half of the clips have
+    some and enough pairs share none. Kinds that have fewer than LEAST pairs come out shorter than that, never padded.
     """
     labelled = np.array([bool(of) for of in labels], bool)
+    above = [frozenset().union(*map(lineage, of)) for of in labels]
 
     def other_video(seen: np.ndarray, heard: np.ndarray) -> np.ndarray:
         return video[seen] != video[heard]
@@ -54,7 +58,8 @@ def draw(
     def disjoint(seen: np.ndarray, heard: np.ndarray) -> np.ndarray:
         valid = other_video(seen, heard) & labelled[seen] & labelled[heard]
         for at in np.flatnonzero(valid):
-            valid[at] = labels[seen[at]].isdisjoint(labels[heard[at]])
+            i, j = seen[at], heard[at]
+            valid[at] = labels[i].isdisjoint(above[j]) and above[i].isdisjoint(labels[j])
         return valid
 
     pairs = {

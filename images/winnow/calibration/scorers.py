@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from winnow import fit
+from winnow.calibration.classes import named
 from winnow.errors import ContractError
 from winnow.lake import Lake
 from winnow.shard import Chain
@@ -184,7 +185,7 @@ def _chosen(lake: Lake, chains: Mapping[str, Chain], clips: int, seed: int) -> d
 
 
 def _labels(lake: Lake, chains: Mapping[str, Chain], videos: Container[str]) -> dict[str, frozenset[str]]:
-    """All labels that lists give a video, lower case; videos without any are left out."""
+    """What the labels name that lists give a video (`classes.named`); videos without any are left out."""
     out: dict[str, set[str]] = {}
     for chain in chains.values():
         for number in chain.numbers("ingest"):
@@ -192,5 +193,5 @@ def _labels(lake: Lake, chains: Mapping[str, Chain], videos: Container[str]) -> 
             rows = ok_rows(lake.read_table(manifest), ["video_id", "labels"]).to_pylist() if manifest else ()
             for row in rows:
                 if row["labels"] and row["video_id"] in videos:
-                    out.setdefault(row["video_id"], set()).update(of.strip().casefold() for of in row["labels"])
+                    out.setdefault(row["video_id"], set()).update(*map(named, row["labels"]))
     return {video: frozenset(of) for video, of in out.items()}
