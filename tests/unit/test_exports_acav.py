@@ -56,14 +56,13 @@ def test_the_published_sample_reads() -> None:
 
 
 def test_the_published_sample_is_written_again_byte_by_byte(tmp_path: Path) -> None:
-    if not SAMPLE.is_file():
-        pytest.skip("the published sample is not beside the checkout (shared/data/acav/output.csv)")
+    sample = needs.data("acav/output.csv")
     rows = [
         clip(i, video_id=f"{i:020x}", source_id=row.youtube_id, start_s=row.start_s, end_s=row.end_s, position=i)
-        for i, row in enumerate(read_acav.read(SAMPLE))
+        for i, row in enumerate(read_acav.read(sample))
     ]
     acav.write(tables_of(tmp_path / "tables", rows), tmp_path / "out")
-    assert (tmp_path / "out" / "output.csv").read_bytes() == SAMPLE.read_bytes()
+    assert (tmp_path / "out" / "output.csv").read_bytes() == sample.read_bytes()
 
 
 def test_what_is_written_has_the_samples_form_and_order(tmp_path: Path) -> None:
