@@ -29,7 +29,7 @@
     {{ return(['builtin', 'semantic', 'sync'] + vector_scorers()) }}
 {%- endmacro %}
 
-{# What every one of `vector_scorers` says of a clip; the vectors stay in the lake. #}
+{# What every one of `vector_scorers` says of a clip, and of what separation left of its sound; the vectors stay in the lake. #}
 {% macro vector_scores() -%}
     {{ of_a_sample() }},
     video_id,
@@ -38,7 +38,9 @@
     cast(frame_scores as double[]) as frame_scores,
     cast(n_frames as bigint) as n_frames,
     cast(fold as bigint) as fold,
-    model
+    model,
+    {{ finite('residual_score') }} as residual_score,
+    cast(residual_frame_scores as double[]) as residual_frame_scores
 {%- endmacro %}
 
 {# What the built-in scorer says of a sound: a clip's own, or what is left of it without the dialogue. #}

@@ -191,14 +191,16 @@ class Runtime:
         import pyarrow.parquet as pq
 
         tables: dict[str, dict[str, dict]] = {}
-        shelf = None
+        tars: list[Path] = []
         for need, manifest in inputs.items():
             rows = pq.read_table(io.BytesIO(self.lake.read_table(manifest))).to_pylist()
             tables[need] = {row["sample_id"]: row for row in rows}
             if manifest.sidecar:
                 tar = self.lake.table_key(manifest).removesuffix(".parquet") + ".tar"
-                shelf = Shelf(stack.enter_context(self.lake.local(tar)))
-                stack.callback(shelf.close)
+                tars.append(stack.enter_context(self.lake.local(tar)))
+        shelf = Shelf(*tars) if tars else None
+        if shelf:
+            stack.callback(shelf.close)
         first, *others = self.stage.needs
         wanted = [name for name in self.stage.wants if name in tables]
         samples, missing = [], []

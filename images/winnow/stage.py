@@ -73,7 +73,7 @@ class Sample:
     shelf: Shelf | None = None
 
     def media(self, ext: str = "mp4") -> bytes:
-        """The clip's file, out of its shard's tar."""
+        """The clip's file of this kind, out of the tars of the shard's inputs."""
         if self.shelf is None:
             raise ConfigError("this stage's inputs have no media beside them: it must need a stage with a sidecar")
         return self.shelf.read(f"{self.id}.{ext}")

@@ -23,14 +23,17 @@ from winnow.stage import stage_needs
 V = "0123456789ab"
 STAGES = (
     "ingest", "screen", "decide", "plan", "fetch", "clip", "probe", "visual", "audio", "correspond", "tags", "separate",
-    "rescore",
+    "rescore", "two_tower",
 )  # fmt: skip
+#: Those that nobody need have run: their table is there where a clip says what they measure.
+ASKED_FOR = {"two_tower"}
 
 
 @dataclass(frozen=True)
 class Clip:
     """One clip of a candidate, and what the stages measure of it. Without `tags` no tagger has heard it; without
-    `residual_z` its sound was not separated."""
+    `residual_z` its sound was not separated; without `two_tower` (the scores of its sound and of its residual) that
+    scorer has not seen it."""
 
     start_s: float = 0.0
     end_s: float = 10.0
@@ -39,6 +42,7 @@ class Clip:
     probe: dict = field(default_factory=dict)
     tags: dict | None = None
     residual_z: float | None = None
+    two_tower: tuple[float, float | None] | None = None
     failed: dict = field(default_factory=dict)
     absent: tuple[str, ...] = ()
 
@@ -166,6 +170,11 @@ def _clip_rows(c: Candidate, clip: Clip) -> dict[str, dict]:
     if clip.residual_z is not None:
         measured["separate"] = {"video_id": c.video_id, "separator": "s", "removed_db": 12.0}
         measured["rescore"] = {**measured["correspond"], "score": clip.residual_z / 10, "z": clip.residual_z}
+    if clip.two_tower is not None:
+        score, residual_score = clip.two_tower
+        measured["two_tower"] = {
+            "video_id": c.video_id, "score": score, "residual_score": residual_score, "fold": 0, "model": "t",
+        }  # fmt: skip
     out = {}
     for stage, values in measured.items():
         if stage in clip.absent:
@@ -189,6 +198,8 @@ def write_batch(
     whole = {"ingest", "screen", "decide"}
     head: dict = {"batch": batch, "seq": seq, "stages": {}}
     for stage in STAGES:
+        if stage in ASKED_FOR and not any(rows_of(c)[stage] for c in candidates):
+            continue
         size = len(candidates) or 1 if stage in whole else shard_size
         parts = [candidates[i : i + size] for i in range(0, max(len(candidates), 1), size)]
         files, names = [], []

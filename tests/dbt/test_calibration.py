@@ -28,17 +28,17 @@ def clip_of(video: str) -> str:
     return rows_of(Candidate(video))["clip"][0]["sample_id"]
 
 
-def calibration(mean: float, std: float) -> list[dict]:
-    """Rows of the corpus table for the built-in scorer's model `m`: exactly this mean and deviation."""
+def calibration(mean: float, std: float, scorer: str = "builtin", model: str = "m") -> list[dict]:
+    """Rows of the corpus table for a scorer's model: exactly this mean and deviation."""
     draw = np.random.default_rng(0).normal(size=4000)
     null = (draw - draw.mean()) / draw.std() * std + mean
     values = {"corresponding": null[:500] + 5 * std, "random": null[:500], "non_corresponding": null}
-    same = {"scorer": "builtin", "model": "m", "basis": "videos", "clips": 90, "folds": 3, "seed": 0}
+    same = {"scorer": scorer, "model": model, "basis": "videos", "clips": 90, "folds": 3, "seed": 0}
     return [{**same, "kind": kind, "batches": list(DAYS), **of} for kind, of in describe(values).items()]
 
 
-def project(folder: Path, k: float, speech: float, points: str) -> Path:
-    """The dbt project with another k, another threshold of tags, and other points that decide."""
+def project(folder: Path, k: float, speech: float, points: str, scorer: str = "builtin") -> Path:
+    """The dbt project with another k, another threshold of tags, other points that decide, and AVSET-10M's scorer."""
     out = folder / "dbt"
     shutil.copytree(Settings().dbt_dir, out)
     seed, settings = out / "seeds/thresholds.csv", out / "dbt_project.yml"
@@ -46,8 +46,9 @@ def project(folder: Path, k: float, speech: float, points: str) -> Path:
     text, changed_too = re.subn(r"(speech_heard,speech,>=),0\.3,", rf"\g<1>,{speech:g},", text)
     seed.write_text(text)
     words, switched = re.subn(r"release_points: \[release\]", f"release_points: [{points}]", settings.read_text())
+    words, asked = re.subn(r"avset_scorer: builtin", f"avset_scorer: {scorer}", words)
     settings.write_text(words)
-    assert (changed, changed_too, switched) == (1, 1, 1)
+    assert (changed, changed_too, switched, asked) == (1, 1, 1, 1)
     return out
 
 
@@ -139,8 +140,10 @@ def test_the_sweep_falls_and_is_the_normal_distributions(house: tuple) -> None:
 
 def test_without_a_calibration_nothing_changes_and_the_rule_would_say_so(release: Built) -> None:
     assert release.rows("select count(*) from fct_clips where flag = 0 and effective_z is distinct from z") == [(0,)]
+    ((clips,),) = release.rows("select count(*) from fct_clips")
     assert release.rows("select rule, decides, pass_alone from rpt_release_rules where point = 'avset' order by 1") == [
-        ("avset_low_correspondence", False, release.rows("select count(*) from fct_clips")[0][0]),
+        ("avset_low_correspondence", False, clips),
+        ("avset_no_score", False, clips),
         ("avset_uncalibrated", False, 0),
     ]
     told = release.rows("select scorer, threshold, clips from rpt_calibration order by 1")
@@ -148,3 +151,32 @@ def test_without_a_calibration_nothing_changes_and_the_rule_would_say_so(release
         ("builtin", None), ("semantic", None), ("sync", None),
     ]  # fmt: skip
     assert min(clips for *_, clips in told) > 50
+
+
+def test_a_recycled_clip_is_judged_by_avsets_scorer_of_its_residual(
+    build: Callable[..., Built], lake: Lake, tmp_path: Path
+) -> None:
+    """By another scorer than the built-in one: high enough, too low, and not scored, which is not uncalibrated."""
+    flagged = {"z": 6.0, "tags": {"speech": 0.9}, "residual_z": 5.0}
+    clips = {
+        "plain": Clip(z=6.0, two_tower=(0.5, None)), "good": Clip(**flagged, two_tower=(0.1, 0.5)),
+        "bad": Clip(**flagged, two_tower=(0.5, 0.2)), "silent": Clip(**flagged, two_tower=(0.5, None)),
+        "unseen": Clip(z=6.0), "failed": Clip(z=6.0, two_tower=(0.5, None), failed={"two_tower": "undecodable"}),
+    }  # fmt: skip
+    write_batch(lake, DAYS[0], 0, [Candidate(name, clips=(clip,)) for name, clip in clips.items()])
+    calibrated = [*calibration(0.0, 0.1), *calibration(0.0, 0.1, "two_tower", "t")]
+    corpus.replace(lake, "calibration", calibrated, provenance={})
+    built = build(lake, dbt_dir=project(tmp_path, 3, 0.3, "release, avset", "two_tower"))
+    ends = dict(built.rows("select sample_id, coalesce(first_failed_rule, status) from fct_clips"))
+    assert {name: ends[clip_of(name)] for name in clips} == {
+        "plain": "kept", "good": "kept", "bad": "avset_low_correspondence", "silent": "avset_no_score",
+        "unseen": "avset_no_score", "failed": "avset_no_score",
+    }  # fmt: skip
+    assert set(built.rows("select sample_id, avc, avc_sound, flag from avset_clips")) == {
+        (clip_of("plain"), 0.5, "mixture", 0), (clip_of("good"), 0.5, "residual", 1),
+    }  # fmt: skip
+    asked = "select reason, measured, scorer, sound, score from fct_removed where sample_id = '{}' and kind = 'rule'"
+    assert built.rows(asked.format(clip_of("bad"))) == [
+        ("avset_low_correspondence", pytest.approx(2.0), "two_tower", "residual", 0.2)
+    ]
+    assert built.rows(asked.format(clip_of("silent"))) == [("avset_no_score", 0.0, None, None, None)]

@@ -107,13 +107,38 @@ class Odd(Stage):
                 yield Outcome.ok(sample.id, {"half": sample.row["letter"].upper()})
 
 
-NEEDS = {s.name: s.needs for s in (Count, Letters, Odd, Join)}
+class Capitals(Stage):
+    """Files of its own, for every second sample."""
+
+    name, image, needs, sidecar = "capitals", "base", ("letters", "odd"), "tar"
+    schema = {"half": "string"}
+
+    def process(self, batch: Batch) -> Iterator[Outcome]:
+        for sample in batch:
+            half = sample.needs["odd"]["half"]
+            yield Outcome.ok(sample.id, {"half": half}, files={"capital": half.encode()})
+
+
+class Both(Stage):
+    """Reads the files beside two tables, one of which it can do without."""
+
+    name, image, needs, wants = "both", "base", ("letters",), ("capitals",)
+    schema = {"both": "string"}
+
+    def process(self, batch: Batch) -> Iterator[Outcome]:
+        for sample in batch:
+            files = ["txt", *(["capital"] if "capitals" in sample.needs else [])]
+            yield Outcome.ok(sample.id, {"both": "".join(sample.media(ext).decode() for ext in files)})
+
+
+NEEDS = {s.name: s.needs for s in (Count, Letters, Odd, Join, Capitals, Both)}
+WANTS = {s.name: s.wants for s in (Both,)}
 
 
 def runtime(lake: Lake, stage: type[Stage], batch: str = "day", **params: object) -> Runtime:
     """A Runtime of a toy stage that logs nothing."""
     made = Runtime(stage(stage.Params(**params), lake, Settings()), lake, batch, log=lambda line: None)
-    made.chain.needs = NEEDS
+    made.chain.needs, made.chain.wants = NEEDS, WANTS
     return made
 
 
@@ -123,9 +148,9 @@ def read(lake: Lake, runtime: Runtime, number: int = 0):
 
     import pyarrow.parquet as pq
 
-    chain = type(runtime.chain)(lake, runtime.batch, NEEDS)
+    chain = type(runtime.chain)(lake, runtime.batch, NEEDS, WANTS)
     manifest = chain.committed(runtime.stage.name, number)
     return manifest, pq.read_table(io.BytesIO(lake.read_table(manifest))).to_pylist()
 
 
-__all__ = ["Count", "Join", "Letters", "Odd", "cut", "digest", "read", "runtime"]
+__all__ = ["Both", "Capitals", "Count", "Join", "Letters", "Odd", "cut", "digest", "read", "runtime"]

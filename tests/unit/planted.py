@@ -128,6 +128,7 @@ BATCH = {
             "score_is_the_vectors_product": broken("picture", "list_reverse(picture)"),
             "sound_is_a_unit_vector": broken("sound", "list_transform(sound, lambda x: 20 * x)"),
             "picture_is_no_longer_than_one": broken("picture", "list_transform(sound, lambda x: 2 * x)"),
+            "residuals_are_scored_as_sounds_are": broken("residual_score", "0.5"),
             "a_video_is_scored_by_one_fold": f"UPDATE {scorer} SET fold = rowid",
             "one_model": broken("model", "'another@0123456789ab'"),
             "model_is_named": broken("model", "'net'"),

@@ -146,12 +146,15 @@ def rows(listed: list[Candidate]) -> dict[str, list[dict]]:
 
 
 def _scored(stage: str, clip: dict) -> dict:
-    """What a scorer says of a clip: three pictures, or one of a whole clip."""
+    """What a scorer says of a clip: three pictures, or one of a whole clip; and of the residual, where it has one."""
     rng = np.random.default_rng(int(clip["sample_id"][:8], 16))
     pictures, sound = rng.normal(size=(1 if stage == "two_tower" else 3, 4)), rng.normal(size=4)
     video = str(clip["video_id"])
     fold = fold_of(video, 3) if stage == "two_tower" else None
-    return scorers.columns(sound, pictures, np.arange(len(pictures)) + 0.5, video_id=video, model="", fold=fold)
+    left = rng.normal(size=4) if _spoken(clip) else None
+    return scorers.columns(
+        sound, pictures, np.arange(len(pictures)) + 0.5, video_id=video, model="", fold=fold, residual=left
+    )
 
 
 def _filled(stage: str, row: dict) -> dict:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.house import Count, Join, Letters, Odd, cut, read, runtime
+from tests.unit.house import Both, Capitals, Count, Join, Letters, Odd, cut, read, runtime
 from winnow import runtime as runtime_module
 from winnow.errors import ConfigError, ContractError, FailureBudgetExceeded
 from winnow.lake import Lake
@@ -201,6 +201,16 @@ def test_a_fan_out_keeps_its_files_and_a_join_says_what_was_missing(lake: Lake) 
         (None, "odd: undecodable"),
         ("zZ", None),
     ]
+
+
+def test_files_of_every_input_are_found(lake: Lake) -> None:
+    """Those of a table that is only wanted too, once it is there; the shard is then computed again."""
+    cut(lake, "words", "day", [[("a", "xyz")]])
+    for stage in (Letters, Odd, Both, Capitals):
+        runtime(lake, stage).run()
+    both = runtime(lake, Both)
+    assert both.run().why == ["inputs changed"]
+    assert [r["both"] for r in read(lake, both)[1]] == ["xX", "y", "zZ"]
 
 
 def test_a_stage_before_its_inputs_says_which_command_to_run(tmp_path: Path) -> None:

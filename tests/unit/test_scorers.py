@@ -16,7 +16,7 @@ from tests import needs
 from tests.unit.signals import moving_square, mp4, sine
 from tests.unit.test_joint import stage
 from tests.unit.torch_models import HEAR, LOOK, commit_clips, entry, joint, read, run, settings, sha256, weights_folder
-from winnow import calibration
+from winnow import calibration, media, mixing
 from winnow.errors import ConfigError, ContractError
 from winnow.lake import Lake
 from winnow.models import audioset, scorers
@@ -27,7 +27,11 @@ from winnow.stage import stage_class, stage_names
 
 IDS = [f"{i:020x}" for i in range(4)]
 SEED = Path(__file__).resolve().parents[2] / "dbt" / "seeds" / "audioset_classes.csv"
-SHORT = {"panns": {"window_s": 1.0}, "bridge": {"model": "tiny", "frames_hz": 2.0}, "joint": {"model": "tiny"}}
+SHORT = {
+    "panns": {"window_s": 1.0},
+    "bridge": {"model": "tiny", "frames_hz": 2.0, "window_s": 1.0},
+    "joint": {"model": "tiny"},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +76,10 @@ def test_the_score_is_the_mean_of_the_pictures_cosines() -> None:
     np.testing.assert_allclose(found["frame_scores"], cosines, atol=1e-6)
     assert found["sound"] @ found["picture"] == pytest.approx(found["score"], abs=1e-6)
     assert np.linalg.norm(found["picture"]) < 0.9, "the mean is not made longer again"
+    assert (found["residual_score"], found["residual_frame_scores"]) == (None, None)
+    left = scorers.columns(-sound, pictures, np.arange(3), video_id="v", model="m@0", fold=2, residual=9 * sound)
+    assert (left["score"], left["residual_score"]) == (-found["score"], found["score"])
+    np.testing.assert_array_equal(left["residual_frame_scores"], found["frame_scores"])
     scaled = scorers.columns(20 * sound, 3 * pictures, np.arange(3), video_id="v", model="m@0", fold=2)
     for name, value in found.items():
         np.testing.assert_array_equal(scaled[name], value)
@@ -121,6 +129,53 @@ def test_a_parameter_that_moves_scores_is_another_model(name: str, changed: dict
     one, other = rows(lake, name)[IDS[1]], rows(scored, name)[IDS[1]]
     assert one["model"] != other["model"]
     assert one["score"] != other["score"]
+
+
+# -- residuals ---------------------------------------------------------------------------------------------------------
+def flac(wave: np.ndarray, rate_hz: int, path: Path) -> bytes:
+    """A residual's file, as `separate` writes it."""
+    return mixing.flac(mixing.scaled([wave], guard=True).signals[0], rate_hz, path)
+
+
+def separated(scored: Lake, files: dict[str, bytes], scratch: Path) -> Lake:
+    """The lake in which those clips were scored, and some of them were separated since."""
+    lake = Lake(shutil.copytree(scored.root, scratch / "lake"))
+    commit_clips(lake, "day", [files], scratch, stage="separate", start_s=0.0, duration_s=2.0)
+    return lake
+
+
+@pytest.mark.parametrize("name", ["bridge", "joint"])
+def test_a_separated_clip_is_scored_by_its_residual_too(scored: Lake, clips: dict, tmp_path: Path, name: str) -> None:
+    """A residual that sounds like another clip scores as that clip's sound does with these pictures; what is said of
+    the clip's own sound stays what it was, and a clip that was not separated has no residual score."""
+    with media.opened(clips[IDS[1]]) as clip:
+        frames = list(clip.frames(clip.require_audio()))
+    other = media.waveform(frames, mono=True)[0]
+    lake = separated(scored, {IDS[0]: flac(other.astype(np.float64), frames[0].rate, tmp_path / "a.flac")}, tmp_path)
+    run(lake, name, "day", settings(lake), **SHORT[name])
+    before, after = rows(scored, name), rows(lake, name)
+    row = after[IDS[0]]
+    about = ("residual_score", "residual_frame_scores")
+    assert {k: v for k, v in row.items() if k not in about} == {
+        k: v for k, v in before[IDS[0]].items() if k not in about
+    }
+    wanted = float(np.dot(after[IDS[1]]["sound"], row["picture"]))
+    assert row["residual_score"] == pytest.approx(wanted, abs=1e-3)
+    assert abs(row["residual_score"] - wanted) < abs(row["residual_score"] - row["score"]) / 5
+    assert row["residual_score"] == pytest.approx(np.mean(row["residual_frame_scores"]), abs=1e-5)
+    assert len(row["residual_frame_scores"]) == row["n_frames"]
+    assert [after[IDS[1]][column] for column in about] == [None, None]
+    assert all(row[column] is None for row in before.values() for column in about)
+
+
+def test_residuals_are_tagged_by_the_network_that_tagged_the_clips(scored: Lake, tmp_path: Path) -> None:
+    lake = separated(scored, {IDS[0]: flac(np.zeros(16000), 16000, tmp_path / "a.flac")}, tmp_path)
+    weights = Path(shutil.copytree(weights_folder(), tmp_path / "weights"))
+    catalogue = weights / "weights.toml"
+    other = sha256(weights / "tiny.safetensors")
+    catalogue.write_text(catalogue.read_text().replace(sha256(weights / "cnn14.pth"), other))
+    with pytest.raises(ContractError, match=rf"tagged by cnn14@.*has cnn14@{other[:12]}.*winnow run panns"):
+        run(lake, "bridge", "day", settings(lake, weights=weights), **SHORT["bridge"])
 
 
 # -- tags ----------------------------------------------------------------------------------------------------------

@@ -9,18 +9,20 @@ import numpy as np
 import pytest
 
 from tests.unit.signals import moving_square, mp4
+from tests.unit.test_two_tower import towers
 from tests.unit.torch_models import entry, sha256
 from tests.world.speech import speak
 from winnow import media
 from winnow.errors import ConfigError, ContractError
 from winnow.lake import Lake
 from winnow.metrics.separation import si_snr_db
-from winnow.models import separators
+from winnow.models import residual, separators
 from winnow.models.separators import nmf
 from winnow.models.tagger import Tagger
 from winnow.sample import Reason
 from winnow.settings import Settings
 from winnow.stage import Batch, Sample, stage_class
+from winnow.stages import audio, visual
 from winnow.stages.separate import Separate
 
 RATE_HZ = nmf.RATE_HZ
@@ -134,6 +136,30 @@ def test_a_residual_is_a_file_with_its_levels(tmp_path, spoken: np.ndarray) -> N
     assert run(Settings(), clip, spoken.ravel().tolist(), tmp_path).files == outcome.files
     without = run(Settings(), mp4(moving_square(1.0)), [0.0, 1.0], tmp_path)
     assert without.reason is Reason.no_audio_stream
+
+
+def test_two_tower_hears_the_residual_as_it_hears_a_clip(tmp_path, spoken: np.ndarray) -> None:
+    """A residual scores as the clip would whose sound it is; what is said of the clip's own sound stays."""
+    clip = mp4(moving_square(8.0), (voice() + waterfall())[None].astype(np.float32), rate_hz=RATE_HZ)
+    outcome = run(Settings(), clip, spoken.ravel().tolist(), tmp_path)
+    left = residual.waveform(outcome.files["flac"], RATE_HZ)
+    lake, cls = Lake(tmp_path / "lake"), stage_class("two_tower")
+    lake.create(lake.model_key("two_tower", "0" * 12, "safetensors"), towers().dumps())
+    lake.set_model_current("two_tower", "0" * 12)
+    stage = cls(cls.Params(), lake, Settings())
+    stage.setup()
+    files = shelf({"a.flac": outcome.files["flac"]})
+    row, seen = {"video_id": "v", "duration_s": 8.0}, visual.measure(clip, visual.Visual.Params())
+
+    def measured(sound: bytes, **separated: object) -> dict:
+        return stage.measure(Sample("a", row, {"visual": seen, "audio": audio.measure(sound), **separated}, files))
+
+    alone, both = measured(clip), measured(clip, separate=outcome.values)
+    bare = measured(mp4(moving_square(8.0), left[None], rate_hz=RATE_HZ))
+    assert alone["residual_score"] is alone["residual_frame_scores"] is None
+    assert (both["score"], both["frame_scores"]) == (alone["score"], alone["frame_scores"])
+    assert abs(both["residual_score"] - bare["score"]) < abs(both["score"] - bare["score"]) / 2
+    assert both["residual_frame_scores"] == pytest.approx([both["residual_score"]], abs=2e-6)
 
 
 def test_a_music_flag_leaves_the_sound_as_it_was(tmp_path) -> None:

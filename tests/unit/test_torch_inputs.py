@@ -9,8 +9,8 @@ from tests import needs
 from tests.unit.signals import mp4, textured
 from tests.unit.torch_models import MEAN, STD, encoder
 from winnow.models import pictures
+from winnow.models.windows import windows
 from winnow.sample import Reason, SampleFailed
-from winnow.stages import panns
 
 
 @pytest.fixture(autouse=True)
@@ -75,13 +75,13 @@ def test_windows_fit_the_sound() -> None:
     second = 100
     for length_s, count in ((10.02, 1), (14.9, 1), (15.1, 2), (20.0, 2), (99.0, 8)):
         wave = np.arange(round(length_s * second), dtype=np.float32)
-        found = panns.windows(wave, 10 * second, 8)
+        found = windows(wave, 10 * second, 8)
         assert found.shape == (count, 10 * second)
         assert (np.diff(found, axis=1) == 1).all(), "each is a piece of the sound"
         middle = found.mean(axis=1)
         wanted = (np.arange(count) + 0.5) * len(wave) / count
         np.testing.assert_allclose(middle, wanted.clip(5 * second, len(wave) - 5 * second), atol=1)
-    found = panns.windows(np.arange(30, dtype=np.float32), 100, 8)
+    found = windows(np.arange(30, dtype=np.float32), 100, 8)
     assert (found[0] == np.arange(100) % 30).all()
 
 

@@ -29,7 +29,7 @@ from winnow.models.weights import SHIPPED, find, load_state
 from winnow.runtime import Runtime, Summary
 from winnow.settings import Settings
 from winnow.shard import Chain, shard_name
-from winnow.stage import stage_class
+from winnow.stage import stage_class, stage_wants
 
 TINY = {
     "embed_dim": 24,
@@ -121,30 +121,33 @@ def joint(folder: Path, name: str, sound_length: float = 1.0, **changed: object)
 
 def settings(lake: Lake, **more: object) -> Settings:
     """A deployment with those weights, on the CPU."""
-    return Settings(lake=lake.root, weights=weights_folder(), **{"device": "cpu", **more})
+    return Settings(lake=lake.root, **{"weights": weights_folder(), "device": "cpu", **more})
 
 
-def commit_clips(lake: Lake, batch: str, shards: list[dict[str, bytes]], scratch: Path) -> None:
-    """Commit a clip table whose shards hold these files by sample id, as if it had been cut."""
-    schema, names = table.arrow_schema(stage_class("clip").schema), []
+def commit_clips(
+    lake: Lake, batch: str, shards: list[dict[str, bytes]], scratch: Path, stage: str = "clip", **values: object
+) -> None:
+    """Commit a table of clips, or of residuals (`separate`), whose shards hold these files by sample id, as if it had
+    been cut; values: of every row."""
+    schema, names = table.arrow_schema(stage_class(stage).schema), []
     for number, files in enumerate(shards):
-        rows = [{"sample_id": name, "outcome": "ok", "video_id": f"video-{name}"} for name in sorted(files)]
+        rows = [{"sample_id": name, "outcome": "ok", "video_id": f"video-{name}", **values} for name in sorted(files)]
         data = table.to_bytes(pa.Table.from_pylist(rows, schema=schema))
         digest = sha256_bytes(data)
         name = shard_name(number, {"rows": digest})
-        tar_path = scratch / f"{batch}-{number}.tar"
+        tar_path = scratch / f"{stage}-{batch}-{number}.tar"
         with tarfile.open(tar_path, "w") as tar:
             for sample_id in sorted(files):
-                member = tarfile.TarInfo(f"{sample_id}.mp4")
+                member = tarfile.TarInfo(f"{sample_id}.{'mp4' if stage == 'clip' else 'flac'}")
                 member.size = len(files[sample_id])
                 tar.addfile(member, io.BytesIO(files[sample_id]))
         manifest = Manifest(
-            stage="clip", v="0" * 12, batch=batch, shard=name, file=f"{name}.{digest[:8]}.parquet", sha256=digest,
+            stage=stage, v="0" * 12, batch=batch, shard=name, file=f"{name}.{digest[:8]}.parquet", sha256=digest,
             bytes=len(data), rows=len(rows), rows_in=len(rows), ok=len(rows), failed=0, sidecar="tar",
         )  # fmt: skip
         lake.commit(manifest, data, tar_path)
         names.append(name)
-    lake.set_stand("clip", batch, {"v": "0" * 12, "shards": names})
+    lake.set_stand(stage, batch, {"v": "0" * 12, "shards": names})
 
 
 def run(lake: Lake, name: str, batch: str, settings: Settings, **params: object) -> Summary:
@@ -157,7 +160,7 @@ def run(lake: Lake, name: str, batch: str, settings: Settings, **params: object)
 
 def read(lake: Lake, name: str, batch: str, number: int = 0) -> tuple[Manifest, pa.Table]:
     """A committed shard: its manifest and its table."""
-    manifest = Chain(lake, batch, NEEDS).committed(name, number)
+    manifest = Chain(lake, batch, NEEDS, stage_wants()).committed(name, number)
     assert manifest is not None
     return manifest, pq.read_table(io.BytesIO(lake.read_table(manifest)))
 

@@ -1,4 +1,13 @@
 -- One row per clip and candidate: its numbers that a rule may name before release.
+--
+-- A clip that var avset_scorer has no score of, for the sound that would be published, has no threshold either: it is
+-- neither calibrated nor not (null), and a rule of its own says so.
+with avset as (
+    select sample_id as scored_id, sound
+    from {{ ref('int_scores') }}
+    where scorer = '{{ var('avset_scorer') }}'
+)
+
 select
     batch,
     candidate_id,
@@ -35,7 +44,11 @@ select
     sigmas.sigma_{{ scorer }},
     {%- endfor %}
     sigmas.sigma_avset,
-    (sigmas.sigma_avset is not null)::integer::double as is_calibrated,
+    (avset.scored_id is not null)::integer::double as has_avset_score,
+    if(avset.scored_id is not null, (sigmas.sigma_avset is not null)::integer::double, null) as is_calibrated,
     is_measured::integer::double as is_measured
-from {{ ref('int_clips') }}
+from {{ ref('int_clips') }} as clips
 left join {{ ref('int_sigmas') }} as sigmas using (sample_id)
+left join avset
+    on avset.scored_id = clips.sample_id
+    and avset.sound = if(clips.is_recycled, 'residual', 'mixture')

@@ -143,7 +143,7 @@ judged as (
         case
             when is_tag then if(heard.is_panns, 'panns', 'tags')
             when removed.measure = 'effective_z' then sigmas.together_scorers
-            when removed.measure in ('sigma_avset', 'is_calibrated') then '{{ var('avset_scorer') }}'
+            when removed.measure in ('sigma_avset', 'is_calibrated', 'has_avset_score') then '{{ var('avset_scorer') }}'
             when starts_with(removed.measure, 'sigma_') then substr(removed.measure, 7)
             else 'builtin'
         end as scorer,

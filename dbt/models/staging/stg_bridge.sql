@@ -1,3 +1,3 @@
--- One row per clip: how near its PANNs tags, as text, are to its pictures (the vectors stay in the lake).
+-- One row per clip: how near its PANNs tags, as text, are to its pictures, and so for its residual (the vectors stay in the lake).
 select {{ vector_scores() }}
 from {{ stage_table('bridge') }}

@@ -1,3 +1,3 @@
--- One row per clip: how near sound and picture are in a pretrained joint space (the vectors stay in the lake).
+-- One row per clip: how near sound and picture are in a pretrained joint space, and so for its residual (the vectors stay in the lake).
 select {{ vector_scores() }}
 from {{ stage_table('joint') }}

@@ -1,3 +1,3 @@
--- One row per clip: how near sound and picture are in the space that was fitted on the corpus (the vectors stay in the lake).
+-- One row per clip: how near sound and picture are in the space that was fitted on the corpus, and so for its residual (the vectors stay in the lake).
 select {{ vector_scores() }}
 from {{ stage_table('two_tower') }}

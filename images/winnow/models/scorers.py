@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 #: vector. picture: mean of the pictures' unit vectors, not made longer again: its own length says how alike they are.
 #: frame_times, frame_scores: when on the clip's clock each picture is shown, s, and its own cosine, so that a short
 #: event shows. n_frames: how many pictures. fold: of a cross-fitted scorer, which of its models; else null. model:
-#: which one; ends in 12 hex of its digest.
+#: which one; ends in 12 hex of its digest. residual_score, residual_frame_scores: the same pictures against what is
+#: left of the sound where `separate` took the dialogue out of it; else null.
 COLUMNS: Mapping[str, str] = {
     "video_id": "string",
     "score": "double",
@@ -35,6 +36,8 @@ COLUMNS: Mapping[str, str] = {
     "n_frames": "int64",
     "fold": "int64",
     "model": "string",
+    "residual_score": "double",
+    "residual_frame_scores": "float32[]",
 }
 
 #: The columns of the built-in scorer's table.
@@ -56,26 +59,43 @@ BUILTIN_COLUMNS: Mapping[str, str] = {
 
 
 def columns(
-    sound: np.ndarray, pictures: np.ndarray, times_s: np.ndarray, *, video_id: str, model: str, fold: int | None = None
-) -> dict[str, object]:
-    """A row's COLUMNS from the vector of the sound, (d,), those of its pictures, (n, d), and when each is shown, (n,).
+    sound: np.ndarray, pictures: np.ndarray, times_s: np.ndarray, *, video_id: str, model: str, fold: int | None = None,
+    residual: np.ndarray | None = None,
+) -> dict[str, object]:  # fmt: skip
+    """A row's COLUMNS from the vector of the sound, (d,), those of its pictures, (n, d), and when each is shown, (n,);
+    residual: the vector of what separation left of the sound, (d,), or None.
     Vectors of any length: they are made unit vectors here, always, because some models scale one side (ImageBind's
     sound by 20). ValueError for a vector of length 0 or one that is not finite."""
     import numpy as np
 
     heard, seen = unit(sound).astype(np.float32), unit(pictures)
     picture = seen.mean(axis=0).astype(np.float32)
+    left = None if residual is None else unit(residual).astype(np.float32)
     return {
         "video_id": video_id,
-        "score": round(float(heard.astype(np.float64) @ picture.astype(np.float64)), 6),
+        "score": _score(heard, picture),
         "sound": heard,
         "picture": picture,
         "frame_times": np.asarray(times_s, np.float32),
-        "frame_scores": np.round(seen @ heard.astype(np.float64), 6).astype(np.float32),
+        "frame_scores": _frame_scores(heard, seen),
         "n_frames": len(seen),
         "fold": fold,
         "model": model,
+        "residual_score": None if left is None else _score(left, picture),
+        "residual_frame_scores": None if left is None else _frame_scores(left, seen),
     }
+
+
+def _score(sound: np.ndarray, picture: np.ndarray) -> float:
+    import numpy as np
+
+    return round(float(sound.astype(np.float64) @ picture.astype(np.float64)), 6)
+
+
+def _frame_scores(sound: np.ndarray, pictures: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    return np.round(pictures @ sound.astype(np.float64), 6).astype(np.float32)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

@@ -52,12 +52,16 @@ class TwoTowerModel:
     sound: Sequence[Tower]
 
     def score(
-        self, video_id: str, picture: np.ndarray, sound: np.ndarray, *, middle_s: float, model: str
-    ) -> dict[str, object]:
-        """One clip's columns (`scorers.COLUMNS`). picture, sound: all layers joined, (d,), (e,)."""
+        self, video_id: str, picture: np.ndarray, sound: np.ndarray, *, middle_s: float, model: str,
+        residual: np.ndarray | None = None,
+    ) -> dict[str, object]:  # fmt: skip
+        """One clip's columns (`scorers.COLUMNS`). picture, sound, residual: all layers joined, (d,), (e,), (e,)."""
         fold = fold_of(video_id, len(self.picture))
         seen, heard = self.picture[fold](picture[None]), self.sound[fold](sound[None])[0]
-        return scorers.columns(heard, seen, np.array([middle_s]), video_id=video_id, model=model, fold=fold)
+        left = None if residual is None else self.sound[fold](residual[None])[0]
+        return scorers.columns(
+            heard, seen, np.array([middle_s]), video_id=video_id, model=model, fold=fold, residual=left
+        )
 
     def dumps(self) -> bytes:
         """The model as safetensors: equal models give equal bytes."""

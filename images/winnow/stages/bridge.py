@@ -3,29 +3,35 @@
 The clip's highest PANNs tags become texts ("a photo of Dog"), their embeddings are added up, each weighing as much as
 its tag scores, and the sum is the sound's vector: neither network was trained on sound and picture together, and
 neither on this corpus, so what the bridge says is independent of the fitted scorers. It hears only what AudioSet has a
-class for. A voice over the scene becomes the tag Speech, which no picture of the scene agrees with.
+class for. A voice over the scene becomes the tag Speech, which no picture of the scene agrees with. What separation
+left of a sound is tagged here, by the network that tagged the clip: the stage `panns` cannot do it, because what is
+separated is flagged by its tags.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
+from winnow.errors import ContractError
 from winnow.lake import digest
 from winnow.models.pictures import PictureParams, pictures
 from winnow.models.pretrained import Pretrained, PretrainedParams
 from winnow.models.scorers import COLUMNS
-from winnow.models.weights import Weights, find
-from winnow.sample import Reason, SampleFailed
+from winnow.models.weights import Weights, find, load_state
+from winnow.models.windows import WindowParams, windows
+from winnow.sample import Outcome, Reason, SampleFailed
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
     from winnow.models.open_clip_encoder import PictureTower
+    from winnow.models.panns_encoder import PannsEncoder
     from winnow.models.torch_batches import Answered, Decoded
+    from winnow.stage import Batch, Sample
 
 
 class Bridge(Pretrained):
@@ -34,13 +40,17 @@ class Bridge(Pretrained):
 
     name = "bridge"
     needs = ("clip", "panns")
+    wants = ("separate",)
     flow = "score"
     schema = COLUMNS
     counted = "n_frames"
+    #: The network that tags residuals, once there are any, and its label.
+    tagger: tuple[str, PannsEncoder] | None = None
 
-    class Params(PretrainedParams, PictureParams):
-        """model: of open_clip's; pictures (`PictureParams`): one a second by default; top: how many tags are put into
-        words; prompt: what they are put into, at {}."""
+    class Params(PretrainedParams, PictureParams, WindowParams):
+        """model: of open_clip's; pictures (`PictureParams`): one a second by default; windows (`WindowParams`): of a
+        residual, as `panns` had them of the clip; top: how many tags are put into words; prompt: what they are put
+        into, at {}."""
 
         model: str = "vit-b-32"
         top: int = Field(10, ge=1, le=527)
@@ -66,9 +76,29 @@ class Bridge(Pretrained):
         """Both towers of a checkpoint."""
         from winnow.models.open_clip_encoder import PictureTower, TextTower
 
-        self.checkpoint = weights.digest
+        self.checkpoint, self.place = weights.digest, device
         self.text = TextTower(weights, state, device, self.params.precision)
         return Towers(PictureTower(weights, state, device, self.params.precision))
+
+    def process(self, batch: Batch) -> Iterator[Outcome]:
+        """An outcome for each clip. ContractError where residuals are to be tagged and the network that tagged the
+        clips is no longer the catalogue's."""
+        for label in sorted({str(sample.needs["panns"]["tagger"]) for sample in batch if "separate" in sample.needs}):
+            if self.tagger is None or self.tagger[0] != label:
+                self.tagger = label, self.network(label)
+        yield from super().process(batch)
+
+    def network(self, label: str) -> PannsEncoder:
+        """The network of a label in `panns`' table."""
+        from winnow.models.panns_encoder import PannsEncoder
+
+        weights = find(self.settings.weights, "panns", label.partition("@")[0])
+        if weights.label != label:
+            raise ContractError(
+                f"the clips were tagged by {label}, and {self.settings.weights} has {weights.label}, which would tag "
+                "what separation left of them: run `winnow run panns` on this batch first"
+            )
+        return PannsEncoder(weights, load_state(self.settings.weights, weights), self.place, self.params.precision)
 
     def rows(self, data: bytes) -> Decoded:
         """A clip's pictures at the network's size, uint8, (n, height, width, 3), and when they are shown."""
@@ -85,8 +115,24 @@ class Bridge(Pretrained):
         told = digest([self.checkpoint, heard["model"], self.params.model_dump(mode="json")])
         return scorers.columns(
             self.said(heard["scores"]), clip.values, clip.aside, video_id=str(clip.sample.row["video_id"]),
-            model=f"{self.params.model}@{told}",
+            model=f"{self.params.model}@{told}", residual=self.left(clip.sample),
         )  # fmt: skip
+
+    def left(self, sample: Sample) -> np.ndarray | None:
+        """The vector of what separation left of a clip's sound, (d,); None where nothing was taken out of it."""
+        if "separate" not in sample.needs:
+            return None
+        import numpy as np
+        import torch
+
+        from winnow.models import residual
+
+        _, tagger = self.tagger
+        wave = residual.waveform(sample.media("flac"), tagger.rate_hz)
+        sounds = windows(wave, round(self.params.window_s * tagger.rate_hz), self.params.max_windows)
+        with torch.inference_mode():
+            values = tagger.encode(torch.from_numpy(sounds).to(self.place)).cpu().numpy()
+        return self.said(values[:, -tagger.widths["scores"] :].max(axis=0).astype(np.float16))
 
     def said(self, scores: object) -> np.ndarray:
         """The vector of what was heard: the highest tags' text embeddings, each times its score, added: float64, (d,).

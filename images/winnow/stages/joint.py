@@ -8,6 +8,7 @@ released code); how many pictures a second is a parameter, because the original'
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from winnow.lake import digest
 from winnow.models.pictures import PictureParams, pictures
@@ -15,6 +16,9 @@ from winnow.models.scorers import COLUMNS
 from winnow.models.weights import Weights, find
 from winnow.sample import Outcome, Reason, SampleFailed
 from winnow.stage import Batch, Resources, Sample, Stage
+
+if TYPE_CHECKING:
+    import numpy as np
 
 #: The two sides' kinds in the catalogue of weights.
 SIDES = ("joint_picture", "joint_sound")
@@ -28,6 +32,7 @@ class Joint(Stage):
     name = "joint"
     image = "model"
     needs = ("clip",)
+    wants = ("separate",)
     flow = "score"
     schema = COLUMNS
     resources = Resources(cpu=8, memory_mb=16384, gpu=1)
@@ -66,20 +71,30 @@ class Joint(Stage):
 
     def measure(self, sample: Sample) -> dict[str, object]:
         """A clip's values; fails as no_video_stream, no_audio_stream or undecodable."""
-        from winnow.models import joint, scorers
+        from winnow.models import residual, scorers
 
         data = sample.media()
         found, times_s = pictures(data, self.params, self.look.size, self.look.size, self.look.resize)
-        try:
-            sound = self.hear(self.wave(data))
-        except ValueError as error:
-            raise SampleFailed(Reason.undecodable, str(error)) from error
+        sound, left = self.vector(self.wave(data)), None
+        if "separate" in sample.needs:
+            left = self.vector(residual.waveform(sample.media("flac"), self.hear.rate_hz))
         return scorers.columns(
-            joint.sound_vector(self.heard(sound)), self.seen(self.look(found)), times_s,
-            video_id=str(sample.row["video_id"]), model=self.label,
+            sound, self.seen(self.look(found)), times_s, video_id=str(sample.row["video_id"]), model=self.label,
+            residual=left,
         )  # fmt: skip
 
-    def wave(self, data: bytes):
+    def vector(self, wave: np.ndarray) -> np.ndarray:
+        """The vector of a sound at the model's rate, (samples,): (d,). SampleFailed as undecodable for one that is
+        shorter than a window."""
+        from winnow.models import joint
+
+        try:
+            pieces = self.hear(wave)
+        except ValueError as error:
+            raise SampleFailed(Reason.undecodable, str(error)) from error
+        return joint.sound_vector(self.heard(pieces))
+
+    def wave(self, data: bytes) -> np.ndarray:
         """A clip's sound, mono, at the model's rate: float32, (samples,)."""
         from winnow import media
 

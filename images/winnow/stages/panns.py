@@ -16,6 +16,7 @@ from pydantic import Field
 from winnow.errors import ContractError
 from winnow.models.pretrained import Pretrained, PretrainedParams
 from winnow.models.weights import Weights
+from winnow.models.windows import WindowParams, windows
 from winnow.sample import Reason, SampleFailed
 
 if TYPE_CHECKING:
@@ -47,14 +48,11 @@ class Panns(Pretrained):
     }
     counted = "n_windows"
 
-    class Params(PretrainedParams):
-        """window_s: length of a window; a clip has as many as fit best, evenly placed, `max_windows` at most. blocks:
-        whose outputs are the first four layers, from 1 to 6. top: how many tags are kept beside the scores. The
-        spectrum is computed in fp32 at any precision."""
+    class Params(PretrainedParams, WindowParams):
+        """Windows (`WindowParams`): of 10 s by default. blocks: whose outputs are the first four layers, from 1 to 6.
+        top: how many tags are kept beside the scores. The spectrum is computed in fp32 at any precision."""
 
         model: str = "cnn14"
-        window_s: float = Field(10.0, ge=1.0, le=60.0)
-        max_windows: int = Field(8, ge=1, le=64)
         blocks: tuple[int, ...] = (1, 2, 4, 5)
         top: int = Field(10, ge=1, le=527)
 
@@ -107,15 +105,3 @@ def tags(scores: np.ndarray, top: int) -> dict[str, object]:
         "tag_mids": [known[index].mid for index in best],
         "tag_scores": plain[best],
     }
-
-
-def windows(wave: np.ndarray, length: int, limit: int) -> np.ndarray:
-    """Windows of `length` samples, evenly placed: (n, length). As many as the sound's length comes closest to, so that
-    10.02 s are one window of 10 s and not two; a shorter sound is repeated until it fills one."""
-    import numpy as np
-
-    if len(wave) < length:
-        return np.resize(wave, (1, length))
-    count = min(max(1, round(len(wave) / length)), limit)
-    starts = [round((k + 0.5) * len(wave) / count - length / 2) for k in range(count)]
-    return np.stack([wave[at : at + length] for at in (min(max(s, 0), len(wave) - length) for s in starts)])

@@ -6,12 +6,11 @@ uses, and tagged again: a clip that the dialogue covered comes back when its own
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 
 from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
 from winnow.models.scorers import BUILTIN_COLUMNS
-from winnow.sample import Outcome, Reason, SampleFailed
+from winnow.sample import Outcome
 from winnow.stage import Batch, Resources, Sample, Stage
 
 
@@ -44,19 +43,12 @@ class Rescore(Stage):
 
     def measure(self, sample: Sample) -> dict[str, object]:
         """A clip's values; fails as undecodable."""
-        import av
-
-        from winnow import media
-        from winnow.models import builtin_audio
+        from winnow.models import builtin_audio, residual
         from winnow.models.correspondence import joined
 
         row, visual = sample.row, sample.needs["visual"]
-        with av.open(io.BytesIO(sample.media("flac")), format="flac") as file:
-            frames = list(file.decode(audio=0))
-        if not frames:
-            raise SampleFailed(Reason.undecodable, "the residual holds no sound")
-        wave = media.waveform(frames, rate_hz=builtin_audio.RATE_HZ, mono=True)[0]
-        sound = builtin_audio.describe(wave, float(row["start_s"]), float(row["duration_s"]))
+        wave = residual.waveform(sample.media("flac"), builtin_audio.RATE_HZ)
+        sound = residual.described(wave, row)
         tags = self.tagger(wave, float(row["start_s"]))
         values = self.scorer.score(
             str(row["video_id"]),

@@ -16,11 +16,13 @@ from winnow.stage import Batch, Resources, Sample, Stage
 
 class TwoTower(Stage):
     """One row per clip with picture and sound: the columns of every scorer (`models.scorers`). One picture vector a
-    clip, for the layers that it reads describe clips and not seconds: frame_times is the clip's middle."""
+    clip, for the layers that it reads describe clips and not seconds: frame_times is the clip's middle. A residual is
+    described as `audio` describes a clip's sound."""
 
     name = "two_tower"
     image = "media"
     needs = ("clip", "visual", "audio")
+    wants = ("separate",)
     schema = COLUMNS
     resources = Resources(cpu=1, memory_mb=1024)
     fitted = "two_tower"
@@ -41,10 +43,17 @@ class TwoTower(Stage):
         yield from batch.map(self.measure)
 
     def measure(self, sample: Sample) -> dict[str, object]:
-        """A clip's values."""
+        """A clip's values; fails as undecodable."""
+        from winnow.models import builtin_audio, residual
         from winnow.models.correspondence import joined
 
+        heard = [layer.column for layer in AUDIO_LAYERS]
         picture = joined(sample.needs["visual"], [layer.column for layer in VISUAL_LAYERS])
-        sound = joined(sample.needs["audio"], [layer.column for layer in AUDIO_LAYERS])
+        sound, left = joined(sample.needs["audio"], heard), None
+        if separated := sample.needs.get("separate"):
+            wave = residual.waveform(sample.media("flac"), builtin_audio.RATE_HZ)
+            left = joined(residual.described(wave, separated), heard)
         middle_s = float(sample.row["duration_s"] or 0) / 2
-        return self.model.score(str(sample.row["video_id"]), picture, sound, middle_s=middle_s, model=self.digest)
+        return self.model.score(
+            str(sample.row["video_id"]), picture, sound, middle_s=middle_s, model=self.digest, residual=left
+        )

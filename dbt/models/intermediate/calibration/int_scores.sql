@@ -18,9 +18,12 @@ scored as (
     union all
 {%- endfor %}
 {%- for scorer in vector_scorers() %}
-    select batch, shard_number, sample_id, '{{ scorer }}' as scorer, 'mixture' as sound, score, model
+    {%- for sound, score in [('mixture', 'score'), ('residual', 'residual_score')] %}
+    select batch, shard_number, sample_id, '{{ scorer }}' as scorer, '{{ sound }}' as sound, {{ score }} as score, model
     from {{ ref('stg_' ~ scorer) }}
-    where outcome = 'ok' and score is not null
+    where outcome = 'ok' and {{ score }} is not null
+    {% if not loop.last %}union all{% endif %}
+    {%- endfor %}
     {% if not loop.last %}union all{% endif %}
 {%- endfor %}
 )
