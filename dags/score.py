@@ -5,6 +5,11 @@ them, for named batches or for all that are admitted: `two_tower` (contrastive, 
 or again with `refit`), `bridge` (PANNs' tags, which `panns` makes first, as texts against open_clip's pictures) and
 `joint` (an exported audio-visual model). `panns` alone gives 527 tags a clip in place of the built-in tagger's four.
 
+Clips are flagged by their tags, so after `panns` other clips are flagged than before: what is flagged now is separated
+and scored again before anything else is scored or admitted. `stages` repeats what `curate` was given for `separate`.
+Scorers score what is left of a separated sound too, so where that has changed a run names every scorer in use: the
+table of one that it does not name stands on what was separated before, and is not admitted.
+
 A score means nothing before it is known how high a scorer scores pairs that do not belong together: `calibrate` draws
 such pairs from the same batches. At the end the gate checks the new tables and admits the batches with them, which
 triggers `release`; tables that are not there are not waited for.
@@ -58,11 +63,11 @@ with DAG(
     def score(batch: str):
         """The scores of one batch, by the scorers that the run asks for."""
         panns = stage("panns", batch=batch, pre_execute=unless_chosen("scorers", "panns", "bridge"), **ANYWAY)
-        bridge, _, _ = (
-            stage(name, batch=batch, pre_execute=unless_chosen("scorers", name), **ANYWAY) for name in SCORERS
-        )
+        flag = command("decide", "--point", "separate", "--batch", batch, task_id="flag", **ANYWAY)
+        separate, rescore = stage("separate", batch=batch), stage("rescore", needs_model=True, batch=batch)
+        scorers = [stage(name, batch=batch, pre_execute=unless_chosen("scorers", name), **ANYWAY) for name in SCORERS]
 
-        panns >> bridge
+        [batches, panns] >> flag >> separate >> [rescore, *scorers]
 
     seed = ("--seed", "{{ params.seed }}")
     batches = command(

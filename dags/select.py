@@ -3,6 +3,7 @@
 Every feature layer is clustered by k-means over the admitted batches, every clip is assigned to the centres, and clips
 are put into the order in which they add mutual information; how much of that order is published is a rule in SQL.
 Layers are the built-in ones, or with the Param `pretrained` those of open_clip and PANNs, which are computed first.
+What PANNs' tags flag is then separated and scored again: `stages` repeats what `curate` was given for `separate`.
 Centres are frozen by their digest: while the clips and the parameters are the same, nothing is fitted or assigned
 again. With `incremental` the centres and the selection that are there stay as they are, and it grows by the clips that
 came since.
@@ -60,8 +61,12 @@ with DAG(
 
     @task_group(prefix_group_id=False)
     def features(batch: str):
-        """Pretrained layers of one batch, where the run asks for them."""
-        [stage(name, batch=batch, pre_execute=unless_asked("pretrained")) for name in ("open_clip", "panns")]
+        """Pretrained layers of one batch, where the run asks for them. `panns` tags too: what is flagged by its tags is
+        separated and scored again, as in curate."""
+        _, panns = (stage(name, batch=batch, pre_execute=unless_asked("pretrained")) for name in ("open_clip", "panns"))
+        flag = command("decide", "--point", "separate", "--batch", batch, task_id="flag")
+
+        panns >> flag >> stage("separate", batch=batch) >> stage("rescore", needs_model=True, batch=batch)
 
     @task_group(prefix_group_id=False)
     def assign(batch: str):

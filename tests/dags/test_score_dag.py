@@ -27,11 +27,13 @@ def score(described: dict) -> dict:
 
 def test_order_and_mapping(score: dict) -> None:
     tasks = score["tasks"]
-    for last in (["panns", "bridge"], ["two_tower"], ["joint"]):
-        for before, after in pairwise(["batches", "fit", *last, "calibrate", "gate"]):
+    scorers = {"bridge", "two_tower", "joint"}
+    for last in ("rescore", *scorers):
+        for before, after in pairwise(["batches", "fit", "panns", "flag", "separate", last, "calibrate", "gate"]):
             assert after in tasks[before]["downstream"]
     assert reachable(tasks, "batches") == set(tasks) - {"batches"}
-    assert {name for name, task in tasks.items() if task["mapped"]} == {"panns", "bridge", "two_tower", "joint"}
+    mapped = {name for name, task in tasks.items() if task["mapped"]}
+    assert mapped == {"panns", "flag", "separate", "rescore"} | scorers
     assert {name for name in stage_names() if stage_class(name).flow == "score"} == {"bridge", "two_tower", "joint"}
 
 
@@ -52,11 +54,11 @@ def test_its_commands_are_ones_that_winnow_has(score: dict) -> None:
 
 
 def test_what_is_skipped_ends_nothing_after_it(score: dict) -> None:
-    """A run that asks for `joint` alone skips the rest, and still calibrates and admits."""
+    """A run that asks for `joint` alone skips the rest, and still separates, calibrates and admits."""
     for name, task in score["tasks"].items():
-        rule = "all_success" if name in ("batches", "fit") else "none_failed_min_one_success"
-        assert task["trigger_rule"] == rule, name
-    assert {"fit", "panns", "two_tower", "joint", "calibrate", "gate"} <= set(score["tasks"]["batches"]["downstream"])
+        plain = name in ("batches", "fit", "separate", "rescore")
+        assert task["trigger_rule"] == ("all_success" if plain else "none_failed_min_one_success"), name
+    assert {"fit", "panns", "flag", "calibrate", "gate"} <= set(score["tasks"]["batches"]["downstream"])
 
 
 def test_params_are_typed_and_said(score: dict) -> None:

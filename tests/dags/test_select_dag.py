@@ -20,9 +20,11 @@ def test_order_and_mapping(described: dict) -> None:
     tasks = described["dags"]["select"]["tasks"]
     for before, after in pairwise(["batches", "open_clip", "centres", "cluster", "gate", "select"]):
         assert after in tasks[before]["downstream"]
-    assert "centres" in tasks["panns"]["downstream"]
+    assert "centres" in tasks["rescore"]["downstream"]
     assert reachable(tasks, "batches") == set(tasks) - {"batches"}
-    assert {name for name, task in tasks.items() if task["mapped"]} == {"open_clip", "panns", "cluster"}
+    assert {name for name, task in tasks.items() if task["mapped"]} == {
+        "open_clip", "panns", "flag", "separate", "rescore", "cluster",
+    }  # fmt: skip
 
 
 def test_release_follows_the_selection_and_not_the_gate(described: dict) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from winnow import docs
 from winnow.demo.airflow_local import DAGS, PLUGINS
-from winnow.stage import stage_class, stage_names, stage_needs
+from winnow.local import stages_after
+from winnow.stage import stage_class, stage_names, stage_needs, stage_wants
 
 FILES = sorted(DAGS.glob("*.py"))
 
@@ -43,7 +44,7 @@ def test_a_dag_file_is_short_and_only_wiring(path: Path) -> None:
 
 def test_stages_are_tasks_of_their_name(described: dict) -> None:
     """Law 9: the tasks that run a stage are named after it, and each stage has its task in the DAG that it names, which
-    runs no other stage but those that its own need."""
+    runs no other stage but those that its own read, and, where it flags clips, those that follow from the flags."""
     running = {
         dag: {name: t["arguments"][1] for name, t in found["tasks"].items() if t["arguments"][:1] == ["run"]}
         for dag, found in described["dags"].items()
@@ -52,8 +53,22 @@ def test_stages_are_tasks_of_their_name(described: dict) -> None:
     flows = {name: stage_class(name).flow for name in stage_names()}
     for dag in sorted(set(flows.values())):
         own = {name for name, flow in flows.items() if flow == dag}
-        needed = {need for name in own for need in stage_needs()[name]}
-        assert own <= set(running[dag]) <= own | needed, dag
+        read = {need for name in own for need in (*stage_needs()[name], *stage_wants()[name])}
+        recycled = set(stages_after("flag")) if "flag" in described["dags"][dag]["tasks"] else set()
+        assert own <= set(running[dag]) <= own | read | recycled, dag
+
+
+def test_who_tags_anew_separates_what_is_then_flagged(described: dict) -> None:
+    """Otherwise the release that follows drops every clip that is newly flagged, as covered."""
+    tagging = {dag for dag, found in described["dags"].items() if "panns" in found["tasks"]}
+    assert tagging == {"score", "select"}
+    for dag in tagging:
+        tasks = described["dags"][dag]["tasks"]
+        for before, after in pairwise(["panns", "flag", *stages_after("flag")]):
+            assert after in tasks[before]["downstream"], dag
+        assert "gate" in reachable(tasks, "rescore"), dag
+        flag, others = (described["dags"][name]["tasks"]["flag"]["arguments"][:-1] for name in (dag, "curate"))
+        assert flag == others == ["decide", "--point", "separate", "--batch"]
 
 
 def test_a_stage_comes_after_what_it_needs(described: dict) -> None:
@@ -63,6 +78,9 @@ def test_a_stage_comes_after_what_it_needs(described: dict) -> None:
         for need in needs:
             if flow == "curate" or need in tasks:
                 assert name in reachable(tasks, need), f"{name} must come after {need}"
+        for want in stage_wants()[name]:
+            if want in tasks and want != name:
+                assert name in reachable(tasks, want), f"{name} must come after {want}"
 
 
 def test_curate_ends_with_the_gate_and_maps_over_parts(described: dict) -> None:
