@@ -62,9 +62,12 @@ def row(place: int) -> dict[str, object]:
 
 #: Scores of the first clip's pictures: an event at 3.5 s, and a scorer that has one value for the whole clip.
 PICTURES = [
-    *({"sample_id": sample_id(KEPT), "scorer": "bridge", "picture": place + 1, "time_s": place + 0.5,
-       "score": 0.75 if place == 3 else 0.25} for place in range(10)),
-    {"sample_id": sample_id(KEPT), "scorer": "two_tower", "picture": 1, "time_s": 5.0, "score": -0.125},
+    *({"sample_id": sample_id(KEPT), "scorer": "bridge", "sound": "mixture", "picture": place + 1,
+       "time_s": place + 0.5, "score": 0.75 if place == 3 else 0.25} for place in range(10)),
+    {"sample_id": sample_id(KEPT), "scorer": "two_tower", "sound": "mixture", "picture": 1, "time_s": 5.0,
+     "score": -0.125},
+    {"sample_id": sample_id(KEPT), "scorer": "two_tower", "sound": "residual", "picture": 1, "time_s": 5.0,
+     "score": 0.5},
 ]  # fmt: skip
 
 

@@ -53,6 +53,8 @@ def test_a_short_event_shows_in_the_scores_of_the_pictures(lake):
     ann = browser(lake)
     page = ann.get(f"/clips/{explored.sample_id(explored.KEPT)}").text
     assert "10 pictures, 0.25 to 0.75, the highest at 3.5 s" in page
+    assert page.count("<h3>two tower") == 2
+    assert page.count("after separation</h3>") == 1
     (line,) = re.findall(r'<polyline points="([^"]+)"', page)
     assert line.split() == [f"{10 * place + 5}.0,{0 if place == 3 else 30}.0" for place in range(10)]
     assert "One value for the whole clip: −0.12" in page

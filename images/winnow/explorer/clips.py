@@ -38,7 +38,8 @@ _LIST = """
     order by c.sample_id limit ?
 """
 _PICTURES = """
-    select scorer, time_s, score from fct_frame_scores where sample_id = ? and isfinite(score) order by scorer, picture
+    select scorer, sound, time_s, score from fct_frame_scores
+    where sample_id = ? and isfinite(score) order by scorer, sound, picture
 """
 _RULES = """
     select first_failed_rule as rule, count(*) as clips from fct_clips
@@ -100,17 +101,18 @@ def _measures(about: dict[str, Any]) -> dict[str, list[tuple[str, str, str]]]:
 
 
 def _over_time(published: Published, about: dict[str, Any]) -> list[dict[str, Any]]:
-    """By scorer that keeps them, the scores of the clip's pictures: how many, the lowest, the highest and when that
-    picture is shown (s), and `line`, their places in a box of 100 × 30, from the lowest to the highest."""
+    """By scorer that keeps them and sound, the scores of the clip's pictures: how many, the lowest, the highest and
+    when that picture is shown (s), and `line`, their places in a box of 100 × 30, from the lowest to the highest."""
     found = published.rows(_PICTURES, [about["sample_id"]]) if "fct_frame_scores" in published.tables else []
     out = []
-    for scorer, rows in groupby(found, key=itemgetter("scorer")):
+    for (scorer, sound), rows in groupby(found, key=itemgetter("scorer", "sound")):
         seen = [(row["time_s"], row["score"]) for row in rows]
         low, (at_s, high) = min(score for _, score in seen), max(seen, key=itemgetter(1))
         long_s = about["duration_s"] or max(time for time, _ in seen) or 1.0
         line = [(100 * time / long_s, 30 - 30 * (score - low) / (high - low or 1.0)) for time, score in seen]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in line)
-        out.append({"scorer": scorer, "count": len(seen), "low": low, "high": high, "at_s": at_s, "line": path})
+        about_it = {"count": len(seen), "low": low, "high": high, "at_s": at_s, "line": path}
+        out.append({"scorer": scorer, "is_residual": sound == "residual", **about_it})
     return out
 
 

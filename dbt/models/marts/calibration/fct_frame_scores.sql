@@ -1,26 +1,30 @@
--- One row per clip, scorer and picture that it looked at: when the picture is shown, and its own cosine with the sound.
+-- One row per clip, scorer, sound and picture that it looked at: when the picture is shown, and its own cosine with the sound.
 --
--- A clip's score is the mean of these (fct_scores), so that an event of one second shows here and is lost there. The sound is
--- the mixture. The built-in scorer looks at no single picture: it has no row, and two_tower, whose layers describe the whole
+-- A clip's score is the mean of these (fct_scores), so that an event of one second shows here and is lost there. Sounds are
+-- those of fct_scores: the mixture, and of a recycled clip also the residual. The built-in scorer looks at no single picture: it has no row, and two_tower, whose layers describe the whole
 -- clip, has one, at the clip's middle.
 with clips as (
-    select batch, shard_number, sample_id
+    select batch, shard_number, sample_id, is_recycled
     from {{ ref('int_clips') }}
     where occurrence = 1
 ),
 
 pictures as (
 {%- for scorer in vector_scorers() %}
+    {%- for sound, scores in [('mixture', 'frame_scores'), ('residual', 'residual_frame_scores')] %}
     select
         batch,
         shard_number,
         sample_id,
         '{{ scorer }}' as scorer,
-        unnest(range(1, len(frame_scores) + 1)) as picture,
+        '{{ sound }}' as sound,
+        unnest(range(1, len({{ scores }}) + 1)) as picture,
         unnest(frame_times) as time_s,
-        unnest(frame_scores) as frame_score
+        unnest({{ scores }}) as frame_score
     from {{ ref('stg_' ~ scorer) }}
-    where outcome = 'ok'
+    where outcome = 'ok' and {{ scores }} is not null
+    {% if not loop.last %}union all{% endif %}
+    {%- endfor %}
     {% if not loop.last %}union all{% endif %}
 {%- endfor %}
 )
@@ -29,8 +33,10 @@ pictures as (
 select
     clips.sample_id,
     pictures.scorer,
+    pictures.sound,
     pictures.picture,
     round(pictures.time_s, 3) as time_s,
     round(pictures.frame_score, 6) as score
 from clips
 join pictures using (batch, shard_number, sample_id)
+where pictures.sound = 'mixture' or clips.is_recycled
