@@ -73,8 +73,9 @@ class Cluster:
 
     WINNOW_NAMESPACE; WINNOW_IMAGES: registry and repository of the images, and WINNOW_TAG: their tag (a commit);
     WINNOW_PODS: folder of the pod templates; WINNOW_QUEUE: name of a Kueue LocalQueue, if Kueue is installed;
-    WINNOW_PENDING_S: how long a pod may wait to be scheduled; WINNOW_KUBERNETES_CONN: an Airflow connection (without it
-    the kubeconfig, where there is none the pod's own account); WINNOW_VOLUMES: `name=claim:/path`, comma-separated.
+    WINNOW_PENDING_S: how long a pod may wait for quota, a node or its volumes; WINNOW_KUBERNETES_CONN: an Airflow
+    connection (without it the kubeconfig, where there is none the pod's own account); WINNOW_VOLUMES:
+    `name=claim:/path`, comma-separated.
     """
 
     namespace: str

@@ -12,7 +12,6 @@ import json
 import logging
 import os
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -75,8 +74,8 @@ def status_of(error: ApiException) -> dict[str, Any]:
 def is_in_pod() -> bool:
     """Whether the pod's own account is the way to the cluster: in a pod, and no kubeconfig says otherwise. The hook
     looks for it only where it is told to."""
-    default = Path("~/.kube/config").expanduser()
-    return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and "KUBECONFIG" not in os.environ and not default.exists()
+    kubeconfig = "KUBECONFIG" in os.environ or os.path.exists(os.path.expanduser("~/.kube/config"))
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and not kubeconfig
 
 
 def uid(thing: Any) -> str | None:

@@ -13,6 +13,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 import winnow_job
+import winnow_pod
 from tests.cluster.house import NAMESPACE, get, kubectl, wait
 from tests.cluster.jobs import container, make, runs, see_through
 
@@ -48,6 +49,15 @@ def test_a_second_start_of_an_attempt_adopts_its_job(kubeconfig: Path) -> None:
     assert see_through(job, kubeconfig, meanwhile=again)["outcome"] == "complete"
     pods = get("pods", "-l", f"job-name={job['metadata']['name']}")
     assert len(pods) == 1
+
+
+def test_a_job_that_only_has_the_same_name_is_replaced(kubeconfig: Path) -> None:
+    """As after a run was deleted and made again: its task's first attempt finds the name taken."""
+    job = make(["plan"], runs("print('old')"))
+    assert see_through(job, kubeconfig)["tail"] == ["old"]
+    runs("print('new')")(job)
+    job["metadata"]["annotations"][winnow_pod.INSTANCE] = "another attempt"
+    assert see_through(job, kubeconfig)["tail"] == ["new"]
 
 
 def test_a_killed_task_leaves_no_job(kubeconfig: Path) -> None:
