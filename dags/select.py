@@ -43,7 +43,9 @@ with DAG(
             description="Batches to cluster and select from; all admitted ones if empty",
         ),
         "pretrained": Param(False, type="boolean", description="Layers of open_clip and PANNs, not the built-in ones"),
-        "clusters": Param(32, type="integer", minimum=2, description="Centres a layer"),
+        "clusters": Param(
+            32, type="integer", minimum=2, description="Centres a layer; its pod has memory for 1,024 of Cnn14"
+        ),
         "share": Param(0.2, type="number", exclusiveMinimum=0, maximum=1, description="Share that is put in order"),
         "among": Param("kept", enum=["kept", "admitted"], description="Clips that a release keeps, or all admitted"),
         "pairing": Param("bipartite", type="string", description="Which layers are compared: bipartite, combination …"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
 from winnow.errors import ConfigError, ContractError
+from winnow.selection import kmeans
 from winnow.selection import kmeans_kernels as kernels
 from winnow.selection.kmeans import ID, Centroids, KMeansParams, draw, fit_layers
 from winnow.selection.kmeans_frame import Frame
@@ -72,6 +74,22 @@ def test_neither_order_nor_blocks_nor_threads_change_a_byte() -> None:
     assert fit_layers(stream({"y": layers["y"]}, 500), params).layers["y"].centres.tobytes() == (
         Centroids.loads(first).layers["y"].centres.tobytes()
     )
+
+
+@pytest.mark.usefixtures("small_sample")
+def test_layers_are_sampled_together_or_apart_to_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = {f"x{i}": corpus(4000, 24 + i, 9, seed=i).astype(np.float16) for i in range(8)}
+    params = KMeansParams(clusters=4, passes=1, starts=1, iterations=2)
+    together, peaks = fit_layers(stream(layers, 500), params).dumps(), []
+    for most in (1 << 30, 400_000, 1):
+        monkeypatch.setattr(kmeans, "SAMPLE_BYTES", most)
+        tracemalloc.start()
+        try:
+            assert fit_layers(stream(layers, 500), params).dumps() == together
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    assert peaks[0] - peaks[2] > 4 * 2 * SMALL_SAMPLE * 24
 
 
 @pytest.mark.parametrize("whiten", [False, True])

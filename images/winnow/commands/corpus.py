@@ -13,7 +13,8 @@ _batches = click.option("--batches", callback=_list, help="Comma-separated keys;
 @_batches
 @click.option("--visual", default="visual", callback=_list, show_default=True, help="Stages or layers that see.")
 @click.option("--audio", default="audio", callback=_list, show_default=True, help="Stages or layers that hear.")
-@click.option("--clusters", default=32, show_default=True, help="Centres a layer.")
+@click.option("--clusters", default=32, show_default=True, help="Centres a layer. From 256 on memory grows with them: "
+              "6 bytes × 256 × clusters × the widest layer's values (half floats; 10 bytes of floats).")  # fmt: skip
 @click.option("--seed", default=0, show_default=True)
 @click.option("--whiten/--no-whiten", default=False, show_default=True, help="Divide by each dimension's deviation.")
 @click.option("--keep/--refit", default=False, help="Keep the centres that are there; fit only where there are none.")

@@ -4,12 +4,12 @@ it.
 Lloyd's iterations are spent where they are cheap. One pass over the stream draws a sample by a hash of the ids; greedy
 k-means++ and Lloyd's iterations run on growing parts of it (each begins where the smaller one ended); then a few passes
 over the whole stream move the centres that the sample has brought near their place. All layers are clustered by the
-same passes.
+same passes; only the sample is drawn in as many as it takes to hold no more than SAMPLE_BYTES of it, or one layer.
 
 Centres do not depend on the order of the rows, on how they are cut into blocks and shards, or on threads: the sample is
 the same set in the same order, sums are exact, and assignments are settled beyond rounding (`kmeans_kernels`).
-ACAV100M clusters by mini-batch descent from random centres and k = 32 (Lee et al. 2021; released code, clustering);
-the objective is the same.
+ACAV100M clusters by mini-batch descent from random centres and k = 32 (released code, clustering); the objective is the
+same.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,6 +34,8 @@ ID = "id"
 STARTED_CLUSTERS = 512
 #: Up to so many clusters, iterations on the sample cost next to nothing beside a pass.
 FEW_CLUSTERS = 64
+#: Layers are sampled in one pass while what is held of them, 1.5 times their sample, comes to no more bytes than this.
+SAMPLE_BYTES = 1 << 30
 Blocks = Callable[[], Iterator[dict[str, np.ndarray]]]
 
 
@@ -129,30 +131,55 @@ def fit_layers(blocks: Blocks, params: KMeansParams | None = None, *, threads: i
     """Cluster every layer of a stream.
 
     blocks: gives the stream anew at every call, in any order and any cut: dicts of `id` (uint64 (n,), each once) and of
-    one array (n, d) a layer. Its memory is a block's, the sample's and the centres'. Raises ContractError for a stream
-    without rows, without ids, or whose layers' shapes differ from block to block; ConfigError for parameters.
+    one array (n, d) a layer. Its memory is a block's, the centres', and of the sample SAMPLE_BYTES, or 6 bytes a value
+    of the widest layer's (of half floats; 10 of floats). Raises ContractError for a stream without rows, without ids,
+    or whose layers' shapes differ from block to block; ConfigError for parameters.
     """
     params = params or KMeansParams()
-    sample, rows = draw(blocks, params)
+    layers, rows = {}, 0
     with Crew(threads) as crew:
-        layers = {name: _on_sample(name, sample.pop(name), params, crew) for name in list(sample)}
+        for group in _groups(blocks, params):
+            sample, rows = draw(blocks, params, group)
+            layers |= {name: _on_sample(name, sample.pop(name), params, crew) for name in group}
         if rows > params.sample_rows:
             layers = _over_stream(blocks, layers, rows, params, crew)
     return Centroids(layers)
 
 
-def draw(blocks: Blocks, params: KMeansParams) -> tuple[dict[str, np.ndarray], int]:
-    """The sample of a stream by layer (its rows with the lowest hashed ids, in that order), and how many rows there
-    are."""
+def _groups(blocks: Blocks, params: KMeansParams) -> list[list[str]]:
+    """Layers whose samples are drawn together."""
+    groups: list[list[str]] = [[]]
+    held = 0
+    for name, array in checked(next(iter(blocks()), {ID: np.empty(0, np.uint64)}))[1].items():
+        size = _room(params) * array.shape[1] * array.itemsize
+        if groups[-1] and held + size > SAMPLE_BYTES:
+            groups.append([])
+            held = 0
+        groups[-1].append(name)
+        held += size
+    return groups
+
+
+def _room(params: KMeansParams) -> int:
+    """Rows that are held while a sample is drawn."""
+    return params.sample_rows + max(params.sample_rows // 2, 1)
+
+
+def draw(blocks: Blocks, params: KMeansParams, names: Sequence[str] | None = None) -> tuple[dict[str, np.ndarray], int]:
+    """The sample of a stream by layer, of all or of these (its rows with the lowest hashed ids, in that order), and how
+    many rows there are."""
     wanted, rows, held = params.sample_rows, 0, 0
-    keys = np.empty(wanted + max(wanted // 2, 1), np.uint64)
+    keys = np.empty(_room(params), np.uint64)
     room: dict[str, np.ndarray] = {}
+    before: dict[str, str] = {}
     limit = np.uint64(0xFFFFFFFFFFFFFFFF)
     for block in blocks():
         ids, layers = checked(block)
-        found, before = (_described(side) for side in (layers, room))
-        if room and found != before:
+        found = {name: f"{array.dtype}[{array.shape[1]}]" for name, array in layers.items()}
+        before = before or found
+        if found != before:
             raise ContractError(f"k-means: a block has layers {found}, those before had {before}")
+        layers = {name: layers[name] for name in names or layers}
         room = room or {name: np.empty((len(keys), a.shape[1]), a.dtype) for name, a in layers.items()}
         rows += len(ids)
         drawn = kernels.keys_of(ids, np.uint64(params.seed))
@@ -173,11 +200,6 @@ def draw(blocks: Blocks, params: KMeansParams) -> tuple[dict[str, np.ndarray], i
     if (keys[1:] == keys[:-1]).any():
         raise ContractError("k-means: an id stands more than once in the stream")
     return {name: room.pop(name)[order] for name in list(room)}, rows
-
-
-def _described(layers: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """Type and width of every layer."""
-    return {name: f"{array.dtype}[{array.shape[1]}]" for name, array in layers.items()}
 
 
 def _thin(keys: np.ndarray, room: dict[str, np.ndarray], wanted: int) -> np.uint64:
@@ -205,6 +227,7 @@ def _on_sample(name: str, sample: np.ndarray, params: KMeansParams, crew: Crew) 
     """Centres of one layer's sample."""
     frame = Frame.of(sample, params.whiten)
     rows = frame.prepare(sample)
+    del sample  # half of what this layer takes
     smallest = max(8 * params.clusters, 2048)
     centres, steps = np.empty((0, rows.shape[1]), np.float32), 0
     starts = max(1, min(params.starts, STARTED_CLUSTERS // params.clusters))

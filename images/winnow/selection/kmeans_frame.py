@@ -9,7 +9,7 @@ import numpy as np
 
 from winnow.selection import kmeans_kernels as kernels
 
-#: Bytes of a sample that are looked at at a time.
+#: Bytes of a sample that are looked at or converted at a time.
 PART_BYTES = 1 << 22
 #: What is usual is told from so many rows of a sample, which is in random order: as far from its column's median lies
 #: this share of values. What lies WILD times further out (in the widest column) is cut before anything is derived.
@@ -58,9 +58,11 @@ class Frame:
 
     def prepare(self, rows: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Rows (n, d) of any floating type in this space, float32; in `out` where it is given."""
-        rows = np.ascontiguousarray(rows, np.float32)
-        out = np.empty_like(rows) if out is None else out
-        kernels.prepare(rows, self.centre, self.factor, np.float32(self.step), out)
+        out = np.empty(rows.shape, np.float32) if out is None else out
+        height = max(len(rows) if rows.dtype == np.float32 else PART_BYTES // (4 * rows.shape[1]), 1)
+        for first in range(0, len(rows), height):
+            part = np.ascontiguousarray(rows[first : first + height], np.float32)
+            kernels.prepare(part, self.centre, self.factor, np.float32(self.step), out[first : first + height])
         return out
 
 
