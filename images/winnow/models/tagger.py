@@ -8,10 +8,11 @@
   modulation lies at the rates of beats, and how evenly loud it is.
 - **Noise** is spectral flatness, as a share of what white noise has; **Silence** the share of time under −60 dBFS.
 
-`WEIGHTS` was fitted on development worlds (seeds 11 and 12: 721 clips, 48 with music laid over them): cross-validated
-by video, 0.96 of the clips at or above 0.3 have music laid over them and all such clips reach it. Those are synthetic
-sounds: a harp, a violin or a bell alone mostly stays below, though people may call it music, and nothing is known of
-real recordings. For those, a network with AudioSet's classes (stage `panns`) is the tagger to use.
+`WEIGHTS` was fitted on clips of development worlds (seeds 11 and 12). `tests/bench/tagger.py` measures the tagger on
+sounds of other worlds, and with `--seeds 11,12` of those; it fits the weights anew on them, to compare. All of that is
+synthetic sound: a harp, a violin or a bell alone mostly stays below the threshold of music, though people may call it
+music, and nothing is known of real recordings. For those, a network with AudioSet's classes (stage `panns`) is the
+tagger to use.
 """
 
 from __future__ import annotations

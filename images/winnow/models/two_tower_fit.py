@@ -6,8 +6,9 @@ other's neighbours. Wrong pairs among the true ones (dubbed, covered by music) h
 
 A few hundred clips of a few hundred numbers each are learnt by heart at once, so both sides are blurred while training:
 noise as wide as the features' own deviation, and half of the hidden layer left out. Tuned on worlds of development
-seeds, never on their truth while fitting: without either, the AUC of planted mismatches on 614 clips is 0.85, with both
-1.00. The temperature is fixed, not learnt: learnt, it falls until only the nearest neighbour counts.
+seeds, never on their truth while fitting; `tests/bench/avset.py` prints how well it tells planted mismatches in others
+(`two_tower`: the area under the ROC curve). The temperature is fixed, not learnt: learnt, it falls until only the
+nearest neighbour counts.
 
 Sources: AVSET-10M's retrieval heads (released code: two linear layers a side, symmetric cross-entropy of a batch's
 cosines, AdamW at 1e-3, cosine schedule); its widths, batch and temperature are for a million clips.
