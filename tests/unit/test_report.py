@@ -10,6 +10,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.unit import synthetic
@@ -243,13 +244,32 @@ def test_dropped_clips_show_every_rule_and_both_ends_of_the_fullest():
             ).fetchall()
         )
         low = con.execute(
-            "SELECT min(z), max(z) FROM fct_clips WHERE first_failed_rule = 'low_correspondence'"
+            "SELECT min(judged), max(judged) FROM (SELECT if(is_recycled, residual_z, z) AS judged FROM fct_clips "
+            "WHERE first_failed_rule = 'low_correspondence')"
         ).fetchone()
     assert {row["rule"] for row in chosen} == set(counts)
     assert max(counts, key=counts.get) == "low_correspondence"
-    shown = [row["z"] for row in chosen if row["rule"] == "low_correspondence"]
+    shown = [row["judged_z"] for row in chosen if row["rule"] == "low_correspondence"]
     assert len(shown) >= 3
     assert set(low) <= set(shown)
+
+
+def test_a_recycled_clip_is_shown_with_the_score_that_kept_it():
+    """Of three kept clips of a class the one whose residual matches best, of its mixture's score nothing is said."""
+    with duckdb.connect() as con:
+        con.execute("create schema ops")
+        con.execute(
+            """create table fct_clips as select *, 'kept' as status, null::varchar as first_failed_rule, '' as detail,
+                '' as title, '' as uploader, '' as url, 'x' as label, 'train' as split, 0.0 as start_s, 10.0 as end_s,
+                10.0 as duration_s, 1000 as media_bytes
+            from (values ('a', true, -1.0, 9.0), ('b', false, 3.0, null), ('c', false, 2.0, null))
+                as clips(sample_id, is_recycled, z, residual_z)"""
+        )
+        con.execute("create table ops.fct_clip_files as select sample_id, 'tar' as tar from fct_clips")
+        con.execute("create table audioset_classes(mid varchar, name varchar)")
+        con.execute("create table thresholds(rule varchar, position integer)")
+        found = {row["sample_id"]: row["judged_z"] for row in clips.choose(con)}
+    assert found == {"a": 9, "c": 2}
 
 
 def test_numbers_read_well():

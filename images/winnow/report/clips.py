@@ -3,8 +3,8 @@
 A table of reasons says how many; only looking and listening says whether the reasons are right. The choice is fixed by
 the data (no chance): of the kept ones the best score of each of several labels and the one nearest the threshold; of
 the dropped ones a round over the rules, then more of the rules that dropped most; of one rule the clip with the best
-score, then the one with the worst, then those between. Clips are put into the page as data URIs, so their number and
-bytes are bounded.
+score, then the one with the worst, then those between. A recycled clip's score is its residual's, and the page says
+that it plays what was recorded. Clips are put into the page as data URIs, so their number and bytes are bounded.
 """
 
 from __future__ import annotations
@@ -29,19 +29,20 @@ MAX_CLIP_BYTES = 1_500_000
 
 _FIELDS = """
     select c.sample_id, c.status, c.first_failed_rule as rule, c.detail, c.title, c.uploader, c.url, c.label, a.name,
-        c.split, c.start_s, c.end_s, c.duration_s, c.z, c.media_bytes, f.tar
+        c.split, c.start_s, c.end_s, c.duration_s, c.is_recycled, if(c.is_recycled, c.residual_z, c.z) as judged_z,
+        c.media_bytes, f.tar
     from fct_clips c join ops.fct_clip_files f using (sample_id)
         left join audioset_classes a on a.mid = c.label
     where c.media_bytes <= ? and c.status = ?
 """
 _KEPT = f"""{_FIELDS}
-    qualify row_number() over (partition by c.label order by c.z desc, c.sample_id) = 1
-    order by c.z desc, c.sample_id
+    qualify row_number() over (partition by c.label order by judged_z desc, c.sample_id) = 1
+    order by judged_z desc, c.sample_id
 """
-_NEAREST = _FIELDS + " order by c.z, c.sample_id limit 1"
+_NEAREST = _FIELDS + " order by judged_z, c.sample_id limit 1"
 _DROPPED = f"""
     select *,
-        row_number() over (partition by rule order by z desc nulls last, sample_id) as best,
+        row_number() over (partition by rule order by judged_z desc nulls last, sample_id) as best,
         count(*) over (partition by rule) as of_rule
     from ({_FIELDS})
     qualify best <= {COUNT} or best = of_rule
