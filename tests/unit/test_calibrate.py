@@ -139,7 +139,7 @@ def write_vectors(lake: Lake, batch: str, model: str = "t1", v: str = measured.V
             side = np.array([np.cos(angle), np.sin(angle)], np.float32)
             values = {"video_id": row["video_id"], "score": 1.0, "sound": side, "picture": side, "model": model}
             outcomes.append(Outcome.ok(row["sample_id"], values | {"fold": fold_of("other" + row["video_id"], 3)}))
-        made = _commit(lake, "two_tower", batch, number, outcomes, schema, inputs)
+        made = _commit(lake, "two_tower", batch, number, outcomes, schema, inputs, v)
         assert made.shard == shard_name(number, {need: m.sha256 for need, m in inputs.items()})
     lake.set_stand("two_tower", batch, {"v": v})
 
@@ -217,10 +217,9 @@ def test_labels_of_the_lists_make_non_corresponding_pairs(lake: Lake, tmp_path: 
     assert by_labels["mean"] < by_videos["mean"], "pairs of one class agree by chance"
 
 
-def test_what_an_earlier_model_was_calibrated_with_stays(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_an_earlier_model_was_calibrated_with_stays(lake: Lake) -> None:
     calibrate(lake, BATCHES)
     before = [row for row in table(lake) if row["scorer"] == "two_tower"]
-    monkeypatch.setattr(measured, "V", "1" * 12)
     for batch in BATCHES:
         write_vectors(lake, batch, model="t2", v="1" * 12)
     calibrate(lake, BATCHES, ["two_tower"])

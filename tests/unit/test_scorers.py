@@ -15,7 +15,19 @@ import pytest
 from tests import needs
 from tests.unit.signals import moving_square, mp4, sine
 from tests.unit.test_joint import stage
-from tests.unit.torch_models import HEAR, LOOK, commit_clips, entry, joint, read, run, settings, sha256, weights_folder
+from tests.unit.torch_models import (
+    CNN14,
+    HEAR,
+    LOOK,
+    commit_clips,
+    entry,
+    joint,
+    read,
+    run,
+    settings,
+    sha256,
+    weights_folder,
+)
 from winnow import calibration, media, mixing
 from winnow.errors import ConfigError, ContractError
 from winnow.lake import Lake
@@ -173,7 +185,7 @@ def test_residuals_are_tagged_by_the_network_that_tagged_the_clips(scored: Lake,
     weights = Path(shutil.copytree(weights_folder(), tmp_path / "weights"))
     catalogue = weights / "weights.toml"
     other = sha256(weights / "tiny.safetensors")
-    catalogue.write_text(catalogue.read_text().replace(sha256(weights / "cnn14.pth"), other))
+    catalogue.write_text(catalogue.read_text().replace(sha256(weights / f"{CNN14}.safetensors"), other))
     with pytest.raises(ContractError, match=rf"tagged by cnn14@.*has cnn14@{other[:12]}.*winnow run panns"):
         run(lake, "bridge", "day", settings(lake, weights=weights), **SHORT["bridge"])
 
