@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,12 +25,14 @@ LOOK_S = 5.0
 
 @dataclass(frozen=True)
 class Seen:
-    """A Job at one moment. `finished`: (complete or failed, reason, message); `obstacle`: (kind, why it waits)."""
+    """A Job at one moment. `finished`: (complete or failed, reason, message); `obstacle`: (kind, why it waits);
+    `away_s`: how long nobody could say since the moment before."""
 
     missing: bool = False
     finished: tuple[str, str, str] | None = None
     running: bool = False
     obstacle: tuple[str, str] | None = None
+    away_s: float = 0.0
 
 
 _WATCHED: dict[tuple[int, str | None, str], Watched] = {}
@@ -130,9 +133,11 @@ class Client:
 
     async def follow(self, name: str) -> AsyncIterator[Seen]:
         """The Job whenever something changed, and every few seconds anyway, until it is finished or gone."""
-        absent = 0
+        absent, away_s = 0, 0.0
         while True:
+            began = time.monotonic()
             await self.watched.listed.wait()
+            away_s += time.monotonic() - began
             job = self._job(name)
             if job is None:
                 absent += 1  # a list may be older than the Job: gone is what is gone twice
@@ -148,9 +153,10 @@ class Client:
                 return
             pods = self._pods(name)
             if any(pod.status.phase == "Running" for pod in pods):
-                yield Seen(running=True)
+                yield Seen(running=True, away_s=away_s)
             else:
-                yield Seen(obstacle=self._obstacle(job, pods))
+                yield Seen(obstacle=self._obstacle(job, pods), away_s=away_s)
+            away_s = 0.0
             await self.watched.wait(name, LOOK_S)
 
     def _obstacle(self, job: Any, pods: list[Any]) -> tuple[str, str] | None:

@@ -152,6 +152,7 @@ class JobTrigger(BaseTrigger):
                 end, reason, message = seen.finished
                 return {"outcome": end, "job": self.name, "reason": reason, "message": message}
             now, before = time.monotonic(), kind
+            waiting_since, kind_since = waiting_since + seen.away_s, kind_since + seen.away_s
             kind, why = ("", "") if seen.running else seen.obstacle or ("pending", "no running pod, and no reason why")
             if kind != before:
                 kind_since = now

@@ -287,6 +287,24 @@ async def away_for_long(cluster: FakeCluster) -> Any:
 
 
 @scenario
+async def ended_while_away(cluster: FakeCluster) -> Any:
+    """The same, and meanwhile its pod ends: the Job says so only when its controller is back."""
+    mine = trigger(pending_s=4.0)
+    ends = asyncio.create_task(mine.event())
+    job = await cluster.job()
+    with mock.patch.object(winnow_cluster, "LOOK_S", 0.2):
+        cluster.pod(job, "pod-1", "Running", {"running": {}})
+        await asyncio.sleep(1)
+        cluster.away = True
+        cluster.exited(job, "pod-1", 0, json.dumps({"rows": 1}))
+        await asyncio.sleep(5)
+        cluster.away = False
+        await asyncio.sleep(3)
+        cluster.finish(job)
+        return said(await ends)
+
+
+@scenario
 async def out_of_memory(cluster: FakeCluster) -> Any:
     """Twice with one limit; then somebody raises it."""
     answers = []

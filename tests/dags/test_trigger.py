@@ -112,3 +112,4 @@ def test_out_of_memory_is_retried_once_with_each_limit(answers: dict[str, Any]) 
 
 def test_an_api_server_that_is_away_is_waited_for(answers: dict[str, Any]) -> None:
     assert answers["away_for_long"] == {"before": False, "ends": 'summary {"rows": 1}'}
+    assert answers["ended_while_away"] == 'summary {"rows": 1}'
