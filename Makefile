@@ -49,7 +49,7 @@ lint: setup ## style, imports, generated files
 	@$(BIN)/lint-imports
 
 docs: setup ## what is generated: dags/README.md and dbt's docs (dbt/target/static_index.html)
-	@$(BIN)/python -m winnow.docs
+	@$(BIN)/python -m winnow.cli.docs
 
 lock: ## write constraints.txt anew from what pyproject.toml admits
 	@rm -rf .lock && $(PYTHON) -m venv .lock && .lock/bin/python -m pip install -q 'pip>=25.1'

@@ -27,10 +27,10 @@ MANAGED = {"app.kubernetes.io/name": "winnow", "app.kubernetes.io/managed-by": "
 INSTANCE = "winnow/instance"
 #: A Job's label that Kueue reads.
 QUEUE = "kueue.x-k8s.io/queue-name"
-#: Codes of sysexits.h that a program chooses on purpose and a retry repeats (winnow/errors.py): fail at once. The one
-#: left out, 75, EX_TEMPFAIL, asks for a retry.
+#: Codes of sysexits.h that a program chooses on purpose and a retry repeats (winnow/core/errors.py): fail at once. The
+#: one left out, 75, EX_TEMPFAIL, asks for a retry.
 PERMANENT_EXIT_CODES = [*range(64, 75), *range(76, 79)]
-#: Settings of a pod that Airflow's environment may give, beside those of fetch (winnow/settings.py).
+#: Settings of a pod that Airflow's environment may give, beside those of fetch (winnow/core/settings.py).
 PASSED = ("WINNOW_LAKE", "WINNOW_INBOX", "WINNOW_THREADS", "WINNOW_WEIGHTS")
 #: Longer than any shard; of a process as of a Job.
 DEADLINE_S = 6 * 3600
@@ -150,7 +150,7 @@ class Attempt:
 def needs(arguments: Sequence[str]) -> Needs:
     """What the pod of `winnow <arguments>` needs."""
     if arguments[0] == "run":
-        from winnow.stage import stage_class
+        from winnow.core.stage import stage_class
 
         image, at = stage_class(arguments[1]).pod(json.loads(_option(arguments, "--params") or "{}"))
         return Needs(image, at.cpu, at.memory_mb, at.gpu)

@@ -31,11 +31,11 @@ class Pages:
         from fastapi import Depends, FastAPI, HTTPException
         from fastapi.responses import FileResponse
 
-        from winnow import publish
-        from winnow.errors import WinnowError
+        from winnow.core.errors import WinnowError
+        from winnow.core.lake import Lake
+        from winnow.core.settings import load
         from winnow.explorer.app import application as explorer
-        from winnow.lake import Lake
-        from winnow.settings import load
+        from winnow.release import publish
 
         application = FastAPI(title="Winnow", dependencies=[Depends(get_user)], openapi_url=None)
 

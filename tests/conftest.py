@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from winnow import settings
+from winnow.core import settings
 
 TOGETHER = frozenset({"browser", "dags", "dbt", "journey"})
 #: Files of other folders that use what a folder's tests make: `synthetic.published()`, a minute's work.

@@ -29,10 +29,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that the file
 import duckdb
 import pyarrow as pa
 
-from winnow import corpus, ingest, table, warehouse
-from winnow.lake import Lake, sha256_bytes
-from winnow.manifest import Manifest
-from winnow.settings import Settings
+from winnow.batch import ingest
+from winnow.core import corpus_table, table
+from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.manifest import Manifest
+from winnow.core.settings import Settings
+from winnow.release import build
 
 VIDEOS, CATEGORIES = 101_072, 141
 QUICK_VIDEOS = 2_022
@@ -99,7 +101,7 @@ def avel_corpus(root: Path, videos: int = VIDEOS) -> dict[str, int]:
                 NULL::INTEGER[] AS audible, NULL::INTEGER[] AS visible, 'bench' AS source
             FROM named ORDER BY sample_id"""
         ).to_arrow_table()
-    corpus.add(lake, "segment_label", labels, provenance={"made": "by a bench"})
+    corpus_table.add(lake, "segment_label", labels, provenance={"made": "by a bench"})
     _admit(lake, candidates)
     return {"videos": candidates.num_rows, "labels": labels.num_rows}
 
@@ -139,7 +141,7 @@ def _measure(folder: Path, videos: int) -> dict[str, object]:
     written = avel_corpus(folder / "lake", videos)
     work.mkdir()
     clock = time.perf_counter()
-    warehouse.build_release(work, lake, Settings(lake=lake.root), threads=THREADS)
+    build.build_release(work, lake, Settings(lake=lake.root), threads=THREADS)
     build_s = time.perf_counter() - clock
     nodes = json.loads((work / "dbt" / "target" / "run_results.json").read_text())["results"]
     avel_s = sum(node["execution_time"] for node in nodes if "avel" in node["unique_id"])
@@ -159,7 +161,7 @@ def _measure(folder: Path, videos: int) -> dict[str, object]:
 
 
 def _reference(folder: Path, lake: Lake) -> float:
-    [labels] = corpus.files(lake, "segment_label")
+    [labels] = corpus_table.files(lake, "segment_label")
     clock = time.perf_counter()
     with duckdb.connect(config={"threads": THREADS}) as con:
         con.execute(

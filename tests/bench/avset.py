@@ -47,14 +47,16 @@ from tests.bench.correspond import MATCHES, measured
 from tests.bench.figures import show
 from tests.bench.media import run_stage, served
 from tests.world.make import make_world
-from winnow import corpus, fit, fit_two_tower, warehouse
-from winnow.calibrate import calibrate
+from winnow.batch.curate import curate
+from winnow.core import corpus_table
+from winnow.core.lake import Lake
+from winnow.core.settings import Settings
+from winnow.core.shard import Chain
+from winnow.core.stage import stage_needs
+from winnow.fitting import fit, fit_two_tower
+from winnow.fitting.calibrate import calibrate
 from winnow.gates import gate_batch
-from winnow.lake import Lake
-from winnow.local import curate
-from winnow.settings import Settings
-from winnow.shard import Chain
-from winnow.stage import stage_needs
+from winnow.release import build
 
 SIGMA = 1.645
 #: Aims: what is judged and its figure → the least that it must be.
@@ -97,7 +99,7 @@ def whole(root: Path, seed: int, videos: int, seconds: tuple[float, float]) -> M
     gate_batch(days, settings, lake)
     work = root / "release"
     work.mkdir(exist_ok=True)
-    warehouse.build_release(work, lake, settings)
+    build.build_release(work, lake, settings)
     gained = [row["gained_db"] for row in separation.gained(world.videos, lake, days)]
     passed = separation.fooled(world.videos, lake, days)
     sound = {"clips": len(gained), "own_picture": passed["own"], "other_pictures": passed["wrong"]}
@@ -137,7 +139,9 @@ def quick(root: Path, seed: int) -> Measured:
     settings = Settings(lake=lake.root)
     models(lake, settings, batches)
     calibrate(lake, batches)
-    null = {(r["scorer"], r["model"]): r for r in corpus.read(lake, "calibration").to_pylist() if r["kind"] == NULL}
+    null = {
+        (r["scorer"], r["model"]): r for r in corpus_table.read(lake, "calibration").to_pylist() if r["kind"] == NULL
+    }
     rows: dict[str, dict] = {}
     for stage, columns in (("correspond", {"builtin": "score", "semantic": "semantic", "sync": "sync"}),
                            ("two_tower", {"two_tower": "score"})):  # fmt: skip

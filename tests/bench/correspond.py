@@ -41,14 +41,14 @@ from tests.bench.figures import show
 from tests.bench.media import cut_plan, run_stage
 from tests.world.make import World, make_world
 from tests.world.plan import DEFAULT_VIDEOS
-from winnow.fit import fit, read_corpus
-from winnow.lake import Lake
+from winnow.core.lake import Lake
+from winnow.core.sample import sid
+from winnow.core.settings import Settings
+from winnow.core.shard import Chain
+from winnow.core.stage import stage_needs
+from winnow.fitting.fit import fit, read_corpus
 from winnow.models.correspondence import Scorer, fold_of
 from winnow.models.correspondence_fit import Corpus, held_out_pairs
-from winnow.sample import sid
-from winnow.settings import Settings
-from winnow.shard import Chain
-from winnow.stage import stage_needs
 
 LIMIT, QUICK_LIMIT = 0.95, 0.7
 THRESHOLD = 1.645

@@ -40,13 +40,13 @@ import torch
 from tests.bench.figures import show
 from tests.unit.signals import mp4, sine
 from tests.unit.torch_models import entry
-from winnow.lake import Lake
+from winnow.core.lake import Lake
+from winnow.core.settings import Settings
+from winnow.core.stage import Batch, Sample, stage_class
 from winnow.models import torch_batches
 from winnow.models.open_clip_encoder import image_tower, text_tower
 from winnow.models.panns_encoder import network
 from winnow.models.torch_batches import Decoded, Line
-from winnow.settings import Settings
-from winnow.stage import Batch, Sample, stage_class
 
 LIMIT = 0.7
 SECONDS, HEIGHT, WIDTH, FPS = 10, 360, 640, 25

@@ -109,9 +109,9 @@ def _apart(function, *arguments):
 
 def _ingest(folder: Path) -> dict[str, object]:
     """Seconds of the clock and of the processors, and peak memory, of one ingest and the process that it starts."""
-    from winnow.ingest import ingest
-    from winnow.lake import Lake
-    from winnow.settings import Settings
+    from winnow.batch.ingest import ingest
+    from winnow.core.lake import Lake
+    from winnow.core.settings import Settings
 
     lake = Lake(folder / "lake")
     settings = Settings(inbox=folder / "inbox", lake=lake.root)

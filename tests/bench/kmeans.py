@@ -41,10 +41,10 @@ from threadpoolctl import threadpool_limits
 
 from tests.bench.figures import show
 from tests.bench.selection import forget_peak, memory
-from winnow.candidates import Candidates
-from winnow.select import SelectParams, _rounds
+from winnow.fitting.candidates import Candidates
+from winnow.fitting.select import SelectParams, _rounds
 from winnow.selection import mutual_information, pairing
-from winnow.selection.kmeans import ID, KMeansParams, fit_layers
+from winnow.selection.kmeans.centroids import ID, KMeansParams, fit_layers
 
 KINDS, BLOCK = 400, 65536
 INERTIA, DIFFERENCE = 1.002, 0.01

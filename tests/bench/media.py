@@ -39,14 +39,14 @@ from threadpoolctl import threadpool_limits
 from tests.bench.figures import show
 from tests.world.make import World, make_world
 from tests.world.video import HOST
-from winnow.lake import Lake, sha256_bytes
-from winnow.manifest import Manifest
-from winnow.runtime import Runtime
-from winnow.sample import candidate_id, sid
-from winnow.settings import Settings
-from winnow.shard import Chain, shard_name
-from winnow.shelf import Shelf
-from winnow.stage import stage_class, stage_needs
+from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.manifest import Manifest
+from winnow.core.runtime import Runtime
+from winnow.core.sample import candidate_id, sid
+from winnow.core.settings import Settings
+from winnow.core.shard import Chain, shard_name
+from winnow.core.shard_tar import Shelf
+from winnow.core.stage import stage_class, stage_needs
 
 BATCH = "bench"
 MEASURING = ("fetch", "probe", "visual", "audio")
@@ -60,8 +60,8 @@ def cut_plan(lake: Lake, urls: list[str], batch: str = BATCH, shard_size: int = 
     """Commit a plan that fetches these addresses: what `ingest`, `decide` and `plan` would leave behind."""
     import pyarrow as pa
 
-    from winnow import table
-    from winnow.plan import COLUMNS
+    from winnow.batch.plan import COLUMNS
+    from winnow.core import table
 
     names = []
     for number, first in enumerate(range(0, len(urls), shard_size)):
@@ -138,7 +138,7 @@ def bare_transcode(lake: Lake) -> int:
     import av
     import pyarrow.parquet as pq
 
-    from winnow.cut import Encoding
+    from winnow.media.clip_cutter import Encoding
 
     params = stage_class("clip").Params()
     encoding = Encoding(params.preset, params.crf)

@@ -37,8 +37,8 @@ from tests.bench.correspond import MATCHES, measured
 from tests.world.make import make_world
 from winnow.benchmark import clips, datasets, protocol, table
 from winnow.benchmark.methods import METHODS, Method
-from winnow.select import SelectParams
-from winnow.selection.kmeans import KMeansParams
+from winnow.fitting.select import SelectParams
+from winnow.selection.kmeans.centroids import KMeansParams
 
 LIMIT = 0.95
 AIMED, OFFERED, GREEDY = "MI refined", "MI refined, against the corpus", ("MI, exact", "MI, batch")

@@ -42,17 +42,17 @@ from tests.world.make import make_plan
 from tests.world.sound import parts
 from tests.world.timeline import make_timeline
 from tests.world.video import Video
-from winnow import media
-from winnow.lake import Lake
+from winnow.core.lake import Lake
+from winnow.core.shard import Chain
+from winnow.core.shard_tar import Shelf
+from winnow.core.stage import stage_needs, stage_wants
+from winnow.media import decode
 from winnow.metrics.separation import si_snr_db
 from winnow.models import builtin_audio
 from winnow.models.correspondence import Scorer, joined
 from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
 from winnow.models.separators import nmf
 from winnow.models.voice_activity import VoiceActivity, spans
-from winnow.shard import Chain
-from winnow.shelf import Shelf
-from winnow.stage import stage_needs, stage_wants
 
 RATE_HZ = builtin_audio.RATE_HZ
 #: How far a clip's sound may lie beside the video's, s.
@@ -218,9 +218,9 @@ def separated(lake: Lake, batches: Sequence[str]) -> Iterator[tuple[str, dict, n
                 for row in found["separate"]:
                     if row["outcome"] != "ok":
                         continue
-                    with media.opened(clips.read(f"{row['sample_id']}.mp4")) as clip:
+                    with decode.opened(clips.read(f"{row['sample_id']}.mp4")) as clip:
                         frames = list(clip.frames(clip.require_audio()))
-                    mixture = media.waveform(frames, rate_hz=RATE_HZ, mono=True)[0]
+                    mixture = decode.waveform(frames, rate_hz=RATE_HZ, mono=True)[0]
                     residual = decoded(residuals.read(f"{row['sample_id']}.flac"))
                     length = min(len(mixture), len(residual))
                     about = {**row, "clip_start_s": starts[row["sample_id"]]}
@@ -232,7 +232,7 @@ def decoded(data: bytes) -> np.ndarray:
     import av
 
     with av.open(io.BytesIO(data), format="flac") as file:
-        return media.waveform(list(file.decode(audio=0)), rate_hz=RATE_HZ, mono=True)[0]
+        return decode.waveform(list(file.decode(audio=0)), rate_hz=RATE_HZ, mono=True)[0]
 
 
 def rows(lake: Lake, batch: str, stage: str) -> list[dict]:

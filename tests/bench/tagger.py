@@ -31,9 +31,9 @@ from threadpoolctl import threadpool_limits
 from tests.bench.figures import show
 from tests.bench.separation import known
 from tests.world.make import make_plan
+from winnow.core.settings import Settings
 from winnow.models import builtin_audio
 from winnow.models.tagger import WEIGHTS, Tagger, music_measures
-from winnow.settings import Settings
 
 SECONDS = 10.0
 #: The class and what is planted where it is to be heard.

@@ -25,9 +25,9 @@ import pyarrow.parquet as pq
 
 from tests.bench.figures import show
 from tests.dbt.large import write_large
-from winnow import warehouse
-from winnow.lake import Lake, sha256_file
-from winnow.settings import Settings
+from winnow.core.lake import Lake, sha256_file
+from winnow.core.settings import Settings
+from winnow.release import build as warehouse
 
 QUICK_CLIPS = 20_000
 

@@ -13,10 +13,10 @@ import pytest
 import uvicorn
 
 from tests.unit import explored
-from winnow import corpus
+from winnow.core import corpus_table
+from winnow.core.lake import Lake
 from winnow.explorer import safety
 from winnow.explorer.app import application
-from winnow.lake import Lake
 
 WIDTHS = {"desktop": 1280, "narrow": 390}
 PROPOSED = [0, 1, 1, 1, 0, 0, 0, 1, 0, 0]
@@ -59,7 +59,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     lake, settings = explored.build(tmp_path_factory.mktemp("explorer"), media=True)
     proposal = {"family": "avel", "category": "playing violin", "annotator_id": "proposal:1f", "labels": PROPOSED}
-    corpus.add(lake, "segment_label", [{"sample_id": i, **proposal} for i in ASKED], provenance={})
+    corpus_table.add(lake, "segment_label", [{"sample_id": i, **proposal} for i in ASKED], provenance={})
     explored.draw(lake)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
@@ -129,7 +129,7 @@ def asked(browser) -> str:
 
 def stored(site: Site, table: str, person: str) -> dict[str, dict]:
     who = {"rating": "rater_id", "segment_label": "annotator_id", "verdict": "reviewer"}[table]
-    rows = sorted(corpus.read(site.lake, table).to_pylist(), key=lambda row: row["created_at"] or "")
+    rows = sorted(corpus_table.read(site.lake, table).to_pylist(), key=lambda row: row["created_at"] or "")
     return {row["sample_id"]: row for row in rows if row[who] == person}
 
 

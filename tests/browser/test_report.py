@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.unit import synthetic
-from winnow import publish
+from winnow.release import publish
 
 WIDTHS = {"desktop": 1280, "narrow": 390}
 

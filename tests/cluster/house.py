@@ -173,7 +173,7 @@ class Demo:
 
 def published(folder: Path) -> dict[str, str]:
     """SHA-256 of each published table of a demo's current release."""
-    from winnow.lake import sha256_file
+    from winnow.core.lake import sha256_file
 
     releases = folder / "lake" / "releases"
     current = (releases / "current").read_text().strip()

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from winnow import corpus, sample, stage, table
+from winnow.core import corpus_table, sample, stage, table
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = stage.stage_names()
 #: Tables that are cut rather than measured: they have a staging model and a task, and no Stage.
 CUT = {"ingest", "decide", "plan", "flag", "mixtures"}
 #: What dbt reads beside stage tables: the list of its inputs, their manifests, the last release, the corpus's tables.
-OTHER = {"inputs", "manifests", "published_clips", "published_splits", "published_thresholds", *corpus.TABLES}
+OTHER = {"inputs", "manifests", "published_clips", "published_splits", "published_thresholds", *corpus_table.TABLES}
 
 
 def test_there_are_stages() -> None:
@@ -74,7 +74,7 @@ def test_stages_and_the_command_line_import_nothing_heavy() -> None:
         "webdataset",
     ]
     code = (
-        "import sys, winnow.cli, winnow.runtime, winnow.stage as s\n"
+        "import sys, winnow.cli.main, winnow.core.runtime, winnow.core.stage as s\n"
         "[s.stage_class(n) for n in s.stage_names()]\n"
         f"print([m for m in {heavy} if m in sys.modules])"
     )

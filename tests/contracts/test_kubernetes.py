@@ -11,7 +11,7 @@ import kubernetes_validate
 import pytest
 
 from tests.contracts.restricted import violations
-from winnow.stage import stage_class, stage_names
+from winnow.core.stage import stage_class, stage_names
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "plugins"))

@@ -15,7 +15,7 @@ import yaml
 from tests import needs
 from tests.cluster import house
 from tests.contracts.test_kubernetes import ROOT, VERSIONS, job
-from winnow import egress
+from winnow.fetching import egress
 
 
 def rendered(folder: str) -> Iterator[dict]:

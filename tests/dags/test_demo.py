@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from winnow.core.errors import ConfigError, TransientError
 from winnow.demo import airflow_local, main, processes, truth
 from winnow.demo.folder import DemoFolder, State
 from winnow.demo.progress import describe
-from winnow.errors import ConfigError, TransientError
 
 #: A process that ignores TERM and has a child in another session, as Airflow's and Winnow's do.
 STUBBORN = """

@@ -13,11 +13,11 @@ import pytest
 from click.testing import CliRunner
 
 from tests.dags.test_select_dag import reachable
-from winnow.cli import fit
-from winnow.commands.calibrate import calibrate
-from winnow.commands.corpus import cluster
+from winnow.cli.calibrate import calibrate
+from winnow.cli.corpus import cluster
+from winnow.cli.main import fit
+from winnow.core.stage import stage_class, stage_names
 from winnow.demo.airflow_local import PLUGINS
-from winnow.stage import stage_class, stage_names
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from click.testing import CliRunner
 
-from winnow.commands.corpus import cluster, select
+from winnow.cli.corpus import cluster, select
 
 
 def reachable(tasks: dict[str, dict], start: str) -> set[str]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from winnow import docs
+from winnow.batch.curate import stages_after
+from winnow.cli import docs
+from winnow.core.stage import stage_class, stage_names, stage_needs, stage_wants
 from winnow.demo.airflow_local import DAGS, PLUGINS
-from winnow.local import stages_after
-from winnow.stage import stage_class, stage_names, stage_needs, stage_wants
 
 FILES = sorted(DAGS.glob("*.py"))
 

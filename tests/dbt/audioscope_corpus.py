@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tests.dbt.lake import write_table
-from winnow import corpus, warehouse
 from winnow.annotations.ratings import rating
-from winnow.lake import Lake
-from winnow.sample import candidate_id, clip_id, sid
+from winnow.core import corpus_table
+from winnow.core.lake import Lake
+from winnow.core.sample import candidate_id, clip_id, sid
+from winnow.release import build
 from winnow.sources import yfcc_path
 
 BATCH = "2026-11-01"
@@ -60,7 +61,7 @@ def write_lists(lake: Lake, rows: Sequence[Listed], batch: str = BATCH, seq: int
     tables = {"ingest": table, **_scored([row for row in rows if row.z is not None])}
     head: dict = {"batch": batch, "seq": seq, "stages": {}}
     for stage, records in tables.items():
-        manifest = write_table(lake, stage, batch, 0, records, warehouse.stage_columns()[stage])
+        manifest = write_table(lake, stage, batch, 0, records, build.stage_columns()[stage])
         file = {"shard": manifest.shard, "path": lake.table_key(manifest), "sha256": manifest.sha256}
         head["stages"][stage] = {"v": manifest.v, "files": [file | {"rows": manifest.rows}]}
     lake.write(f"batches/{batch}.json", json.dumps(head).encode())
@@ -96,7 +97,7 @@ def rate(lake: Lake, answers: Iterable[tuple[str, tuple[float, float], str, bool
                 }
             )
         )  # fmt: skip
-    corpus.add(lake, "rating", rows, provenance={"made": "by a test"})
+    corpus_table.add(lake, "rating", rows, provenance={"made": "by a test"})
 
 
 def label(lake: Lake, path: str, times: tuple[float, float], state: str) -> None:
@@ -108,4 +109,4 @@ def label(lake: Lake, path: str, times: tuple[float, float], state: str) -> None
 def give(lake: Lake, splits: dict[str, str]) -> None:
     """Add published splits: path → split."""
     rows = [{"family": "audioscope", "key": k, "split": s, "source": f"{s}.csv"} for k, s in splits.items()]
-    corpus.add(lake, "given_split", rows, provenance={"made": "by a test"})
+    corpus_table.add(lake, "given_split", rows, provenance={"made": "by a test"})

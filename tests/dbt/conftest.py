@@ -9,9 +9,9 @@ import duckdb
 import pytest
 
 from tests.dbt.lake import Candidate, random_candidates, write_batch
-from winnow import warehouse
-from winnow.lake import Lake
-from winnow.settings import Settings
+from winnow.core.lake import Lake
+from winnow.core.settings import Settings
+from winnow.release import build as warehouse
 
 DAYS = ("2026-11-01", "2026-11-02", "2026-11-03")
 

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from winnow import table, warehouse
-from winnow.lake import Lake, sha256_bytes
-from winnow.manifest import Manifest
-from winnow.sample import candidate_id, clip_id, sid
-from winnow.shard import shard_name
-from winnow.stage import stage_needs
+from winnow.core import table
+from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.manifest import Manifest
+from winnow.core.sample import candidate_id, clip_id, sid
+from winnow.core.shard import shard_name
+from winnow.core.stage import stage_needs
+from winnow.release import build
 
 V = "0123456789ab"
 STAGES = (
@@ -192,7 +193,7 @@ def write_batch(
 ) -> dict:
     """Commit the stage tables of one batch and, when it is admitted, its head; returns the head. Shards are named as
     the Runtime names them, by what went into them."""
-    columns, needs = warehouse.stage_columns(), stage_needs()
+    columns, needs = build.stage_columns(), stage_needs()
     done: dict[tuple[str, int], str] = {}
     candidates = [replace(c, row=i) for i, c in enumerate(candidates)]
     whole = {"ingest", "screen", "decide"}

@@ -13,11 +13,12 @@ import pytest
 
 from tests.dbt.conftest import DAYS, Built
 from tests.dbt.lake import Candidate, Clip, V, write_batch, write_table
-from winnow import corpus, warehouse
+from winnow.core import corpus_table
+from winnow.core.lake import Lake
+from winnow.core.sample import clip_id
+from winnow.core.settings import Settings
 from winnow.exports import acav
-from winnow.lake import Lake
-from winnow.sample import clip_id
-from winnow.settings import Settings
+from winnow.release import build as warehouse
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "0123456789ab"
@@ -74,7 +75,7 @@ def world(build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactory)
     rows = selection([(ids[0], 10), (ids[1], 10), (ids[2], 3)])
     for row in rows[-3:]:
         row |= {"round_candidates": 20, "among": "admitted" if row["sample_id"] != ids[2][0] else "kept"}
-    corpus.replace(lake, "selection", rows, provenance={})
+    corpus_table.replace(lake, "selection", rows, provenance={})
     return build(lake), ids
 
 

@@ -14,9 +14,11 @@ import pytest
 
 from tests.dbt.audioscope_corpus import Listed, give, label, path_of, rate, video_id, write_lists
 from tests.dbt.conftest import Built
-from winnow import exports, snapshot, warehouse
-from winnow.lake import Lake
-from winnow.sample import clip_id, sid
+from winnow import exports
+from winnow.core.lake import Lake
+from winnow.core.sample import clip_id, sid
+from winnow.release import build as warehouse
+from winnow.release import snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = ROOT / "dbt" / "seeds"

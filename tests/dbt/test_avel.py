@@ -11,13 +11,13 @@ import pytest
 
 from tests import needs
 from tests.dbt.conftest import Built
-from winnow import corpus
 from winnow.annotations.avel_splits import ave_key
 from winnow.annotations.segment_labels import read_labels, segment_label
+from winnow.batch.ingest import ingest
+from winnow.core import corpus_table
+from winnow.core.lake import Lake
+from winnow.core.settings import Settings
 from winnow.exports import read_avel
-from winnow.ingest import ingest
-from winnow.lake import Lake
-from winnow.settings import Settings
 
 ANNOTATIONS = needs.DATA / "ave" / "Annotations.txt"
 BATCH = "2026-11-01"
@@ -30,14 +30,14 @@ LEAKS = {("train", "val"): 10, ("train", "test"): 8, ("val", "test"): 0}
 def label(lake: Lake, rows: Iterable[dict]) -> list[dict]:
     """Add checked rows of labels."""
     checked = [segment_label({"annotator_id": "published:avel", **row}) for row in rows]
-    corpus.add(lake, "segment_label", checked, provenance={"made": "by a test"})
+    corpus_table.add(lake, "segment_label", checked, provenance={"made": "by a test"})
     return checked
 
 
 def give(lake: Lake, splits: Iterable[tuple[str, str, str]]) -> None:
     """Add published splits: (family, key, split)."""
     rows = [{"family": f, "key": k, "split": s, "source": f"{s}.csv"} for f, k, s in splits]
-    corpus.add(lake, "given_split", rows, provenance={"made": "by a test"})
+    corpus_table.add(lake, "given_split", rows, provenance={"made": "by a test"})
 
 
 def admit(lake: Lake, inbox: Path, files: dict[str, str]) -> dict:
@@ -76,7 +76,7 @@ def built(build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactory)
     if ANNOTATIONS.is_file():
         lists["Annotations.txt"] = ANNOTATIONS.read_text()
         rows = [dict(row.values) for row in read_labels(ANNOTATIONS) if row.values is not None]
-        corpus.add(lake, "segment_label", rows, provenance={"file": ANNOTATIONS.name})
+        corpus_table.add(lake, "segment_label", rows, provenance={"file": ANNOTATIONS.name})
         give(lake, orders())
     done = admit(lake, folder / "inbox", lists)
     small = [

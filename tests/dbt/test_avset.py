@@ -11,11 +11,13 @@ import pytest
 
 from tests.dbt.conftest import DAYS, Built
 from tests.dbt.lake import Candidate, Clip, write_batch
-from winnow import corpus, snapshot, warehouse
+from winnow.core import corpus_table
+from winnow.core.lake import Lake
+from winnow.core.settings import Settings
 from winnow.exports import avset
 from winnow.exports.read_avset import KEYS, PSEUDO, parts, read
-from winnow.lake import Lake
-from winnow.settings import Settings
+from winnow.release import build as warehouse
+from winnow.release import snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEECH, MUSIC, DOG = "/m/09x0r", "/m/04rlf", "/m/0bt9lr"
@@ -53,7 +55,7 @@ def built(build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactory)
         write_batch(lake, DAYS[day], day, candidates(day))
     speech = {"position": 0, "mid": SPEECH, "name": "Speech", "child_mids": ["/m/zzz"], "json": '[ {"é"'}
     other = {"position": 1, "mid": "/m/zzz", "name": "Zzz", "restrictions": ["abstract"], "json": ":1}\n]"}
-    corpus.replace(lake, "ontology", [other, speech], provenance={})
+    corpus_table.replace(lake, "ontology", [other, speech], provenance={})
     return build(lake)
 
 

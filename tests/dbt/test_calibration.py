@@ -14,10 +14,10 @@ import pytest
 
 from tests.dbt.conftest import DAYS, Built
 from tests.dbt.lake import Candidate, Clip, rows_of, write_batch
-from winnow import corpus
-from winnow.calibration import describe
-from winnow.lake import Lake
-from winnow.settings import Settings
+from winnow.core import corpus_table
+from winnow.core.lake import Lake
+from winnow.core.settings import Settings
+from winnow.fitting.calibration import describe
 
 #: z is ten times the score, and the calibration below makes it its sigma too.
 Z = {"far": 2.0, "below": 3.0, "above": 3.5, "well_above": 4.25, "high": 6.0}
@@ -61,7 +61,7 @@ def house(build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactory)
     listed += [Candidate("recycled", clips=(Clip(z=1.0, tags={"speech": 0.9}, residual_z=5.0),))]
     write_batch(lake, DAYS[0], 0, listed)
     write_batch(lake, DAYS[1], 1, [Candidate("far", times=(0.0, 10.0))])  # the same seconds again
-    corpus.replace(lake, "calibration", calibration(0.0, 0.1), provenance={})
+    corpus_table.replace(lake, "calibration", calibration(0.0, 0.1), provenance={})
     first = build(lake, dbt_dir=project(tmp_path_factory.mktemp("first"), 3, 0.3, "release, avset"))
     first.publish("first")
     before = files(lake)
@@ -165,7 +165,7 @@ def test_a_recycled_clip_is_judged_by_avsets_scorer_of_its_residual(
     }  # fmt: skip
     write_batch(lake, DAYS[0], 0, [Candidate(name, clips=(clip,)) for name, clip in clips.items()])
     calibrated = [*calibration(0.0, 0.1), *calibration(0.0, 0.1, "two_tower", "t")]
-    corpus.replace(lake, "calibration", calibrated, provenance={})
+    corpus_table.replace(lake, "calibration", calibrated, provenance={})
     built = build(lake, dbt_dir=project(tmp_path, 3, 0.3, "release, avset", "two_tower"))
     ends = dict(built.rows("select sample_id, coalesce(first_failed_rule, status) from fct_clips"))
     assert {name: ends[clip_of(name)] for name in clips} == {

@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.dbt.lake import Candidate, V, rows_of, write_table
-from winnow import decide, warehouse
-from winnow.errors import ConfigError, ContractError
-from winnow.lake import Lake
-from winnow.settings import Settings
-from winnow.shard import shard_name
+from winnow.batch import decide
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.lake import Lake
+from winnow.core.settings import Settings
+from winnow.core.shard import shard_name
+from winnow.release import build
 
 BATCH = "2026-11-01"
 CANDIDATES = [
@@ -50,7 +51,7 @@ def screened(lake: Lake) -> Lake:
 
 
 def write_screened(lake: Lake, candidates: list[Candidate]) -> None:
-    columns = warehouse.stage_columns()
+    columns = build.stage_columns()
     rows = [rows_of(replace(c, row=i)) for i, c in enumerate(candidates)]
     ingest = write_table(lake, "ingest", BATCH, 0, [r for row in rows for r in row["ingest"]], columns["ingest"])
     lake.set_stand("ingest", BATCH, {"v": V, "shards": [ingest.shard]})
@@ -82,7 +83,7 @@ def test_candidates_are_accepted_or_rejected_by_the_first_rule(screened: Lake, m
     }  # fmt: skip
     assert list(next(iter(rows.values()))) == ["sample_id", "outcome", "reason", "detail", *decide.COLUMNS]
 
-    monkeypatch.setattr(warehouse, "run_dbt", lambda *a, **k: pytest.fail("dbt was started although nothing changed"))
+    monkeypatch.setattr(build, "run_dbt", lambda *a, **k: pytest.fail("dbt was started although nothing changed"))
     assert decide.decide_fetch(BATCH, settings, screened) == {**answer, "computed": False}
 
 
@@ -172,7 +173,7 @@ def test_acavs_rules_decide_where_the_dataset_asks_for_them(lake: Lake, project:
         "acav_tutorial": {"declared_duration_s": 60.0, "keyword_lists": ["tutorial"]},
     }
     candidates = [Candidate(name, declared_duration_s=v.get("declared_duration_s")) for name, v in said.items()]
-    columns = warehouse.stage_columns()
+    columns = build.stage_columns()
     rows = [rows_of(replace(c, row=i)) for i, c in enumerate(candidates)]
     screened = [{**row["screen"][0], **said[c.video]} for row, c in zip(rows, candidates, strict=True)]
     ingest = write_table(lake, "ingest", BATCH, 0, [r for row in rows for r in row["ingest"]], columns["ingest"])

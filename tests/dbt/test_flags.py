@@ -13,10 +13,11 @@ import pytest
 
 from tests.dbt.conftest import DAYS, Built
 from tests.dbt.lake import Candidate, Clip, write_batch
-from winnow import decide, warehouse
-from winnow.errors import ContractError
-from winnow.lake import Lake
-from winnow.settings import Settings
+from winnow.batch import decide
+from winnow.core.errors import ContractError
+from winnow.core.lake import Lake
+from winnow.core.settings import Settings
+from winnow.release import build as warehouse
 
 QUIET: dict = {}
 SPEECH, MUSIC = {"speech": 0.9}, {"music": 0.9}
@@ -44,7 +45,7 @@ def flagged(lake: Lake) -> dict[str, str]:
 
 
 def clip_of(candidate: Candidate) -> str:
-    from winnow.sample import clip_id
+    from winnow.core.sample import clip_id
 
     return clip_id(candidate.video_id, 0.0, 10.0)
 

@@ -10,8 +10,8 @@ from tests.dbt.conftest import DAYS, Built, three_days
 from tests.dbt.lake import write_batch
 from tests.unit.mixed import Mixed, mixture, publish
 from tests.unit.signals import moving_square, mp4, sine
+from winnow.core.lake import Lake
 from winnow.gates import gate_batch
-from winnow.lake import Lake
 
 
 def test_an_admitted_batch_of_mixtures_leaves_the_dataset_as_it_is(

@@ -16,10 +16,10 @@ import yaml
 from tests import needs
 from tests.dbt.conftest import DAYS, Built
 from tests.dbt.lake import Candidate, rows_of, write_batch, write_table
-from winnow import warehouse
-from winnow.errors import ContractError
-from winnow.lake import Lake
-from winnow.settings import Settings
+from winnow.core.errors import ContractError
+from winnow.core.lake import Lake
+from winnow.core.settings import Settings
+from winnow.release import build as warehouse
 
 PROJECT = Path(Settings().dbt_dir)
 MODELS = sorted(p for p in (PROJECT / "models").rglob("*") if p.suffix in (".sql", ".py"))

@@ -13,10 +13,10 @@ import pytest
 
 from tests.dbt.conftest import DAYS, Built, three_days
 from tests.dbt.lake import Candidate, Clip, rows_of, write_batch
-from winnow import warehouse
-from winnow.errors import ContractError
-from winnow.lake import Lake
-from winnow.splits import apportion, bucket
+from winnow.core.errors import ContractError
+from winnow.core.lake import Lake
+from winnow.release import build as warehouse
+from winnow.splits.groups import apportion, bucket
 
 SHARES = {"train": Fraction(3, 5), "val": Fraction(1, 5), "test": Fraction(1, 5)}
 SILENT, FROZEN, BLACK = {"silence_ratio": 1.0}, {"stillness": 1.0}, {"black_ratio": 1.0}

@@ -14,12 +14,13 @@ import pytest
 
 from tests.dbt.conftest import DAYS, Built
 from tests.dbt.lake import Candidate, Clip, V, rows_of, write_batch, write_table
-from winnow import corpus, warehouse
-from winnow.calibration import describe
-from winnow.errors import ContractError
-from winnow.lake import Lake
-from winnow.precision import stratified, wilson
-from winnow.settings import Settings
+from winnow.core import corpus_table
+from winnow.core.errors import ContractError
+from winnow.core.lake import Lake
+from winnow.core.settings import Settings
+from winnow.estimates.precision import stratified, wilson
+from winnow.fitting.calibration import describe
+from winnow.release import build as warehouse
 
 LONG = "declared_duration_s 9000.5 > 7200.0 s"
 SILENT, FROZEN = {"silence_ratio": 1.0}, {"stillness": 1.0}
@@ -76,7 +77,7 @@ def first(build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactory)
     same = {"basis": "videos", "clips": 90, "folds": 3, "seed": 0, "batches": [DAYS[0]]}
     rows = [{"scorer": scorer, "model": model, "kind": kind, **same, **of}
             for scorer, model in (("builtin", "m"), ("two_tower", "t")) for kind, of in pairs.items()]  # fmt: skip
-    corpus.replace(lake, "calibration", rows, provenance={})
+    corpus_table.replace(lake, "calibration", rows, provenance={})
     # The same seconds as kept0's once more.
     write_batch(lake, DAYS[1], 1, [Candidate("k0", times=(0.0, 10.0))])
     built = build(lake)
@@ -98,10 +99,10 @@ def second(build: Callable[..., Built], first: Built, tmp_path_factory: pytest.T
          "position": 0, "population": 10 * len(names), "seed": 0}
         for stratum, names in strata.items() for name in names
     ]  # fmt: skip
-    corpus.add(first.lake, "audit_sample", rows, provenance={})
+    corpus_table.add(first.lake, "audit_sample", rows, provenance={})
     said = [{"release": "0123456789ab", "sample_id": clip_of(name), "reviewer": who, "verdict": verdict}
             for name, who, verdict in VERDICTS]  # fmt: skip
-    corpus.add(first.lake, "verdict", said, provenance={})
+    corpus_table.add(first.lake, "verdict", said, provenance={})
     project = tmp_path_factory.mktemp("project") / "dbt"
     shutil.copytree(Settings().dbt_dir, project)
     seed = project / "seeds" / "thresholds.csv"

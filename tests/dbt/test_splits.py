@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from winnow.errors import ConfigError, ContractError
-from winnow.splits import ROW_COLUMNS, apportion, assign, bucket
+from winnow.core.errors import ConfigError, ContractError
+from winnow.splits.groups import ROW_COLUMNS, apportion, assign, bucket
 
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
 EXACT = [Fraction(3, 5), Fraction(1, 5), Fraction(1, 5)]

@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from tests.world import WorldServer
-from winnow import settings
-from winnow.cli import cli
-from winnow.lake import Lake
+from winnow.cli.main import cli
+from winnow.core import settings
+from winnow.core.lake import Lake
 
 CLI = [sys.executable, "-m", "winnow.cli"]
 

@@ -13,7 +13,7 @@ from tests.journey.conftest import DAYS, PLANTS, curate_all
 from tests.journey.house import House
 from tests.world import World, WorldServer
 from tests.world.video import EXPECTED
-from winnow.stage import stage_class, stage_names
+from winnow.core.stage import stage_class, stage_names
 
 #: What each plant must come to without anyone looking at a score: its own Reason or rule.
 CERTAIN = {planted: end for planted, end in EXPECTED.items() if end != "low_correspondence"}

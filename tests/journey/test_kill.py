@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.journey.conftest import DAYS
 from tests.journey.house import House
 from tests.world import World, WorldServer
-from winnow.manifest import Manifest
+from winnow.core.manifest import Manifest
 
 STAGES = ("fetch", "clip", "probe", "visual", "audio")
 

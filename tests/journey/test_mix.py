@@ -13,10 +13,10 @@ import pytest
 from tests.journey.house import House
 from tests.unit.mixed import MIXTURES, packets, pictures, samples
 from tests.world import WorldServer
-from winnow.lake import Lake
-from winnow.sample import sid
-from winnow.shelf import Shelf
-from winnow.stage import stage_names
+from winnow.core.lake import Lake
+from winnow.core.sample import sid
+from winnow.core.shard_tar import Shelf
+from winnow.core.stage import stage_names
 
 
 @pytest.fixture

@@ -13,12 +13,14 @@ import yaml
 from fastapi.testclient import TestClient
 
 from tests.unit import synthetic
-from winnow import audit, corpus, mixing
+from winnow.audit import sampling
+from winnow.core import corpus_table
+from winnow.core.lake import Lake
+from winnow.core.sample import clip_id, sid
+from winnow.core.settings import Settings
 from winnow.explorer import safety
 from winnow.explorer.app import application
-from winnow.lake import Lake
-from winnow.sample import clip_id, sid
-from winnow.settings import Settings
+from winnow.media import mixture_render
 
 RELEASE = "0123456789ab"
 TAR = "clip/v=0/batch=b/00000-0000.1111.tar"
@@ -111,7 +113,7 @@ def residual(folder: Path, rate_hz: int = 16000) -> bytes:
     """A sound as `separate` leaves it, in FLAC: half as loud every second."""
     at_s = np.arange(round((seconds(RECYCLED) - RESIDUAL_START_S) * rate_hz)) / rate_hz
     wave = (0.3 * np.sin(2 * np.pi * 330 * at_s) * 0.5**at_s).astype(np.float32)
-    return mixing.flac(mixing.scaled([wave], guard=True).signals[0], rate_hz, folder / "residual.flac")
+    return mixture_render.flac(mixture_render.scaled([wave], guard=True).signals[0], rate_hz, folder / "residual.flac")
 
 
 def fill(con: duckdb.DuckDBPyConnection, table: str, contract: str, rows: list[dict[str, object]]) -> None:
@@ -164,19 +166,19 @@ def annotate(client: TestClient, sample_id: str, seconds: list[int], category: s
 
 def ratings(lake: Lake) -> list[dict]:
     """Stored ratings, by time."""
-    return sorted(corpus.read(lake, "rating").to_pylist(), key=lambda row: row["created_at"])
+    return sorted(corpus_table.read(lake, "rating").to_pylist(), key=lambda row: row["created_at"])
 
 
 def labels(lake: Lake) -> list[dict]:
     """Stored segment labels, by time."""
-    return sorted(corpus.read(lake, "segment_label").to_pylist(), key=lambda row: row["created_at"] or "")
+    return sorted(corpus_table.read(lake, "segment_label").to_pylist(), key=lambda row: row["created_at"] or "")
 
 
 def draw(lake: Lake, **params: object) -> list[dict]:
     """Draw a sample of the release; its rows in the order in which they are asked."""
-    given = audit.AuditParams(**params)
-    rows = audit.draw(lake, RELEASE, given)
-    audit.add(lake, rows, given)
+    given = sampling.AuditParams(**params)
+    rows = sampling.draw(lake, RELEASE, given)
+    sampling.add(lake, rows, given)
     return rows
 
 
@@ -188,4 +190,4 @@ def judge(client: TestClient, audit_id: str, sample_id: str, verdict: str = "cor
 
 def verdicts(lake: Lake) -> list[dict]:
     """Stored verdicts, by time."""
-    return sorted(corpus.read(lake, "verdict").to_pylist(), key=lambda row: row["created_at"] or "")
+    return sorted(corpus_table.read(lake, "verdict").to_pylist(), key=lambda row: row["created_at"] or "")

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from winnow.lake import Lake
-from winnow.sample import Outcome, sid
-from winnow.settings import Settings
-from winnow.stage import Batch, Sample
+from winnow.core.lake import Lake
+from winnow.core.sample import Outcome, sid
+from winnow.core.settings import Settings
+from winnow.core.stage import Batch, Sample
 from winnow.stages.fetch import Fetch
 
 LOOPBACK = "127.0.0.0/8"

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from winnow import table
-from winnow.lake import Lake, digest, sha256_bytes
-from winnow.manifest import Manifest
-from winnow.runtime import Runtime
-from winnow.sample import Outcome, Reason
-from winnow.settings import Settings
-from winnow.shard import shard_name
-from winnow.stage import Batch, Stage, StageParams
+from winnow.core import table
+from winnow.core.lake import Lake, digest, sha256_bytes
+from winnow.core.manifest import Manifest
+from winnow.core.runtime import Runtime
+from winnow.core.sample import Outcome, Reason
+from winnow.core.settings import Settings
+from winnow.core.shard import shard_name
+from winnow.core.stage import Batch, Stage, StageParams
 
 COLUMNS = {"text": "string"}
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from winnow import table
-from winnow.lake import Lake, sha256_bytes
-from winnow.manifest import Manifest
+from winnow.batch.plan import COLUMNS as PLAN_COLUMNS
+from winnow.core import table
+from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.manifest import Manifest
+from winnow.core.sample import Outcome, Reason, clip_id, sid
+from winnow.core.shard import shard_name
+from winnow.core.stage import stage_class
 from winnow.models.layers import AUDIO_LAYERS, GRID_HZ, VISUAL_LAYERS
-from winnow.plan import COLUMNS as PLAN_COLUMNS
-from winnow.sample import Outcome, Reason, clip_id, sid
-from winnow.shard import shard_name
-from winnow.stage import stage_class
 
 V = "0" * 12
 CLASSES = 6

@@ -13,14 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from winnow import mixtures
-from winnow.lake import Lake, sha256_bytes
-from winnow.runtime import run_stage
-from winnow.sample import sid
-from winnow.settings import Settings
-from winnow.shard import Chain
-from winnow.shelf import Shelf
-from winnow.stage import stage_needs
+from winnow.batch import mixture_plan
+from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.runtime import run_stage
+from winnow.core.sample import sid
+from winnow.core.settings import Settings
+from winnow.core.shard import Chain
+from winnow.core.shard_tar import Shelf
+from winnow.core.stage import stage_needs
 
 TAR = "clip/v=0123456789ab/batch=day/00000-01234567.01234567.tar"
 MIXTURES = pa.schema(
@@ -77,7 +77,7 @@ class Mixed:
     """What `mix` made of a release of one lake: `rows` by mixture, files by name."""
 
     def __init__(self, lake: Lake, **params: object) -> None:
-        self.lake, self.cut = lake, mixtures.cut(lake)
+        self.lake, self.cut = lake, mixture_plan.cut(lake)
         self.batch = str(self.cut["batch"])
         self.summary = run_stage(lake, "mix", self.batch, params, Settings(lake=lake.root))
         chain = Chain(lake, self.batch, stage_needs())

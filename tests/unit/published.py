@@ -6,8 +6,8 @@ from pathlib import Path
 
 import duckdb
 
-from winnow import publish
-from winnow.lake import Lake
+from winnow.core.lake import Lake
+from winnow.release import publish
 
 
 def fill(work: Path, generation: int, clips: int = 2000) -> Path:

@@ -21,16 +21,17 @@ import numpy as np
 import pyarrow as pa
 
 from tests.dbt.lake import Candidate, Clip, rows_of
-from winnow import table, warehouse
+from winnow.core import table
+from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.manifest import Manifest
+from winnow.core.settings import Settings
+from winnow.core.shard import shard_name
+from winnow.core.stage import stage_needs, stage_wants
 from winnow.gates import gate_batch
-from winnow.lake import Lake, sha256_bytes
-from winnow.manifest import Manifest
 from winnow.models import scorers
 from winnow.models.correspondence import fold_of
-from winnow.release import release
-from winnow.settings import Settings
-from winnow.shard import shard_name
-from winnow.stage import stage_needs, stage_wants
+from winnow.release import build
+from winnow.release.steps import release
 
 V = "0123456789ab"
 BATCHES = ("2026-11-01", "2026-11-02", "2026-11-03")
@@ -123,7 +124,7 @@ def _recycled(out: dict[str, list[dict]]) -> None:
 
 def rows(listed: list[Candidate]) -> dict[str, list[dict]]:
     """Every stage's rows, with the columns that only the gates look at."""
-    out: dict[str, list[dict]] = {stage: [] for stage in warehouse.stage_columns()}
+    out: dict[str, list[dict]] = {stage: [] for stage in build.stage_columns()}
     for candidate in listed:
         for stage, found in rows_of(candidate).items():
             out[stage] += [_filled(stage, dict(row)) for row in found]
@@ -163,7 +164,7 @@ def _filled(stage: str, row: dict) -> dict:
     seed = hashlib.sha256(f"{stage} {row['sample_id']}".encode())
     if "media_sha256" in row:
         row["media_sha256"] = hashlib.sha256(str(row["media_sha256"]).encode()).hexdigest()
-    for name, kind in warehouse.stage_columns()[stage].items():
+    for name, kind in build.stage_columns()[stage].items():
         if kind.startswith(("float32[", "float16[")) and name not in row:
             width = int(kind[8:-1] or 16)
             least = 0.0 if kind.endswith("[]") else -1.0  # envelopes have no width, and nothing below zero
@@ -175,7 +176,7 @@ def commit(lake: Lake, batch: str, by_stage: dict[str, list[dict]], skip: tuple[
     """Commit one shard of every stage, under the name that its inputs give it."""
     done: dict[str, str] = {}
     needs, wants = stage_needs(), stage_wants()
-    columns = warehouse.stage_columns()
+    columns = build.stage_columns()
     for stage in _in_order({name: needs[name] + wants[name] for name in needs}, list(columns)):
         if stage in skip:
             continue

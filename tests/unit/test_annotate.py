@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.unit import explored, synthetic
-from winnow import corpus
-from winnow.cli import cli
-from winnow.commands import annotate
-from winnow.errors import ContractError
-from winnow.lake import Lake
+from winnow.cli import annotate
+from winnow.cli.main import cli
+from winnow.core import corpus_table
+from winnow.core.errors import ContractError
+from winnow.core.lake import Lake
 
 A, B, C = (f"{i:020x}" for i in range(3))
 
@@ -54,16 +54,16 @@ def test_bad_ratings_are_named_and_lose_no_good_ones(lake, tmp_path):
     for line, why in zip(lines, ("perhaps", "no id of a clip", "rater_id", "3 cells under 5 columns"), strict=False):
         assert why in line
         assert "ratings.csv" in line
-    stored = corpus.read(lake, "rating").to_pylist()
+    stored = corpus_table.read(lake, "rating").to_pylist()
     assert [(row["rater_id"], row["onscreen_present"], row["offscreen_present"]) for row in stored] == [
         ("Ann", True, False),
         ("Bob", None, True),
     ]
     assert stored[1]["created_at"] == "2026-01-02T09:00:00.000000Z"
     assert said(run(lake, "import-ratings", file))["computed"] is False
-    assert corpus.read(lake, "rating").num_rows == 2
-    (key,) = corpus.files(lake, "rating")
-    assert corpus.provenance(lake, key)["provenance"]["source"] == "ratings.csv"
+    assert corpus_table.read(lake, "rating").num_rows == 2
+    (key,) = corpus_table.files(lake, "rating")
+    assert corpus_table.provenance(lake, key)["provenance"]["source"] == "ratings.csv"
 
 
 @pytest.mark.parametrize("command", ["import-ratings", "import-labels", "import-splits"])
@@ -71,7 +71,7 @@ def test_a_file_of_another_kind_is_refused_in_words(lake, tmp_path, command):
     result = run(lake, command, write(tmp_path / "other.csv", "a,b,c", "1,2,3"))
     assert isinstance(result.exception, ContractError)
     assert "other.csv has no row that could be used" in str(result.exception)
-    assert all(lake.list(f"corpus/{table}") == [] for table in corpus.TABLES)
+    assert all(lake.list(f"corpus/{table}") == [] for table in corpus_table.TABLES)
 
 
 def test_many_bad_rows_are_counted_and_not_all_printed(lake, tmp_path, monkeypatch):
@@ -87,7 +87,9 @@ def test_a_long_file_becomes_several_files_of_the_corpus(lake, tmp_path, monkeyp
     file = write(tmp_path / "r.csv", HEADER, *[f"{i:020x},Ann,1,0," for i in range(10)])
     answer = said(run(lake, "import-ratings", file))
     assert (answer["rows"], len(answer["files"])) == (10, 3)
-    assert {row["sample_id"] for row in corpus.read(lake, "rating").to_pylist()} == {f"{i:020x}" for i in range(10)}
+    assert {row["sample_id"] for row in corpus_table.read(lake, "rating").to_pylist()} == {
+        f"{i:020x}" for i in range(10)
+    }
     assert said(run(lake, "import-ratings", file))["computed"] is False
 
 
@@ -103,7 +105,7 @@ def test_ratings_of_a_labelling_tool_come_in(lake, tmp_path):
     ]  # fmt: skip
     result = run(lake, "import-ratings", write(tmp_path / "export.json", json.dumps(tasks)))
     assert (said(result)["rows"], said(result)["bad"]) == (1, 1)
-    assert corpus.read(lake, "rating").to_pylist()[0]["rater_id"] == "7"
+    assert corpus_table.read(lake, "rating").to_pylist()[0]["rater_id"] == "7"
 
 
 def test_segment_labels_come_in(lake, tmp_path):
@@ -115,7 +117,7 @@ def test_segment_labels_come_in(lake, tmp_path):
     result = run(lake, "import-labels", file)
     assert (said(result)["rows"], said(result)["bad"]) == (1, 1)
     assert "row 1" in result.stderr
-    (row,) = corpus.read(lake, "segment_label").to_pylist()
+    (row,) = corpus_table.read(lake, "segment_label").to_pylist()
     assert (row["sample_id"], row["labels"], row["source"]) == (A, [0, 1, 1] + [0] * 7, "labels.csv")
 
 
@@ -127,7 +129,7 @@ def test_splits_of_both_families_come_in_by_what_the_file_looks_like(lake, tmp_p
     avel = write(tmp_path / "avel.csv", "category,video_id,split", "dog,abcdefghijk,train", "dog,lmnopqrstuv,wrong")
     result = run(lake, "import-splits", avel)
     assert (said(result)["rows"], said(result)["bad"]) == (1, 1)
-    rows = corpus.read(lake, "given_split").to_pylist()
+    rows = corpus_table.read(lake, "given_split").to_pylist()
     assert {(row["family"], row["split"], row["source"]) for row in rows} == {
         ("audioscope", "validate", "unfiltered_validate_clips.csv"),
         ("avel", "train", "avel.csv"),
@@ -140,7 +142,7 @@ def test_proposals_are_made_once_and_say_what_has_none(lake, monkeypatch):
     lake.write("batches/2026-11-01.json", b"{}")
     synthetic.commit(lake, "2026-11-01", synthetic.rows(synthetic.candidates(0)))
     answer = said(run(lake, "propose"))
-    rows = corpus.read(lake, "segment_label").to_pylist()
+    rows = corpus_table.read(lake, "segment_label").to_pylist()
     assert answer["proposals"] == len(rows) > 10
     assert all(row["annotator_id"].startswith("proposal:") and len(row["labels"]) == 10 for row in rows)
     assert answer["computed"] is True
@@ -157,9 +159,10 @@ def test_tasks_go_out_for_what_nobody_annotated_and_come_back(tmp_path):
     lake, _ = explored.build(tmp_path / "lake")
     asked = sorted(explored.sample_id(place) for place in (0, 5, 6, 7))
     proposal = {"sample_id": asked[0], "family": "avel", "category": "dog barking", "annotator_id": "proposal:1f"}
-    corpus.add(lake, "segment_label", [{**proposal, "labels": [0, 1, 1, 0, 0, 0, 0, 1, 0, 0]}], provenance={})
-    corpus.add(lake, "segment_label", [{**proposal, "sample_id": asked[1], "annotator_id": "Ann", "labels": [1] * 10,
-                                        "created_at": "2026-01-01T00:00:00.000000Z"}], provenance={})  # fmt: skip
+    corpus_table.add(lake, "segment_label", [{**proposal, "labels": [0, 1, 1, 0, 0, 0, 0, 1, 0, 0]}], provenance={})
+    corpus_table.add(lake, "segment_label", [
+        {**proposal, "sample_id": asked[1], "annotator_id": "Ann", "labels": [1] * 10,
+         "created_at": "2026-01-01T00:00:00.000000Z"}], provenance={})  # fmt: skip
     out = tmp_path / "out"
     answer = said(run(lake, "export-tasks", "--out", out, "--media", "http://127.0.0.1:1/"))
     assert {name: answer[name] for name in ("tasks", "proposed", "clips")} == {"tasks": 3, "proposed": 1, "clips": 3}
@@ -176,7 +179,7 @@ def test_tasks_go_out_for_what_nobody_annotated_and_come_back(tmp_path):
     done = [{**task, "predictions": [], "annotations": [{"completed_by": 7, "result": [mark]}]} for task in tasks]
     back = said(run(lake, "import-labels", write(tmp_path / "done.json", json.dumps(done))))
     assert (back["rows"], back["bad"]) == (3, 0)
-    stored = corpus.read(lake, "segment_label").to_pylist()
+    stored = corpus_table.read(lake, "segment_label").to_pylist()
     by = {row["sample_id"]: row["labels"] for row in stored if row["annotator_id"] == "7"}
     assert by == {task["data"]["sample_id"]: [0, 0, 1, 1] + [0] * 6 for task in tasks}
     assert said(run(lake, "export-tasks", "--out", out, "--no-clips"))["tasks"] == 0

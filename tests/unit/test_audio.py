@@ -9,11 +9,11 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from tests.unit.signals import clicks, moving_square, mp4, sine
-from winnow.lake import Lake
+from winnow.core.lake import Lake
+from winnow.core.sample import Reason, SampleFailed
+from winnow.core.settings import Settings
 from winnow.models import builtin_audio
 from winnow.models.layers import AUDIO_LAYERS, GRID_HZ
-from winnow.sample import Reason, SampleFailed
-from winnow.settings import Settings
 from winnow.stages.audio import Audio, measure
 
 COLUMNS = [layer.column for layer in AUDIO_LAYERS]

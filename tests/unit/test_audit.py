@@ -16,14 +16,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.unit import explored, synthetic
-from winnow import corpus, query
-from winnow.audit import CSV_COLUMNS, AuditParams, draw, sample
-from winnow.cli import cli
-from winnow.dub import dubbed
-from winnow.errors import ConfigError, ContractError
+from winnow.audit.sampling import CSV_COLUMNS, AuditParams, draw, sample
+from winnow.cli.main import cli
+from winnow.core import corpus_table
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.lake import Lake
+from winnow.core.sample import sid
 from winnow.explorer.media import Media
-from winnow.lake import Lake
-from winnow.sample import sid
+from winnow.media.remux import dubbed
+from winnow.release import query
 
 
 @pytest.fixture
@@ -180,7 +181,7 @@ def test_the_command_writes_a_blind_csv_the_clips_and_the_corpus_once(tmp_path):
     arguments = ["audit", "--size", 3, "--sizes", "dropped / low_correspondence=1", "--seed", 5, "--out", out,
                  "--clips", clips]  # fmt: skip
     answer = said(run(lake, *arguments))
-    drawn = corpus.read(lake, "audit_sample").to_pylist()
+    drawn = corpus_table.read(lake, "audit_sample").to_pylist()
     assert answer["clips"] == len(drawn) == answer["files"] == len(list(clips.iterdir()))
     assert (answer["computed"], answer["release"]) == (True, explored.RELEASE)
     with out.open(newline="") as file:
@@ -203,7 +204,7 @@ def test_the_command_writes_a_blind_csv_the_clips_and_the_corpus_once(tmp_path):
     assert np.array_equal(sounds[recycled][2], left[2]), "what people hear is what was scored"
     again = said(run(lake, *arguments))
     assert (again["computed"], again["audit"]) == (False, answer["audit"])
-    assert corpus.read(lake, "audit_sample").num_rows == len(drawn)
+    assert corpus_table.read(lake, "audit_sample").num_rows == len(drawn)
     assert run(lake, "audit", "--sizes", "kept").exit_code != 0
 
 
@@ -232,21 +233,23 @@ def test_a_filled_csv_comes_in_and_bad_rows_are_refused_with_reasons(lake, tmp_p
     ):  # fmt: skip
         assert wanted in problem
         assert problem in result.stderr
-    stored = {(row["sample_id"], row["reviewer"]): row for row in corpus.read(lake, "verdict").to_pylist()}
+    stored = {(row["sample_id"], row["reviewer"]): row for row in corpus_table.read(lake, "verdict").to_pylist()}
     assert {key: row["verdict"] for key, row in stored.items()} == {(a, "Ann"): "corresponds", (b, "Bob"): "does_not"}
     assert stored[a, "Ann"]["stratum"] == rows[0]["stratum"]
     assert said(run(lake, "annotate", "import", file))["computed"] is False
-    assert corpus.read(lake, "verdict").num_rows == 2
+    assert corpus_table.read(lake, "verdict").num_rows == 2
 
 
 def test_who_answered_may_be_said_once_and_a_release_left_out(lake, tmp_path):
     rows = explored.draw(lake, by=("rule",), size=50)
     file = fill(tmp_path / "f.csv", f"{rows[0]['sample_id']};yes", header="Clip ID;verdict")
     assert said(run(lake, "annotate", "import-verdicts", file, "--reviewer", "Cy"))["rows"] == 1
-    (row,) = corpus.read(lake, "verdict").to_pylist()
+    (row,) = corpus_table.read(lake, "verdict").to_pylist()
     assert (row["reviewer"], row["release"], row["verdict"]) == ("Cy", explored.RELEASE, "corresponds")
-    other = [{**{n: rows[0][n] for n in corpus.TABLES["audit_sample"].columns}, "release": "f" * 12, "audit": "e" * 12}]
-    corpus.add(lake, "audit_sample", other, provenance={})
+    other = [
+        {**{n: rows[0][n] for n in corpus_table.TABLES["audit_sample"].columns}, "release": "f" * 12, "audit": "e" * 12}
+    ]
+    corpus_table.add(lake, "audit_sample", other, provenance={})
     result = run(lake, "annotate", "import-verdicts", file, "--reviewer", "Cy")
     assert isinstance(result.exception, ContractError)
     assert "drawn from several releases" in result.stderr
@@ -274,4 +277,4 @@ def test_a_file_of_another_kind_is_refused_in_words(lake, tmp_path):
         result = run(lake, "annotate", command, file)
         assert isinstance(result.exception, ConfigError | ContractError)
         assert why in str(result.exception)
-    assert corpus.files(lake, "verdict") == []
+    assert corpus_table.files(lake, "verdict") == []

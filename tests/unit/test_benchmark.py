@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from tests import needs
 from winnow.benchmark import datasets, digits, methods, picture_layers, protocol, render, scoring, table
-from winnow.errors import ConfigError
+from winnow.core.errors import ConfigError
 from winnow.selection import batch_greedy, pairing
 
 CLASSES = np.repeat(np.arange(10), 40)
@@ -158,7 +158,7 @@ def test_equal_scores_are_ranked_at_random_and_others_by_score() -> None:
 
 # -- the table ---------------------------------------------------------------------------------------------------------
 def run_command(*arguments: str) -> dict:
-    from winnow.cli import cli
+    from winnow.cli.main import cli
 
     done = CliRunner().invoke(cli, ["benchmark", "retrieval", *arguments], catch_exceptions=False)
     assert done.exit_code == 0, done.output
@@ -241,7 +241,7 @@ def test_every_method_that_clusters_has_every_pairing_or_says_why() -> None:
 
 def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     from winnow.benchmark.command import retrieval
-    from winnow.commands.benchmark import DATA
+    from winnow.cli.benchmark import DATA
 
     assert DATA == datasets.NAMES
     good = {

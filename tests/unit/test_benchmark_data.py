@@ -11,7 +11,7 @@ import pytest
 
 from tests import needs
 from winnow.benchmark import datasets, digits, kinds, manifold, methods, picture_layers, table
-from winnow.errors import ContractError
+from winnow.core.errors import ContractError
 
 
 def test_digits_are_deterministic_moved_a_little_and_turned_exactly() -> None:
@@ -55,7 +55,7 @@ def test_clips_of_a_lake(tmp_path: Path) -> None:
     from tests.unit.measured import CLASSES as KINDS
     from tests.unit.measured import clip, write_batch
     from winnow.benchmark.clips import from_labels, from_release
-    from winnow.lake import Lake
+    from winnow.core.lake import Lake
 
     lake = Lake(tmp_path / "lake")
     write_batch(lake, "2026-11-01", range(60), silent=frozenset({7}))

@@ -11,20 +11,20 @@ import pytest
 
 from tests.unit import measured
 from tests.unit.measured import _commit, write_batch
-from winnow import corpus
-from winnow.calibrate import calibrate, calibrate_once
-from winnow.calibration import KINDS, Ensemble, classes, describe, draw, ensembles
-from winnow.errors import ConfigError, ContractError
-from winnow.fit import fit, read_clips
-from winnow.ingest import COLUMNS
-from winnow.lake import Lake
+from winnow.batch.ingest import COLUMNS
+from winnow.core import corpus_table
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.lake import Lake
+from winnow.core.runtime import Runtime
+from winnow.core.sample import Outcome, sid
+from winnow.core.settings import Settings
+from winnow.core.shard import Chain, shard_name
+from winnow.core.stage import stage_class, stage_needs
+from winnow.fitting.calibrate import calibrate, calibrate_once
+from winnow.fitting.calibration import KINDS, Ensemble, classes, describe, draw, ensembles
+from winnow.fitting.fit import fit, read_clips
 from winnow.models import synchrony
 from winnow.models.correspondence import Scorer, fold_of, information, log_odds
-from winnow.runtime import Runtime
-from winnow.sample import Outcome, sid
-from winnow.settings import Settings
-from winnow.shard import Chain, shard_name
-from winnow.stage import stage_class, stage_needs
 
 BATCHES = ["2026-11-01", "2026-11-02"]
 NONE: frozenset[str] = frozenset()
@@ -145,7 +145,7 @@ def write_vectors(lake: Lake, batch: str, model: str = "t1", v: str = measured.V
 
 
 def table(lake: Lake, name: str = "calibration") -> list[dict]:
-    return corpus.read(lake, name).to_pylist()
+    return corpus_table.read(lake, name).to_pylist()
 
 
 def test_every_scorer_with_scores_is_calibrated(lake: Lake) -> None:

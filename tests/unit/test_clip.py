@@ -12,11 +12,11 @@ import pytest
 
 from tests.unit.flashes import Recipe, make
 from tests.unit.test_cut import scenes
-from winnow import table
-from winnow.lake import Lake, sha256_bytes
-from winnow.sample import Outcome, Reason, candidate_id, clip_id, sid
-from winnow.settings import Settings
-from winnow.stage import Batch, Sample, parse_params
+from winnow.core import table
+from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.sample import Outcome, Reason, candidate_id, clip_id, sid
+from winnow.core.settings import Settings
+from winnow.core.stage import Batch, Sample, parse_params
 from winnow.stages.clip import Clip
 
 BASE = Recipe("base", seconds=23.52, gop=50, width=64, height=48)
@@ -184,8 +184,8 @@ def test_a_video_that_is_not_there_is_an_internal_error(tmp_path: Path) -> None:
 
 
 def test_a_partly_damaged_video_gives_its_good_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from winnow.clip_file import ClipFile
-    from winnow.sample import SampleFailed
+    from winnow.core.sample import SampleFailed
+    from winnow.media.clip_writer import ClipFile
 
     inner = ClipFile.finish
 

@@ -11,19 +11,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.unit.measured import V, write_batch
-from winnow import table
-from winnow.cluster import Seen, Vectors, cluster
-from winnow.errors import ConfigError, ContractError
-from winnow.lake import Lake, sha256_bytes
-from winnow.manifest import Manifest
+from winnow.core import table
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.manifest import Manifest
+from winnow.core.runtime import run_stage
+from winnow.core.sample import Outcome, Reason
+from winnow.core.settings import Settings
+from winnow.core.shard import Chain, shard_name
+from winnow.core.stage import stage_class, stage_needs, stage_wants
+from winnow.fitting.cluster import Seen, Vectors, cluster
 from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
-from winnow.runtime import run_stage
-from winnow.sample import Outcome, Reason
-from winnow.selection import kmeans
-from winnow.selection.kmeans import Centroids, KMeansParams
-from winnow.settings import Settings
-from winnow.shard import Chain, shard_name
-from winnow.stage import stage_class, stage_needs, stage_wants
+from winnow.selection.kmeans import centroids as kmeans
+from winnow.selection.kmeans.centroids import Centroids, KMeansParams
 
 BATCHES = ["2026-11-01", "2026-11-02"]
 PARAMS = KMeansParams(clusters=6)
@@ -127,7 +127,7 @@ def test_a_dry_run_says_when_nothing_is_admitted(tmp_path: Path) -> None:
 def test_neither_shards_nor_threads_nor_order_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few, many = lake_of(tmp_path / "few", per_shard=30), lake_of(tmp_path / "many", per_shard=3)
     first = fit(few)
-    monkeypatch.setattr("winnow.cluster.BLOCK_ROWS", 7)
+    monkeypatch.setattr("winnow.fitting.cluster.BLOCK_ROWS", 7)
     second = cluster(many, settings_of(many, threads=1), BATCHES[::-1], params=PARAMS)
     assert first == second
     one, other = (lake.read(lake.model_key("cluster", first["model"])) for lake in (few, many))

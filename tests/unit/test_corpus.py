@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from winnow import corpus
-from winnow.errors import ConfigError, ContractError
-from winnow.lake import Lake
+from winnow.core import corpus_table
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.lake import Lake
 
 ROW = {"family": "avel", "key": "a", "split": "train", "source": "list.csv"}
 
@@ -20,52 +20,56 @@ def lake(tmp_path: Path) -> Lake:
 
 @pytest.fixture
 def replaced(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setitem(corpus.TABLES, "chosen", corpus.CorpusTable({"key": "string"}, grows=False, description="One"))
+    monkeypatch.setitem(
+        corpus_table.TABLES, "chosen", corpus_table.CorpusTable({"key": "string"}, grows=False, description="One")
+    )
     return "chosen"
 
 
 def test_rows_are_added_once_and_read_back(lake: Lake) -> None:
-    first = corpus.add(lake, "given_split", [ROW], provenance={"file": "list.csv"})
-    again = corpus.add(lake, "given_split", [ROW], provenance={"file": "a copy of it"})
-    corpus.add(lake, "given_split", [{**ROW, "key": "b"}], provenance={"file": "other.csv"})
+    first = corpus_table.add(lake, "given_split", [ROW], provenance={"file": "list.csv"})
+    again = corpus_table.add(lake, "given_split", [ROW], provenance={"file": "a copy of it"})
+    corpus_table.add(lake, "given_split", [{**ROW, "key": "b"}], provenance={"file": "other.csv"})
     assert (first["computed"], again["computed"], first["rows"]) == (True, False, 1)
-    assert sorted(corpus.read(lake, "given_split")["key"].to_pylist()) == ["a", "b"]
-    assert len(corpus.files(lake, "given_split")) == 2
-    assert corpus.provenance(lake, f"corpus/given_split/{first['file']}.parquet")["provenance"] == {"file": "list.csv"}
+    assert sorted(corpus_table.read(lake, "given_split")["key"].to_pylist()) == ["a", "b"]
+    assert len(corpus_table.files(lake, "given_split")) == 2
+    assert corpus_table.provenance(lake, f"corpus/given_split/{first['file']}.parquet")["provenance"] == {
+        "file": "list.csv"
+    }
 
 
 def test_a_replaced_table_is_its_last_rows_and_keeps_the_earlier_files(lake: Lake, replaced: str) -> None:
-    corpus.replace(lake, replaced, [{"key": "a"}, {"key": "b"}], provenance={})
-    corpus.replace(lake, replaced, [{"key": "c"}], provenance={})
-    assert corpus.read(lake, replaced)["key"].to_pylist() == ["c"]
+    corpus_table.replace(lake, replaced, [{"key": "a"}, {"key": "b"}], provenance={})
+    corpus_table.replace(lake, replaced, [{"key": "c"}], provenance={})
+    assert corpus_table.read(lake, replaced)["key"].to_pylist() == ["c"]
     assert len([name for name in lake.list(f"corpus/{replaced}") if name.endswith(".parquet")]) == 2
 
 
 def test_a_table_without_rows_has_its_columns(lake: Lake) -> None:
-    assert corpus.read(lake, "given_split").column_names == ["family", "key", "split", "source"]
-    assert corpus.files(lake, "given_split") == []
+    assert corpus_table.read(lake, "given_split").column_names == ["family", "key", "split", "source"]
+    assert corpus_table.files(lake, "given_split") == []
 
 
 def test_what_does_not_fit_is_refused_and_leaves_nothing(lake: Lake, replaced: str) -> None:
     with pytest.raises(ContractError, match=r"no columns \['colour'\]"):
-        corpus.add(lake, "given_split", [{**ROW, "colour": "red"}], provenance={})
+        corpus_table.add(lake, "given_split", [{**ROW, "colour": "red"}], provenance={})
     with pytest.raises(ContractError, match="do not fit corpus table given_split"):
-        corpus.add(lake, "given_split", [{**ROW, "key": 3.5}], provenance={})
+        corpus_table.add(lake, "given_split", [{**ROW, "key": 3.5}], provenance={})
     with pytest.raises(ConfigError, match="no corpus table 'nothing'"):
-        corpus.add(lake, "nothing", [], provenance={})
+        corpus_table.add(lake, "nothing", [], provenance={})
     with pytest.raises(ConfigError, match="is replaced, not added to"):
-        corpus.add(lake, replaced, [], provenance={})
+        corpus_table.add(lake, replaced, [], provenance={})
     with pytest.raises(ConfigError, match="grows"):
-        corpus.replace(lake, "given_split", [], provenance={})
+        corpus_table.replace(lake, "given_split", [], provenance={})
     assert lake.list("corpus") == []
 
 
 def test_a_release_reads_them_and_its_key_follows_them(lake: Lake) -> None:
-    from winnow import warehouse
-    from winnow.settings import Settings
+    from winnow.core.settings import Settings
+    from winnow.release import build
 
-    before = warehouse.release_key(lake, Settings())
-    corpus.add(lake, "given_split", [ROW], provenance={})
-    (file,) = warehouse.corpus_files(lake)
+    before = build.release_key(lake, Settings())
+    corpus_table.add(lake, "given_split", [ROW], provenance={})
+    (file,) = build.corpus_files(lake)
     assert (file.stage, Path(file.path).is_file()) == ("given_split", True)
-    assert warehouse.release_key(lake, Settings()) != before
+    assert build.release_key(lake, Settings()) != before

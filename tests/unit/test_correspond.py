@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.unit.measured import clip, write_batch
-from winnow.errors import ConfigError
-from winnow.fit import fit
-from winnow.lake import Lake
+from winnow.core.errors import ConfigError
+from winnow.core.lake import Lake
+from winnow.core.runtime import Runtime
+from winnow.core.settings import Settings
+from winnow.core.shard import Chain
+from winnow.core.stage import stage_needs
+from winnow.fitting.fit import fit
 from winnow.models.correspondence import fold_of
-from winnow.runtime import Runtime
-from winnow.settings import Settings
-from winnow.shard import Chain
-from winnow.stage import stage_needs
 from winnow.stages.correspond import Correspond
 
 FIRST, LATER = "2026-11-01", "2026-11-02"

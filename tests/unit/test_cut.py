@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from tests.unit.flashes import Recipe, look, make
-from winnow import cut as module
-from winnow.cut import Encoding, Piece, cut
-from winnow.footage import Footage, scan
-from winnow.sample import Reason, SampleFailed
-from winnow.shots import shots
+from winnow.core.sample import Reason, SampleFailed
+from winnow.media import clip_cutter as module
+from winnow.media.clip_cutter import Encoding, Piece, cut
+from winnow.media.shots import shots
+from winnow.media.video_index import Footage, scan
 
 FAST = Encoding("ultrafast", 23)
 PLAIN = Recipe("plain", seconds=8.0, gop=25, bframes=2)

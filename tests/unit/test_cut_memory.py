@@ -10,7 +10,7 @@ ENCODE = """
 import hashlib, io
 from fractions import Fraction
 import av, numpy as np
-from winnow.clip_file import Encoding
+from winnow.media.clip_writer import Encoding
 
 rng = np.random.default_rng(0)
 y, x = np.mgrid[:180, :320]

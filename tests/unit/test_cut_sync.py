@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.flashes import Recipe, Seen, look, make
-from winnow.cut import Encoding, Piece, cut
-from winnow.footage import scan
+from winnow.media.clip_cutter import Encoding, Piece, cut
+from winnow.media.video_index import scan
 
 ENCODING = Encoding("ultrafast", 23)
 WINDOWS = [(0.0, 4.0), (4.0, 8.0), (1.37, 5.11), (6.02, 12.0), (0.0, 12.0)]

@@ -13,8 +13,8 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from winnow.egress import Blocked, Guard, Policy, guarded
-from winnow.sample import Reason
+from winnow.core.sample import Reason
+from winnow.fetching.egress import Blocked, Guard, Policy, guarded
 
 PRIVATE = [
     "0.0.0.0",

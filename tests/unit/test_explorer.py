@@ -10,10 +10,10 @@ import pytest
 
 from tests.unit import explored
 from tests.unit.explored import HEARD, annotate, browser, labels, rate, ratings, shown
-from winnow import corpus
+from winnow.core import corpus_table
+from winnow.core.lake import Lake
 from winnow.explorer.answers import Answers
 from winnow.explorer.queue import Queue
-from winnow.lake import Lake
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_every_file_of_answers_is_read_once_and_others_files_are_seen(lake, monk
         {"sample_id": f"{i:020x}", "rater_id": "Bob", "onscreen_present": False, "created_at": None} for i in range(5)
     ]
     for row in elsewhere:
-        corpus.add(lake, "rating", [row], provenance={})
+        corpus_table.add(lake, "rating", [row], provenance={})
     answers.refresh()
     answers.refresh()
     assert answers.people() == {"Ann": 3, "Bob": 5}
@@ -135,7 +135,7 @@ def test_every_file_of_answers_is_read_once_and_others_files_are_seen(lake, monk
 def test_a_clock_that_goes_back_does_not_undo_a_correction(lake):
     answers = Answers(lake, "rating", "rater_id")
     row = {"sample_id": "0" * 20, "rater_id": "Ann", "onscreen_present": True, "offscreen_present": True}
-    corpus.add(lake, "rating", [{**row, "created_at": "2999-01-01T00:00:00.000000Z"}], provenance={})
+    corpus_table.add(lake, "rating", [{**row, "created_at": "2999-01-01T00:00:00.000000Z"}], provenance={})
     answers.refresh()
     answers.add({**row, "onscreen_present": False})
     assert answers.of_clip("0" * 20)["Ann"]["onscreen_present"] is False
@@ -163,7 +163,7 @@ def test_pages_may_be_asked_for_while_answers_come_in(lake):
 # -- annotating --------------------------------------------------------------------------------------------------------
 def test_ten_seconds_are_stored_and_begin_as_proposed(lake):
     proposal = {"sample_id": HEARD[0], "family": "avel", "category": "playing violin", "annotator_id": "proposal:1f"}
-    corpus.add(lake, "segment_label", [{**proposal, "labels": [0, 1, 1, 0, 0, 0, 0, 0, 0, 1]}], provenance={})
+    corpus_table.add(lake, "segment_label", [{**proposal, "labels": [0, 1, 1, 0, 0, 0, 0, 0, 0, 1]}], provenance={})
     ann = browser(lake)
     page = ann.get(f"/annotate?clip={HEARD[0]}").text
     assert re.findall(r'value="(\d)" checked', page) == ["1", "2", "9"]

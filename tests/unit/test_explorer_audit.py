@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit import explored
 from tests.unit.explored import browser, draw, judge, shown, verdicts
-from winnow.lake import Lake
+from winnow.core.lake import Lake
 
 DROPPED = explored.sample_id(explored.DROPPED)
 #: What a page must not show before a verdict: decisions, measures, labels, strata.

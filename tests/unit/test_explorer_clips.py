@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit import explored
 from tests.unit.explored import HEARD, browser
-from winnow.lake import Lake
+from winnow.core.lake import Lake
 
 
 @pytest.fixture

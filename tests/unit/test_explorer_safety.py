@@ -18,10 +18,10 @@ from fastapi.testclient import TestClient
 
 from tests.unit import explored
 from tests.unit.explored import HEARD, annotate, browser, labels, rate, ratings, shown
+from winnow.core.lake import Lake
+from winnow.core.settings import Settings
 from winnow.explorer import safety
 from winnow.explorer.app import application
-from winnow.lake import Lake
-from winnow.settings import Settings
 
 
 @pytest.fixture

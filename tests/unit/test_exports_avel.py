@@ -19,7 +19,7 @@ import pytest
 from winnow import exports
 from winnow.annotations.avel_splits import read_splits
 from winnow.annotations.segment_labels import read_labels
-from winnow.errors import ContractError
+from winnow.core.errors import ContractError
 from winnow.exports import avel, read_avel
 from winnow.sources import youtube_clips
 

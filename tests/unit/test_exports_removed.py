@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from winnow import exports
-from winnow.errors import ContractError
+from winnow.core.errors import ContractError
 
 CONTRACT = Path(__file__).resolve().parents[2] / "dbt" / "models" / "marts" / "fct_removed.yml"
 

@@ -11,9 +11,9 @@ import pytest
 from tests.unit.fetching import Fetcher
 from tests.unit.flashes import Recipe, make
 from tests.world.server import WorldServer
-from winnow.lake import sha256_file
-from winnow.sample import Reason, sid
-from winnow.stage import Batch, Sample
+from winnow.core.lake import sha256_file
+from winnow.core.sample import Reason, sid
+from winnow.core.stage import Batch, Sample
 from winnow.stages.fetch import Fetch
 
 HOST, REFUSED = "http://media.world.test/", "http://refused.world.test/"
@@ -234,7 +234,7 @@ def test_a_playlist_named_mp4_opens_nothing(fetch: Fetcher) -> None:
 
 
 def test_an_unforeseen_error_is_one_row(fetch: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    from winnow import download
+    from winnow.fetching import download
 
     monkeypatch.setattr(download.Downloader, "fetch", lambda *a: 1 / 0)
     (outcome,) = fetch(HOST + "a.mp4")
@@ -263,8 +263,8 @@ def test_overhead_of_a_small_file(fetch: Fetcher, server: WorldServer) -> None:
 def test_what_a_site_says_in_words(words: str, reason: Reason) -> None:
     from yt_dlp.utils import DownloadError, ExtractorError
 
-    from winnow.egress import Guard, Policy
-    from winnow.failures import explain
+    from winnow.fetching.egress import Guard, Policy
+    from winnow.fetching.failures import explain
 
     said = ExtractorError(f"{words}; see https://127.0.0.1:4123/help", expected=True)
     failure = explain(DownloadError("ERROR: …", (ExtractorError, said, None)), Guard(Policy()))

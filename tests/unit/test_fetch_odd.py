@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.fetching import Fetcher, Odd, odd_server
 from tests.unit.flashes import Recipe, make
-from winnow.sample import Reason
+from winnow.core.sample import Reason
 from winnow.stages.fetch import Pace
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tests.unit.measured import write_batch
-from winnow.errors import ContractError
-from winnow.fit import fit, read_corpus
-from winnow.lake import Lake, sha256_bytes
+from winnow.core.errors import ContractError
+from winnow.core.lake import Lake, sha256_bytes
+from winnow.fitting.fit import fit, read_corpus
 from winnow.models import correspondence_fit
 
 BATCHES = ["2026-11-01", "2026-11-02"]

@@ -9,16 +9,16 @@ import sys
 import pytest
 
 from tests.unit import synthetic
-from winnow import warehouse
-from winnow.errors import ConfigError, ContractError, GateFailed
+from winnow.core.errors import ConfigError, ContractError, GateFailed
+from winnow.core.lake import Lake
+from winnow.core.settings import Settings
+from winnow.core.shard import Chain
+from winnow.core.stage import stage_needs
 from winnow.gates import batch as batch_gate
 from winnow.gates import gate_batch, validate
 from winnow.gates.suites import load_suites, suites_digest
 from winnow.gates.tables import batch_tables
-from winnow.lake import Lake
-from winnow.settings import Settings
-from winnow.shard import Chain
-from winnow.stage import stage_needs
+from winnow.release import build
 
 DAY = "2026-11-01"
 
@@ -142,7 +142,7 @@ def test_what_other_dags_measured_is_admitted_where_it_is_whole_and_not_waited_f
     assert {"two_tower", "panns", "correspond"} <= set(tables)
     assert not {"bridge", "joint"} & set(tables)
     admitted = {DAY: {**batch_gate._head(lake, DAY, tables, "suites"), "seq": 1}}
-    read = {file.stage for file in warehouse.head_files(lake, admitted)}
+    read = {file.stage for file in build.head_files(lake, admitted)}
     assert "two_tower" in read
     assert not {"bridge", "joint"} & read
 
@@ -235,9 +235,8 @@ def test_a_column_that_is_not_there_is_an_error_not_a_pass():
 
 
 def test_great_expectations_is_imported_only_when_a_frame_is_checked():
-    code = (
-        "import sys, winnow.gates, winnow.release; print('great_expectations' in sys.modules, 'pandas' in sys.modules)"
-    )
+    loaded = "print('great_expectations' in sys.modules, 'pandas' in sys.modules)"
+    code = f"import sys, winnow.gates, winnow.release.steps; {loaded}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
 

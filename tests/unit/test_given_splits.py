@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from winnow.given_splits import assign_families
+from winnow.splits.families import assign_families
 
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
 SPLITS = list(SHARES)

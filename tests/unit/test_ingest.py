@@ -10,12 +10,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from winnow.errors import ConfigError, TransientError
-from winnow.ingest import COLUMNS, ingest
-from winnow.lake import Lake, sha256_file
-from winnow.sample import candidate_id, sid
-from winnow.settings import Settings
-from winnow.shard import Chain
+from winnow.batch.ingest import COLUMNS, ingest
+from winnow.core.errors import ConfigError, TransientError
+from winnow.core.lake import Lake, sha256_file
+from winnow.core.sample import candidate_id, sid
+from winnow.core.settings import Settings
+from winnow.core.shard import Chain
 
 DAY = "2026-11-01"
 URL = "https://videos.example"
@@ -116,7 +116,7 @@ def test_shards_are_cut_by_rows_and_do_not_depend_on_the_folder(
 def test_large_lists_are_read_apart_and_give_the_same(
     day: Path, lake: Lake, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import winnow.ingest as module
+    import winnow.batch.ingest as module
 
     (day / "a.csv").write_text("url\n" + "".join(f"{URL}/{i % 30}.mp4\n" for i in range(45)) + "nonsense\n")
     ingest(DAY, settings, lake, shard_rows=10)
@@ -128,7 +128,7 @@ def test_large_lists_are_read_apart_and_give_the_same(
 
 
 def test_a_reader_that_fails_apart_is_told(tmp_path: Path) -> None:
-    import winnow.ingest as module
+    import winnow.batch.ingest as module
 
     missing = {"gone.csv": tmp_path / "gone.csv"}
     with pytest.raises(FileNotFoundError, match=r"gone\.csv"):
@@ -195,7 +195,7 @@ def test_a_partition_cannot_lead_out_of_the_inbox(settings: Settings, lake: Lake
 def test_a_list_that_is_still_written_is_tried_again(
     day: Path, lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import winnow.ingest as module
+    import winnow.batch.ingest as module
 
     path = day / "a.csv"
     path.write_text(f"url\n{URL}/a.mp4\n")

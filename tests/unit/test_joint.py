@@ -13,12 +13,12 @@ from tests import needs
 from tests.unit.onnx_graphs import linear
 from tests.unit.test_weights import Harmful
 from tests.unit.torch_models import HEAR, joint, sha256, weights_folder
-from winnow.errors import ConfigError, ContractError
-from winnow.lake import Lake
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.lake import Lake
+from winnow.core.settings import Settings
+from winnow.core.stage import stage_class
 from winnow.models import mel
 from winnow.models.weights import find, load_state
-from winnow.settings import Settings
-from winnow.stage import stage_class
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 
 from tests import needs
 from winnow import keywords
-from winnow.errors import ConfigError
+from winnow.core.errors import ConfigError
 
 
 def write(folder: Path, **lists: str) -> Path:

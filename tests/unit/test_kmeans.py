@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
-from winnow.errors import ConfigError, ContractError
-from winnow.selection import kmeans
-from winnow.selection import kmeans_kernels as kernels
-from winnow.selection.kmeans import ID, Centroids, KMeansParams, draw, fit_layers
-from winnow.selection.kmeans_frame import Frame
-from winnow.selection.kmeans_lloyd import Crew, Tally, lloyd, neighbours
-from winnow.selection.kmeans_start import plus_plus
+from winnow.core.errors import ConfigError, ContractError
+from winnow.selection.kmeans import centroids as kmeans
+from winnow.selection.kmeans import kernels as kernels
+from winnow.selection.kmeans.centroids import ID, Centroids, KMeansParams, draw, fit_layers
+from winnow.selection.kmeans.frame import Frame
+from winnow.selection.kmeans.lloyd import Crew, Tally, lloyd, neighbours
+from winnow.selection.kmeans.start import plus_plus
 
 #: So that a small corpus is drawn from, and read as a stream, like a large one.
 SMALL_SAMPLE = 2000

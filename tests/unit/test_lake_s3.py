@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.house import Join, Letters, Odd, cut, read, runtime
-from winnow import corpus
-from winnow.errors import ConfigError, TransientError
-from winnow.lake import Lake
-from winnow.manifest import Manifest
+from winnow.core import corpus_table
+from winnow.core.errors import ConfigError, TransientError
+from winnow.core.lake import Lake
+from winnow.core.manifest import Manifest
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def manifest(table: bytes, shard: str = "00000-abcd1234", rows: int = 1) -> Manifest:
-    from winnow.lake import sha256_bytes
+    from winnow.core.lake import sha256_bytes
 
     sha256 = sha256_bytes(table)
     return Manifest(
@@ -127,8 +127,8 @@ def test_media_models_stands_and_corpus_tables(bucket: str, tmp_path: Path) -> N
     lake.set_model_current("correspond", "abc")
     assert Lake(bucket).model_current("correspond") == "abc"
     row = {"family": "avel", "key": "a", "split": "train", "source": "list"}
-    assert corpus.add(lake, "given_split", [row], provenance={})["computed"]
-    assert corpus.read(Lake(bucket), "given_split").to_pylist() == [row]
+    assert corpus_table.add(lake, "given_split", [row], provenance={})["computed"]
+    assert corpus_table.read(Lake(bucket), "given_split").to_pylist() == [row]
 
 
 def test_a_store_that_throttles_is_asked_again(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +207,7 @@ def test_a_write_beside_another_one_is_tried_again(bucket: str, monkeypatch: pyt
 
 
 def test_a_write_that_stays_refused_ends(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("winnow.lake.CONFLICT_WAITS_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("winnow.core.lake.CONFLICT_WAITS_S", (0.0, 0.0, 0.0))
     lake = Lake(bucket)
     seen = answered(lake, monkeypatch, 409, CONFLICT, 99)
     with pytest.raises(TransientError, match="another write to it is under way"):

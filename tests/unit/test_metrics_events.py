@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from winnow.cli import cli
-from winnow.errors import ConfigError, ContractError
+from winnow.cli.main import cli
+from winnow.core.errors import ConfigError, ContractError
 from winnow.metrics import ave, avvp
 
 B = 3  # background of three categories

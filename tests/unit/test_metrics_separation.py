@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from tests import needs
-from winnow.cli import cli
-from winnow.errors import ConfigError, ContractError
+from winnow.cli.main import cli
+from winnow.core.errors import ConfigError, ContractError
 from winnow.metrics import calibration
 from winnow.metrics.separation import si_snr_db, snr_db, suppression_db
 

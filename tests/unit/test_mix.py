@@ -15,12 +15,12 @@ import pytest
 from tests.unit.flashes import Recipe, make
 from tests.unit.mixed import Mixed, clip_id, mixture, packets, pictures, publish, samples, wave
 from tests.unit.signals import clicks, moving_square, mp4, sine
-from winnow import mixtures
-from winnow.lake import Lake
-from winnow.sample import Reason, sid
-from winnow.settings import Settings
-from winnow.shard import Chain
-from winnow.stage import Batch, Sample, parse_params, stage_needs
+from winnow.batch import mixture_plan
+from winnow.core.lake import Lake
+from winnow.core.sample import Reason, sid
+from winnow.core.settings import Settings
+from winnow.core.shard import Chain
+from winnow.core.stage import Batch, Sample, parse_params, stage_needs
 from winnow.stages.clip import Clip
 from winnow.stages.mix import Mix
 
@@ -255,7 +255,7 @@ def test_what_cannot_be_mixed_is_a_row_with_its_reason(lake: Lake) -> None:
 def test_a_file_that_is_gone_or_another_is_a_row_too(lake: Lake) -> None:
     clips = {"one": tone(400, seconds=1.0), "two": tone(700, seconds=1.0)}
     publish(lake, "aaaa", clips, [mixture("one", "two")])
-    cut = mixtures.cut(lake)
+    cut = mixture_plan.cut(lake)
     stage = Mix(parse_params(Mix, {}), lake, Settings())
     stage.setup()
     chain = Chain(lake, cut["batch"], stage_needs())

@@ -11,15 +11,15 @@ from click.testing import CliRunner
 
 from tests.unit.mixed import Mixed, mixture, publish
 from tests.unit.signals import moving_square, mp4, sine
-from winnow import mixtures
-from winnow.cli import cli
-from winnow.errors import ConfigError, ContractError, GateFailed
+from winnow.batch import mixture_plan
+from winnow.cli.main import cli
+from winnow.core.errors import ConfigError, ContractError, GateFailed
+from winnow.core.lake import Lake
+from winnow.core.runtime import run_stage
+from winnow.core.settings import Settings
+from winnow.core.shard import Chain
+from winnow.core.stage import stage_needs
 from winnow.gates import gate_batch
-from winnow.lake import Lake
-from winnow.runtime import run_stage
-from winnow.settings import Settings
-from winnow.shard import Chain
-from winnow.stage import stage_needs
 
 
 def tone(hz: float, seconds: float) -> bytes:
@@ -36,13 +36,13 @@ def test_cutting_again_changes_nothing_and_more_mixtures_are_appended(lake: Lake
     clips = {name: tone(300 + 50 * i, seconds=0.5) for i, name in enumerate("abcdef")}
     rows = [mixture("a", other) for other in "bcdef"] + [mixture("b", "late")]
     publish(lake, "aaaa", clips, rows)
-    first = mixtures.cut(lake, batch="mix", shard_size=2)
+    first = mixture_plan.cut(lake, batch="mix", shard_size=2)
     assert (first["shards"], first["rows"], first["ok"], first["failed"]) == (4, 6, 5, 1)
-    assert mixtures.cut(lake, batch="mix", shard_size=2) == {**first, "computed": False}
+    assert mixture_plan.cut(lake, batch="mix", shard_size=2) == {**first, "computed": False}
     before = lake.stand("mixtures", "mix")["shards"]
 
     publish(lake, "bbbb", {**clips, "late": tone(950, seconds=0.5)}, [*rows, mixture("c", "a")])
-    again = mixtures.cut(lake, batch="mix", shard_size=2)
+    again = mixture_plan.cut(lake, batch="mix", shard_size=2)
     after = lake.stand("mixtures", "mix")["shards"]
     assert (again["release"], again["rows"], again["ok"], again["failed"]) == ("bbbb", 7, 7, 0)
     assert [name[:5] for name in after] == ["00000", "00001", "00002", "00003", "00004"]
@@ -62,21 +62,21 @@ def test_what_is_rendered_is_not_rendered_again(lake: Lake) -> None:
 
 def test_cutting_says_what_is_missing(lake: Lake) -> None:
     with pytest.raises(ConfigError, match="nothing is published"):
-        mixtures.cut(lake)
+        mixture_plan.cut(lake)
     publish(lake, "aaaa", {"one": tone(400, seconds=0.5)}, [])
-    assert mixtures.cut(lake)["rows"] == 0
+    assert mixture_plan.cut(lake)["rows"] == 0
     with pytest.raises(ConfigError, match="at least one mixture"):
-        mixtures.cut(lake, shard_size=0)
+        mixture_plan.cut(lake, shard_size=0)
     lake.set_stand("ingest", "2026-11-01", {"v": "0", "shards": []})
     with pytest.raises(ConfigError, match="need a batch of their own, as in mix-aaaa"):
-        mixtures.cut(lake, batch="2026-11-01")
+        mixture_plan.cut(lake, batch="2026-11-01")
     path = Path(lake.full("releases/aaaa/tables/fct_clips.parquet"))
     path.write_bytes(Path(lake.full("releases/aaaa/ops/fct_clip_files.parquet")).read_bytes())
     with pytest.raises(ContractError, match=r"fct_clips\.parquet has no media_sha256"):
-        mixtures.cut(lake)
+        mixture_plan.cut(lake)
     path.unlink()
     with pytest.raises(ConfigError, match="has no fct_clips"):
-        mixtures.cut(lake)
+        mixture_plan.cut(lake)
 
 
 def test_one_command_renders_and_gates_and_the_gate_sees_a_wrong_level(
@@ -93,7 +93,9 @@ def test_one_command_renders_and_gates_and_the_gate_sees_a_wrong_level(
     assert done["gate"]["computed"] == 1
     assert set(json.loads(lake.read("batches/mix-aaaa.json"))["stages"]) == {"mixtures", "mix"}
 
-    monkeypatch.setattr("winnow.mixing._dbfs", lambda value: 20 * np.log10(value) if value > 0.4 else -60.0)
+    monkeypatch.setattr(
+        "winnow.media.mixture_render._dbfs", lambda value: 20 * np.log10(value) if value > 0.4 else -60.0
+    )
     run_stage(lake, "mix", "mix-aaaa", {"rate_hz": 12_000}, Settings(lake=lake.root))
     with pytest.raises(GateFailed, match="a_sum_is_no_louder_than_its_parts"):
         gate_batch(["mix-aaaa"], Settings(lake=lake.root), lake)

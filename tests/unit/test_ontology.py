@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import needs
-from winnow import corpus
 from winnow.annotations import ontology
-from winnow.calibration import classes
-from winnow.cli import cli
-from winnow.errors import ContractError
-from winnow.lake import Lake
+from winnow.cli.main import cli
+from winnow.core import corpus_table
+from winnow.core.errors import ContractError
+from winnow.core.lake import Lake
+from winnow.fitting.calibration import classes
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = ROOT / "dbt" / "seeds" / "audioset_classes.csv"
@@ -71,7 +71,7 @@ def test_the_command_loads_it_and_loads_it_once(
         done = CliRunner().invoke(cli, line, catch_exceptions=False)
         said = json.loads(done.stdout.splitlines()[-1])
         assert (done.exit_code, said["rows"], said["computed"]) == (0, 632, computed)
-    table = corpus.read(Lake(tmp_path / "lake"), "ontology")
+    table = corpus_table.read(Lake(tmp_path / "lake"), "ontology")
     assert "".join(table["json"].to_pylist()).encode() == (published / "ontology.json").read_bytes()
 
 

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from winnow import table
-from winnow.errors import ConfigError, ContractError
-from winnow.lake import Lake, sha256_bytes
-from winnow.manifest import Manifest
-from winnow.plan import COLUMNS, plan
-from winnow.shard import Chain, shard_name
+from winnow.batch.plan import COLUMNS, plan
+from winnow.core import table
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.manifest import Manifest
+from winnow.core.shard import Chain, shard_name
 
 
 def decide(lake: Lake, rows: list[tuple[str, str, bool]]) -> None:

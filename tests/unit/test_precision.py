@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import cohen_kappa_score
 
-from winnow.precision import agreement, estimates, stratified, wilson
+from winnow.estimates.precision import agreement, estimates, stratified, wilson
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 1), (1, 1), (0, 20), (20, 20), (7, 50), (499, 500)])

@@ -9,8 +9,8 @@ import pyloudnorm
 import pytest
 
 from tests.unit.signals import moving_square, mp4, sine, textured
+from winnow.core.sample import Reason, SampleFailed
 from winnow.models.loudness import GATE_LUFS, integrated_loudness
-from winnow.sample import Reason, SampleFailed
 from winnow.stages.probe import Probe, measure
 
 BLACK = np.zeros((96, 128), np.uint8)

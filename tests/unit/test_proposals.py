@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from tests.dbt.lake import V, write_table
 from tests.unit.signals import mp4, textured
-from winnow import corpus, warehouse
 from winnow.annotations.proposals import ProposalParams, active, propose, tracks_of
 from winnow.annotations.segment_labels import segment_label
 from winnow.annotations.segments import SEGMENTS
-from winnow.lake import Lake
-from winnow.shard import shard_name
+from winnow.core import corpus_table
+from winnow.core.lake import Lake
+from winnow.core.shard import shard_name
+from winnow.release import build
 from winnow.stages import audio, visual
 
 repeatable = settings(deadline=None, derandomize=True, max_examples=100)
@@ -77,7 +78,7 @@ def test_activity_does_not_depend_on_scale(envelope: list[int], seconds: int) ->
 def test_proposals_of_a_batch(tmp_path: Path) -> None:
     """Clip 0 and 1 are proposed; 2 is too long, 3 has no category, 4 is not measured, 5 is not scored."""
     lake, batch = Lake(tmp_path / "lake"), "day"
-    columns = warehouse.stage_columns()
+    columns = build.stage_columns()
     clips = [f"{n:020d}" for n in range(6)]
     ids = ["c" * 20, "d" * 20]
     listed = [
@@ -111,4 +112,4 @@ def test_proposals_of_a_batch(tmp_path: Path) -> None:
     assert propose(lake, [batch]) == done
     assert propose(lake, [batch], ProposalParams(fill_s=0)).annotators != done.annotators
     assert [segment_label(row) for row in done.rows] == done.rows
-    corpus.add(lake, "segment_label", done.rows, provenance={})
+    corpus_table.add(lake, "segment_label", done.rows, provenance={})

@@ -14,9 +14,9 @@ import duckdb
 import pytest
 
 from tests.unit.published import fill, put
-from winnow import publish
-from winnow.errors import ConfigError, ContractError
-from winnow.lake import Lake, sha256_file
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.lake import Lake, sha256_file
+from winnow.release import publish
 
 
 @pytest.fixture
@@ -102,8 +102,8 @@ def test_names_that_name_nothing(lake):
 READER = """
     import sys, duckdb, json
     from pathlib import Path
-    from winnow import publish
-    from winnow.lake import Lake
+    from winnow.release.steps import publish
+    from winnow.core.lake import Lake
     lake, stop = Lake(sys.argv[1]), Path(sys.argv[2])
     seen, reads = [], 0
     print("ready", flush=True)
@@ -155,7 +155,7 @@ def test_readers_see_one_release_or_the_next_and_never_fail(lake, tmp_path):
 KILLED = """
     import os, signal, sys
     sys.path.insert(0, sys.argv[2])
-    from winnow import lake as lakes, publish
+    from winnow.core import lake as lakes, publish
     from tests.unit.published import put
     point, calls = sys.argv[3], []
     def die(): os.kill(os.getpid(), signal.SIGKILL)

@@ -9,9 +9,9 @@ import json
 import pytest
 
 from tests.unit.published import put
-from winnow import publish, query
-from winnow.errors import ConfigError
-from winnow.lake import Lake, sha256_file
+from winnow.core.errors import ConfigError
+from winnow.core.lake import Lake, sha256_file
+from winnow.release import publish, query
 
 
 @pytest.fixture

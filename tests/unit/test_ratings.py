@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from winnow import corpus
-from winnow.agreement import agreement
 from winnow.annotations.ratings import read_ratings
-from winnow.coincidence import platt, probabilities
-from winnow.lake import Lake
-from winnow.sample import clip_id, sid
+from winnow.core import corpus_table
+from winnow.core.lake import Lake
+from winnow.core.sample import clip_id, sid
+from winnow.estimates.agreement import agreement
+from winnow.estimates.platt import platt, probabilities
 from winnow.sources import yfcc_path
 
 PATH = "data/videos/mp4/827/f6b/827f6b53467db2d5218ed8247418c4c.mp4"
@@ -45,7 +45,7 @@ def test_a_csv_names_clips_by_path_and_times_or_by_id(tmp_path: Path) -> None:
 
 def test_the_rows_fit_the_corpus_table(tmp_path: Path) -> None:
     rows = csv_rows(tmp_path, f"{HEADER}{PATH},1.5,6.5,anna,yes,,2026-11-01\n")
-    done = corpus.add(Lake(tmp_path / "lake"), "rating", [row.values for row in rows], provenance={})
+    done = corpus_table.add(Lake(tmp_path / "lake"), "rating", [row.values for row in rows], provenance={})
     assert (done["rows"], done["computed"]) == (1, True)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from winnow.benchmark import protocol, scoring
-from winnow.errors import ConfigError, ContractError
+from winnow.core.errors import ConfigError, ContractError
 from winnow.selection import batch_greedy, pairing
 from winnow.selection.refine import PRIOR, log_ratio, refine, responsibilities
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.unit.published import fill
-from winnow import publish, warehouse
-from winnow import release as releases
-from winnow.errors import ConfigError, ContractError, GateFailed
-from winnow.lake import Lake
-from winnow.settings import Settings
+from winnow.core.errors import ConfigError, ContractError, GateFailed
+from winnow.core.lake import Lake
+from winnow.core.settings import Settings
+from winnow.release import build as warehouse
+from winnow.release import publish
+from winnow.release import steps as releases
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def test_inputs_that_change_while_dbt_runs_are_not_remembered(lake, pipeline, mo
 def test_one_release_at_a_time_and_leftovers_are_swept(lake, pipeline):
     root = Path(lake.full("releases/.work"))
     (root / "run-left").mkdir(parents=True)
-    hold = "import sys, time\nfrom winnow.lake import Lake\nfrom winnow.release import one_writer\n"
+    hold = "import sys, time\nfrom winnow.core.lake import Lake\nfrom winnow.release.steps import one_writer\n"
     hold += "with one_writer(Lake(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
     holder = subprocess.Popen([sys.executable, "-c", hold, lake.root], stdout=subprocess.PIPE, text=True)
     try:

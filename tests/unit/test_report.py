@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from tests.unit import synthetic
-from winnow import publish, query
+from winnow.release import publish, query
 from winnow.report import charts, clips, data
 from winnow.report.data import POINTS
 from winnow.report.render import count, hours, number, percent

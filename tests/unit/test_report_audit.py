@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from winnow.precision import agreement, estimates, wilson
+from winnow.estimates.precision import agreement, estimates, wilson
 from winnow.report import audit, changes
 from winnow.report.render import environment, percent
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from winnow.calibration import describe
+from winnow.fitting.calibration import describe
 from winnow.report import calibration, charts
 from winnow.report.render import environment
 

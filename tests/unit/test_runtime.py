@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.house import Both, Capitals, Count, Join, Letters, Odd, cut, read, runtime
-from winnow import runtime as runtime_module
-from winnow.errors import ConfigError, ContractError, FailureBudgetExceeded
-from winnow.lake import Lake
-from winnow.sample import Reason
+from winnow.core import runtime as runtime_module
+from winnow.core.errors import ConfigError, ContractError, FailureBudgetExceeded
+from winnow.core.lake import Lake
+from winnow.core.sample import Reason
 
 
 @pytest.fixture

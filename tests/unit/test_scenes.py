@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tests.unit.test_clip import Clipper, times
-from winnow import scenes
-from winnow.footage import scan
-from winnow.scenes import Found, Scenes, diverse, scan_scenes, windows
+from winnow.media import diverse_shots
+from winnow.media.diverse_shots import Found, Scenes, diverse, scan_scenes, windows
+from winnow.media.video_index import scan
 
 
 def video(path: Path, takes: list[tuple[int, float]], fps: int = 10) -> Path:
@@ -95,9 +95,9 @@ def test_the_choice_prefers_shots_that_share_no_picture() -> None:
 
 def test_pictures_are_the_same_within_a_few_bits() -> None:
     a = np.array([0, 2**64 - 1], np.uint64)
-    assert scenes.same_pictures(a, np.array([0b1111_1111], np.uint64)) == 1
-    assert scenes.same_pictures(a, np.array([0b1_1111_1111], np.uint64)) == 0
-    assert scenes.same_pictures(a, np.array([], np.uint64)) == 0
+    assert diverse_shots.same_pictures(a, np.array([0b1111_1111], np.uint64)) == 1
+    assert diverse_shots.same_pictures(a, np.array([0b1_1111_1111], np.uint64)) == 0
+    assert diverse_shots.same_pictures(a, np.array([], np.uint64)) == 0
 
 
 def test_a_video_is_cut_into_clips_that_differ(tmp_path: Path) -> None:

@@ -28,14 +28,15 @@ from tests.unit.torch_models import (
     sha256,
     weights_folder,
 )
-from winnow import calibration, media, mixing
-from winnow.errors import ConfigError, ContractError
-from winnow.lake import Lake
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.lake import Lake
+from winnow.core.sample import SampleFailed
+from winnow.core.settings import Settings
+from winnow.core.stage import stage_class, stage_names
+from winnow.fitting import calibration
+from winnow.media import decode, mixture_render
 from winnow.models import audioset, scorers
 from winnow.models.weights import find, load_state
-from winnow.sample import SampleFailed
-from winnow.settings import Settings
-from winnow.stage import stage_class, stage_names
 
 IDS = [f"{i:020x}" for i in range(4)]
 SEED = Path(__file__).resolve().parents[2] / "dbt" / "seeds" / "audioset_classes.csv"
@@ -146,7 +147,7 @@ def test_a_parameter_that_moves_scores_is_another_model(name: str, changed: dict
 # -- residuals ---------------------------------------------------------------------------------------------------------
 def flac(wave: np.ndarray, rate_hz: int, path: Path) -> bytes:
     """A residual's file, as `separate` writes it."""
-    return mixing.flac(mixing.scaled([wave], guard=True).signals[0], rate_hz, path)
+    return mixture_render.flac(mixture_render.scaled([wave], guard=True).signals[0], rate_hz, path)
 
 
 def separated(scored: Lake, files: dict[str, bytes], scratch: Path) -> Lake:
@@ -160,9 +161,9 @@ def separated(scored: Lake, files: dict[str, bytes], scratch: Path) -> Lake:
 def test_a_separated_clip_is_scored_by_its_residual_too(scored: Lake, clips: dict, tmp_path: Path, name: str) -> None:
     """A residual that sounds like another clip scores as that clip's sound does with these pictures; what is said of
     the clip's own sound stays what it was, and a clip that was not separated has no residual score."""
-    with media.opened(clips[IDS[1]]) as clip:
+    with decode.opened(clips[IDS[1]]) as clip:
         frames = list(clip.frames(clip.require_audio()))
-    other = media.waveform(frames, mono=True)[0]
+    other = decode.waveform(frames, mono=True)[0]
     lake = separated(scored, {IDS[0]: flac(other.astype(np.float64), frames[0].rate, tmp_path / "a.flac")}, tmp_path)
     run(lake, name, "day", settings(lake), **SHORT[name])
     before, after = rows(scored, name), rows(lake, name)

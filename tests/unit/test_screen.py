@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from winnow.lake import Lake
-from winnow.settings import Settings
-from winnow.stage import Batch, Sample
+from winnow.core.lake import Lake
+from winnow.core.settings import Settings
+from winnow.core.stage import Batch, Sample
 from winnow.stages.screen import Screen
 
 

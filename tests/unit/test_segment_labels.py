@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from winnow import corpus
 from winnow.annotations import avel_splits, label_studio
 from winnow.annotations.segment_labels import read_labels, segment_label, write_csv
 from winnow.annotations.segments import SEGMENTS, covered, runs
-from winnow.sample import clip_id, sid
+from winnow.core import corpus_table
+from winnow.core.sample import clip_id, sid
 from winnow.sources import youtube_clips
 
 ID, OTHER = "AbCdEfGhIjK", "-b_dEfGhI-_"
@@ -68,7 +68,7 @@ def test_a_row() -> None:
     video = sid("video", f"youtube:{ID}")
     assert row["sample_id"] == clip_id(video, 30, 40)
     assert (row["family"], row["video_id"], row["end_s"]) == ("avel", video, 40)
-    assert set(row) == set(corpus.TABLES["segment_label"].columns)
+    assert set(row) == set(corpus_table.TABLES["segment_label"].columns)
     both = segment_label({**row, "labels": None, "audible": [1] * 10, "visible": TEN})
     assert both["labels"] == TEN
 

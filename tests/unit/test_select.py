@@ -13,17 +13,17 @@ import pytest
 from click.testing import CliRunner
 
 from tests.unit.measured import write_batch
-from winnow import corpus
-from winnow.candidates import Candidates, candidates
-from winnow.cluster import cluster
-from winnow.commands.corpus import select as command
-from winnow.errors import ConfigError, ContractError
-from winnow.lake import Lake
-from winnow.runtime import run_stage
-from winnow.select import SelectParams, _rounds, select
+from winnow.cli.corpus import select as command
+from winnow.core import corpus_table
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.lake import Lake
+from winnow.core.runtime import run_stage
+from winnow.core.settings import Settings
+from winnow.fitting.candidates import Candidates, candidates
+from winnow.fitting.cluster import cluster
+from winnow.fitting.select import SelectParams, _rounds, select
 from winnow.selection import PRESETS, mutual_information, pairing, refine
-from winnow.selection.kmeans import KMeansParams
-from winnow.settings import Settings
+from winnow.selection.kmeans.centroids import KMeansParams
 
 BATCHES = ["2026-11-01", "2026-11-02", "2026-11-03"]
 VIDEOS = {BATCHES[0]: range(24), BATCHES[1]: range(24, 48), BATCHES[2]: range(44, 66)}
@@ -45,7 +45,7 @@ def lake_of(folder: Path, batches: list[str] = BATCHES, per_shard: int = 8) -> L
 
 
 def rows(lake: Lake) -> list[dict]:
-    return corpus.read(lake, "selection").to_pylist()
+    return corpus_table.read(lake, "selection").to_pylist()
 
 
 def publish(lake: Lake, status: dict[str, str]) -> None:
@@ -240,7 +240,7 @@ def test_wrong_arguments_and_missing_assignments(tmp_path: Path) -> None:
 def test_where_a_selection_comes_from_is_kept(tmp_path: Path) -> None:
     lake = lake_of(tmp_path, BATCHES[:1])
     answer = select(lake, BATCHES[:1], params=ALL)
-    said = corpus.provenance(lake, f"corpus/selection/{answer['file']}.parquet")["provenance"]
+    said = corpus_table.provenance(lake, f"corpus/selection/{answer['file']}.parquet")["provenance"]
     assert said["params"]["share"] == 0.2
     assert (said["model"], said["batches"]) == (answer["model"], BATCHES[:1])
     assert json.dumps(said)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 pytest.importorskip("numba")
 
 from tests.unit.plain_selection import clips, information, many, plain_batch, plain_exact
-from winnow.errors import ConfigError, ContractError
+from winnow.core.errors import ConfigError, ContractError
 from winnow.selection import batch_greedy, exact_greedy, mutual_information, pair_weights, pairing
 from winnow.selection.measures import OBJECTIVES
 from winnow.selection.problem import checked_assignments

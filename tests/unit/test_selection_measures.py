@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 pytest.importorskip("numba")
 from sklearn import metrics
 
-from winnow.errors import ConfigError, ContractError
+from winnow.core.errors import ConfigError, ContractError
 from winnow.selection import contingency, exact_greedy, gains, mutual_information, pair_weights, pairing
 from winnow.selection.measures import OBJECTIVES
 

@@ -12,16 +12,16 @@ from tests.unit.signals import moving_square, mp4
 from tests.unit.test_two_tower import towers
 from tests.unit.torch_models import entry, sha256
 from tests.world.speech import speak
-from winnow import media
-from winnow.errors import ConfigError, ContractError
-from winnow.lake import Lake
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.lake import Lake
+from winnow.core.sample import Reason
+from winnow.core.settings import Settings
+from winnow.core.stage import Batch, Sample, stage_class
+from winnow.media import decode
 from winnow.metrics.separation import si_snr_db
 from winnow.models import residual, separators
 from winnow.models.separators import nmf
 from winnow.models.tagger import Tagger
-from winnow.sample import Reason
-from winnow.settings import Settings
-from winnow.stage import Batch, Sample, stage_class
 from winnow.stages import audio, visual
 from winnow.stages.separate import Separate
 
@@ -129,7 +129,7 @@ def test_a_residual_is_a_file_with_its_levels(tmp_path, spoken: np.ndarray) -> N
     assert values["speech_s"] == pytest.approx((spoken[:, 1] - spoken[:, 0]).sum(), abs=0.01)
     with av.open(io.BytesIO(outcome.files["flac"])) as file:
         frames = list(file.decode(audio=0))
-    residual = media.waveform(frames)[0]
+    residual = decode.waveform(frames)[0]
     assert frames[0].rate == values["rate_hz"] == RATE_HZ
     assert len(residual) == values["n_samples"]
     assert 20 * np.log10(residual.std()) == pytest.approx(values["residual_rms_dbfs"], abs=0.1)
@@ -248,7 +248,7 @@ def test_the_image_follows_from_the_separator() -> None:
 
 
 def test_residuals_wait_for_the_scorer_of_correspond(tmp_path) -> None:
-    from winnow.stage import is_ready
+    from winnow.core.stage import is_ready
 
     lake = Lake(tmp_path)
     assert stage_class("rescore").fitted == "correspond"

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from winnow.sample import Reason, SampleFailed
+from winnow.core.sample import Reason, SampleFailed
 from winnow.sources import csv, jsonl, parquet, source_of, urls
 from winnow.sources.candidate import candidate
 from winnow.sources.columns import Header

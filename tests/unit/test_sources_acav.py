@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests import needs
-from winnow.decide import decide_fetch
-from winnow.ingest import ingest
-from winnow.lake import Lake
-from winnow.runtime import run_stage
-from winnow.settings import Settings
+from winnow.batch.decide import decide_fetch
+from winnow.batch.ingest import ingest
+from winnow.core.lake import Lake
+from winnow.core.runtime import run_stage
+from winnow.core.settings import Settings
 from winnow.sources import acav, source_of
 from winnow.sources.row import MAX_ROW_BYTES
 

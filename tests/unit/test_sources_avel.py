@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests import needs
-from winnow.ingest import ingest
-from winnow.lake import Lake
-from winnow.sample import candidate_id, sid
-from winnow.settings import Settings
+from winnow.batch.ingest import ingest
+from winnow.core.lake import Lake
+from winnow.core.sample import candidate_id, sid
+from winnow.core.settings import Settings
 from winnow.sources import ave, avel, llp, source_of, vggsound, youtube_clips
 from winnow.sources.row import Row
 

@@ -12,10 +12,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests import needs
-from winnow.ingest import ingest
-from winnow.lake import Lake
-from winnow.sample import candidate_id, sid
-from winnow.settings import Settings
+from winnow.batch.ingest import ingest
+from winnow.core.lake import Lake
+from winnow.core.sample import candidate_id, sid
+from winnow.core.settings import Settings
 from winnow.sources import audioset, panda, source_of
 from winnow.sources import csv as general_csv
 from winnow.sources.candidate import candidate

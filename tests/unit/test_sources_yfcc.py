@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from winnow.annotations import yfcc_splits
-from winnow.ingest import ingest
-from winnow.lake import Lake
-from winnow.settings import Settings
+from winnow.batch.ingest import ingest
+from winnow.core.lake import Lake
+from winnow.core.settings import Settings
 from winnow.sources import source_of, yfcc, yfcc_path
 
 #: The example of the READMEs: its hash has 31 characters.

@@ -9,15 +9,15 @@ import pyarrow as pa
 import pytest
 
 from tests.unit.house import Count
-from winnow import settings, stage, table
-from winnow.errors import ConfigError, ContractError
-from winnow.sample import Outcome, Reason, check_batch, sid
+from winnow.core import settings, stage, table
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.sample import Outcome, Reason, check_batch, sid
 
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in {
-        "stages/loud.py": "from winnow.models import (\n    tone,\n)\nfrom winnow.lake import Lake\nx = 1\n",
+        "stages/loud.py": "from winnow.models import (\n    tone,\n)\nfrom winnow.core.lake import Lake\nx = 1\n",
         "models/__init__.py": "",
         "models/tone.py": "def f():\n    from winnow.signal import g  # inside a function\n    return g\n",
         "signal.py": "g = 2\n",
@@ -48,10 +48,14 @@ def test_the_digest_covers_what_a_stage_imports_and_not_the_kernel(package: Path
     [
         (
             "stages/loud.py",
-            "# said otherwise\nfrom winnow.models import (\n    tone,\n)\nfrom winnow.lake import Lake\n\nx = 1\n",
+            "# said otherwise\nfrom winnow.models import (\n    tone,\n)\nfrom winnow.core.lake import Lake\n\nx = 1\n",
             False,
         ),
-        ("stages/loud.py", "from winnow.models import (\n    tone,\n)\nfrom winnow.lake import Lake\nx = 2\n", True),
+        (
+            "stages/loud.py",
+            "from winnow.models import (\n    tone,\n)\nfrom winnow.core.lake import Lake\nx = 2\n",
+            True,
+        ),
         ("signal.py", "g = 3\n", True),
         ("lake.py", "Lake = 2\n", False),
         ("other.py", "unused = 2\n", False),

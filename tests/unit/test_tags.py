@@ -11,13 +11,13 @@ import pytest
 
 from tests.unit.signals import mp4, sine
 from tests.world.speech import speak
-from winnow.lake import Lake
+from winnow.core.lake import Lake
+from winnow.core.sample import Reason
+from winnow.core.settings import Settings
+from winnow.core.stage import Batch, Sample
 from winnow.models import silero, voice_activity
 from winnow.models.tagger import MIDS, RATE_HZ, Tagger, outside_dbfs, speech_score
 from winnow.models.voice_activity import CHUNK_S, VoiceActivity, spans
-from winnow.sample import Reason
-from winnow.settings import Settings
-from winnow.stage import Batch, Sample
 from winnow.stages.tags import Tags
 
 

@@ -8,9 +8,9 @@ import pytest
 from tests import needs
 from tests.unit.signals import mp4, textured
 from tests.unit.torch_models import MEAN, STD, encoder
+from winnow.core.sample import Reason, SampleFailed
 from winnow.models import pictures
 from winnow.models.windows import windows
-from winnow.sample import Reason, SampleFailed
 
 
 @pytest.fixture(autouse=True)

@@ -12,9 +12,9 @@ import pytest
 
 from tests import needs
 from tests.unit.torch_models import IDS, MEAN, STD, encoder, weights_folder
-from winnow.errors import ConfigError, ContractError
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.stage import Batch
 from winnow.models.weights import find, load_state
-from winnow.stage import Batch
 
 
 @pytest.fixture(autouse=True)
@@ -33,8 +33,8 @@ def test_full_batches_across_clips_give_the_same_to_rounding(name: str) -> None:
     """What a GPU is fed: seven rows at a time whatever the clip, the last batch padded. Every row finds its clip."""
     import torch
 
+    from winnow.core.stage import Sample
     from winnow.models.torch_batches import Line
-    from winnow.stage import Sample
 
     network, rng = encoder(name), np.random.default_rng(0)
     if name == "open_clip":

@@ -13,11 +13,11 @@ import pytest
 from tests import needs
 from tests.unit.signals import moving_square, mp4, sine
 from tests.unit.torch_models import IDS, commit_clips, read, run, settings, weights_folder
-from winnow.errors import ConfigError
-from winnow.lake import Lake
+from winnow.core.errors import ConfigError
+from winnow.core.lake import Lake
+from winnow.core.settings import Settings
+from winnow.core.stage import identity, stage_class
 from winnow.models.weights import find
-from winnow.settings import Settings
-from winnow.stage import identity, stage_class
 
 SHORT = {"open_clip": {"model": "tiny", "frames_hz": 2.0}, "panns": {"window_s": 1.0}}
 WIDTHS = {

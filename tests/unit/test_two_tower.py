@@ -17,17 +17,17 @@ from click.testing import CliRunner
 
 from tests import needs
 from tests.unit.measured import clip, write_batch
-from winnow import cli
-from winnow import fit as builtin
-from winnow.errors import ConfigError, ContractError
-from winnow.lake import Lake, sha256_bytes
+from winnow.cli import main
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.runtime import Runtime
+from winnow.core.settings import Settings
+from winnow.core.shard import Chain
+from winnow.core.stage import stage_class, stage_needs
+from winnow.fitting import fit as builtin
 from winnow.models.correspondence import fold_of, joined
 from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
 from winnow.models.two_tower import Tower, TwoTowerModel
-from winnow.runtime import Runtime
-from winnow.settings import Settings
-from winnow.shard import Chain
-from winnow.stage import stage_class, stage_needs
 
 FIRST, LATER = "2026-11-01", "2026-11-02"
 
@@ -48,7 +48,7 @@ def run(lake: Lake, batch: str, name: str = "two_tower") -> None:
 def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, dict]:
     if find_spec("torch") is None:
         return Lake(tmp_path_factory.mktemp("lake")), {}
-    from winnow.fit_two_tower import fit
+    from winnow.fitting.fit_two_tower import fit
 
     lake = Lake(tmp_path_factory.mktemp("lake"))
     write_batch(lake, FIRST, range(60), silent=frozenset({7}))
@@ -150,7 +150,7 @@ def test_the_same_corpus_and_seed_give_the_same_bytes(scored: tuple[Lake, dict])
 def test_it_is_frozen_by_its_digest_and_not_fitted_twice(
     scored: tuple[Lake, dict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from winnow import fit_two_tower
+    from winnow.fitting import fit_two_tower
     from winnow.models import two_tower_fit
 
     lake, answer = scored
@@ -161,10 +161,10 @@ def test_it_is_frozen_by_its_digest_and_not_fitted_twice(
     assert TwoTowerModel.loads(data).dumps() == data
     monkeypatch.setattr(two_tower_fit, "fit", lambda *_: pytest.fail("fitted again"))
     assert fit_two_tower.fit(lake, [FIRST, FIRST]) == {**answer, "computed": False}
-    monkeypatch.setattr(cli, "deployment", lambda: (lake, None))
-    done = CliRunner().invoke(cli.cli, ["fit", "--scorer", "two_tower", "--batches", FIRST])
+    monkeypatch.setattr(main, "deployment", lambda: (lake, None))
+    done = CliRunner().invoke(main.cli, ["fit", "--scorer", "two_tower", "--batches", FIRST])
     assert json.loads(done.output.splitlines()[-1])["model"] == answer["model"]
-    done = CliRunner().invoke(cli.cli, ["fit", "--scorer", "two_tower", "--batches", "2026-12-24", "--if-unfitted"])
+    done = CliRunner().invoke(main.cli, ["fit", "--scorer", "two_tower", "--batches", "2026-12-24", "--if-unfitted"])
     assert json.loads(done.output.splitlines()[-1])["model"] == answer["model"], "it stays, and no batch is read"
 
 
@@ -204,7 +204,7 @@ def test_clips_of_one_video_are_not_told_apart() -> None:
 
 @pytest.mark.usefixtures("torch")
 def test_too_few_videos_and_missing_tables_are_refused(tmp_path: Path) -> None:
-    from winnow.fit_two_tower import fit
+    from winnow.fitting.fit_two_tower import fit
 
     lake = Lake(tmp_path)
     write_batch(lake, FIRST, range(3), clips=20)
@@ -244,9 +244,9 @@ def test_scoring_needs_no_torch(tmp_path: Path) -> None:
     code = f"""if True:
         import sys
         sys.modules["torch"] = None
-        from winnow.lake import Lake
-        from winnow.runtime import run_stage
-        from winnow.settings import Settings
+        from winnow.core.lake import Lake
+        from winnow.core.runtime import run_stage
+        from winnow.core.settings import Settings
         print(run_stage(Lake({str(tmp_path)!r}), "two_tower", {FIRST!r}, {{}}, Settings(lake={str(tmp_path)!r}))["ok"])
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.unit.signals import moving_square, mp4, sine, textured
+from winnow.core.sample import Reason, SampleFailed
 from winnow.models.layers import GRID_HZ, VISUAL_LAYERS
-from winnow.sample import Reason, SampleFailed
 from winnow.stages.visual import Visual, measure
 
 COLUMNS = [layer.column for layer in VISUAL_LAYERS]

@@ -9,7 +9,7 @@ import pytest
 
 from tests import needs
 from tests.unit.torch_models import CNN14, convert, entry, sha256, weights_folder
-from winnow.errors import ConfigError, ContractError
+from winnow.core.errors import ConfigError, ContractError
 from winnow.models import weights
 from winnow.models.weights import Weights, fill, find, load_state, verified_bytes
 

@@ -22,14 +22,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.unit.onnx_graphs import linear
-from winnow import table
-from winnow.lake import Lake, sha256_bytes
-from winnow.manifest import Manifest
+from winnow.core import table
+from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.manifest import Manifest
+from winnow.core.runtime import Runtime, Summary
+from winnow.core.settings import Settings
+from winnow.core.shard import Chain, shard_name
+from winnow.core.stage import stage_class, stage_wants
 from winnow.models.weights import SHIPPED, find, load_state
-from winnow.runtime import Runtime, Summary
-from winnow.settings import Settings
-from winnow.shard import Chain, shard_name
-from winnow.stage import stage_class, stage_wants
 
 TINY = {
     "embed_dim": 24,

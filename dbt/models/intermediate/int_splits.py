@@ -1,9 +1,9 @@
-"""Grain: one row per row of int_split_rows, with its group and split; see winnow.splits for the policies."""
+"""Grain: one row per row of int_split_rows, with its group and split; see winnow.splits.groups for the policies."""
 
 
 def model(dbt, session):
     dbt.config(materialized="table")
-    from winnow.splits import assign
+    from winnow.splits.groups import assign
 
     shares = dbt.ref("split_shares").order("position").fetchall()
     return assign(

@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from winnow.errors import ContractError
+from winnow.core.errors import ContractError
 from winnow.sources.row import Row
 from winnow.sources.urls import shown
 

@@ -17,12 +17,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from winnow.annotations.segments import SEGMENTS, runs
-from winnow.errors import ConfigError
-from winnow.lake import Lake, digest
+from winnow.core.errors import ConfigError
+from winnow.core.lake import Lake, digest
+from winnow.core.sample import check_batch
+from winnow.core.shard import Chain
+from winnow.core.stage import code_digest, stage_needs
 from winnow.models.layers import GRID_HZ
-from winnow.sample import check_batch
-from winnow.shard import Chain
-from winnow.stage import code_digest, stage_needs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +57,7 @@ class Proposed:
 def propose(lake: Lake, batches: Sequence[str] | None = None, params: ProposalParams | None = None) -> Proposed:
     """Proposals for the clips of batches (all admitted ones when none is named), ordered by clip: the same rows for the
     same tables and parameters. ConfigError when there is no batch, ContractError for one that is not scored."""
-    from winnow.table import ok_rows
+    from winnow.core.table import ok_rows
 
     params = params or ProposalParams()
     keys = sorted({check_batch(key) for key in batches or _admitted(lake)})
@@ -175,7 +175,7 @@ def _row(sample_id: str, category: str | None, who: str, tracks: tuple[list[int]
 
 def _categories(lake: Lake, chain: Chain) -> dict[str, str]:
     """The first label of each candidate that has one."""
-    from winnow.table import ok_rows
+    from winnow.core.table import ok_rows
 
     found: dict[str, str] = {}
     stand = chain.stand("ingest") or {"shards": []}

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from winnow.annotations import values
-from winnow.sample import SampleFailed, clip_id, sid
+from winnow.core.sample import SampleFailed, clip_id, sid
 from winnow.sources import urls, yfcc_path
 from winnow.sources.cells import records
 from winnow.sources.columns import plain

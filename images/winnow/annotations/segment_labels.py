@@ -15,7 +15,7 @@ from pathlib import Path
 
 from winnow.annotations import label_studio, published_segments, values
 from winnow.annotations.segments import SEGMENTS, ten
-from winnow.sample import SampleFailed
+from winnow.core.sample import SampleFailed
 from winnow.sources import ave, llp, youtube_clips
 from winnow.sources.cells import records
 from winnow.sources.columns import plain

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from winnow.annotations import values
-from winnow.lake import Lake
+from winnow.core.lake import Lake
 from winnow.sources.cells import records
 from winnow.sources.columns import plain
 from winnow.sources.row import Row
@@ -45,10 +45,10 @@ class Drawn:
     @classmethod
     def of(cls, lake: Lake) -> Drawn:
         """Everything that was drawn in a lake."""
-        from winnow import corpus
+        from winnow.core import corpus_table
 
         clips: dict[str, dict[str, str]] = {}
-        for row in corpus.read(lake, "audit_sample").select(["sample_id", "release", "stratum"]).to_pylist():
+        for row in corpus_table.read(lake, "audit_sample").select(["sample_id", "release", "stratum"]).to_pylist():
             clips.setdefault(row["sample_id"], {})[row["release"]] = row["stratum"]
         return cls(clips)
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from winnow.benchmark.datasets import Dataset
-from winnow.errors import ContractError
-from winnow.lake import Lake
+from winnow.core.errors import ContractError
+from winnow.core.lake import Lake
 from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS, Layer
 
 #: Fewer clips of a class than this: the class is left out.
@@ -21,7 +21,7 @@ def from_release(lake: Lake, release: str | None = None) -> Dataset:
     """Clips that a release keeps, by their label. ContractError when too few of them are labelled and measured."""
     import pyarrow.parquet as pq
 
-    from winnow import publish
+    from winnow.release import publish
 
     folder = publish.folder(lake, release)
     rows = pq.read_table(folder / "tables" / "fct_clips.parquet", columns=["sample_id", "batch", "label", "status"])
@@ -62,8 +62,8 @@ def _measured(lake: Lake, batches: Sequence[str], stage: str, layers: Sequence[L
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    from winnow.shard import Chain
-    from winnow.stage import stage_needs
+    from winnow.core.shard import Chain
+    from winnow.core.stage import stage_needs
 
     columns, found = [layer.column for layer in layers], {}
     for batch in batches:

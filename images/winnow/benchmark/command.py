@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from winnow.errors import ConfigError
+from winnow.core.errors import ConfigError
 
 
 def retrieval(
@@ -31,7 +31,7 @@ def retrieval(
     """
     from winnow.benchmark import clips, datasets, protocol, render, table
     from winnow.benchmark.methods import named
-    from winnow.lake import Lake
+    from winnow.core.lake import Lake
     from winnow.models import single_threaded
 
     single_threaded()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from winnow.errors import ConfigError
+from winnow.core.errors import ConfigError
 
 #: Every data set is made from this seed; the runs of the benchmark differ in their pairing, clustering and search.
 DATA_SEED = 0

@@ -11,7 +11,7 @@ import numpy as np
 from winnow.benchmark import contrastive, scoring
 from winnow.benchmark.datasets import Dataset
 from winnow.benchmark.protocol import Draw
-from winnow.errors import ConfigError
+from winnow.core.errors import ConfigError
 from winnow.selection import batch_greedy, exact_greedy, pair_weights, pairing
 from winnow.selection.refine import PRIOR, refine
 

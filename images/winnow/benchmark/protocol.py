@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from winnow.errors import ConfigError
+from winnow.core.errors import ConfigError
 
 VARIANTS = ("chance", "distinct", "samples")
 

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from winnow.errors import ConfigError, ContractError
-from winnow.lake import digest
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.lake import digest
 
 
 @dataclass(frozen=True)

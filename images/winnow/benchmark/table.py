@@ -59,7 +59,7 @@ class Row:
 
 def clusterings(layers: Sequence[np.ndarray], clusters: int, seed: int) -> np.ndarray:
     """k-means of every layer on its own, as `winnow cluster` does it: int64 (n, layers)."""
-    from winnow.selection.kmeans import ID, KMeansParams, fit_layers
+    from winnow.selection.kmeans.centroids import ID, KMeansParams, fit_layers
 
     block = {str(place): layer for place, layer in enumerate(layers)}
     ids = np.arange(len(layers[0]), dtype=np.uint64)

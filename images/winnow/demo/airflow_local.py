@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-from winnow.errors import ConfigError, TransientError
+from winnow.core.errors import ConfigError, TransientError
 
 ROOT = Path(__file__).resolve().parents[3]
 DAGS, PLUGINS = ROOT / "dags", ROOT / "plugins"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
+from winnow.core.errors import EXIT_CONFIG, EXIT_OK, WinnowError
 from winnow.demo.folder import DemoFolder
-from winnow.errors import EXIT_CONFIG, EXIT_OK, WinnowError
 
 folder_option = click.option(
     "--dir", "folder", type=click.Path(path_type=Path), default="demo", show_default=True, help="The demo's folder."
@@ -56,9 +56,9 @@ def clean(folder: Path) -> None:
 @click.option("--home", type=click.Path(path_type=Path), default="airflow", show_default=True, help="AIRFLOW_HOME.")
 def airflow(home: Path) -> None:
     """Airflow for your own videos: this checkout's DAGs over WINNOW_LAKE and WINNOW_INBOX, until Ctrl-C."""
+    from winnow.core.settings import load
     from winnow.demo import processes
     from winnow.demo.airflow_local import LocalAirflow
-    from winnow.settings import load
 
     settings, home = load(), home.absolute()
     home.mkdir(parents=True, exist_ok=True)

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from winnow.core.errors import ConfigError
 from winnow.demo import processes
-from winnow.errors import ConfigError
 
 #: Disk, measured with the default world: Airflow's own files and a release, then world and lake for each new video.
 DISK_BASE_MB, DISK_VIDEO_MB = 30, 4.0

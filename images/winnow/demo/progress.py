@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from winnow.core.errors import TransientError, WinnowError
 from winnow.demo.airflow_local import AirflowApi
-from winnow.errors import TransientError, WinnowError
 
 POLL_S = 2.0
 #: Say what runs when nothing has ended for so long, s.

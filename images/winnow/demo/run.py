@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from winnow.core.errors import ContractError
+from winnow.core.lake import Lake
 from winnow.demo import processes, truth
 from winnow.demo.airflow_local import LocalAirflow
 from winnow.demo.folder import DemoFolder, State
 from winnow.demo.progress import FIRST, Printer, Watch
 from winnow.demo.world_process import WorldHost, WorldMaker
-from winnow.errors import ContractError
-from winnow.lake import Lake
 
 FIRST_DAY = date(2026, 11, 1)
 #: The scorer is fitted on these first days; later ones use it as it is.
@@ -201,7 +201,7 @@ def _check(
 
 def _splits(folder: DemoFolder) -> dict[str, str]:
     """Split of every published clip; {} before the first release."""
-    from winnow import publish, query
+    from winnow.release import publish, query
 
     lake = Lake(folder.lake)
     if publish.current(lake) is None:
@@ -211,7 +211,7 @@ def _splits(folder: DemoFolder) -> dict[str, str]:
 
 
 def _show(folder: DemoFolder, state: State, options: Options, say: Printer) -> None:
-    from winnow import publish, query
+    from winnow.release import publish, query
 
     lake = Lake(folder.lake)
     about = {"seed": options.seed, "videos": options.videos, "days": state.days}

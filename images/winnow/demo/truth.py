@@ -14,8 +14,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from winnow import publish, query
-from winnow.lake import Lake
+from winnow.core.lake import Lake
+from winnow.release import publish, query
 
 KEPT = "kept"
 OUTCOMES = """

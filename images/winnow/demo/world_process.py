@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from winnow.core.errors import ConfigError, TransientError
 from winnow.demo.airflow_local import ROOT
-from winnow.errors import ConfigError, TransientError
 
 #: What the media of the inbox's first minute must wait for, s: the maker's stamp and folder appear at once.
 PREPARE_TIMEOUT_S = 60.0

@@ -15,8 +15,9 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any
 
-from winnow import __version__, corpus
-from winnow.lake import Lake
+from winnow import __version__
+from winnow.core import corpus_table
+from winnow.core.lake import Lake
 
 #: From this many unread files on, DuckDB reads them all at once.
 MANY = 32
@@ -48,7 +49,7 @@ class Answers:
     def refresh(self) -> None:
         """Read the files that appeared since."""
         with self._lock:
-            new = [key for key in corpus.files(self.lake, self.table) if key not in self._read]
+            new = [key for key in corpus_table.files(self.lake, self.table) if key not in self._read]
             for row in _rows(self.lake, new):
                 self._take(row)
             self._read.update(new)
@@ -61,7 +62,7 @@ class Answers:
         stamped = [
             {**row, "created_at": (first + timedelta(microseconds=i)).strftime(TIME)} for i, row in enumerate(rows)
         ]
-        corpus.add(self.lake, self.table, stamped, provenance={"by": "winnow explore", "winnow": __version__})
+        corpus_table.add(self.lake, self.table, stamped, provenance={"by": "winnow explore", "winnow": __version__})
         self.refresh()
 
     def of_clip(self, sample_id: str) -> dict[str, Row]:

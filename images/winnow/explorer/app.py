@@ -10,12 +10,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from winnow.errors import WinnowError
+from winnow.core.errors import WinnowError
+from winnow.core.lake import Lake
+from winnow.core.settings import Settings
 from winnow.explorer import annotate, audit, clips, overview, rate
 from winnow.explorer.house import ASSETS, House, ReleaseId, SampleId, assets
 from winnow.explorer.safety import Guard
-from winnow.lake import Lake
-from winnow.settings import Settings
 
 PAGES = (overview, rate, annotate, audit, clips)
 

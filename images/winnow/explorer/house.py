@@ -14,14 +14,14 @@ from fastapi import Path as PathParameter
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import Field
 
+from winnow.core.lake import Lake
+from winnow.core.settings import Settings
 from winnow.explorer import safety
 from winnow.explorer.answers import Answers
 from winnow.explorer.media import Media
 from winnow.explorer.published import Published, Releases
 from winnow.explorer.samples import Samples, asked
-from winnow.lake import Lake
 from winnow.report import render
-from winnow.settings import Settings
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -146,7 +146,7 @@ def assets() -> dict[str, bytes]:
 @lru_cache(maxsize=1)
 def assets_version() -> str:
     """A digest of all assets, which their addresses carry so that a browser may keep them."""
-    from winnow.lake import sha256_bytes
+    from winnow.core.lake import sha256_bytes
 
     return sha256_bytes(b"".join(assets().values()))[:12]
 

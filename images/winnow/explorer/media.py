@@ -14,8 +14,8 @@ from functools import lru_cache
 from fastapi import HTTPException, Request
 from starlette.responses import Response
 
-from winnow.lake import Lake
-from winnow.sample import sid
+from winnow.core.lake import Lake
+from winnow.core.sample import sid
 
 #: Most bytes of one answer to a range; a browser asks again for the rest.
 MAX_RANGE_BYTES = 4 << 20

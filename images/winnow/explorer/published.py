@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from winnow import publish
-from winnow.errors import ConfigError, ContractError
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.lake import Lake
 from winnow.explorer.queue import Queue
-from winnow.lake import Lake
-from winnow.query import tables
+from winnow.release import publish
+from winnow.release.query import tables
 
 if TYPE_CHECKING:
     import duckdb

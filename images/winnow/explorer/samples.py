@@ -10,10 +10,11 @@ from functools import lru_cache
 from threading import Lock
 from typing import Any
 
-from winnow import corpus, publish
 from winnow.annotations.verdicts import Drawn
+from winnow.core import corpus_table
+from winnow.core.lake import Lake
 from winnow.explorer.queue import Queue
-from winnow.lake import Lake
+from winnow.release import publish
 
 #: Between a release and a clip's id in a key.
 SEPARATOR = ":"
@@ -64,7 +65,7 @@ class Samples:
         import pyarrow.parquet as pq
 
         with self._lock:
-            for key in corpus.files(self.lake, "audit_sample"):
+            for key in corpus_table.files(self.lake, "audit_sample"):
                 if key in self._read:
                     continue
                 by: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}

@@ -8,10 +8,10 @@ from typing import Any
 
 from winnow.annotations import label_studio
 from winnow.annotations.segments import SEGMENTS
+from winnow.core.lake import Lake
+from winnow.core.settings import Settings
 from winnow.explorer.house import House
 from winnow.explorer.published import Published
-from winnow.lake import Lake
-from winnow.settings import Settings
 
 #: Who proposes that there is nothing, where nothing was proposed.
 NOBODY = "proposal:none"
@@ -61,7 +61,7 @@ def write_files(
         clip = house.clip(published, row["sample_id"])
         data = house.media.read(clip["tar"], row["sample_id"])
         if data is not None and residuals and clip.get("is_recycled"):
-            from winnow.dub import dubbed
+            from winnow.media.remux import dubbed
 
             sound = house.media.read(clip["residual_tar"] or "", row["sample_id"], "flac")
             data = None if sound is None else dubbed(data, sound, clip["residual_start_s"] or 0.0)

@@ -11,7 +11,7 @@ import importlib
 import pkgutil
 from pathlib import Path
 
-from winnow.errors import ConfigError
+from winnow.core.errors import ConfigError
 
 
 def families() -> list[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow.annotations.segments import SEGMENTS
-from winnow.errors import ContractError
+from winnow.core.errors import ContractError
 from winnow.exports.read_avel import DATASET, ORDER, SETS, SPLITS, SetFiles
 
 if TYPE_CHECKING:

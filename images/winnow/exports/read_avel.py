@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow.annotations.segments import SEGMENTS, ten
-from winnow.errors import ContractError
+from winnow.core.errors import ContractError
 from winnow.sources import avel, youtube_clips
 from winnow.sources.row import Row
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from winnow.errors import ContractError
+from winnow.core.errors import ContractError
 
 #: Columns of fct_removed that the files hold; step and reason are their names.
 COLUMNS = (

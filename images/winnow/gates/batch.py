@@ -15,15 +15,15 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from winnow.decide import FETCH
-from winnow.errors import GateFailed
+from winnow.batch.decide import FETCH
+from winnow.core.errors import GateFailed
+from winnow.core.lake import Lake, digest
+from winnow.core.sample import Reason, check_batch
+from winnow.core.settings import Settings
 from winnow.gates.results import GateResult
 from winnow.gates.suites import load_suites, suites_digest
 from winnow.gates.tables import Table, batch_tables, views
-from winnow.lake import Lake, digest
-from winnow.sample import Reason, check_batch
-from winnow.settings import Settings
-from winnow.warehouse import stage_columns
+from winnow.release.build import stage_columns
 
 BOUNDARY = "batch"
 

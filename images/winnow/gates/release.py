@@ -11,11 +11,11 @@ import csv
 import json
 from pathlib import Path
 
-from winnow.errors import GateFailed
+from winnow.core.errors import GateFailed
+from winnow.core.lake import Lake
+from winnow.core.settings import Settings
 from winnow.gates.results import GateResult
 from winnow.gates.suites import load_suites, suites_digest
-from winnow.lake import Lake
-from winnow.settings import Settings
 
 BOUNDARY = "release"
 

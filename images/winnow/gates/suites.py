@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from winnow.errors import ConfigError
+from winnow.core.errors import ConfigError
 
 BOUNDARIES = ("batch", "release")
 

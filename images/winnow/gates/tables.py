@@ -11,12 +11,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from winnow.errors import ContractError
-from winnow.lake import Lake, sha256_bytes
-from winnow.manifest import Manifest
-from winnow.shard import Chain
-from winnow.stage import stage_class, stage_needs, stage_wants
-from winnow.warehouse import stage_columns
+from winnow.core.errors import ContractError
+from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.manifest import Manifest
+from winnow.core.shard import Chain
+from winnow.core.stage import stage_class, stage_needs, stage_wants
+from winnow.release.build import stage_columns
 
 if TYPE_CHECKING:
     import duckdb
@@ -74,7 +74,7 @@ def views(lake: Lake, tables: Mapping[str, Table]) -> Iterator[duckdb.DuckDBPyCo
     import duckdb
     import pyarrow as pa
 
-    from winnow.table import arrow_schema
+    from winnow.core.table import arrow_schema
 
     schemas = stage_columns()
     with ExitStack() as stack:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from winnow.errors import ConfigError
+from winnow.core.errors import ConfigError
 from winnow.gates.results import EXAMPLES, RuleResult, TableResult
 from winnow.gates.suites import Rule, Suite
 

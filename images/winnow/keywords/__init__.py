@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from winnow.errors import ConfigError
-from winnow.lake import digest
+from winnow.core.errors import ConfigError
+from winnow.core.lake import digest
 
 #: Winnow's own lists.
 FOLDER = Path(__file__).resolve().parent

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from winnow.errors import ContractError
+from winnow.core.errors import ContractError
 
 #: An event is predicted where its probability is greater than this (CPSP's heads).
 EVENT_ABOVE = 0.5

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from winnow.errors import ContractError
+from winnow.core.errors import ContractError
 
 THRESHOLD = 0.5
 IOU = 0.5

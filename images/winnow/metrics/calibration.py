@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from winnow.errors import ConfigError, ContractError
+from winnow.core.errors import ConfigError, ContractError
 from winnow.metrics.separation import power_ratio_db, si_snr_db
 
 Statistic = Literal["median", "mean"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from winnow.errors import ConfigError, ContractError
+from winnow.core.errors import ConfigError, ContractError
 
 ARRAYS, AUDIO, TABLES = (".npy",), (".wav", ".flac"), (".csv", ".tsv")
 #: Largest array file, bytes: a bound on what a mistaken path can load.
@@ -39,7 +39,7 @@ def sound(path: Path) -> tuple[np.ndarray, int | None]:
         return (wave if wave.ndim == 1 else wave.mean(axis=0)).astype(np.float64), None
     import av
 
-    from winnow.media import waveform
+    from winnow.media.decode import waveform
 
     _require(path)
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from winnow.errors import ContractError
+from winnow.core.errors import ContractError
 
 #: Added to signal and noise power before the logarithm.
 EPSILON = 1e-8

@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
-from winnow.errors import ConfigError, ContractError
+from winnow.core.errors import ConfigError, ContractError
 from winnow.models.mel import log_mel
 from winnow.models.scorers import unit
 from winnow.models.weights import GRAPHS, Weights, verified_bytes

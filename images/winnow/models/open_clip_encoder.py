@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, PositiveFloat
 
-from winnow.errors import ConfigError
+from winnow.core.errors import ConfigError
 from winnow.models.torch_batches import DTYPES, Precision, evenly
 from winnow.models.weights import Weights, fill
 

@@ -16,7 +16,7 @@ from types import ModuleType
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from winnow.errors import ConfigError
+from winnow.core.errors import ConfigError
 from winnow.models.torch_batches import DTYPES, Precision
 from winnow.models.weights import Weights, fill
 

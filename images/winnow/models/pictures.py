@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from winnow.sample import Reason, SampleFailed
-from winnow.stage import StageParams
+from winnow.core.sample import Reason, SampleFailed
+from winnow.core.stage import StageParams
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,7 @@ def pictures(
     shown, s, (n,). SampleFailed with no_video_stream or undecodable where it has none."""
     import numpy as np
 
-    from winnow import media
+    from winnow.media import decode as media
 
     out: list[np.ndarray] = []
     with media.opened(data, skip="NONREF" if params.decode == "nonref" else None) as clip:

@@ -10,9 +10,9 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
+from winnow.core.sample import Outcome
+from winnow.core.stage import Batch, Resources, Stage, StageParams
 from winnow.models.weights import Weights, find, load_state
-from winnow.sample import Outcome
-from winnow.stage import Batch, Resources, Stage, StageParams
 
 if TYPE_CHECKING:
     import numpy as np

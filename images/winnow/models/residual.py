@@ -10,7 +10,7 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from winnow.sample import Reason, SampleFailed
+from winnow.core.sample import Reason, SampleFailed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,13 +21,13 @@ def waveform(data: bytes, rate_hz: int) -> np.ndarray:
     none."""
     import av
 
-    from winnow import media
+    from winnow.media import decode
 
     with av.open(io.BytesIO(data), format="flac") as file:
         frames = list(file.decode(audio=0))
     if not frames:
         raise SampleFailed(Reason.undecodable, "the residual holds no sound")
-    return media.waveform(frames, rate_hz=rate_hz, mono=True)[0]
+    return decode.waveform(frames, rate_hz=rate_hz, mono=True)[0]
 
 
 def described(wave: np.ndarray, separated: Mapping[str, object]) -> dict[str, object]:

@@ -6,8 +6,8 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from winnow.errors import ConfigError
-from winnow.lake import digest, sha256_file
+from winnow.core.errors import ConfigError
+from winnow.core.lake import digest, sha256_file
 
 
 @lru_cache(maxsize=1)

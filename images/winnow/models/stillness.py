@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from winnow.media import Clip, Shrinker
+from winnow.media.decode import Clip, Shrinker
 
 if TYPE_CHECKING:
     from av.packet import Packet

@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from winnow.errors import ConfigError
-from winnow.sample import Outcome, Reason, SampleFailed
+from winnow.core.errors import ConfigError
+from winnow.core.sample import Outcome, Reason, SampleFailed
 
 if TYPE_CHECKING:
-    from winnow.stage import Batch, Resources, Sample
+    from winnow.core.stage import Batch, Resources, Sample
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from winnow.errors import ContractError
+from winnow.core.errors import ContractError
 from winnow.models import scorers
 from winnow.models.correspondence import cut_features, fold_of
 

@@ -1,6 +1,6 @@
 """Checkpoints of pretrained models: which there are, and how one becomes tensors without trusting it.
 
-A catalogue (`images/model/weights.toml`, and over it the user's own `WINNOW_WEIGHTS/weights.toml`) names each
+A catalogue (`winnow/models/weights.toml`, and over it the user's own `WINNOW_WEIGHTS/weights.toml`) names each
 checkpoint's file, architecture, preprocessing, licence and SHA-256. A file is read once, its digest is compared, and
 only those very bytes are parsed: as safetensors, or as a pickle that may hold tensors and nothing else. Nothing is
 downloaded, and a digest that nobody verified is left out rather than made up: such an entry is refused until the user
@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from winnow.errors import ConfigError, ContractError
-from winnow.lake import digest
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.lake import digest
 
 if TYPE_CHECKING:
     import torch
 
 #: The catalogue that comes with Winnow: beside the image that needs it.
-SHIPPED = Path(__file__).resolve().parents[2] / "model" / "weights.toml"
+SHIPPED = Path(__file__).with_name("weights.toml")
 CATALOGUE = "weights.toml"
 CATALOGUE_MAX_BYTES = 1 << 20
 PICKLED = frozenset({".pt", ".pth", ".bin", ".ckpt"})

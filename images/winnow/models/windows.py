@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from winnow.stage import StageParams
+from winnow.core.stage import StageParams
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,8 +14,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from winnow.errors import ContractError
-from winnow.lake import Lake
+from winnow.core.errors import ContractError
+from winnow.core.lake import Lake
 from winnow.report.data import rows
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _spread(found: list[dict]) -> list[dict]:
 
 def load(lake: Lake, chosen: list[dict[str, object]]) -> list[Shown]:
     """The chosen clips with their bytes, as long as they fit; a clip whose tar is gone is left out."""
-    from winnow.shelf import Shelf
+    from winnow.core.shard_tar import Shelf
 
     shown, used = [], 0
     for row in chosen:

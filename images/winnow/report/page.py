@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from winnow.lake import Lake
+from winnow.core.lake import Lake
 from winnow.report import audit, calibration, changes, charts, clips, families
 from winnow.report.data import MEASURES, POINTS, Facts, collect, open_tables
 from winnow.report.render import render

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from winnow.errors import ConfigError
+from winnow.core.errors import ConfigError
 from winnow.selection.problem import check_cells, checked_assignments, checked_indices, checked_pairs, checked_weights
 
 

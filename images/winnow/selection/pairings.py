@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from winnow.errors import ConfigError
+from winnow.core.errors import ConfigError
 
 PAIRINGS = ("combination", "bipartite", "diagonal", "penultimate", "layer_<k>")
 WEIGHTS = ("uniform", "linear", "log", "exp", "onehot")

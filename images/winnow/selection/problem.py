@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from winnow.errors import ConfigError, ContractError
+from winnow.core.errors import ConfigError, ContractError
 
 #: Cells of all pairs' tables together: 1.6 GB of counts and steps.
 MOST_CELLS = 1 << 27

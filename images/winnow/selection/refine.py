@@ -44,14 +44,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from winnow.errors import ConfigError
-from winnow.selection.problem import (
-    checked_assignments,
-    checked_indices,
-    checked_pairs,
-    checked_weights,
-    whole_number,
-)
+from winnow.core.errors import ConfigError
+from winnow.selection.problem import checked_assignments, checked_indices, checked_pairs, checked_weights, whole_number
 
 #: Clips a cluster that u and v may begin with, distributed as in the corpus: where whole kinds do not correspond.
 PRIOR = 10.0

@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from winnow.sample import Reason, SampleFailed
+from winnow.core.sample import Reason, SampleFailed
 from winnow.sources import urls
 from winnow.sources.columns import Header
 from winnow.sources.row import MAX_ROW_BYTES

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from winnow.sample import Reason, SampleFailed
+from winnow.core.sample import Reason, SampleFailed
 
 MAX_CHARS = 4096
 #: Schemes that read from the machine they are opened on. A list that names one asks for what is not its own.

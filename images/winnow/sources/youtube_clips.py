@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from winnow.sample import clip_id, sid
+from winnow.core.sample import clip_id, sid
 from winnow.sources.urls import canonical, check, shown
 
 #: Length of a clip, s.

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from winnow.core.sample import Outcome, Reason, SampleFailed
+from winnow.core.stage import Batch, Resources, Sample, Stage
 from winnow.models.layers import AUDIO_LAYERS, GRID_HZ
-from winnow.sample import Outcome, Reason, SampleFailed
-from winnow.stage import Batch, Resources, Sample, Stage
 
 
 class Audio(Stage):
@@ -45,13 +45,13 @@ class Audio(Stage):
 
 def measure(data: bytes) -> dict[str, object]:
     """All columns of one clip's file; fails as no_audio_stream or undecodable."""
-    from winnow import media
+    from winnow.media import decode
     from winnow.models import builtin_audio
 
-    with media.opened(data) as clip:
+    with decode.opened(data) as clip:
         frames = list(clip.frames(clip.require_audio()))
         if not frames:
             raise SampleFailed(Reason.undecodable, "no sound could be decoded")
         start_s, duration_s = clip.time_s(frames[0]), clip.duration_s
-    wave = media.waveform(frames, rate_hz=builtin_audio.RATE_HZ, mono=True)[0]
+    wave = decode.waveform(frames, rate_hz=builtin_audio.RATE_HZ, mono=True)[0]
     return {**builtin_audio.describe(wave, start_s, duration_s), "grid_hz": GRID_HZ, "n_samples": len(wave)}

@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
-from winnow.errors import ContractError
-from winnow.lake import digest
+from winnow.core.errors import ContractError
+from winnow.core.lake import digest
+from winnow.core.sample import Outcome, Reason, SampleFailed
 from winnow.models.pictures import PictureParams, pictures
 from winnow.models.pretrained import Pretrained, PretrainedParams
 from winnow.models.scorers import COLUMNS
 from winnow.models.weights import Weights, find, load_state
 from winnow.models.windows import WindowParams, windows
-from winnow.sample import Outcome, Reason, SampleFailed
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from winnow.core.stage import Batch, Sample
     from winnow.models.open_clip_encoder import PictureTower
     from winnow.models.panns_encoder import PannsEncoder
     from winnow.models.torch_batches import Answered, Decoded
-    from winnow.stage import Batch, Sample
 
 
 class Bridge(Pretrained):

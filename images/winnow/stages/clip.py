@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from winnow.lake import sha256_bytes
-from winnow.sample import Outcome, Reason, SampleFailed, clip_id
-from winnow.stage import Batch, Resources, Sample, Stage, StageParams
+from winnow.core.lake import sha256_bytes
+from winnow.core.sample import Outcome, Reason, SampleFailed, clip_id
+from winnow.core.stage import Batch, Resources, Sample, Stage, StageParams
 
 if TYPE_CHECKING:
-    from winnow.cut import Piece
-    from winnow.footage import Footage
+    from winnow.media.clip_cutter import Piece
+    from winnow.media.video_index import Footage
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ class Clip(Stage):
         """`window` says how videos without listed times are cut, `window_s` how long a clip is.
 
         fixed: windows one after the other, what is left at the end from `tail_s` on; with `hop_s`, a whole window
-        every `hop_s` (AudioScope: 5 s every second). shot: the middle of each shot (`winnow.shots`). diverse: the
-        middle of up to `max_clips` shots of at least that length that look different (`winnow.scenes`, ACAV100M),
-        shots found at `scene_threshold`, percent of change; `seed` draws the first. Encoding: libx264's preset and
-        crf."""
+        every `hop_s` (AudioScope: 5 s every second). shot: the middle of each shot (`winnow.media.shots`). diverse: the
+        middle of up to `max_clips` shots of at least that length that look different (`winnow.media.diverse_shots`,
+        ACAV100M), shots found at `scene_threshold`, percent of change; `seed` draws the first. Encoding: libx264's
+        preset and crf."""
 
         window: Literal["fixed", "shot", "diverse"] = "fixed"
         window_s: float = Field(10.0, gt=0, le=600)
@@ -85,8 +85,8 @@ class Clip(Stage):
         """Import libav; its own messages go nowhere, what matters of them is in the rows."""
         import av
 
-        from winnow.cut import Encoding, cut
-        from winnow.footage import scan
+        from winnow.media.clip_cutter import Encoding, cut
+        from winnow.media.video_index import scan
 
         av.logging.set_level(None)
         self._scan, self._cut = scan, cut
@@ -168,13 +168,13 @@ class Clip(Stage):
         """Windows of a video without listed times; at least one, however short the video is."""
         length_s, first_s, end_s = self.params.window_s, footage.first_s, footage.end_s
         if self.params.window == "shot":
-            from winnow.scenes import middle
-            from winnow.shots import shots
+            from winnow.media.diverse_shots import middle
+            from winnow.media.shots import shots
 
             found = enumerate(shots(footage, self.params.shot_threshold, self.params.shot_min_s))
             return [Window(*middle(start, end, length_s), "shot", shot) for shot, (start, end) in found]
         if self.params.window == "diverse":
-            from winnow.scenes import scan_scenes, windows
+            from winnow.media.diverse_shots import scan_scenes, windows
 
             limits = {"count": self.params.max_clips, "threshold": self.params.scene_threshold}
             seed = (

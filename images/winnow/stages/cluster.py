@@ -10,14 +10,14 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from winnow.errors import ContractError
-from winnow.sample import Outcome, Reason
-from winnow.stage import Batch, Resources, Sample, Stage
+from winnow.core.errors import ContractError
+from winnow.core.sample import Outcome, Reason
+from winnow.core.stage import Batch, Resources, Sample, Stage
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from winnow.manifest import Manifest
+    from winnow.core.manifest import Manifest
 
 
 class Cluster(Stage):
@@ -36,7 +36,7 @@ class Cluster(Stage):
 
     def setup(self) -> None:
         """Load the centres; ConfigError when none were fitted."""
-        from winnow.selection.kmeans import Centroids
+        from winnow.selection.kmeans.centroids import Centroids
 
         self.digest, data = self.fitted_model()
         self.card = json.loads(self.lake.read(self.lake.model_key(self.fitted, self.digest, "json")))

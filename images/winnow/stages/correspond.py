@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from winnow.core.sample import Outcome
+from winnow.core.stage import Batch, Resources, Sample, Stage
 from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
 from winnow.models.scorers import BUILTIN_COLUMNS
-from winnow.sample import Outcome
-from winnow.stage import Batch, Resources, Sample, Stage
 
 
 class Correspond(Stage):

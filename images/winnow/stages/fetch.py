@@ -1,9 +1,10 @@
 """Fetch: every accepted candidate's source video, downloaded once and stored by its content.
 
-Links go through yt-dlp (`winnow.download`) under the egress policy (`winnow.egress`); `inbox:` addresses are files of
-the inbox and are copied. A shard's downloads are bounded for each host: so many at a time (`WINNOW_FETCH_CONCURRENCY`),
-so many requests a second (`WINNOW_FETCH_RATE`). Both bound one process, so a run in several parts multiplies them. What
-fails is a row with a Reason; the transient ones are tried again when a run names them.
+Links go through yt-dlp (`winnow.fetching.download`) under the egress policy (`winnow.fetching.egress`); `inbox:`
+addresses are files of the inbox and are copied. A shard's downloads are bounded for each host: so many at a time
+(`WINNOW_FETCH_CONCURRENCY`), so many requests a second (`WINNOW_FETCH_RATE`). Both bound one process, so a run in
+several parts multiplies them. What fails is a row with a Reason; the transient ones are tried again when a run names
+them.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from winnow.lake import sha256_file
-from winnow.sample import Outcome, Reason, SampleFailed
-from winnow.stage import Batch, Resources, Sample, Stage, StageParams
+from winnow.core.lake import sha256_file
+from winnow.core.sample import Outcome, Reason, SampleFailed
+from winnow.core.stage import Batch, Resources, Sample, Stage, StageParams
 
 WATCH_S = 0.1
 
@@ -55,9 +56,9 @@ class Fetch(Stage):
 
     def setup(self) -> None:
         """Import yt-dlp and prepare the policy."""
-        from winnow.download import Downloader
-        from winnow.egress import Guard, Policy, install
-        from winnow.media_type import media_type
+        from winnow.fetching.download import Downloader
+        from winnow.fetching.egress import Guard, Policy, install
+        from winnow.fetching.media_type import media_type
 
         install()
         settings = self.settings

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from winnow.lake import digest
+from winnow.core.lake import digest
+from winnow.core.sample import Outcome, Reason, SampleFailed
+from winnow.core.stage import Batch, Resources, Sample, Stage
 from winnow.models.pictures import PictureParams, pictures
 from winnow.models.scorers import COLUMNS
 from winnow.models.weights import Weights, find
-from winnow.sample import Outcome, Reason, SampleFailed
-from winnow.stage import Batch, Resources, Sample, Stage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,8 +96,8 @@ class Joint(Stage):
 
     def wave(self, data: bytes) -> np.ndarray:
         """A clip's sound, mono, at the model's rate: float32, (samples,)."""
-        from winnow import media
+        from winnow.media import decode
 
-        with media.opened(data) as clip:
+        with decode.opened(data) as clip:
             frames = list(clip.frames(clip.require_audio()))
-        return media.waveform(frames, rate_hz=self.hear.rate_hz, mono=True)[0]
+        return decode.waveform(frames, rate_hz=self.hear.rate_hz, mono=True)[0]

@@ -1,9 +1,9 @@
 """mix: a mixture of mixtures rendered: clip 1's picture, untouched, under the sum of clip 1's and clip 2's sound.
 
-What a mixture is and in which file it lies is told in `winnow.mixing`; which clips go together is dbt's choice
-(`audioscope_mixtures`), and `winnow mix` cuts it into the shards that this stage reads. A shard's mixtures are one
-WebDataset tar: `<mixture_id>.mp4`, `.json`, and the two sounds before they were added, `.clip1.flac` and `.clip2.flac`,
-which training (MixIT) and scoring (`winnow metrics separation --reference`) need.
+What a mixture is and in which file it lies is told in `winnow.media.mixture_render`; which clips go together is dbt's
+choice (`audioscope_mixtures`), and `winnow mix` cuts it into the shards that this stage reads. A shard's mixtures are
+one WebDataset tar: `<mixture_id>.mp4`, `.json`, and the two sounds before they were added, `.clip1.flac` and
+`.clip2.flac`, which training (MixIT) and scoring (`winnow metrics separation --reference`) need.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from winnow.errors import ContractError
-from winnow.lake import Lake, sha256_bytes
-from winnow.sample import Outcome, Reason, SampleFailed
-from winnow.shelf import Shelf
-from winnow.stage import Batch, Resources, Sample, Stage, StageParams
+from winnow.core.errors import ContractError
+from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.sample import Outcome, Reason, SampleFailed
+from winnow.core.shard_tar import Shelf
+from winnow.core.stage import Batch, Resources, Sample, Stage, StageParams
 
 #: What a row keeps of its mixture.
 KEPT = ("list_version", "split", "label", "clip1_sample_id", "clip2_sample_id", "clip2_shift_s")
@@ -74,10 +74,10 @@ class Mix(Stage):
         """Import libav; its own messages go nowhere, what matters of them is in the rows."""
         import av
 
-        from winnow import mixing
+        from winnow.media import mixture_render
 
         av.logging.set_level(None)
-        self._mixing = mixing
+        self._mixing = mixture_render
 
     def process(self, batch: Batch) -> Iterator[Outcome]:
         """Mixtures one after the other; a tar is opened once a shard."""
@@ -96,17 +96,17 @@ class Mix(Stage):
 
     def _render(self, sample: Sample, clips: _Clips, work: Path) -> tuple[dict[str, object], dict[str, bytes]]:
         """One mixture: what was measured of it, and its files."""
-        params, mixing, row = self.params, self._mixing, sample.row
+        params, mixture_render, row = self.params, self._mixing, sample.row
         first, second = (clips.read(row, i) for i in (1, 2))
         with _told(1):
-            length_s = mixing.picture_s(first)
-            one = mixing.sound(first, params.rate_hz, length_s)
+            length_s = mixture_render.picture_s(first)
+            one = mixture_render.sound(first, params.rate_hz, length_s)
         with _told(2):
-            two = mixing.sound(second, params.rate_hz, length_s, float(row["clip2_shift_s"] or 0.0))
+            two = mixture_render.sound(second, params.rate_hz, length_s, float(row["clip2_shift_s"] or 0.0))
         whole = one.wave + two.wave
         signals = [whole, one.wave, two.wave] if params.parts else [whole]
-        written = mixing.scaled(signals, params.peak_guard)
-        data, packets = mixing.render(first, written.signals[0], params.rate_hz, work / "mixture.mp4")
+        written = mixture_render.scaled(signals, params.peak_guard)
+        data, packets = mixture_render.render(first, written.signals[0], params.rate_hz, work / "mixture.mp4")
         values: dict[str, object] = {
             "duration_s": round(length_s, 6),
             "video_packets": packets,
@@ -119,14 +119,14 @@ class Mix(Stage):
             "media_bytes": len(data),
         }
         for name, wave in (("clip1", one.wave), ("clip2", two.wave), ("sum", whole)):
-            level = mixing.Level.of(wave)
+            level = mixture_render.Level.of(wave)
             values |= {f"{name}_rms_dbfs": level.rms_dbfs, f"{name}_peak_dbfs": level.peak_dbfs}
         for name, found in (("clip1", one), ("clip2", two)):
             values |= {f"{name}_padded_s": found.padded_s, f"{name}_left_out_s": found.left_out_s}
         record = {"mixture_id": sample.id, "release": row["release"], **{name: row[name] for name in KEPT}, **values}
         files = {"mp4": data, "json": json.dumps(record, sort_keys=True, ensure_ascii=False).encode()}
         for i, samples in enumerate(written.signals[1:], start=1):
-            files[f"clip{i}.flac"] = mixing.flac(samples, params.rate_hz, work / "part.flac")
+            files[f"clip{i}.flac"] = mixture_render.flac(samples, params.rate_hz, work / "part.flac")
         return values, files
 
 

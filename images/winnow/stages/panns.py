@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from winnow.errors import ContractError
+from winnow.core.errors import ContractError
+from winnow.core.sample import Reason, SampleFailed
 from winnow.models.pretrained import Pretrained, PretrainedParams
 from winnow.models.weights import Weights
 from winnow.models.windows import WindowParams, windows
-from winnow.sample import Reason, SampleFailed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,11 +71,11 @@ class Panns(Pretrained):
     def rows(self, data: bytes) -> np.ndarray:
         """A clip's sound in windows: float32, (n, samples); SampleFailed with no_audio_stream or undecodable where it
         has none."""
-        from winnow import media
+        from winnow.media import decode
 
-        with media.opened(data) as clip:
+        with decode.opened(data) as clip:
             frames = list(clip.frames(clip.require_audio()))
-        wave = media.waveform(frames, rate_hz=self.encoder.rate_hz, mono=True)[0]
+        wave = decode.waveform(frames, rate_hz=self.encoder.rate_hz, mono=True)[0]
         if not len(wave):
             raise SampleFailed(Reason.undecodable, "no sound could be decoded")
         return windows(wave, round(self.params.window_s * self.encoder.rate_hz), self.params.max_windows)

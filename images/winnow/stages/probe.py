@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from winnow.sample import Outcome, Reason, SampleFailed
-from winnow.stage import Batch, Resources, Sample, Stage, StageParams
+from winnow.core.sample import Outcome, Reason, SampleFailed
+from winnow.core.stage import Batch, Resources, Sample, Stage, StageParams
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,20 +72,20 @@ class Probe(Stage):
 
 def measure(data: bytes, params: Probe.Params | None = None) -> dict[str, object]:
     """All columns of one clip's file; fails as undecodable."""
-    from winnow import media
+    from winnow.media import decode
     from winnow.models.stillness import Watch
 
     params = params or Probe.Params()
-    with media.opened(data, skip="NONREF") as clip:
+    with decode.opened(data, skip="NONREF") as clip:
         video, audio = clip.video, clip.audio
         packets = list(clip.packets(*(stream for stream in (video, audio) if stream is not None)))
         shown = [packet for packet in packets if packet.stream is video]
         watch, sounds = Watch(clip, shown, params.still_luma, params.still_share), []
         for packet in packets:
             if packet.stream is audio:
-                sounds += media.decoded(packet)
+                sounds += decode.decoded(packet)
             elif watch.wants(packet):
-                for frame in media.decoded(packet):
+                for frame in decode.decoded(packet):
                     watch.see(frame)
         seen = watch.measures()
         if not sounds and not seen:
@@ -112,7 +112,7 @@ def measure(data: bytes, params: Probe.Params | None = None) -> dict[str, object
                 "channels": audio.layout.nb_channels,
             }
     if sounds:
-        values |= sound_measures(media.waveform(sounds), sounds[0].rate, params)
+        values |= sound_measures(decode.waveform(sounds), sounds[0].rate, params)
     return values
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from winnow import keywords
-from winnow.lake import digest
-from winnow.sample import Outcome
-from winnow.stage import Batch, Resources, Sample, Stage, StageParams
+from winnow.core.lake import digest
+from winnow.core.sample import Outcome
+from winnow.core.stage import Batch, Resources, Sample, Stage, StageParams
 
 #: What `lid.176.ftz` is asked with at most: a description may be as long as a row.
 MAX_CHARS = 10_000

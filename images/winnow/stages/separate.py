@@ -12,9 +12,9 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 
-from winnow.lake import sha256_bytes
-from winnow.sample import Outcome, Reason, SampleFailed
-from winnow.stage import Batch, Resources, Sample, Stage, StageParams
+from winnow.core.lake import sha256_bytes
+from winnow.core.sample import Outcome, Reason, SampleFailed
+from winnow.core.stage import Batch, Resources, Sample, Stage, StageParams
 
 
 class Separate(Stage):
@@ -89,21 +89,23 @@ class Separate(Stage):
         """One clip: what was measured, and its residual as FLAC."""
         import numpy as np
 
-        from winnow import media, mixing
+        from winnow.media import decode, mixture_render
 
-        with media.opened(sample.media()) as clip:
+        with decode.opened(sample.media()) as clip:
             frames = list(clip.frames(clip.require_audio()))
             if not frames:
                 raise SampleFailed(Reason.undecodable, "no sound could be decoded")
             start_s, duration_s = clip.time_s(frames[0]), clip.duration_s
-        wave = media.waveform(frames, rate_hz=self.separator.rate_hz)
+        wave = decode.waveform(frames, rate_hz=self.separator.rate_hz)
         spoken = np.array(sample.needs["tags"]["speech_spans"], float).reshape(-1, 2)
         dialogue = self.separator.dialogue(wave, spoken - start_s)
         mixture = wave.mean(axis=0)
         residual = mixture - dialogue.mean(axis=0)
-        before, after = mixing.Level.of(mixture).rms_dbfs, mixing.Level.of(residual).rms_dbfs
-        data = mixing.flac(
-            mixing.scaled([residual], guard=True).signals[0], self.separator.rate_hz, batch.work / "residual.flac"
+        before, after = mixture_render.Level.of(mixture).rms_dbfs, mixture_render.Level.of(residual).rms_dbfs
+        data = mixture_render.flac(
+            mixture_render.scaled([residual], guard=True).signals[0],
+            self.separator.rate_hz,
+            batch.work / "residual.flac",
         )
         values = {
             "video_id": sample.needs["clip"]["video_id"],

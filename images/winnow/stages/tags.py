@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from winnow.lake import digest
-from winnow.sample import Outcome, Reason, SampleFailed
-from winnow.stage import Batch, Resources, Sample, Stage, code_digest
+from winnow.core.lake import digest
+from winnow.core.sample import Outcome, Reason, SampleFailed
+from winnow.core.stage import Batch, Resources, Sample, Stage, code_digest
 
 
 class Tags(Stage):
@@ -62,13 +62,13 @@ class Tags(Stage):
 
     def measure(self, sample: Sample) -> dict[str, object]:
         """A clip's values; fails as no_audio_stream or undecodable."""
-        from winnow import media
+        from winnow.media import decode
         from winnow.models.tagger import RATE_HZ
 
-        with media.opened(sample.media()) as clip:
+        with decode.opened(sample.media()) as clip:
             frames = list(clip.frames(clip.require_audio()))
             if not frames:
                 raise SampleFailed(Reason.undecodable, "no sound could be decoded")
             start_s = clip.time_s(frames[0])
-        wave = media.waveform(frames, rate_hz=RATE_HZ, mono=True)[0]
+        wave = decode.waveform(frames, rate_hz=RATE_HZ, mono=True)[0]
         return {**self.tagger(wave, start_s), "tagger": self.label}

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from winnow.core.sample import Outcome
+from winnow.core.stage import Batch, Resources, Sample, Stage
 from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
 from winnow.models.scorers import COLUMNS
-from winnow.sample import Outcome
-from winnow.stage import Batch, Resources, Sample, Stage
 
 
 class TwoTower(Stage):

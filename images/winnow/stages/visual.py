@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from winnow.core.sample import Outcome, Reason, SampleFailed
+from winnow.core.stage import Batch, Resources, Sample, Stage, StageParams
 from winnow.models.layers import GRID_HZ, VISUAL_LAYERS
-from winnow.sample import Outcome, Reason, SampleFailed
-from winnow.stage import Batch, Resources, Sample, Stage, StageParams
 
 
 class Visual(Stage):
@@ -57,13 +57,13 @@ def measure(data: bytes, params: Visual.Params | None = None) -> dict[str, objec
     """All columns of one clip's file; fails as no_video_stream or undecodable."""
     import numpy as np
 
-    from winnow import media
+    from winnow.media import decode
     from winnow.models import builtin_visual
 
     params = params or Visual.Params()
-    large, small = media.Shrinker("rgb24", 64, 48), media.Shrinker("gray", 32, 24)
+    large, small = decode.Shrinker("rgb24", 64, 48), decode.Shrinker("gray", 32, 24)
     colour, gray, times_s = [], [], []
-    with media.opened(data, skip="NONREF") as clip:
+    with decode.opened(data, skip="NONREF") as clip:
         duration_s = clip.duration_s
         last_s = -1.0
         for frame in clip.frames(clip.require_video()):

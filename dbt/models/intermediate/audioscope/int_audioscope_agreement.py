@@ -1,9 +1,9 @@
-"""Grain: one row per question and split of the rated clips: how far raters agree; see winnow.agreement."""
+"""Grain: one row per question and split of the rated clips: how far raters agree; see winnow.estimates.agreement."""
 
 
 def model(dbt, session):
     dbt.config(materialized="table")
-    from winnow.agreement import agreement
+    from winnow.estimates.agreement import agreement
 
     columns = "sample_id, coalesce(split, 'none') as split, onscreen_yes, onscreen_no, offscreen_yes, offscreen_no"
     return agreement(dbt.ref("audioscope_ratings").project(columns).order("sample_id").to_arrow_table())

@@ -1,9 +1,9 @@
-"""Grain: one row per scored clip of AudioScope's videos: its probability of coincidence; see winnow.coincidence."""
+"""Grain: one row per scored clip of AudioScope's videos: its probability of coincidence; see winnow.estimates.platt."""
 
 
 def model(dbt, session):
     dbt.config(materialized="table")
-    from winnow.coincidence import probabilities
+    from winnow.estimates.platt import probabilities
 
     [(least,)] = dbt.ref("audioscope_thresholds").filter("rule = 'enough_scores'").project("least").fetchall()
     scored = dbt.ref("int_clips").filter("occurrence = 1 and z is not null")

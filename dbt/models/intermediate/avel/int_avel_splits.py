@@ -1,9 +1,9 @@
-"""Grain: one row per family and video of its set, with its group and split; see winnow.given_splits."""
+"""Grain: one row per family and video of its set, with its group and split; see winnow.splits.families."""
 
 
 def model(dbt, session):
     dbt.config(materialized="table")
-    from winnow.given_splits import assign_families
+    from winnow.splits.families import assign_families
 
     shares = dbt.ref("split_shares").order("position").fetchall()
     columns = "family, video_id, uploader_key, source_sha256, label, given_split"

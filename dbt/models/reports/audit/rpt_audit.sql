@@ -1,6 +1,6 @@
 -- One row per audit, scope and part of its sample: how many of the judged clips correspond, and what that says of the release.
 --
--- Shares and intervals come from winnow/precision.py: of a stratum its own, of a rule or a status the strata's, weighted by
+-- Shares and intervals come from winnow/estimates/precision.py: of a stratum its own, of a rule or a status the strata's, weighted by
 -- how many clips of the release each stands for.
 select
     audit,

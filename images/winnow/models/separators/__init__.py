@@ -16,7 +16,7 @@ from winnow.models.weights import find
 if TYPE_CHECKING:
     import numpy as np
 
-    from winnow.settings import Settings
+    from winnow.core.settings import Settings
 
 BUILTIN = "builtin"
 #: Kind of the checkpoints in the weights' catalogue.

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from winnow.errors import ConfigError
+from winnow.core.errors import ConfigError
+from winnow.core.settings import Settings
 from winnow.models.weights import Weights, fill, load_state
-from winnow.settings import Settings
 
 
 class DemucsOptions(BaseModel):

@@ -22,8 +22,8 @@ import warnings
 import numpy as np
 import scipy.fft
 
-from winnow.lake import digest
-from winnow.stage import code_digest
+from winnow.core.lake import digest
+from winnow.core.stage import code_digest
 
 RATE_HZ = 16_000
 WINDOW, HOP = 1024, 256

@@ -1,0 +1,1 @@
+"""Samples of a release for people to judge."""

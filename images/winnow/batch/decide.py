@@ -1,0 +1,205 @@
+"""Decide: a decision point inside a batch's flow, where dbt says what goes on.
+
+Before anything is fetched, it accepts or rejects each candidate (`fetch`: table `decide`, which `plan` reads). After
+the clips' sounds are tagged, it says which have to be separated (`separate`: table `flag`, one file for every shard
+of the plan, which stage `separate` reads).
+
+A decision is committed like a stage table (`decide/v=…/batch=…/`), and the release reads it again as a source: a rule
+that changes later does not rewrite what was decided then. Its `v` is the digest of the SQL and the rules that it
+depends on, and with it goes the digest of the tables it read: while neither changes, dbt is not even started.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.lake import Lake, digest, sha256_bytes
+from winnow.core.manifest import Manifest
+from winnow.core.sample import check_batch
+from winnow.core.shard import Chain, shard_name
+from winnow.core.stage import stage_needs, stage_wants
+
+if TYPE_CHECKING:
+    from winnow.core.settings import Settings
+
+#: Columns of the table `decide` after the four that every stage table begins with; `failed` is rejected, `reason` the
+#: rule.
+COLUMNS = {
+    "batch": "string", "video_id": "string", "url": "string", "start_s": "double", "end_s": "double", "title": "string",
+    "uploader": "string", "source_id": "string", "content_sha256": "string",
+}  # fmt: skip
+#: Of the table `flag`: every row is a clip to separate, and says why.
+FLAG_COLUMNS = {"batch": "string", "why": "string"}
+_REF = re.compile(r"""\bref\(\s*['"](\w+)['"]\s*\)""")
+Inputs = dict[tuple[str, int], Manifest]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A decision point: the table it commits, the model that decides, the stage tables it needs (and takes where the
+    batch has them committed), and whose rules of thresholds.csv it may take."""
+
+    name: str
+    table: str
+    model: str
+    reads: tuple[str, ...]
+    takes: tuple[str, ...]
+    rules: tuple[str, ...]
+
+
+#: Before fetch: the house's rules, and ACAV100M's where the dataset asks for them.
+FETCH = Point("fetch", "decide", "decide_fetch", ("ingest", "screen"), (), ("fetch", "acav"))
+SEPARATE = Point("separate", "flag", "decide_separate", ("ingest", "clip", "tags"), ("panns",), ("separate",))
+
+
+def decide_fetch(batch: str, settings: Settings, lake: Lake) -> dict:
+    """Accept or reject every readable candidate of a batch; returns counts and whether dbt had to run."""
+    inputs, digests, v = _begin(FETCH, batch, settings, lake)
+    name = shard_name(0, digests)
+    manifest = lake.manifest("decide", v, batch, name)
+    computed = manifest is None
+    if manifest is None:
+        clock = time.perf_counter()
+        with _decided(FETCH, batch, settings, lake, inputs, ["sample_id"]) as path:
+            from winnow.release import snapshot
+
+            data, reasons = path.read_bytes(), snapshot.count_by(path, "reason")
+        rejected = {reason: n for reason, n in sorted(reasons.items(), key=str) if reason is not None}
+        rows = sum(reasons.values())
+        manifest = _commit(lake, FETCH, batch, v, name, data, rows, digests, rejected, time.perf_counter() - clock)
+    lake.set_stand("decide", batch, {"v": v, "shards": [name]})
+    return {
+        "batch": batch, "point": "fetch", "computed": computed, "v": v, "rows": manifest.rows,
+        "accepted": manifest.ok, "rejected": manifest.failed, "reasons": manifest.reasons,
+    }  # fmt: skip
+
+
+def decide_separate(batch: str, settings: Settings, lake: Lake) -> dict:
+    """Flag the clips of a batch whose sound has to be separated, shard by shard of its plan; returns counts, by why,
+    and whether dbt had to run. A shard whose flags are what they were keeps its name, and so what was separated."""
+    inputs, digests, v = _begin(SEPARATE, batch, settings, lake)
+    cut, before = digest([v, digests]), lake.stand(SEPARATE.table, batch)
+    if before and before.get("cut") == cut:
+        return {**before["counts"], "batch": batch, "point": "separate", "computed": False, "v": v}
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    from winnow.core import table
+
+    clock = time.perf_counter()
+    with _decided(SEPARATE, batch, settings, lake, inputs, ["shard_number", "sample_id"]) as path:
+        rows = pq.read_table(path)
+    schema, names = table.arrow_schema(FLAG_COLUMNS), []
+    for number in sorted({n for stage, n in inputs if stage == "clip"}):
+        own = rows.filter(pc.equal(rows["shard_number"], number))
+        data = table.to_bytes(pa.Table.from_pydict({f.name: own[f.name] for f in schema}, schema=schema))
+        name = shard_name(number, {"rows": sha256_bytes(data)})
+        if lake.manifest(SEPARATE.table, v, batch, name) is None:
+            _commit(lake, SEPARATE, batch, v, name, data, own.num_rows, digests, {}, time.perf_counter() - clock)
+        names.append(name)
+    reasons = pc.value_counts(rows["why"]).to_pylist()
+    counts = {"flagged": rows.num_rows, "reasons": {r["values"]: r["counts"] for r in sorted(reasons, key=str)}}
+    lake.set_stand(SEPARATE.table, batch, {"v": v, "shards": names, "cut": cut, "counts": counts})
+    return {**counts, "batch": batch, "point": "separate", "computed": True, "v": v}
+
+
+def _begin(point: Point, batch: str, settings: Settings, lake: Lake) -> tuple[Inputs, dict[str, str], str]:
+    """The tables that a decision reads, their digests, and its `v`; ContractError for one that is not committed."""
+    check_batch(batch)
+    chain = Chain(lake, batch, stage_needs(), stage_wants())
+    inputs: Inputs = {}
+    for stage in (*point.reads, *point.takes):
+        for number in chain.numbers(stage):
+            manifest = chain.committed(stage, number)
+            if manifest is not None:
+                inputs[stage, number] = manifest
+            elif stage in point.reads:
+                command = f"run {stage}" if stage in stage_needs() else stage
+                raise ContractError(
+                    f"the decision at point {point.name} of batch {batch} needs shard {number} of {stage}, which is "
+                    f"not committed. Run `winnow {command} --batch {batch}` first."
+                )
+    if not inputs:
+        raise ContractError(f"batch {batch} has no candidates: run `winnow ingest --batch {batch}` first")
+    digests = {f"{stage}-{n:05d}": m.sha256 for (stage, n), m in inputs.items()}
+    return inputs, digests, rules_digest(Path(settings.dbt_dir), point.model, point.rules)
+
+
+def rules_digest(dbt_dir: Path, model: str = FETCH.model, points: Sequence[str] = FETCH.rules) -> str:
+    """Digest of everything in the dbt project that a decision depends on: the model, the models and seeds it refers to,
+    the macros, the project file; of thresholds.csv only the rows of its own decision points."""
+    known = {
+        p.stem: p
+        for folder in ("models", "seeds")
+        for p in sorted((dbt_dir / folder).rglob("*"))
+        if p.suffix in (".sql", ".csv", ".py")
+    }
+    if model not in known:
+        raise ConfigError(f"WINNOW_DBT_DIR={dbt_dir}: there is no model {model}")
+    macros = "\n".join(p.read_text() for p in sorted((dbt_dir / "macros").glob("*.sql")))
+    parts = {
+        "macros": sha256_bytes(macros.encode()),
+        "project": sha256_bytes((dbt_dir / "dbt_project.yml").read_bytes()),
+    }
+    todo = [model, *_REF.findall(macros)]
+    while todo:
+        name = todo.pop()
+        if name in parts or name not in known:
+            continue
+        text = known[name].read_text()
+        if name == "thresholds":
+            text = str([row for row in csv.DictReader(io.StringIO(text)) if row["point"] in points])
+        else:
+            todo += _REF.findall(text)
+        parts[name] = sha256_bytes(text.encode())
+    return digest(parts)
+
+
+@contextmanager
+def _decided(
+    point: Point, batch: str, settings: Settings, lake: Lake, inputs: Inputs, key: Sequence[str]
+) -> Iterator[Path]:
+    """Run the dbt selection in a folder of its own: the Parquet file of what it decided, ordered by its key."""
+    from winnow.release import build, snapshot
+
+    with tempfile.TemporaryDirectory(prefix="winnow-decide-") as folder:
+        out = Path(folder)
+        columns = build.stage_columns()
+        files = []
+        for (stage, _), m in inputs.items():
+            copy = out / f"{stage}-{m.shard}.parquet"
+            copy.write_bytes(lake.read_table(m))
+            files.append(build.InputFile(stage, str(copy), batch, 0, m.v, m.shard, m.sha256))
+        build.write_inputs(files, out, {stage: columns[stage] for stage in (*point.reads, *point.takes)})
+        selection = ["--select", f"+{point.model}", "--indirect-selection", "cautious"]
+        selection += ["--exclude-resource-type", "unit_test"]
+        build.run_dbt(["build", *selection], out, settings, cache=lake)
+        decided = out / "decided.parquet"
+        snapshot.copy_table(out / "warehouse.duckdb", f"intermediate.{point.model}", key, decided)
+        yield decided
+
+
+def _commit(
+    lake: Lake, point: Point, batch: str, v: str, name: str, data: bytes, rows: int, inputs: Mapping[str, str],
+    rejected: Mapping[str, int], seconds: float,
+) -> Manifest:  # fmt: skip
+    """Commit one file of what was decided."""
+    sha256, failed = sha256_bytes(data), sum(rejected.values())
+    manifest = Manifest(
+        stage=point.table, v=v, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256,
+        bytes=len(data), rows=rows, rows_in=rows, ok=rows - failed, failed=failed, reasons=dict(rejected),
+        inputs=dict(inputs), code=v, at=datetime.now(UTC).isoformat(timespec="seconds"), seconds=round(seconds, 3),
+    )  # fmt: skip
+    return lake.commit(manifest, data)

@@ -1,0 +1,190 @@
+"""Mixtures: a release's mixtures of mixtures cut into numbered shards, the units of commit and resume of stage `mix`.
+
+dbt says which clips go together (`audioscope_mixtures`); here each row learns where its two clips' files lie, as far as
+they were cut. A batch begins with this table as others begin with `ingest`, and belongs to one release: its key is
+`mix-<release>` unless another is given, to which a later release's mixtures are then appended.
+
+Shard 0 holds the mixtures that cannot be rendered, each with its reason; the others are cut append-only: a mixture
+keeps the shard it was first given, and new ones open new shards. Mixtures of one clip 1 stay together, so a shard reads
+few tars for its pictures.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.lake import Lake, digest, sha256_bytes, sha256_file
+from winnow.core.manifest import Manifest
+from winnow.core.sample import Reason, check_batch
+from winnow.core.shard import shard_name
+from winnow.core.stage import code_digest
+from winnow.release import publish
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMNS = {
+    "release": "string", "list_version": "string", "split": "string", "label": "string",
+    "clip1_sample_id": "string", "clip1_tar": "string", "clip1_sha256": "string",
+    "clip2_sample_id": "string", "clip2_tar": "string", "clip2_sha256": "string", "clip2_shift_s": "double",
+}  # fmt: skip
+TABLE = "audioscope_mixtures"
+SHARD_SIZE = 64
+#: What is read of the release, and nothing else of it matters.
+_READ = {
+    f"tables/{TABLE}.parquet": (
+        "mixture_id", "list_version", "split", "label", "clip1_sample_id", "clip1_output_offset_s", "clip2_sample_id",
+        "clip2_output_offset_s",
+    ),
+    "tables/fct_clips.parquet": ("sample_id", "media_sha256"),
+    "ops/fct_clip_files.parquet": ("sample_id", "tar"),
+}  # fmt: skip
+
+
+def cut(lake: Lake, release: str | None = None, batch: str | None = None, shard_size: int = SHARD_SIZE) -> dict:
+    """Cut the mixtures of a release (the current one by default) into shards; returns counts, `shards` among them.
+
+    ConfigError without a release or for one that has no mixtures' table, ContractError for a table that lacks what is
+    read here. Shards that hold the same rows as before stay.
+    """
+    if shard_size < 1:
+        raise ConfigError(f"--shard-size {shard_size}: a shard holds at least one mixture")
+    folder = publish.folder(lake, release)
+    batch = check_batch(batch or f"mix-{folder.name}")
+    if any(lake.stand(stage, batch) for stage in ("ingest", "plan")):
+        raise ConfigError(
+            f"batch {batch} holds candidates: mixtures need a batch of their own, as in mix-{folder.name}"
+        )
+    inputs = {name: sha256_file(_there(folder, name)) for name in _READ}
+    before = lake.stand("mixtures", batch)
+    key = digest([inputs, shard_size, code_digest("batch.mixture_plan"), COLUMNS])
+    if before and before.get("cut") == key:
+        return {**before["counts"], "batch": batch, "computed": False}
+    rows = _rows(folder)
+    shards = _assign(lake, batch, before, rows, shard_size)
+    v = digest([code_digest("batch.mixture_plan"), COLUMNS])
+    committed = [_commit(lake, batch, v, number, shards[number], inputs, shard_size) for number in sorted(shards)]
+    reasons = sum((Counter(m.reasons) for m in committed), Counter())
+    counts = {
+        "release": folder.name, "shards": len(committed), "rows": len(rows), "ok": sum(m.ok for m in committed),
+        "failed": sum(m.failed for m in committed), "reasons": dict(sorted(reasons.items())),
+    }  # fmt: skip
+    lake.set_stand("mixtures", batch, {"v": v, "shards": [m.shard for m in committed], "cut": key, "counts": counts})
+    return {**counts, "batch": batch, "computed": True}
+
+
+def _there(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not path.is_file():
+        raise ConfigError(
+            f"release {folder.name} has no {Path(name).stem}: it was built before mixtures were; run `winnow release`"
+        )
+    return path
+
+
+def _rows(folder: Path) -> list[dict[str, object]]:
+    """The release's mixtures, each with where its clips lie or why it cannot be rendered; ordered by clip 1."""
+    mixtures = _table(folder, f"tables/{TABLE}.parquet").to_pylist()
+    wanted = sorted({str(row[f"clip{i}_sample_id"]) for row in mixtures for i in (1, 2)})
+    tars, digests = (
+        dict(zip(found["sample_id"].to_pylist(), found[column].to_pylist(), strict=True))
+        for found, column in (
+            (_table(folder, "ops/fct_clip_files.parquet", wanted), "tar"),
+            (_table(folder, "tables/fct_clips.parquet", wanted), "media_sha256"),
+        )
+    )
+    rows = []
+    for row in mixtures:
+        missing = []
+        placed: dict[str, object] = {}
+        for i in (1, 2):
+            clip = str(row[f"clip{i}_sample_id"])
+            place, sha256 = tars.get(clip), digests.get(clip)
+            placed |= {f"clip{i}_tar": place, f"clip{i}_sha256": sha256}
+            if place is None or sha256 is None:
+                missing.append(f"clip {i} ({clip})")
+        failed = {
+            "outcome": "failed", "reason": Reason.missing_file.value,
+            "detail": f"{' and '.join(missing)} not in the lake: not fetched, or not cut",
+        }  # fmt: skip
+        offsets = [float(row[f"clip{i}_output_offset_s"] or 0.0) for i in (1, 2)]
+        rows.append(
+            {
+                "sample_id": row["mixture_id"],
+                **(failed if missing else {"outcome": "ok", "reason": None, "detail": None}),
+                "release": folder.name,
+                **{name: row[name] for name in ("list_version", "split", "label")},
+                **{name: row[name] for name in ("clip1_sample_id", "clip2_sample_id")},
+                **placed,
+                "clip2_shift_s": round(offsets[1] - offsets[0], 6),
+            }
+        )
+    return sorted(rows, key=lambda r: (str(r["clip1_tar"]), str(r["clip1_sample_id"]), str(r["sample_id"])))
+
+
+def _table(folder: Path, name: str, ids: list[str] | None = None) -> pa.Table:
+    """The columns that are read of one of the release's tables, of these samples alone where they are given."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if lost := sorted(set(_READ[name]) - set(pq.read_schema(folder / name).names)):
+        raise ContractError(f"release {folder.name}: {name} has no {', '.join(lost)}, which mixing reads")
+    filters = None if ids is None else pa.compute.is_in(pa.compute.field("sample_id"), pa.array(ids, pa.string()))
+    return pq.read_table(folder / name, columns=list(_READ[name]), filters=filters)
+
+
+def _assign(lake: Lake, batch: str, before: dict | None, rows: list[dict], size: int) -> dict[int, list[dict]]:
+    """Rows by shard number: failed ones in 0, known ones where they were, the rest in new shards."""
+    import pyarrow.parquet as pq
+
+    home: dict[str, int] = {}
+    for name in (before or {}).get("shards", []):
+        manifest = lake.manifest("mixtures", before["v"], batch, name)
+        if manifest is not None and manifest.number:
+            ids = pq.read_table(io.BytesIO(lake.read_table(manifest)), columns=["sample_id"])["sample_id"]
+            home |= dict.fromkeys(ids.to_pylist(), manifest.number)
+    shards: dict[int, list[dict]] = {0: []}
+    number, room = max(home.values(), default=0), 0
+    for row in rows:
+        if row["outcome"] != "ok":
+            shards[0].append(row)
+        elif row["sample_id"] in home:
+            shards.setdefault(home[row["sample_id"]], []).append(row)
+        else:
+            if room <= 0:
+                number, room = number + 1, size
+            shards.setdefault(number, []).append(row)
+            room -= 1
+    return shards
+
+
+def _commit(
+    lake: Lake, batch: str, v: str, number: int, rows: list[dict], inputs: dict[str, str], size: int
+) -> Manifest:
+    """Commit one shard, unless the same one is committed already."""
+    import pyarrow as pa
+
+    from winnow.core import table
+
+    rows = sorted(rows, key=lambda r: str(r["sample_id"]))
+    schema = table.arrow_schema(COLUMNS)
+    data = table.to_bytes(pa.Table.from_pydict({n: [r[n] for r in rows] for n in schema.names}, schema=schema))
+    sha256 = sha256_bytes(data)
+    shard = shard_name(number, {"rows": sha256})
+    done = lake.manifest("mixtures", v, batch, shard)
+    if done is not None:
+        return done
+    reasons = Counter(str(r["reason"]) for r in rows if r["outcome"] == "failed")
+    failed = sum(reasons.values())
+    manifest = Manifest(
+        stage="mixtures", v=v, batch=batch, shard=shard, file=f"{shard}.{sha256[:8]}.parquet", sha256=sha256,
+        bytes=len(data), rows=len(rows), rows_in=len(rows), ok=len(rows) - failed, failed=failed,
+        reasons=dict(sorted(reasons.items())), inputs=inputs, code=code_digest("batch.mixture_plan"),
+        params={"shard_size": size}, at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )  # fmt: skip
+    return lake.commit(manifest, data)

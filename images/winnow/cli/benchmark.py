@@ -1,0 +1,76 @@
+"""`winnow benchmark`: how well the methods do on data whose truth is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from winnow.cli.common import answer
+
+DATA = ("digits-rotated", "digits-flipped", "digits-spoken", "digits-held-out", "kinds-held-out")
+
+
+def _names(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _methods(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(";") if part.strip())  # their names have commas
+
+
+def _numbers(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in _names(ctx, param, value))
+    except ValueError as error:
+        raise click.BadParameter("whole numbers, separated by commas, are wanted") from error
+
+
+@click.group()
+def benchmark() -> None:
+    """Benchmarks on data whose truth is known."""
+
+
+@benchmark.command()
+@click.option(
+    "--data", callback=_names, default=",".join(DATA), show_default=True, help="Data sets; clips with --lake."
+)
+@click.option("--lake", "lake_root", help="Also clips of this lake's current release, their labels as classes.")
+@click.option("--variants", callback=_names, default="chance,distinct,samples", show_default=True)
+@click.option("--methods", callback=_methods, default="", help="Only methods that begin so, separated by ';'.")
+@click.option("--clusters", callback=_numbers, default="10,32", show_default=True, help="Clusters of k-means, each.")
+@click.option("--seeds", callback=_numbers, default="0,1,2,3,4", show_default=True, help="One run each.")
+@click.option(
+    "--per-class",
+    type=click.IntRange(10, 2000),
+    default=300,
+    show_default=True,
+    help="Samples of a digit; ten times as many in all.",
+)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("benchmark"), show_default=True)
+@click.option(
+    "--work", type=click.Path(path_type=Path, file_okay=False), help="Keeps spoken digits; OUT/work by default."
+)
+def retrieval(
+    data: tuple[str, ...],
+    lake_root: str | None,
+    variants: tuple[str, ...],
+    methods: tuple[str, ...],
+    clusters: tuple[int, ...],
+    seeds: tuple[int, ...],
+    per_class: int,
+    out: Path,
+    work: Path | None,
+) -> None:
+    """Half of the pairs are shuffled: which method finds the true ones? Table, CSV, JSON and plot into OUT."""
+    from winnow.benchmark.command import retrieval as body
+
+    def note(text: str) -> None:
+        click.echo(text, err=True)
+
+    answer(
+        body(
+            data=data, lake_root=lake_root, variants=variants, methods=methods, clusters=clusters, seeds=seeds,
+            per_class=per_class, out=out, work=work or out / "work", note=note,
+        )
+    )  # fmt: skip

@@ -1,0 +1,33 @@
+"""`winnow explore`: the explorer as a server of its own."""
+
+from __future__ import annotations
+
+import click
+
+from winnow.cli.common import answer, deployment
+
+
+@click.command()
+@click.option("--port", default=8600, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+def explore(port: int, host: str) -> None:
+    """Rate, annotate and look at clips of the current release in a browser, until Ctrl-C.
+
+    There is no login: on another address than the loopback one everybody who reaches it may answer, under any name.
+    """
+    import uvicorn
+
+    from winnow.explorer.app import application
+    from winnow.explorer.safety import LOOPBACK
+    from winnow.release import publish
+
+    lake, settings = deployment()
+    release = publish.resolve(lake)
+    open_to_all = host in ("0.0.0.0", "::")
+    shown = f"[{host}]" if ":" in host else host
+    if shown not in LOOPBACK:
+        click.echo(f"{host} is no loopback address, and there is no login: whoever reaches it may answer", err=True)
+    hosts = None if open_to_all else (*LOOPBACK, shown)
+    click.echo(f"http://{'127.0.0.1' if open_to_all else shown}:{port}/ (release {release}; Ctrl-C ends it)", err=True)
+    uvicorn.run(application(lake, settings, hosts=hosts), host=host, port=port, log_level="warning", access_log=False)
+    answer({"host": host, "port": port, "release": release})

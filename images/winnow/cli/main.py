@@ -1,0 +1,202 @@
+"""The command line. Each command's body lives in its module and is imported when called: `winnow run` must start fast,
+because a task that finds its work done should cost next to nothing.
+
+The last line on stdout is one JSON object for the caller (Airflow, a script); everything for a person goes to stderr.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Results must not depend on how many cores a pod has: BLAS reads these once, when it loads.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+# No library phones home: Great Expectations, dbt, and whatever honours the common flag.
+os.environ.update(GX_ANALYTICS_ENABLED="false", DBT_SEND_ANONYMOUS_USAGE_STATS="false", DO_NOT_TRACK="1")
+
+import sys  # noqa: E402
+from importlib import import_module  # noqa: E402
+
+import click  # noqa: E402
+
+from winnow import __version__  # noqa: E402
+from winnow.cli.common import answer, batch_option, comma_list, deployment, json_object  # noqa: E402
+from winnow.core import errors  # noqa: E402
+
+
+class _Lazy(click.Group):
+    """A group some of whose commands lie in modules of their own, which are imported when one is asked for."""
+
+    modules = {
+        "annotate": "annotate", "audit": "audit", "benchmark": "benchmark", "calibrate": "calibrate",
+        "cluster": "corpus", "explore": "explore",
+        "export": "export", "metrics": "metrics", "mix": "mix", "select": "corpus",
+    }  # fmt: skip
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *self.modules])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in self.modules:
+            return getattr(import_module(f"winnow.cli.{self.modules[cmd_name]}"), cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="winnow")
+def cli() -> None:
+    """Curate audio-visual datasets. The environment (WINNOW_…) says where the lake is and what may be fetched."""
+
+
+@cli.command()
+@batch_option
+def ingest(batch: str) -> None:
+    """Turn what lies in <inbox>/<batch>/ into the batch's candidates."""
+    from winnow.batch.ingest import ingest as body
+
+    lake, settings = deployment()
+    answer(body(batch, settings, lake))
+
+
+@cli.command()
+@batch_option
+@click.option("--shard-size", default=16, show_default=True, help="Candidates a shard.")
+def plan(batch: str, shard_size: int) -> None:
+    """Cut the accepted candidates into numbered shards."""
+    from winnow.batch.plan import plan as body
+
+    answer(body(deployment()[0], batch, shard_size))
+
+
+@cli.command()
+@click.argument("stage")
+@batch_option
+@click.option("--part", default=0, show_default=True, help="This process's part, from 0.")
+@click.option("--parts", default=1, show_default=True, help="Into how many parts the shards fall.")
+@click.option("--params", default="{}", callback=json_object, help="JSON of the stage's parameters.")
+@click.option(
+    "--retry-reasons", callback=comma_list, help="Try rows again that failed for these, e.g. timeout,refused."
+)
+@click.option("--if-fitted", is_flag=True, help="Do nothing, and say so, while the stage's model is not fitted yet.")
+def run(stage: str, batch: str, part: int, parts: int, params: dict, retry_reasons: list[str], if_fitted: bool) -> None:
+    """Run STAGE over the shards of a batch that are not done."""
+    from winnow.core.runtime import run_stage
+    from winnow.core.stage import is_ready
+
+    lake, settings = deployment()
+    if if_fitted and not is_ready(stage, lake):
+        answer({"stage": stage, "batch": batch, "unfitted": stage})
+        return
+    answer(run_stage(lake, stage, batch, params, settings, part, parts, retry_reasons))
+
+
+@cli.command()
+@batch_option
+@click.option("--params", default="{}", callback=json_object, help='JSON of stage parameters by stage: {"clip": {…}}.')
+@click.option("--shard-size", default=16, show_default=True, help="Candidates a shard.")
+@click.option(
+    "--retry-reasons", callback=comma_list, help="Fetch rows again that failed for these, e.g. timeout,refused."
+)
+def curate(batch: str, params: dict, shard_size: int, retry_reasons: list[str]) -> None:
+    """All steps of one batch in this process, from ingest to gate, without Airflow."""
+    from winnow.batch.curate import curate as body
+
+    lake, settings = deployment()
+    answer(body(batch, settings, lake, params=params, shard_size=shard_size, retry=tuple(retry_reasons)))
+
+
+@cli.command()
+@click.option("--batches", required=True, callback=comma_list, help="Comma-separated keys of measured batches.")
+@click.option("--scorer", type=click.Choice(["builtin", "two_tower"]), default="builtin", show_default=True,
+              help="two_tower is contrastive and is trained with torch.")  # fmt: skip
+@click.option("--seed", default=0, show_default=True)
+@click.option("--if-unfitted/--always", default=False, help="Keep the scorer that is in use, if there is one.")
+def fit(batches: list[str], scorer: str, seed: int, if_unfitted: bool) -> None:
+    """Fit a correspondence scorer on named batches and freeze it by its digest."""
+    module = import_module("winnow.fitting.fit" if scorer == "builtin" else "winnow.fitting.fit_two_tower")
+    lake, _ = deployment()
+    if if_unfitted and (model := lake.model_current(module.MODEL)):
+        answer({"scorer": scorer, "model": model, "batches": batches, "computed": False})
+        return
+    answer(module.fit(lake, batches, seed=seed))
+
+
+@cli.command()
+@click.option("--point", type=click.Choice(["fetch", "separate"]), default="fetch", show_default=True)
+@batch_option
+def decide(point: str, batch: str) -> None:
+    """Let dbt decide, at a point inside a batch's flow: what to fetch, or whose sound to separate."""
+    from winnow.batch.decide import decide_fetch, decide_separate
+
+    lake, settings = deployment()
+    answer((decide_fetch if point == "fetch" else decide_separate)(batch, settings, lake))
+
+
+@cli.command()
+@click.option(
+    "--batch", "batches", required=True, callback=comma_list, help="Comma-separated keys of measured batches."
+)
+def gate(batches: list[str]) -> None:
+    """Check the stage tables of batches with Great Expectations; admit them to releases."""
+    from winnow.gates import gate_batch
+
+    lake, settings = deployment()
+    answer(gate_batch(sorted(batches), settings, lake))
+
+
+@cli.command()
+@click.argument("step", type=click.Choice(["all", "build", "gate", "report", "publish"]), default="all")
+@click.option(
+    "--policy", type=click.Choice(["hash", "quota"]), default="hash", show_default=True, help="How splits are assigned."
+)
+def release(step: str, policy: str) -> None:
+    """Build, gate, report and publish a release of all admitted batches (STEP: one of these; all by default)."""
+    from winnow.release.steps import release as body
+
+    lake, settings = deployment()
+    answer(body(lake, settings, step=step, policy=policy))
+
+
+@cli.command()
+@click.option("--release", "release_id", help="A release's id; the current one by default.")
+def report(release_id: str | None) -> None:
+    """Say where the published report lies."""
+    from winnow.release.publish import report_path
+
+    answer({"report": str(report_path(deployment()[0], release_id))})
+
+
+@cli.command()
+@click.argument("query")
+@click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
+@click.option("--release", "release_id", help="A release's id; the current one by default.")
+def sql(query: str, form: str, release_id: str | None) -> None:
+    """Query the published snapshot, read-only."""
+    from winnow.release.query import run as body
+
+    click.echo(body(deployment()[0], query, form, release_id), nl=False)
+
+
+@cli.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def demo(arguments: tuple[str, ...]) -> None:
+    """The main job from end to end on a small world whose truth is known (`winnow demo --help`)."""
+    from winnow.demo import main as body
+
+    sys.exit(body(list(arguments)))
+
+
+def main() -> None:
+    """Entry point: a WinnowError ends the process with its exit code and its message, nothing else."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(errors.EXIT_CONFIG)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except errors.WinnowError as error:
+        click.echo(f"winnow: {type(error).__name__}: {error}", err=True)
+        sys.exit(error.exit_code)

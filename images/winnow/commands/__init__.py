@@ -1,1 +1,0 @@
-"""Commands that the command line loads when they are asked for; one module per subject."""

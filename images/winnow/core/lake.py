@@ -1,0 +1,309 @@
+"""Lake: every path and every atomic write, once.
+
+    <root>/<stage>/v=<digest>/batch=<key>/<shard>.json              the manifest: the commit
+    <root>/<stage>/v=<digest>/batch=<key>/<shard>.<sha8>.parquet    its table (and .tar, a shard's clips)
+    <root>/<stage>/batch=<key>.json                                 which v the batch stands at
+    <root>/media/<2 hex>/<sha256>.<ext>                             source videos, by content
+    <root>/models/<name>/<digest>.npz, .json, current               fitted models, frozen by digest
+    <root>/batches/<key>.json                                       admitted batches (written by the batch gate)
+    <root>/releases/…                                               published releases
+
+Files are immutable. A table's name holds a digest of its bytes, so of two attempts at one shard each writes its own
+file, and the manifest, created exclusively, says which one counts: the late attempt changes nothing.
+
+A root is a local folder or any fsspec URL. Exclusive creation is a hard link on a local file system and the store's
+conditional write elsewhere (`mode="create"` of fsspec; S3 and GCS have it).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import fsspec
+
+from winnow.core.errors import ConfigError, ContractError, TransientError
+from winnow.core.manifest import Manifest
+
+MODEL_DIGEST_CHARS = 12
+#: What a store's client is told. No listing is remembered: other processes write. A store that throttles is asked
+#: again, ever more slowly.
+OPTIONS: dict[str, dict[str, object]] = {
+    "s3": {"use_listings_cache": False, "config_kwargs": {"retries": {"max_attempts": 10, "mode": "adaptive"}}},
+    "gs": {"use_listings_cache": False},
+}
+#: A small file is one request. To read in pieces, S3's client would first ask for its size, and list what is missing.
+READ_OPTIONS: dict[str, dict[str, object]] = {"s3": {"max_concurrency": 1}}
+#: How long to wait after each refusal of an exclusive write because another write to the same key is under way, s.
+CONFLICT_WAITS_S = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+
+
+def sha256_bytes(data: bytes) -> str:
+    """Hex SHA-256 of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of a local file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(value: object, chars: int = 12) -> str:
+    """Short hex digest of a JSON-able value, independent of key order."""
+    return sha256_bytes(json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode())[:chars]
+
+
+class Lake:
+    """Paths and atomic writes under one root. Keys are relative, '/'-separated."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = str(root)
+        try:
+            kind = self.root.partition("://")[0]
+            self.fs, self.base = fsspec.core.url_to_fs(self.root, **OPTIONS.get(kind, {}))
+            self._reading = READ_OPTIONS.get(kind, {})
+        except (ImportError, ValueError) as error:
+            raise ConfigError(f"WINNOW_LAKE={self.root!r}: {error}") from error
+        self.is_local = "file" in self.fs.protocol
+
+    def __repr__(self) -> str:
+        return f"Lake({self.root!r})"
+
+    # -- bytes ---------------------------------------------------------------------------------------------------------
+    def full(self, key: str) -> str:
+        """The file system's own path of a key."""
+        return f"{self.base.rstrip('/')}/{key}"
+
+    def exists(self, key: str) -> bool:
+        """Whether a file is there."""
+        return os.path.exists(self.full(key)) if self.is_local else self.fs.exists(self.full(key))
+
+    def read(self, key: str) -> bytes:
+        """A whole file; FileNotFoundError when it is not there."""
+        if self.is_local:
+            return Path(self.full(key)).read_bytes()
+        return self.fs.cat_file(self.full(key), **self._reading)
+
+    def read_or_none(self, key: str) -> bytes | None:
+        """A whole file, or None when it is not there."""
+        try:
+            return self.read(key)
+        except FileNotFoundError:
+            return None
+
+    def list(self, folder: str) -> list[str]:
+        """Names of what lies in a folder, sorted; [] when there is none."""
+        if self.is_local:
+            try:
+                return sorted(os.listdir(self.full(folder)))
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        try:
+            return sorted(PurePosixPath(p).name for p in self.fs.ls(self.full(folder), detail=False))
+        except FileNotFoundError:
+            return []
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write or replace a file; a reader sees the old bytes or the new ones."""
+        if not self.is_local:
+            self.fs.pipe_file(self.full(key), data)
+            return
+        with self._scratch(key) as (scratch, target):
+            scratch.write_bytes(data)
+            os.replace(scratch, target)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write a file that must not be there yet; False, and nothing changed, when it is. TransientError when a store
+        cannot say which, because other writes to it go on."""
+        if not self.is_local:
+            return self._create_in_store(key, data)
+        with self._scratch(key) as (scratch, target):
+            with scratch.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(scratch, target)
+            except FileExistsError:
+                return False
+        return True
+
+    def _create_in_store(self, key: str, data: bytes) -> bool:
+        for wait_s in CONFLICT_WAITS_S:
+            try:
+                self.fs.pipe_file(self.full(key), data, mode="create")
+            except FileExistsError:
+                return False
+            except OSError as error:
+                status = _http_status(error)
+                if status == 412:  # the only condition failed; s3fs knows it by its name alone, which few stores say
+                    return False
+                if status != 409:
+                    raise
+                time.sleep(wait_s)
+            else:
+                return True
+        raise TransientError(f"{self.full(key)}: its store goes on saying that another write to it is under way (409)")
+
+    def remove(self, key: str) -> None:
+        """Remove a file if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            self.fs.rm_file(self.full(key))
+
+    def put_file(self, source: Path, key: str, *, move: bool = False) -> None:
+        """Copy a local file in atomically; `move` may take the source itself (never one that a user still owns)."""
+        if not self.is_local:
+            self.fs.put_file(str(source), self.full(key))
+            return
+        with self._scratch(key) as (scratch, target):
+            (shutil.move if move else shutil.copyfile)(source, scratch)
+            os.replace(scratch, target)
+
+    @contextlib.contextmanager
+    def _scratch(self, key: str) -> Iterator[tuple[Path, Path]]:
+        target = Path(self.full(key))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
+        try:
+            yield scratch, target
+        finally:
+            scratch.unlink(missing_ok=True)
+
+    def sweep(self, folder: str, older_than_s: float = 86400.0) -> None:
+        """Remove what killed writers left half-written in a folder, once it is older than any writer can be."""
+        if not self.is_local:
+            return
+        for scratch in Path(self.full(folder)).glob(".*"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - scratch.stat().st_mtime > older_than_s:
+                    scratch.unlink()
+
+    @contextlib.contextmanager
+    def local(self, key: str) -> Iterator[Path]:
+        """A local path with a file's bytes, for libraries that want one; a passing copy where the lake is remote."""
+        if self.is_local:
+            yield Path(self.full(key))
+            return
+        with tempfile.TemporaryDirectory(prefix="winnow-") as folder:
+            path = Path(folder) / PurePosixPath(key).name
+            self.fs.get_file(self.full(key), str(path))
+            yield path
+
+    # -- stage tables --------------------------------------------------------------------------------------------------
+    @staticmethod
+    def folder(stage: str, v: str, batch: str) -> str:
+        """Where a stage's shards of a batch lie."""
+        return f"{stage}/v={v}/batch={batch}"
+
+    def manifest(self, stage: str, v: str, batch: str, shard: str) -> Manifest | None:
+        """The commit of one shard, or None."""
+        data = self.read_or_none(f"{self.folder(stage, v, batch)}/{shard}.json")
+        return None if data is None else Manifest.loads(data)
+
+    def table_key(self, manifest: Manifest) -> str:
+        """Key of the table that a manifest commits."""
+        return f"{self.folder(manifest.stage, manifest.v, manifest.batch)}/{manifest.file}"
+
+    def read_table(self, manifest: Manifest) -> bytes:
+        """The committed bytes; ContractError when they are not the ones that were committed."""
+        key = self.table_key(manifest)
+        data = self.read(key)
+        if sha256_bytes(data) != manifest.sha256:
+            raise ContractError(
+                f"{self.full(key)} changed after it was committed (its manifest says sha256 {manifest.sha256[:12]}…). "
+                f"Nothing may write into the lake but Winnow: remove this file and its manifest, then run "
+                f"`winnow run {manifest.stage} --batch {manifest.batch}` again."
+            )
+        return data
+
+    def commit(self, manifest: Manifest, table: bytes, sidecar: Path | None = None) -> Manifest:
+        """Commit a shard: its sidecar, its table, its manifest last. Returns the manifest that counts: of two attempts
+        the first one's, and then what the late one wrote is removed."""
+        if sidecar is not None:
+            self.put_file(sidecar, self.table_key(manifest).removesuffix(".parquet") + ".tar", move=True)
+        key = self.table_key(manifest)
+        self.write(key, table)
+        folder = self.folder(manifest.stage, manifest.v, manifest.batch)
+        if self.create(f"{folder}/{manifest.shard}.json", manifest.dumps()):
+            return manifest
+        winner = self.manifest(manifest.stage, manifest.v, manifest.batch, manifest.shard)
+        assert winner is not None
+        if winner.file != manifest.file:
+            self.remove(key)
+            if sidecar is not None:
+                self.remove(key.removesuffix(".parquet") + ".tar")
+        return winner
+
+    def stand(self, stage: str, batch: str) -> dict | None:
+        """Which v (and, for tables that are cut into shards, which shards) a stage stands at for a batch."""
+        data = self.read_or_none(f"{stage}/batch={batch}.json")
+        return None if data is None else json.loads(data)
+
+    def set_stand(self, stage: str, batch: str, value: dict) -> None:
+        """Move a stage to another v for a batch; untouched when it stands there already."""
+        if self.stand(stage, batch) != value:
+            self.write(f"{stage}/batch={batch}.json", json.dumps(value, sort_keys=True).encode())
+
+    # -- source videos -------------------------------------------------------------------------------------------------
+    @staticmethod
+    def media_key(sha256: str, ext: str) -> str:
+        """Key of a source video."""
+        return f"media/{sha256[:2]}/{sha256}.{ext.lstrip('.').lower()}"
+
+    def put_media(self, path: Path, ext: str, *, move: bool = False) -> str:
+        """Store a source video under its content's digest, which is returned; `move` may take the file itself."""
+        sha256 = sha256_file(path)
+        key = self.media_key(sha256, ext)
+        if not self.exists(key):
+            self.put_file(path, key, move=move)
+        return sha256
+
+    @contextlib.contextmanager
+    def open_media(self, sha256: str, ext: str) -> Iterator[Path]:
+        """A local path of a stored source video."""
+        with self.local(self.media_key(sha256, ext)) as path:
+            yield path
+
+    def media_path(self, sha256: str, ext: str) -> Path:
+        """Path of a stored source video in a local lake."""
+        return self._local_path(self.media_key(sha256, ext))
+
+    # -- models --------------------------------------------------------------------------------------------------------
+    def model_current(self, name: str) -> str | None:
+        """Digest of the fitted model in use, or None before the first fit."""
+        data = self.read_or_none(f"models/{name}/current")
+        return None if data is None else data.decode().strip()
+
+    def set_model_current(self, name: str, model: str) -> None:
+        """Use this fitted model from now on."""
+        if self.model_current(name) != model:
+            self.write(f"models/{name}/current", f"{model}\n".encode())
+
+    @staticmethod
+    def model_key(name: str, model: str, ext: str = "npz") -> str:
+        """Key of a fitted model's file (or, with ext "json", of its card)."""
+        return f"models/{name}/{model}.{ext}"
+
+    def model_path(self, name: str, model: str, ext: str = "npz") -> Path:
+        """Path of a fitted model in a local lake."""
+        return self._local_path(self.model_key(name, model, ext))
+
+    def _local_path(self, key: str) -> Path:
+        if not self.is_local:
+            raise ConfigError(f"{self.root}: {key} has a path only in a lake on a local or mounted file system")
+        return Path(self.full(key))
+
+
+def _http_status(error: OSError) -> int | None:
+    """The status of the HTTP answer that s3fs made this error of (botocore's ClientError is its cause)."""
+    response = getattr(error.__cause__, "response", None) or {}
+    return response.get("ResponseMetadata", {}).get("HTTPStatusCode")

@@ -1,0 +1,298 @@
+"""Runtime: what happens to a shard. For each one of a part of a batch:
+
+    skip if its manifest is there → read inputs → process → failure budget → table → manifest, last and exclusively
+
+The skip path reads a few small JSON files and imports no data library, so asking "is this done?" is cheap.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from winnow.core.errors import ConfigError, ContractError, FailureBudgetExceeded
+from winnow.core.lake import Lake, digest, sha256_bytes
+from winnow.core.manifest import Manifest
+from winnow.core.sample import TRANSIENT, Outcome, Reason
+from winnow.core.shard import Chain, retry_name, shard_name
+from winnow.core.shard_tar import Shelf
+from winnow.core.stage import Batch, Sample, Stage, identity, stage_needs, stage_wants
+
+MIN_BUDGET_ROWS = 10
+
+
+@dataclass
+class Summary:
+    """What a run of a stage over a part of a batch did; the last line that `winnow run` prints."""
+
+    stage: str
+    batch: str
+    v: str
+    shards: int = 0
+    computed: int = 0
+    skipped: int = 0
+    retried: int = 0
+    rows: int = 0
+    ok: int = 0
+    failed: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    why: list[str] = field(default_factory=list)
+
+    def add(self, manifest: Manifest) -> None:
+        """Count one committed shard."""
+        self.rows += manifest.rows
+        self.ok += manifest.ok
+        self.failed += manifest.failed
+        self.reasons = dict(sorted((Counter(self.reasons) + Counter(manifest.reasons)).items()))
+
+
+class Runtime:
+    """Runs one stage over the shards of one batch."""
+
+    def __init__(self, stage: Stage, lake: Lake, batch: str, log=None) -> None:
+        self.stage, self.lake, self.batch = stage, lake, batch
+        self.identity = identity(stage)
+        self.v = digest(self.identity)
+        self.chain = Chain(lake, batch, stage_needs(), stage_wants())
+        self._log = log or (lambda line: print(line, file=sys.stderr, flush=True))
+        self._ready = False
+
+    def run(self, part: int = 0, parts: int = 1, retry: frozenset[Reason] = frozenset()) -> Summary:
+        """Every shard whose position falls to this part (position % parts == part), done or found done."""
+        if not 0 <= part < parts:
+            raise ConfigError(f"part {part} of {parts}: parts count from 0")
+        if wrong := retry - TRANSIENT:
+            raise ConfigError(
+                f"cannot retry {', '.join(sorted(r.value for r in wrong))}: only transient reasons can pass "
+                f"({', '.join(sorted(r.value for r in TRANSIENT))})"
+            )
+        summary = Summary(self.stage.name, self.batch, self.v)
+        source = self.stage.needs[0]
+        if self.chain.stand(source) is None:
+            raise ContractError(
+                f"{self.stage.name} of batch {self.batch} needs {source}, of which nothing is committed: "
+                f"run the stages before it (`winnow ingest --batch {self.batch}` is the first)"
+            )
+        before = self.lake.stand(self.stage.name, self.batch)
+        self.lake.set_stand(self.stage.name, self.batch, {"v": self.v})
+        self.lake.sweep(self.lake.folder(self.stage.name, self.v, self.batch))
+        for number in self.chain.numbers(self.stage.name)[part::parts]:
+            manifest = self._shard(number, retry, before, summary)
+            summary.shards += 1
+            summary.add(manifest)
+        return summary
+
+    def _shard(self, number: int, retry: frozenset[Reason], before: dict | None, summary: Summary) -> Manifest:
+        inputs = self.chain.require_inputs(self.stage.name, number)
+        digests = {need: m.sha256 for need, m in inputs.items()}
+        name = shard_name(number, digests)
+        done = self.chain.committed(self.stage.name, number)
+        again = {r.value for r in retry} & set(done.reasons) if done else set()
+        if done and not again:
+            summary.skipped += 1
+            self._log(f"skip {self.stage.name} {done.shard}: done ({done.ok} ok, {done.failed} failed)")
+            return done
+        if done:
+            why = f"trying again: {', '.join(f'{r} {done.reasons[r]}' for r in sorted(again))}"
+            summary.retried += 1
+        else:
+            why = self._why(number, before)
+        if why not in summary.why:
+            summary.why.append(why)
+        self._log(f"run  {self.stage.name} {name}: {why}")
+        manifest = self._compute(name, inputs, digests, done if again else None, again)
+        summary.computed += 1
+        reasons = f" ({', '.join(f'{r} {n}' for r, n in manifest.reasons.items())})" if manifest.reasons else ""
+        self._log(
+            f"done {self.stage.name} {manifest.shard}: {manifest.ok} ok, {manifest.failed} failed{reasons}, "
+            f"{manifest.seconds:.1f} s"
+        )
+        return manifest
+
+    def _why(self, number: int, before: dict | None) -> str:
+        """Why a shard is not done, told from what the batch stood at before."""
+        if before is None:
+            return "first run"
+        old = before["v"]
+        earlier = [
+            n
+            for n in self.lake.list(self.lake.folder(self.stage.name, old, self.batch))
+            if n.startswith(f"{number:05d}-") and n.endswith(".json")
+        ]
+        if not earlier:
+            return "first run"
+        if old == self.v:
+            return "inputs changed"
+        then = self.lake.manifest(self.stage.name, old, self.batch, earlier[-1].removesuffix(".json"))
+        assert then is not None
+        now = {"module": self.identity["code"], "params": self.identity["params"], "model": self.identity["model"]}
+        was = {"module": then.code, "params": then.params, "model": then.model}
+        changed = [key for key in now if now[key] != was[key]] or ["version"]
+        return f"{' and '.join(changed)} changed"
+
+    def _compute(
+        self, name: str, inputs: dict[str, Manifest], digests: dict[str, str], done: Manifest | None, again: set[str]
+    ) -> Manifest:
+        """Measure one shard (or, again, the rows of `done` that failed for a reason in `again`) and commit it."""
+        from winnow.core import table
+
+        if not self._ready:
+            self.stage.setup()
+            self._ready = True
+        clock, cpu, at = time.perf_counter(), time.process_time(), datetime.now(UTC)
+        with ExitStack() as stack:
+            work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"winnow-{self.stage.name}-")))
+            samples, missing = self._read(inputs, stack)
+            kept, only = (None, None) if done is None or self.stage.sidecar else self._kept(done, again)
+            if only is not None:
+                samples = [s for s in samples if s.id in only]
+            outcomes = list(self.stage.process(Batch(samples, work, name, inputs)))
+            self._check(samples, outcomes)
+            if only is None:
+                outcomes += missing
+            reasons = Counter(o.reason.value for o in outcomes if o.reason)
+            self._budget(len(samples), Counter(o.reason for o in outcomes if o.reason and o.reason.systemic), name)
+            measured = table.from_outcomes(outcomes, self.stage.columns(), self.stage.name)
+            if kept is not None:
+                import pyarrow as pa
+
+                measured = pa.concat_tables([kept, measured]).sort_by("sample_id")
+                reasons = Counter(r for r in measured["reason"].to_pylist() if r)
+            data = table.to_bytes(measured)
+            tar = self._tar(outcomes, work) if self.stage.sidecar else None
+            shard = name if done is None else retry_name(name, int(done.shard.partition("-r")[2] or 0) + 1)
+            failed = sum(reasons.values())
+            sha256 = sha256_bytes(data)
+            manifest = Manifest(
+                stage=self.stage.name, v=self.v, batch=self.batch, shard=shard,
+                file=f"{shard}.{sha256[:8]}.parquet", sha256=sha256, bytes=len(data),
+                rows=measured.num_rows, rows_in=len(samples) + len(missing) if only is None else done.rows_in,
+                ok=measured.num_rows - failed, failed=failed, reasons=dict(sorted(reasons.items())), inputs=digests,
+                code=str(self.identity["code"]), params=dict(self.identity["params"]), model=self.identity["model"],
+                sidecar=self.stage.sidecar, sidecar_bytes=tar.stat().st_size if tar else 0,
+                retry_of=done.shard if done else None, at=at.isoformat(timespec="seconds"), host=platform.node(),
+                seconds=round(time.perf_counter() - clock, 3), cpu_seconds=round(time.process_time() - cpu, 3),
+                device=self.stage.device, versions=_versions(),
+            )  # fmt: skip
+            return self.lake.commit(manifest, data, tar)
+
+    def _read(self, inputs: dict[str, Manifest], stack: ExitStack) -> tuple[list[Sample], list[Outcome]]:
+        """The shard's samples, ordered by id; and failed outcomes for those whose row in another table failed."""
+        import io
+
+        import pyarrow.parquet as pq
+
+        tables: dict[str, dict[str, dict]] = {}
+        tars: list[Path] = []
+        for need, manifest in inputs.items():
+            rows = pq.read_table(io.BytesIO(self.lake.read_table(manifest))).to_pylist()
+            tables[need] = {row["sample_id"]: row for row in rows}
+            if manifest.sidecar:
+                tar = self.lake.table_key(manifest).removesuffix(".parquet") + ".tar"
+                tars.append(stack.enter_context(self.lake.local(tar)))
+        shelf = Shelf(*tars) if tars else None
+        if shelf:
+            stack.callback(shelf.close)
+        first, *others = self.stage.needs
+        wanted = [name for name in self.stage.wants if name in tables]
+        samples, missing = [], []
+        for sample_id, row in sorted(tables[first].items()):
+            if row["outcome"] != "ok":
+                continue
+            broken = [(n, tables[n].get(sample_id)) for n in others]
+            broken = [(n, r["reason"] if r else "no row") for n, r in broken if r is None or r["outcome"] != "ok"]
+            if broken:
+                detail = "; ".join(f"{n}: {reason}" for n, reason in broken)
+                missing.append(Outcome.failed(sample_id, Reason.no_input, detail))
+            else:
+                more = [n for n in wanted if tables[n].get(sample_id, {}).get("outcome") == "ok"]
+                samples.append(Sample(sample_id, row, {n: tables[n][sample_id] for n in (*others, *more)}, shelf))
+        return samples, missing
+
+    def _kept(self, done: Manifest, again: set[str]):
+        """The rows of an earlier attempt that stand, and the ids of those to try again."""
+        import io
+
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
+
+        rows = pq.read_table(io.BytesIO(self.lake.read_table(done)))
+        retry = pc.is_in(rows["reason"], value_set=_strings(sorted(again)))
+        return rows.filter(pc.invert(retry)), set(rows.filter(retry)["sample_id"].to_pylist())
+
+    def _check(self, samples: Sequence[Sample], outcomes: Sequence[Outcome]) -> None:
+        """Nothing disappears and nothing appears: every input has an outcome, every outcome an input."""
+        given, got = {s.id for s in samples}, {o.parent or o.sample_id for o in outcomes}
+        if given != got:
+            lost, strange = sorted(given - got)[:5], sorted(got - given)[:5]
+            raise ContractError(
+                f"{self.stage.name}: {len(given - got)} samples without an outcome {lost}, "
+                f"{len(got - given)} outcomes without a sample {strange}"
+            )
+
+    def _budget(self, rows: int, systemic: Counter, name: str) -> None:
+        """Fail the shard when more of its samples failed through the system's fault than it may lose."""
+        count = sum(systemic.values())
+        if count >= MIN_BUDGET_ROWS and count > self.stage.failure_budget * rows:
+            reasons = ", ".join(f"{r.value} {n}" for r, n in sorted(systemic.items()))
+            raise FailureBudgetExceeded(
+                f"{self.stage.name} {name} of batch {self.batch}: {count} of {rows} samples failed for reasons that "
+                f"are not the data's ({reasons}). Nothing was committed. See the log above, mend it, run it again."
+            )
+
+    @staticmethod
+    def _tar(outcomes: Sequence[Outcome], work: Path) -> Path:
+        """The shard's files as one WebDataset tar: `<sample_id>.<ext>`, ordered, without clocks or owners."""
+        import webdataset
+
+        path = work / "shard.tar"
+        with webdataset.TarWriter(str(path), encoder=False, mtime=0, user="winnow", group="winnow", mode=0o644) as tar:
+            for outcome in sorted(outcomes, key=lambda o: o.sample_id):
+                if outcome.files:
+                    tar.write({"__key__": outcome.sample_id, **outcome.files})
+        return path
+
+
+def _strings(values: list[str]):
+    import pyarrow as pa
+
+    return pa.array(values, type=pa.string())
+
+
+def _versions() -> dict[str, str]:
+    """Versions of the loaded libraries that results may depend on."""
+    names = ("av", "numpy", "scipy", "sklearn", "yt_dlp", "torch", "winnow")
+    loaded: Iterator[tuple[str, object]] = ((n, sys.modules.get(n)) for n in names)
+    versions = {
+        n: str(getattr(m, "__version__", getattr(getattr(m, "version", None), "__version__", "?")))
+        for n, m in loaded
+        if m
+    }
+    return {"python": platform.python_version(), **versions}
+
+
+def run_stage(
+    lake: Lake, name: str, batch: str, params: dict, settings, part: int = 0, parts: int = 1, retry: Sequence[str] = ()
+) -> dict:
+    """Body of `winnow run`: one stage over a part of a batch. Returns the Summary as a dict."""
+
+    from winnow.core.sample import check_batch
+    from winnow.core.stage import parse_params, stage_class
+
+    cls = stage_class(name)
+    try:
+        reasons = frozenset(Reason(r) for r in retry)
+    except ValueError as error:
+        raise ConfigError(
+            f"retry_reasons: {error}; transient reasons are {', '.join(sorted(r.value for r in TRANSIENT))}"
+        ) from error
+    stage = cls(parse_params(cls, params), lake, settings)
+    return asdict(Runtime(stage, lake, check_batch(batch)).run(part, parts, reasons))

@@ -1,0 +1,42 @@
+"""Shelf: the files beside tables, members of their shards' tars (WebDataset), read by name."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+from winnow.core.errors import ContractError
+
+
+class Shelf:
+    """The files beside one table or several: members of their tars, by name. Two tables of one shard name their files
+    by the same samples, so each has an extension of its own."""
+
+    def __init__(self, *paths: Path) -> None:
+        self.paths = paths
+        self._members: dict[str, tuple[int, int, int]] = {}
+        for place, path in enumerate(paths):
+            with tarfile.open(path, "r:") as tar:
+                self._members |= {m.name: (place, m.offset_data, m.size) for m in tar if m.isfile()}
+        self._files = [path.open("rb") for path in paths]
+
+    def names(self) -> list[str]:
+        """Names of the members."""
+        return list(self._members)
+
+    def read(self, name: str) -> bytes:
+        """One member's bytes; ContractError when the table speaks of it and no tar has it."""
+        try:
+            place, offset, size = self._members[name]
+        except KeyError:
+            raise ContractError(
+                f"{', '.join(map(str, self.paths))} has no {name}; the shard is damaged: remove its manifest and run "
+                "it again"
+            ) from None
+        self._files[place].seek(offset)
+        return self._files[place].read(size)
+
+    def close(self) -> None:
+        """Close the tars."""
+        for file in self._files:
+            file.close()

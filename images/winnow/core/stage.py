@@ -1,0 +1,260 @@
+"""Stage: one measurement. An author writes one class with one method; the Runtime owns everything else.
+
+    class Probe(Stage):
+        name, image, needs = "probe", "media", ("clip",)
+        schema = {"duration_s": "double", "motion": "float32[]"}
+
+        def process(self, batch):
+            yield from batch.map(self.measure)
+
+        def measure(self, sample):
+            return {"duration_s": …, "motion": […]}
+
+A stage's module, its staging model and its DAG task have its name. Modules of `winnow.stages` are imported by Airflow's
+parser too, so they import nothing heavy at the top: that is what `setup()` is for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import pkgutil
+import re
+import tokenize
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from winnow.core.errors import ConfigError
+from winnow.core.lake import Lake, digest, sha256_bytes
+from winnow.core.sample import Outcome, Reason, SampleFailed
+from winnow.core.settings import Settings
+
+if TYPE_CHECKING:
+    from winnow.core.manifest import Manifest
+    from winnow.core.shard_tar import Shelf
+
+#: The room of what moves data and never changes what a table holds, so no stage's digest covers it. A change in it that
+#: does change tables must raise `Stage.version` of the stages it touches.
+KERNEL = "core"
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+class StageParams(BaseModel):
+    """Base of a stage's parameters: frozen, part of its digest; an unknown name is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one process of a stage needs: requests and limits of its pod, and nothing a table depends on."""
+
+    cpu: float = 1.0
+    memory_mb: int = 1024
+    gpu: int = 0
+
+
+@dataclass
+class Sample:
+    """One input of a stage: its id, the row of the table that gives the shards, and its rows in the other tables."""
+
+    id: str
+    row: dict[str, object]
+    needs: dict[str, dict[str, object]] = field(default_factory=dict)
+    shelf: Shelf | None = None
+
+    def media(self, ext: str = "mp4") -> bytes:
+        """The clip's file of this kind, out of the tars of the shard's inputs."""
+        if self.shelf is None:
+            raise ConfigError("this stage's inputs have no media beside them: it must need a stage with a sidecar")
+        return self.shelf.read(f"{self.id}.{ext}")
+
+
+@dataclass
+class Batch:
+    """What `process` gets: the samples of one shard, ordered by id, a private folder to work in, and the commits of the
+    tables that it reads, by stage."""
+
+    samples: list[Sample]
+    work: Path
+    shard: str = ""
+    inputs: Mapping[str, Manifest] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self.samples)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def map(self, measure: Callable[[Sample], Mapping[str, object]]) -> Iterator[Outcome]:
+        """One outcome a sample. `SampleFailed` becomes a failed row, any other exception an `internal_error` row with
+        its traceback on stderr: one broken sample never ends a shard (many do: the failure budget)."""
+        import sys
+
+        for sample in self.samples:
+            try:
+                yield Outcome.ok(sample.id, measure(sample))
+            except SampleFailed as failure:
+                yield Outcome.failed(sample.id, failure.reason, failure.detail)
+            except Exception as error:
+                traceback.print_exc(file=sys.stderr)
+                yield Outcome.failed(sample.id, Reason.internal_error, f"{type(error).__name__}: {error}")
+
+
+class Stage(ABC):
+    """One measurement over samples. Subclasses declare, `setup` once and `process` batches."""
+
+    name: ClassVar[str]
+    version: ClassVar[str] = "1"
+    image: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]]
+    schema: ClassVar[Mapping[str, str]]
+    resources: ClassVar[Resources] = Resources()
+    sidecar: ClassVar[str | None] = None
+    #: The model that it needs from the lake, if any, and the command that fits one.
+    fitted: ClassVar[str | None] = None
+    fitted_by: ClassVar[str] = ""
+    failure_budget: ClassVar[float] = 0.5
+    #: Stage tables that are read where the batch has them committed, and done without where not.
+    wants: ClassVar[tuple[str, ...]] = ()
+    #: The DAG that runs it. Only what belongs to `curate` must be there before a batch is admitted.
+    flow: ClassVar[str] = "curate"
+    #: What it computes on, for the manifest; a stage that may use a GPU says so in `setup`.
+    device: str = "cpu"
+
+    class Params(StageParams):
+        """A stage's parameters; each stage that has any declares its own."""
+
+    def __init__(self, params: StageParams, lake: Lake, settings: Settings) -> None:
+        self.params, self.lake, self.settings = params, lake, settings
+
+    def setup(self) -> None:  # noqa: B027 (a stage may have nothing to set up)
+        """Import what is heavy and load models; called once, before the first batch."""
+
+    @abstractmethod
+    def process(self, batch: Batch) -> Iterator[Outcome]:
+        """Measure one shard's samples: an outcome for each of them, in any order."""
+
+    @classmethod
+    def pod(cls, params: Mapping[str, object]) -> tuple[str, Resources]:
+        """Image and resources of a run with these parameters: the image follows from the stage and its model, so one
+        that has models of two images says so here."""
+        return cls.image, cls.resources
+
+    def columns(self) -> Mapping[str, str]:
+        """The columns of this stage's table: `schema`, or, where a vector's length depends on the model, `schema` with
+        that length filled in."""
+        return self.schema
+
+    def model_digest(self) -> str | None:
+        """Digest of the fitted or loaded model, or None for a stage without one and before the first fit."""
+        return self.lake.model_current(self.fitted) if self.fitted else None
+
+    def fitted_model(self, kind: str = "npz") -> tuple[str, bytes]:
+        """Digest and file of the fitted model in use; ConfigError when none was fitted."""
+        model = self.model_digest()
+        if self.fitted is None or model is None:
+            raise ConfigError(f"{self.name} needs a fitted model and the lake has none: run `{self.fitted_by}`")
+        return model, self.lake.read(self.lake.model_key(self.fitted, model, kind))
+
+
+def stage_names() -> list[str]:
+    """Names of all stages, from the modules of `winnow.stages`."""
+    return sorted(m.name for m in pkgutil.iter_modules([str(PACKAGE / "stages")]) if not m.name.startswith("_"))
+
+
+@lru_cache
+def stage_class(name: str) -> type[Stage]:
+    """The Stage of a module of `winnow.stages`; ConfigError, with the names there are, for an unknown one."""
+    if name not in stage_names():
+        raise ConfigError(f"there is no stage {name!r}; the stages are {', '.join(stage_names())}")
+    module = importlib.import_module(f"winnow.stages.{name}")
+    return getattr(module, "".join(part.capitalize() for part in name.split("_")))
+
+
+def stage_needs() -> dict[str, tuple[str, ...]]:
+    """Which tables each stage reads."""
+    return {name: stage_class(name).needs for name in stage_names()}
+
+
+def stage_wants() -> dict[str, tuple[str, ...]]:
+    """Which tables each stage reads where they are there."""
+    return {name: stage_class(name).wants for name in stage_names()}
+
+
+def is_ready(name: str, lake: Lake) -> bool:
+    """Whether a stage has the fitted model it needs (true for a stage that needs none)."""
+    fitted = stage_class(name).fitted
+    return fitted is None or lake.model_current(fitted) is not None
+
+
+def parse_params(stage: type[Stage], values: Mapping[str, object]) -> StageParams:
+    """A stage's parameters from a run's choice; ConfigError naming each wrong one."""
+    try:
+        return stage.Params.model_validate(dict(values))
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        known = ", ".join(f"{k}={f.default!r}" for k, f in stage.Params.model_fields.items()) or "none"
+        raise ConfigError(f"parameters of {stage.name}:\n" + "\n".join(lines) + f"\nIt has: {known}") from error
+
+
+def _source_tokens(path: Path) -> bytes:
+    """A module without its comments and layout: what changes when its behaviour may."""
+    skip = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENCODING, tokenize.ENDMARKER}
+    tokens = tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline)
+    return "\x1f".join(t.string for t in tokens if t.type not in skip).encode()
+
+
+_IMPORT = re.compile(
+    r"^\s*(?:from winnow((?:\.\w+)*) import ([^#\n(]+|\([^)]*\))|import winnow\.([\w.]+))", re.MULTILINE
+)
+
+
+def module_closure(module: str) -> list[Path]:
+    """Files of a module of the package (dotted, without `winnow.`) and of all it imports from the package, the kernel
+    excluded, sorted: what a stage's `code` digest covers."""
+    found: dict[str, Path] = {}
+    todo = [module]
+    while todo:
+        name = todo.pop()
+        if not name or name in found or name.split(".")[0] == KERNEL:
+            continue
+        base = PACKAGE / Path(*name.split("."))
+        path = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+        if not path.is_file():
+            continue
+        found[name] = path
+        for where, names, plain in _IMPORT.findall(path.read_text(encoding="utf-8")):
+            if plain:
+                todo.append(plain)
+                continue
+            where = where.lstrip(".")
+            todo.append(where)
+            todo += [
+                f"{where}.{n.split(' as ')[0].strip()}".lstrip(".") for n in names.strip("()").split(",") if n.strip()
+            ]
+    return sorted(found.values())
+
+
+@lru_cache
+def code_digest(module: str) -> str:
+    """Digest of a module and of what it imports from the package: comments and layout do not count."""
+    parts = [f"{p.relative_to(PACKAGE).as_posix()}:{sha256_bytes(_source_tokens(p))}" for p in module_closure(module)]
+    return digest(parts)
+
+
+def identity(stage: Stage) -> dict[str, object]:
+    """What a stage's tables depend on beside their inputs: its `v` is the digest of this."""
+    return {
+        "code": code_digest(f"stages.{stage.name}"),
+        "model": stage.model_digest(),
+        "params": stage.params.model_dump(mode="json"),
+        "version": stage.version,
+    }

@@ -1,0 +1,1 @@
+"""What is computed over several batches: fitted models, calibration, clustering, selection."""

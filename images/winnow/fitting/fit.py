@@ -1,0 +1,192 @@
+"""`winnow fit`: fit the correspondence scorer on named batches and freeze it.
+
+A scorer's digest is that of what it is made from: the measured clips (by content, whatever shards they lie in), the
+parameters, the seed, and the code that fits. So the same corpus is never fitted twice, and what a score came from can
+be told. Fitting never changes a score that exists; it moves `current`, and the next run of `correspond` computes
+anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Container, Mapping, Sequence
+from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from winnow.core.errors import ContractError
+from winnow.core.lake import Lake, digest, sha256_bytes
+from winnow.core.sample import check_batch
+from winnow.core.shard import Chain
+from winnow.core.stage import code_digest, stage_needs
+from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+    from winnow.models.correspondence import Scorer
+    from winnow.models.correspondence_fit import Corpus, FitParams
+
+MODEL = "correspond"
+_VISUAL = [layer.column for layer in VISUAL_LAYERS]
+_AUDIO = [layer.column for layer in AUDIO_LAYERS]
+
+
+def fit(
+    lake: Lake,
+    batches: Sequence[str],
+    *,
+    seed: int = 0,
+    params: FitParams | None = None,
+) -> dict[str, object]:
+    """Fit on the clips of batches that have both picture and sound measured; make the scorer the current one.
+
+    Returns {"model": digest, "computed": False when this very scorer was there, "batches", "clips", "videos",
+    "folds", "auc"}. ContractError when a batch is not measured or the corpus is too small to cross-fit.
+    """
+    from dataclasses import replace
+
+    from winnow.models import correspondence_fit
+
+    def more(scorer: Scorer) -> dict[str, object]:
+        """What its card says beside what every fitted model's says."""
+        return {
+            "nulls": [
+                {"fold": k, "mean": round(m.null_mean, 6), "std": round(m.null_std, 6), "clips": len(m.bank_video)}
+                for k, m in enumerate(scorer.folds)
+            ],
+            "weights": [[round(float(w), 6) for w in m.weights] for m in scorer.folds],
+        }
+
+    params = replace(params or correspondence_fit.FitParams(), seed=seed)
+    return freeze(lake, MODEL, batches, correspondence_fit, params, more=more)
+
+
+def freeze(
+    lake: Lake,
+    name: str,
+    batches: Sequence[str],
+    module: ModuleType,
+    params: Any,
+    *,
+    kind: str = "npz",
+    option: str = "",
+    known: Mapping[str, object] = MappingProxyType({}),
+    more: Callable[[Any], Mapping[str, object]] = lambda fitted: {},
+) -> dict[str, object]:
+    """Fit a cross-fitted scorer on batches by a module's `fit`, freeze it under the digest of what it is made from, and
+    make it the current one of `name`; what `fit` returns.
+
+    module: of winnow.models, with `fit(corpus, params)`, which gives something that `dumps` to bytes of `kind`, and
+    `figures(fitted, corpus)`; params: its dataclass, with `folds`; option: of the command, for a message; known: what
+    answer and card say first; more: what the card of a fitted model says last.
+    """
+    from dataclasses import asdict
+
+    import numpy as np
+
+    from winnow.models import single_threaded
+    from winnow.models.correspondence_fit import choose_folds
+
+    single_threaded()
+    keys = sorted({check_batch(key) for key in batches})
+    if not keys:
+        raise ContractError(f"no batch was named: winnow fit {option}--batches 2026-11-01,2026-11-02")
+    corpus, content = read_corpus(lake, keys)
+    folds, videos = choose_folds(corpus.video.tolist(), params.folds), len(np.unique(corpus.video))
+    if not folds:
+        raise ContractError(
+            f"{', '.join(keys)}: {len(corpus)} clips of {videos} videos have picture and sound, too few to cross-fit "
+            "by video (each of three folds needs two videos). Fit on more batches."
+        )
+    identity = {
+        "code": code_digest(module.__name__.removeprefix("winnow.")),
+        "content": content,
+        "params": asdict(params),
+        "batches": keys,
+    }
+    model = digest(identity)
+    answer = {**known, "model": model, "batches": keys, "clips": len(corpus), "videos": videos, "folds": folds}
+    card = lake.read_or_none(lake.model_key(name, model, "json"))
+    if card is not None:
+        lake.set_model_current(name, model)
+        return answer | {"computed": False, "auc": json.loads(card)["training"]["auc"]}
+    fitted = module.fit(corpus, params)
+    training = module.figures(fitted, corpus)
+    data = fitted.dumps()
+    card = answer | {
+        "identity": identity,
+        "sha256": sha256_bytes(data),
+        "training": training,
+        "fold_of_a_video": "sha256('fold' + 0x1f + video_id), its first 15 hex digits, modulo folds",
+        **more(fitted),
+    }
+    lake.create(lake.model_key(name, model, kind), data)
+    lake.create(lake.model_key(name, model, "json"), (json.dumps(card, indent=1, sort_keys=True) + "\n").encode())
+    lake.set_model_current(name, model)
+    return answer | {"computed": True, "auc": training["auc"]}
+
+
+def read_corpus(lake: Lake, batches: Sequence[str]) -> tuple[Corpus, str]:
+    """The measured clips of batches, ordered by id, and a digest of what they hold.
+
+    A clip that several batches hold counts once. ContractError names the first command to run for a batch that is not
+    measured.
+    """
+    return read_clips(lake, batches)[1:]
+
+
+def read_clips(lake: Lake, batches: Sequence[str], only: Container[str] | None = None) -> tuple[list[str], Corpus, str]:
+    """The same, with the clips' ids before it; `only` these where any are named."""
+    import numpy as np
+
+    from winnow.core.table import ok_rows
+    from winnow.models import synchrony
+    from winnow.models.correspondence_fit import Corpus
+
+    clips: dict[str, tuple[str, np.ndarray]] = {}
+    for batch in batches:
+        chain = Chain(lake, batch, stage_needs())
+        numbers = chain.numbers(MODEL)
+        if not numbers:
+            raise ContractError(
+                f"batch {batch} has no shards to fit on: run `winnow plan --batch {batch}` and the stages after it"
+            )
+        for number in numbers:
+            inputs = chain.require_inputs(MODEL, number)
+            videos = ok_rows(lake.read_table(inputs["clip"]), ["video_id"])
+            video_of = dict(zip(videos["sample_id"].to_pylist(), videos["video_id"].to_pylist(), strict=True))
+            seen = _described(ok_rows(lake.read_table(inputs["visual"]), [*_VISUAL, "motion"]), _VISUAL, "motion")
+            heard = _described(ok_rows(lake.read_table(inputs["audio"]), [*_AUDIO, "onset"]), _AUDIO, "onset")
+            for clip in video_of.keys() & seen.keys() & heard.keys():
+                if only is not None and clip not in only:
+                    continue
+                clips[clip] = video_of[clip], np.concatenate([seen[clip], heard[clip]])
+    ordered = sorted(clips)
+    content = hashlib.sha256()
+    for clip in ordered:
+        video_id, values = clips[clip]
+        content.update(f"{clip}\x1f{video_id}\x1f".encode())
+        content.update(values.tobytes())
+    sizes = tuple(layer.dim for layer in VISUAL_LAYERS), tuple(layer.dim for layer in AUDIO_LAYERS)
+    envelope = synchrony.MAX_CELLS + 1
+    edges = np.cumsum([sum(sizes[0]), envelope, sum(sizes[1]), envelope])
+    values = np.array([clips[clip][1] for clip in ordered], np.float32).reshape(len(ordered), edges[-1])
+    picture, motion, sound, onset = np.split(values, edges[:-1], axis=1)
+    video = np.array([clips[clip][0] for clip in ordered], dtype=str)
+    return ordered, Corpus(video, picture, sound, *sizes, motion, onset), content.hexdigest()
+
+
+def _described(rows: pa.Table, layers: list[str], envelope: str) -> dict[str, np.ndarray]:
+    """One float32 vector a clip, by id: its layers end to end, then its prepared envelope."""
+    import numpy as np
+
+    from winnow.models import synchrony
+
+    ids = rows["sample_id"].to_pylist()
+    if not ids:
+        return {}
+    flat = [np.asarray(rows[layer].combine_chunks().flatten()).reshape(len(ids), -1) for layer in layers]
+    prepared = [synchrony.prepared(values.as_py()) for values in rows[envelope]]
+    return dict(zip(ids, np.concatenate([*flat, np.array(prepared)], axis=1), strict=True))

@@ -1,0 +1,1 @@
+"""Video files: decoding, indexing, cutting, encoding, rendering."""

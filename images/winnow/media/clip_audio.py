@@ -1,0 +1,159 @@
+"""Sound of a clip: AAC packets as they are, or any other sound decoded, trimmed to the sample and encoded as AAC.
+
+Positions are counted in samples from the clip's first picture, so that nothing drifts: container clocks are coarse
+(1 ms in Matroska), and a packet that is off by less than that clock's step stands where the one before it ended.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+
+from winnow.media.video_index import Footage
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import OutputContainer
+    from av.packet import Packet
+
+#: Decoded before a clip's start and thrown away: AAC needs a packet, Opus 80 ms (RFC 7845, 4.6) to settle.
+SETTLE_S = Fraction(1, 5)
+#: Step of the coarsest container clock, s, with some room: jitter below it is the container's, not the sound's.
+CLOCK_S = Fraction(3, 2000)
+AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+AAC_SAMPLES = 1024
+#: Bits a second and channel, and no tool that puts noise or another channel's sound in place of what was there.
+BIT_RATE = 64_000
+AAC = {"aac_coder": "fast", "aac_pns": "0", "aac_is": "0"}
+
+
+def _packets(footage: Footage, start: Fraction, end: Fraction) -> tuple[int, int] | None:
+    """Packets that sound within [start, end), as a range of their numbers."""
+    track = footage.audio
+    if track is None:
+        return None
+    low = max(0, bisect_right(track.pts, start / track.time_base) - 1)
+    high = bisect_left(track.pts, end / track.time_base)
+    while low < high and (track.pts[low] + track.lasts[low]) * track.time_base <= start:
+        low += 1
+    return (low, high) if low < high else None
+
+
+class SoundCopy:
+    """Copies AAC packets into a clip. The packets that reach over its start, and one more before them, get negative
+    times: the file's edit list hides them. `offset_s` is how late the sound begins in the clip, s."""
+
+    def __init__(
+        self,
+        footage: Footage,
+        start: Fraction,
+        end: Fraction,
+        packets: tuple[int, int],
+        sound: AudioStream,
+        out: OutputContainer,
+    ) -> None:
+        track = footage.audio
+        assert track is not None
+        self._tick, self._from = float(track.time_base * sound.rate), float(start * sound.rate)
+        self._base, self._slack = Fraction(1, sound.rate), float(CLOCK_S * sound.rate)
+        self._out, self._stream = out, out.add_stream_from_template(sound)
+        self._next: int | None = None
+        self._size = sound.codec_context.frame_size or AAC_SAMPLES
+        heard = _packets(footage, start, end) or packets
+        self.offset_s = round(max(0.0, float(track.pts[heard[0]] * track.time_base - start)), 6)
+
+    @staticmethod
+    def can(footage: Footage) -> bool:
+        """Whether this sound can be copied."""
+        return footage.copies_sound
+
+    @staticmethod
+    def packets(footage: Footage, start: Fraction, end: Fraction) -> tuple[int, int] | None:
+        """The packets of a clip's sound, the one to settle on included; None where it has no sound."""
+        heard = _packets(footage, start, end)
+        return None if heard is None else (max(0, heard[0] - 1), heard[1])
+
+    def packet(self, packet: Packet) -> None:
+        """Take one packet."""
+        position = round(packet.pts * self._tick - self._from)
+        if self._next is not None and abs(position - self._next) <= self._slack:
+            position = self._next
+        self._next = position + self._size
+        twin = av.Packet(bytes(packet))
+        twin.pts = twin.dts = position
+        twin.duration, twin.time_base, twin.is_keyframe = self._size, self._base, True
+        twin.stream = self._stream
+        self._out.mux(twin)
+
+    def finish(self) -> None:
+        """Nothing is held back."""
+
+
+class SoundEncoder:
+    """Encodes a clip's samples as AAC. Gaps become silence, overlaps are dropped."""
+
+    def __init__(
+        self,
+        footage: Footage,
+        start: Fraction,
+        end: Fraction,
+        packets: tuple[int, int],
+        sound: AudioStream,
+        out: OutputContainer,
+    ) -> None:
+        self._rate = sound.rate if sound.rate in AAC_RATES else 48000
+        self._start_s, self._total, self._made = float(start), round((end - start) * self._rate), 0
+        self._layout = "mono" if sound.codec_context.layout.nb_channels == 1 else "stereo"
+        self._resampler = av.AudioResampler("fltp", self._layout, self._rate)
+        self._base, self._slack = Fraction(1, self._rate), float(CLOCK_S * self._rate)
+        self._out = out
+        self._stream = out.add_stream("aac", rate=self._rate, layout=self._layout, options=dict(AAC))
+        self._stream.codec_context.bit_rate = BIT_RATE * (1 if self._layout == "mono" else 2)
+        self.offset_s = 0.0
+
+    @staticmethod
+    def packets(footage: Footage, start: Fraction, end: Fraction) -> tuple[int, int] | None:
+        """The packets to decode for a clip's sound, those to settle on included; None where it has no sound."""
+        heard = _packets(footage, start, end)
+        return None if heard is None else ((_packets(footage, start - SETTLE_S, end) or heard)[0], heard[1])
+
+    def frame(self, frame: AudioFrame, when_s: float) -> None:
+        """Encode what of some decoded sound lies in the clip; `when_s` is where it starts on the container's clock."""
+        place = round((when_s - self._start_s) * self._rate)
+        if place >= self._total:
+            return
+        for part in self._resampler.resample(frame):
+            if abs(place - self._made) <= self._slack:
+                place = self._made
+            following = place + part.samples
+            if place == self._made and following <= self._total:
+                self._encode(part)
+            else:
+                samples = part.to_ndarray()
+                gap = min(place, self._total) - self._made
+                if gap > 0:
+                    self._encode(self._framed(np.zeros((samples.shape[0], gap), np.float32)))
+                skip = max(0, self._made - place)
+                inside = samples[:, skip : max(skip, self._total - place)]
+                if inside.shape[1]:
+                    self._encode(self._framed(inside))
+            place = following
+
+    def _framed(self, samples: np.ndarray) -> AudioFrame:
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=self._layout)
+        frame.rate = self._rate
+        return frame
+
+    def _encode(self, frame: AudioFrame) -> None:
+        frame.pts, frame.time_base = self._made, self._base
+        self._made += frame.samples
+        self._out.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        """Encode what the encoder still holds."""
+        self._out.mux(self._stream.encode(None))

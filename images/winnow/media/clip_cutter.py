@@ -1,0 +1,156 @@
+"""Cut: clips out of one source video, in one pass over its packets.
+
+Each picture is decoded once, whatever number of clips wants it; stretches that no clip wants, and clips that can be
+copied (`winnow.media.clip_writer` says which), are not decoded at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+
+from winnow.core.sample import SampleFailed
+from winnow.media.clip_writer import ClipFile, Encoding, Piece
+from winnow.media.video_index import Footage, open_media, video_stream
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+
+__all__ = ["Encoding", "Piece", "cut"]
+
+
+def cut(
+    footage: Footage, windows: Sequence[tuple[float, float]], work: Path, encoding: Encoding
+) -> Iterator[tuple[int, Piece | SampleFailed]]:
+    """The clips of some windows [start, end) in s, each with its window's number, in the order in which they are done;
+    a window that gave none has its failure (`empty_clip`: no picture, `undecodable`: damaged pictures)."""
+    waiting: list[tuple[int, ClipFile]] = []
+    for number, window in enumerate(windows):
+        try:
+            waiting.append((number, ClipFile(footage, window, work / f"clip-{number}.mp4", encoding)))
+        except SampleFailed as failure:
+            yield number, failure
+    waiting.sort(key=lambda item: (item[1].first, item[0]))
+    with open_media(footage.path) as container:
+        yield from _Pass(footage, container, waiting).run()
+
+
+class _Pass:
+    """One reading of the packets. A clip's file is open only while packets of it come, so that a long video with
+    hundreds of clips needs no more memory than a short one."""
+
+    def __init__(self, footage: Footage, container: InputContainer, waiting: list[tuple[int, ClipFile]]) -> None:
+        video = video_stream(container)
+        assert video is not None
+        self.container, self.video, self.waiting = container, video, waiting
+        self.audio = container.streams.audio[0] if footage.audio is not None else None
+        self.tick_s = float(footage.audio.time_base) if footage.audio is not None else 0.0
+        self.active: list[tuple[int, ClipFile]] = []
+        self.pictures = _Ranges([clip.pictures for _, clip in waiting if clip.copied is None])
+        self.sounds = _Ranges([clip.sounds for _, clip in waiting if clip.sounds and not clip.copies_sound])
+        video.thread_type, video.codec_context.thread_count = "NONE", 1
+
+    def run(self) -> Iterator[tuple[int, Piece | SampleFailed]]:
+        """Read on until every clip is done."""
+        at_picture = at_sound = 0
+        streams = [self.video] if self.audio is None else [self.video, self.audio]
+        packets = self.container.demux(streams)
+        while self.waiting or self.active:
+            try:
+                packet = next(packets)
+            except (StopIteration, av.error.FFmpegError):
+                break
+            if packet.pts is None or not packet.size:
+                continue
+            is_picture = packet.stream_index == self.video.index
+            while self.waiting and self.waiting[0][1].begins(at_picture, at_sound):
+                self.active.append(self.waiting.pop(0))
+                self.active[-1][1].open(self.video, self.audio)
+            if is_picture:
+                self._picture(at_picture, packet)
+                at_picture += 1
+            else:
+                self._sound(at_sound, packet)
+                at_sound += 1
+            for item in [i for i in self.active if i[1].is_over(at_picture, at_sound)]:
+                self.active.remove(item)
+                yield item[0], _finished(item[1])
+        for number, clip in (*self.active, *self.waiting):
+            yield number, _finished(clip)
+
+    def _picture(self, at: int, packet: Packet) -> None:
+        for _, clip in self.active:
+            clip.copy_picture(at, packet)
+        if at in self.pictures:
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                frames = []
+                for _, clip in self.active:
+                    clip.damage(packet.pts)
+            if self.pictures.ends_at(at):
+                frames = [*frames, *_drained(self.video.codec_context)]
+            for frame in frames:
+                for _, clip in self.active:
+                    clip.encode_picture(frame)
+
+    def _sound(self, at: int, packet: Packet) -> None:
+        for _, clip in self.active:
+            clip.copy_sound(at, packet)
+        if at in self.sounds:
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                frames = []
+            if self.sounds.ends_at(at):
+                frames = [*frames, *_drained(self.audio.codec_context)]
+            for frame in frames:
+                if frame.pts is None:
+                    continue
+                when_s, frame.pts = frame.pts * self.tick_s, None
+                for _, clip in self.active:
+                    clip.encode_sound(frame, when_s)
+
+
+def _drained(decoder) -> list:
+    """What a decoder still holds; afterwards it can start elsewhere."""
+    try:
+        frames = decoder.decode(None)
+    except av.error.FFmpegError:
+        frames = []
+    decoder.flush_buffers()
+    return frames
+
+
+def _finished(clip: ClipFile) -> Piece | SampleFailed:
+    try:
+        return clip.finish()
+    except SampleFailed as failure:
+        return failure
+
+
+class _Ranges:
+    """Packet numbers that are wanted, as disjoint ranges in order; asked in order."""
+
+    def __init__(self, ranges: list[tuple[int, int]]) -> None:
+        self._parts: list[tuple[int, int]] = []
+        for low, high in sorted(ranges):
+            if self._parts and low <= self._parts[-1][1]:
+                self._parts[-1] = (self._parts[-1][0], max(high, self._parts[-1][1]))
+            else:
+                self._parts.append((low, high))
+        self._next = 0
+        self.end = self._parts[-1][1] if self._parts else 0
+
+    def __contains__(self, at: int) -> bool:
+        while self._next < len(self._parts) and at >= self._parts[self._next][1]:
+            self._next += 1
+        return self._next < len(self._parts) and self._parts[self._next][0] <= at
+
+    def ends_at(self, at: int) -> bool:
+        """Whether a range ends with this packet."""
+        return self._next < len(self._parts) and self._parts[self._next][1] == at + 1

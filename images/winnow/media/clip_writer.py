@@ -1,0 +1,226 @@
+"""One clip's file: MP4 with H.264 and AAC, its clock starting at 0 with its first picture.
+
+Pictures are copied where that gives exactly the window's pictures: it begins with an IDR picture, and the packets up to
+its last picture, in decoding order, are its pictures and no others. Otherwise they are encoded again (libx264, one
+thread: the bytes depend on threads). What happens to sound is told in `winnow.media.clip_audio`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+
+from winnow.core.sample import Reason, SampleFailed
+from winnow.media.clip_audio import SoundCopy, SoundEncoder
+from winnow.media.frame_shape import Shape
+from winnow.media.video_index import Footage, key_before
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import OutputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+#: Seconds from one key picture of an encoded clip to the next: readers that jump find one near.
+KEY_EVERY_S = 2.0
+#: Written so that equal clips are equal bytes (no clock, no library's version) and a browser can play them at once.
+MUXER = {"movflags": "+faststart", "fflags": "+bitexact"}
+#: A clip with more damaged pictures than this share is not kept.
+DAMAGED_SHARE = 0.02
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How pictures are encoded again: libx264's preset and constant rate factor."""
+
+    preset: str
+    crf: int
+
+    def options(self, rate: Fraction) -> dict[str, str]:
+        """libx264's options at a picture rate; the ones that a fair comparison must use too.
+
+        Without macroblock-tree rate control: with B-frames its assembly reads memory that nobody wrote, so the bytes
+        depend on what the process did before (a run under other values of MALLOC_PERTURB_ shows it).
+        """
+        keys = max(1, round(KEY_EVERY_S * float(rate)))
+        return {"preset": self.preset, "crf": str(self.crf), "threads": "1", "g": str(keys), "x264-params": "mbtree=0"}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One clip's file and what is known of it: size in pixels, pictures a second, duration in s; `av_offset_s` is how
+    much later than the picture the sound starts, as a reader sees it."""
+
+    data: bytes
+    copied: bool
+    width: int
+    height: int
+    fps: float
+    duration_s: float
+    has_audio: bool
+    av_offset_s: float | None
+
+
+class ClipFile:
+    """One clip in the making. `start` and `end` are exact times on the container's clock, s; `pictures` and `sounds`
+    are the ranges of packets that it needs."""
+
+    def __init__(self, footage: Footage, window: tuple[float, float], path: Path, encoding: Encoding) -> None:
+        first, last = footage.pictures(*window)
+        if first >= last:
+            raise SampleFailed(Reason.empty_clip, f"no picture between {window[0]:.3f} s and {window[1]:.3f} s")
+        base = footage.video.time_base
+        self.footage, self.path, self.encoding = footage, path, encoding
+        self.count, self.made, self.damaged = last - first, 0, 0
+        self.low, self.high = footage.shown[first], footage.shown[last - 1]
+        self.start = self.low * base
+        self.end = footage.shown[last] * base if last < len(footage.shown) else _after(footage)
+        self.copied = _copied(footage, first, last)
+        self.pictures = self.copied or _decoded(footage, self.low, self.high)
+        self.copies_sound = SoundCopy.can(footage)
+        self.sounds = (SoundCopy if self.copies_sound else SoundEncoder).packets(footage, self.start, self.end)
+        self.first = self.pictures[0]
+        self._out: OutputContainer | None = None
+        self._sound: SoundCopy | SoundEncoder | None = None
+        self.width, self.height = footage.width, footage.height
+
+    def begins(self, at_picture: int, at_sound: int) -> bool:
+        """Whether packets of this clip may come now."""
+        return self.pictures[0] <= at_picture or (self.sounds is not None and self.sounds[0] <= at_sound)
+
+    def is_over(self, at_picture: int, at_sound: int) -> bool:
+        """Whether all its packets have come."""
+        return self.pictures[1] <= at_picture and (self.sounds is None or self.sounds[1] <= at_sound)
+
+    def open(self, video: VideoStream, audio: AudioStream | None) -> None:
+        """Begin the file."""
+        self._out = av.open(str(self.path), "w", format="mp4", options=dict(MUXER))
+        if self.copied:
+            self._video = self._out.add_stream_from_template(video)
+        else:
+            self._shape = Shape(self.footage)
+            self.width, self.height = self._shape.width, self._shape.height
+            self._video = _x264(self._out, self.footage, self.encoding, video, self.width, self.height)
+        if self.sounds is not None and audio is not None:
+            kind = SoundCopy if self.copies_sound else SoundEncoder
+            self._sound = kind(self.footage, self.start, self.end, self.sounds, audio, self._out)
+
+    def copy_picture(self, at: int, packet: Packet) -> None:
+        """Take a packet as it is, if it is one of a copied clip."""
+        if self.copied is None or not self.copied[0] <= at < self.copied[1]:
+            return
+        assert self._out is not None
+        twin = av.Packet(bytes(packet))
+        twin.pts, twin.dts = packet.pts - self.low, packet.dts - self.low
+        twin.duration, twin.time_base, twin.is_keyframe = packet.duration, packet.time_base, packet.is_keyframe
+        twin.stream = self._video
+        self._out.mux(twin)
+        self.made += 1
+
+    def encode_picture(self, frame: VideoFrame) -> None:
+        """Encode a picture, if it is one of an encoded clip."""
+        if self.copied is not None or frame.pts is None or not self.low <= frame.pts <= self.high:
+            return
+        assert self._out is not None
+        self.damaged += bool(frame.is_corrupt)
+        shaped = self._shape(frame)
+        before = shaped.pts
+        shaped.pts, shaped.time_base, shaped.pict_type = frame.pts - self.low, self.footage.video.time_base, 0
+        self._out.mux(self._video.encode(shaped))
+        shaped.pts = before
+        self.made += 1
+
+    def damage(self, pts: int) -> None:
+        """Count a packet that could not be decoded."""
+        self.damaged += self.copied is None and self.low <= pts <= self.high
+
+    def copy_sound(self, at: int, packet: Packet) -> None:
+        """Take a packet of sound as it is, if this clip copies sound and it is one of its own."""
+        if self.copies_sound and self._sound is not None and self.sounds[0] <= at < self.sounds[1]:
+            self._sound.packet(packet)
+
+    def encode_sound(self, frame: AudioFrame, when_s: float) -> None:
+        """Encode what of decoded sound, which starts at `when_s`, lies in this clip."""
+        if not self.copies_sound and self._sound is not None:
+            self._sound.frame(frame, when_s)
+
+    def finish(self) -> Piece:
+        """Write what the encoders hold, close the file, and return the clip; SampleFailed when too little came."""
+        if self._out is None:
+            raise SampleFailed(Reason.undecodable, "the file ends before this clip")
+        try:
+            if self.copied is None and self.made:
+                self._out.mux(self._video.encode(None))
+            if self._sound is not None:
+                self._sound.finish()
+        finally:
+            self._out.close()
+        data = self.path.read_bytes()
+        self.path.unlink()
+        if self.damaged > DAMAGED_SHARE * self.count or self.made < 0.5 * self.count:
+            what = f"{max(self.damaged, self.count - self.made)} of {self.count} pictures are damaged"
+            raise SampleFailed(Reason.undecodable, what)
+        duration_s, offset_s = float(self.end - self.start), self._sound.offset_s if self._sound else None
+        nominal, mean = float(self.footage.rate), self.made / duration_s
+        return Piece(
+            data, self.copied is not None, self.width, self.height,
+            nominal if abs(mean - nominal) < 0.02 * nominal else round(mean, 3), round(duration_s, 6),
+            self._sound is not None, offset_s,
+        )  # fmt: skip
+
+
+def _after(footage: Footage) -> Fraction:
+    """Where the video ends on the container's clock, s."""
+    base = footage.video.time_base
+    return Fraction(round((footage.end_s + footage.zero_s) / float(base))) * base
+
+
+def _copied(footage: Footage, first: int, last: int) -> tuple[int, int] | None:
+    """The packets that are exactly the pictures `shown[first:last]`, if such a run begins with a fresh start."""
+    track = footage.video
+    if not footage.can_copy:
+        return None
+    low, high, count = footage.shown[first], footage.shown[last - 1], last - first
+    key = key_before(footage, low)
+    run = track.pts[key : key + count]
+    if track.pts[key] != low or len(run) != count or min(run) < low or max(run) > high:
+        return None
+    return None if any(key <= at < key + count for at in track.hidden) else (key, key + count)
+
+
+def _decoded(footage: Footage, low: int, high: int) -> tuple[int, int]:
+    """The packets to decode for the pictures from `low` to `high`: up to the second key packet after them, since
+    pictures shown before a key picture may be stored behind it."""
+    key, track = key_before(footage, low), footage.video
+    end, keys, passed = key + 1, set(track.keys), 0
+    for at in range(key, len(track.pts)):
+        if track.pts[at] <= high:
+            end = at + 1
+        elif at in keys:
+            passed += 1
+            if passed > 1:
+                break
+    return key, end
+
+
+def _x264(out, footage: Footage, encoding: Encoding, source, width: int, height: int):
+    """A libx264 stream for pictures of this footage, its colours described as the source's are."""
+    stream = out.add_stream("libx264", rate=footage.rate, options=encoding.options(footage.rate))
+    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+    codec, context = stream.codec_context, source.codec_context
+    codec.time_base = footage.video.time_base
+    codec.thread_count = 1
+    if not footage.pixels.startswith("yuvj"):
+        codec.color_range = context.color_range
+    codec.color_primaries, codec.color_trc, codec.colorspace = (
+        context.color_primaries, context.color_trc, context.colorspace,
+    )  # fmt: skip
+    if source.sample_aspect_ratio and not footage.rotation % 180:
+        codec.sample_aspect_ratio = source.sample_aspect_ratio
+    return stream

@@ -1,0 +1,64 @@
+"""Shots: where one camera take ends and the next begins, by PySceneDetect's content detector on small pictures.
+
+Every picture is decoded once, without its deblocking filter, and shrunk to a few thousand pixels before it is compared:
+a cut changes most of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import av
+from scenedetect import FrameTimecode
+from scenedetect.detectors import ContentDetector
+
+from winnow.media.video_index import Footage, open_media, video_stream
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+WIDTH, HEIGHT = 96, 72
+
+
+def shots(footage: Footage, threshold: float, shortest_s: float) -> list[tuple[float, float]]:
+    """Shots of a video as (start, end) in s on its clock, in order, without gaps: the first begins with the first
+    picture, the last ends with the last one.
+
+    `threshold` is the mean change of hue, saturation and brightness (0 to 255) that makes a cut, `shortest_s` the
+    shortest time between two cuts.
+    """
+    detector = ContentDetector(threshold, min_scene_len=max(1, round(shortest_s * float(footage.rate))))
+    times: list[float] = []
+    cuts: set[int] = set()
+    with open_media(footage.path) as container:
+        stream = video_stream(container)
+        assert stream is not None
+        stream.thread_type, stream.codec_context.thread_count = "NONE", 1
+        stream.codec_context.options = {"skip_loop_filter": "all"}
+        shrink = av.video.reformatter.VideoReformatter()
+        for frame in pictures(container, stream):
+            if frame.pts is None or not footage.shown[0] <= frame.pts <= footage.shown[-1]:
+                continue
+            small = shrink.reformat(frame, WIDTH, HEIGHT, "bgr24", interpolation="AREA").to_ndarray()
+            at = FrameTimecode(len(times), fps=float(footage.rate))
+            cuts.update(cut.frame_num for cut in detector.process_frame(at, small))
+            times.append(footage.time_s(frame.pts))
+    edges = [footage.first_s, *(times[cut] for cut in sorted(cuts) if 0 < cut < len(times)), footage.end_s]
+    return [(start, end) for start, end in pairwise(edges) if end > start]
+
+
+def pictures(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """Decoded pictures; a damaged packet gives none."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.error.FFmpegError):
+            return
+        try:
+            yield from packet.decode()
+        except av.error.FFmpegError:
+            continue

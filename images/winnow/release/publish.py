@@ -1,0 +1,188 @@
+"""Publish: a finished work folder becomes `releases/<id>/`, and `current` names it.
+
+    releases/<id>/tables/*.parquet   published tables: the same inputs give the same bytes
+    releases/<id>/ops/*.parquet      what clocks, hosts and history determine
+    releases/<id>/winnow.duckdb      all of it as one read-only database
+    releases/<id>/report.html, gates/, manifest.json
+    releases/current                 a small file: the id
+
+The folder appears by one rename, complete, and is never changed afterwards. `current` is replaced by one rename too; a
+reader resolves it once and then reads one release to the end, so it sees the old one or the new one and never a mix.
+Old releases stay. The id is a digest of the published tables and the policy: the same content has the same id
+everywhere.
+
+Needs a file system with atomic rename: a local or mounted one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from winnow import __version__
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.lake import Lake, digest, sha256_file
+
+CONTENT = ("tables", "ops", "gates", "exports", "winnow.duckdb", "report.html")
+REQUIRED = ("tables", "ops", "gates", "winnow.duckdb", "report.html")
+
+
+def current(lake: Lake) -> str | None:
+    """Id of the current release, or None before the first."""
+    data = lake.read_or_none("releases/current")
+    return data.decode().strip() if data else None
+
+
+def resolve(lake: Lake, release: str | None = None) -> str:
+    """The id of a release that exists: the one asked for (any unambiguous beginning of it), else the current one."""
+    if release is None:
+        found = current(lake)
+        if found is None:
+            raise ConfigError(f"nothing is published in {lake.root} yet: run `winnow release`")
+        return found
+    there = [name for name in releases(lake) if name.startswith(release)] if release else []
+    if len(there) != 1:
+        known = ", ".join(releases(lake)) or "none"
+        raise ConfigError(f"{release!r} names {'no' if not there else 'more than one'} release; there are: {known}")
+    return there[0]
+
+
+def releases(lake: Lake) -> list[str]:
+    """Ids of all published releases."""
+    return [n for n in lake.list("releases") if lake.exists(f"releases/{n}/manifest.json")]
+
+
+def folder(lake: Lake, release: str | None = None) -> Path:
+    """Folder of a release; resolve it once and read everything from there."""
+    return Path(lake.full(f"releases/{resolve(lake, release)}"))
+
+
+def report_path(lake: Lake, release: str | None = None) -> Path:
+    """The report page of a release."""
+    return folder(lake, release) / "report.html"
+
+
+def content_id(work: Path, policy: str) -> str:
+    """Id of what was built: 12 hex over the published tables' bytes and the policy."""
+    tables = {path.name: sha256_file(path) for path in sorted((work / "tables").glob("*.parquet"))}
+    if not tables:
+        raise ContractError(f"{work} has no tables: the build wrote nothing that could be published")
+    return digest({"tables": tables, "policy": policy})
+
+
+def publish(
+    work: Path, lake: Lake, *, release: str, key: str | None, base: str | None, policy: str
+) -> dict[str, object]:
+    """Make a built, gated and reported work folder visible.
+
+    `base` is the release that was current when it was built: when another one was published since, this one was built
+    on what is no longer current (its splits, its list of changes) and ContractError says to build again. `key` is
+    remembered as leading to this release. A process that dies anywhere in here leaves the old release current and
+    whole.
+    """
+    if missing := [name for name in REQUIRED if not (work / name).exists()]:
+        steps = {"gates": "gate", "report.html": "report"}
+        raise ContractError(
+            f"{work} has no {', '.join(missing)}: run `winnow release {steps.get(missing[0], 'build')}` first"
+        )
+    if not json.loads((work / "gates" / "release.json").read_text(encoding="utf-8"))["passed"]:
+        raise ContractError(f"the gate of release {release} did not pass; its page is {work / 'gates' / 'index.html'}")
+    if content_id(work, policy) != release:
+        raise ContractError(f"the tables in {work} changed after they were built: run `winnow release build` again")
+    before = current(lake)
+    if before not in (base, release):
+        raise ContractError(
+            f"release {before} was published while {release} was built on {base}: run `winnow release` again"
+        )
+    target = Path(lake.full(f"releases/{release}"))
+    existed = target.exists()
+    if not existed:
+        _place(work, target, _manifest(work, release=release, base=base, policy=policy))
+    if key is not None:
+        lake.write(f"releases/inputs/{key}", f"{release}\n".encode())
+    if before != release:
+        lake.write("releases/current", f"{release}\n".encode())
+    return {
+        "release": release,
+        "before": before,
+        "already": existed and before == release,
+        "folder": str(target),
+        "report": str(target / "report.html"),
+    }
+
+
+def _place(work: Path, target: Path, manifest: dict[str, object]) -> None:
+    """Assemble the release's folder beside its place, then rename it there."""
+    staged = work / "publish"
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir()
+    for name in CONTENT:
+        source = work / name
+        if source.is_dir():
+            shutil.copytree(source, staged / name, copy_function=_link)
+        elif source.exists():
+            _link(str(source), str(staged / name))
+    with (staged / "manifest.json").open("w", encoding="utf-8") as file:
+        file.write(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    for path in _files(staged):
+        path.chmod(0o444)
+    os.rename(staged, target)
+
+
+def _link(source: str, target: str) -> str:
+    """A hard link where the file system has them, else a copy: a release's bytes are written once."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+    return target
+
+
+def _files(root: Path) -> Iterator[Path]:
+    return (path for path in sorted(root.rglob("*")) if path.is_file())
+
+
+def _manifest(work: Path, *, release: str, base: str | None, policy: str) -> dict[str, object]:
+    """What the release is: every file's digest, and what made it."""
+    import pyarrow.parquet as pq
+
+    files = {}
+    for name in CONTENT:
+        root = work / name
+        for path in [root] if root.is_file() else _files(root):
+            entry: dict[str, object] = {"sha256": sha256_file(path), "bytes": path.stat().st_size}
+            if path.suffix == ".parquet":
+                entry["rows"] = pq.read_metadata(path).num_rows
+            files[path.relative_to(work).as_posix()] = entry
+    batches = pq.read_table(work / "ops" / "dim_batches.parquet", columns=["batch", "seq"]).to_pylist()
+    shards = pq.read_table(work / "ops" / "fct_shards.parquet").to_pylist()
+    stages: dict[str, dict[str, dict]] = {}
+    for row in shards:
+        stages.setdefault(row["stage"], {})[row["v"]] = {
+            "params": json.loads(row["params"] or "{}"),
+            "model": row["model"],
+        }
+    return {
+        "id": release,
+        "policy": policy,
+        "before": base,
+        "winnow": __version__,
+        "published_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "batches": {
+            row["batch"]: {
+                "seq": row["seq"],
+                "tables": digest(sorted(s["sha256"] for s in shards if s["batch"] == row["batch"])),
+            }
+            for row in sorted(batches, key=lambda row: row["seq"])
+        },
+        "stages": stages,
+        "models": sorted({row["model"] for row in shards if row["model"]}),
+        "thresholds": files["tables/thresholds.parquet"]["sha256"],
+        "files": files,
+    }

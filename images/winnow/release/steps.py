@@ -1,0 +1,161 @@
+"""Release: build → gate → report → publish, over one private work folder.
+
+`winnow release` runs all four in a folder of its own. The same steps as separate commands (the DAG `release` is made
+of them) share the folder `releases/.work/steps-<policy>/`, so that what was built is what is gated, looked at,
+approved and published, whatever is admitted meanwhile. One release is made at a time: a writer's lock makes the second
+one wait, and it then finds its content published and stops at `build`.
+
+A release's content follows from the admitted batches, the dbt project and the policy (`warehouse.release_key`). Which
+key led to which release is kept in `releases/inputs/<key>`, so content that is published already costs no dbt at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.lake import Lake, digest
+from winnow.core.settings import Settings
+from winnow.release import publish
+
+STEPS = ("build", "gate", "report", "publish")
+WORK = "releases/.work"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a build made: the release's id, the key of its inputs (None when they changed while it was built), and the
+    release that was current then."""
+
+    release: str
+    key: str | None
+    base: str | None
+    policy: str
+
+    def write(self, work: Path) -> None:
+        """Put it into the work folder: the build is complete."""
+        (work / "draft.json").write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, work: Path, policy: str) -> Draft:
+        """The complete build of a work folder; ContractError without one."""
+        try:
+            return cls(**json.loads((work / "draft.json").read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise ContractError(
+                f"nothing is built in {work}: run `winnow release build --policy {policy}` first"
+            ) from None
+
+
+def release(lake: Lake, settings: Settings, *, step: str = "all", policy: str = "hash") -> dict[str, object]:
+    """One step, or all of them. Returns {"release", "already", …}; `already` is true when there was nothing to do."""
+    if not lake.is_local:
+        raise ConfigError(
+            f"WINNOW_LAKE={lake.root}: releases are built and published on local (or mounted) file systems; "
+            "stage tables and media may lie elsewhere only once a publish to object stores exists"
+        )
+    root = Path(lake.full(WORK))
+    root.mkdir(parents=True, exist_ok=True)
+    if step != "all":
+        with one_writer(lake):
+            return _STEPS[step](root / f"steps-{policy}", lake, settings, policy)
+    with one_writer(lake):
+        _sweep(root)
+        work = Path(tempfile.mkdtemp(prefix="run-", dir=root))
+        try:
+            done: dict[str, object] = {}
+            for name in STEPS:
+                done |= _STEPS[name](work, lake, settings, policy)
+                if done["already"]:
+                    break
+            return done
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def one_writer(lake: Lake) -> Iterator[None]:
+    """Hold the writer's lock; who has to wait is told. The kernel frees it when its holder dies, however it dies."""
+    path = Path(lake.full(f"{WORK}/lock"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another release is being made; waiting for it", file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _sweep(root: Path) -> None:
+    """Remove what killed runs left. The lock is ours, so no run is alive."""
+    for left in root.glob("run-*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def build(work: Path, lake: Lake, settings: Settings, policy: str) -> dict[str, object]:
+    """Run dbt over all admitted batches into the work folder, unless the content is the current release's."""
+    from winnow.release import build as warehouse
+
+    shutil.rmtree(work, ignore_errors=True)
+    key = input_key(lake, settings, policy)
+    base = publish.current(lake)
+    known = lake.read_or_none(f"releases/inputs/{key}")
+    if base is not None and known is not None and known.decode().strip() == base:
+        return {"release": base, "already": True, "step": "build", "policy": policy}
+    work.mkdir(parents=True, exist_ok=True)
+    built = warehouse.build_release(work, lake, settings, policy=policy)
+    same = key if input_key(lake, settings, policy) == key else None
+    draft = Draft(publish.content_id(work, policy), same, base, policy)
+    draft.write(work)
+    return {**built, "release": draft.release, "already": False, "step": "build"}
+
+
+def gate(work: Path, lake: Lake, settings: Settings, policy: str) -> dict[str, object]:
+    """Run the release gate over what was built."""
+    from winnow.gates import gate_release
+
+    draft = Draft.read(work, policy)
+    found = gate_release(work, lake, settings, subject=draft.release, policy=policy)
+    return {"release": draft.release, "already": False, "step": "gate", **found}
+
+
+def report(work: Path, lake: Lake, settings: Settings, policy: str) -> dict[str, object]:
+    """Write the report page beside the tables."""
+    from winnow.report.page import write_report
+
+    draft = Draft.read(work, policy)
+    page = write_report(work, lake, release=draft.release, base=draft.base, policy=policy)
+    return {"release": draft.release, "already": False, "step": "report", "report": str(page)}
+
+
+def publish_step(work: Path, lake: Lake, settings: Settings, policy: str) -> dict[str, object]:
+    """Make the release visible; the work folder is removed afterwards."""
+    draft = Draft.read(work, policy)
+    result = publish.publish(work, lake, release=draft.release, key=draft.key, base=draft.base, policy=policy)
+    shutil.rmtree(work, ignore_errors=True)
+    return {"already": False, "step": "publish", **result}
+
+
+def input_key(lake: Lake, settings: Settings, policy: str) -> str:
+    """What a release follows from: its inputs, and the suites that it must pass."""
+    from winnow.gates.suites import suites_digest
+    from winnow.release import build as warehouse
+
+    return digest([warehouse.release_key(lake, settings, policy), suites_digest(settings.dbt_dir, "release")])
+
+
+_STEPS: dict[str, Callable[[Path, Lake, Settings, str], dict[str, object]]] = {
+    "build": build,
+    "gate": gate,
+    "report": report,
+    "publish": publish_step,
+}

@@ -1,0 +1,1 @@
+"""Layered k-means over features that need not fit into memory."""

@@ -1,0 +1,1 @@
+"""How splits are assigned; called by dbt's Python models."""
