@@ -14,11 +14,17 @@ from typing import Any
 from kubernetes_asyncio import client as api
 from kubernetes_asyncio.client.exceptions import ApiException
 
-from winnow_job import WAITING
 from winnow_log import PodLog
 from winnow_pod import INSTANCE, QUEUE
 from winnow_watch import REQUEST_S, SELECTOR, Refused, Unreachable, Watched, reaching, status_of, uid
 
+#: Why a container waits, as an obstacle: an image that no waiting brings, one that may come (a registry that is away),
+#: what the container is made of or the runtime that makes it.
+WAITING = {
+    **dict.fromkeys(("ErrImageNeverPull", "InvalidImageName"), "image_never"),
+    **dict.fromkeys(("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError"), "image"),
+    **dict.fromkeys(("CreateContainerConfigError", "CreateContainerError", "RunContainerError"), "config"),
+}
 #: How often a Job is looked at although nothing was heard of it, s: its patience may be over.
 LOOK_S = 5.0
 

@@ -28,13 +28,6 @@ from winnow_pod import PERMANENT_EXIT_CODES, QUEUE_S
 if TYPE_CHECKING:
     from winnow_cluster import Client
 
-#: Why a container waits, as an obstacle: an image that no waiting brings, one that may come (a registry that is away),
-#: what the container is made of or the runtime that makes it.
-WAITING = {
-    **dict.fromkeys(("ErrImageNeverPull", "InvalidImageName"), "image_never"),
-    **dict.fromkeys(("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError"), "image"),
-    **dict.fromkeys(("CreateContainerConfigError", "CreateContainerError", "RunContainerError"), "config"),
-}
 #: Obstacles that end an attempt at once, and those that may pass, but hardly after PATIENCE_S, s: a registry that is
 #: away, an API server that has just started. Waiting in a queue may last QUEUE_S, the others `pending_s`.
 AT_ONCE = {"image_never", "refused"}

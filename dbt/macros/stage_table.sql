@@ -3,7 +3,7 @@
     (lake_batch, lake_seq, lake_shard).
 
     The files are listed when the model is compiled, from `inputs.parquet` in the folder where dbt was started
-    (winnow/release/build.py writes it): an explicit list, never a glob, so what a build contains is exactly what was admitted. A stage that has not run
+    (winnow/release/inputs.py writes it): an explicit list, never a glob, so what a build contains is exactly what was admitted. A stage that has not run
     is a typed empty file in that list. Columns that a model does not name are never read: feature vectors stay on disk.
 #}
 {% macro stage_table(stage) -%}

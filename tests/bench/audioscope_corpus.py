@@ -20,8 +20,8 @@ import duckdb
 from winnow.core import corpus_table
 from winnow.core.lake import Lake, sha256_file
 from winnow.core.manifest import Manifest
+from winnow.core.stage import stage_columns
 from winnow.core.table import KEY_COLUMNS
-from winnow.release import build
 from winnow.sources import yfcc_path
 
 #: Split → windows, clips that raters agree on (on-screen only, off-screen only): README of datasets/audioscope-v2.
@@ -104,7 +104,7 @@ def audioscope_corpus(lake: Lake, share: float = 1.0) -> dict[str, int]:
         ingest = """left(sha256(concat_ws(chr(31), 'candidate', video_id, '', '')), 20) AS sample_id, 'ok' AS outcome,
             video_id, 'yfcc' AS source, 'videos.csv' AS list_path, i AS list_row, url, uploader, duration_s
             FROM listed ORDER BY sample_id"""
-        rows = _commit(con, lake, "ingest", ingest, build.stage_columns()["ingest"])
+        rows = _commit(con, lake, "ingest", ingest, stage_columns()["ingest"])
         answers = con.sql(
             """SELECT left(sha256(concat_ws(chr(31), 'clip', video_id, start_s * 1000, start_s * 1000 + 5000)), 20)
                 AS sample_id, url AS video, start_s::DOUBLE AS start_s, start_s + 5.0 AS end_s, rater_id,

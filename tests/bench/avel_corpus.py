@@ -29,12 +29,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that the file
 import duckdb
 import pyarrow as pa
 
-from winnow.batch import ingest
 from winnow.core import corpus_table, table
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
+from winnow.core.planned_table import INGEST
 from winnow.core.settings import Settings
-from winnow.release import build
+from winnow.release.build import build_release
 
 VIDEOS, CATEGORIES = 101_072, 141
 QUICK_VIDEOS = 2_022
@@ -141,7 +141,7 @@ def _measure(folder: Path, videos: int) -> dict[str, object]:
     written = avel_corpus(folder / "lake", videos)
     work.mkdir()
     clock = time.perf_counter()
-    build.build_release(work, lake, Settings(lake=lake.root), threads=THREADS)
+    build_release(work, lake, Settings(lake=lake.root), threads=THREADS)
     build_s = time.perf_counter() - clock
     nodes = json.loads((work / "dbt" / "target" / "run_results.json").read_text())["results"]
     avel_s = sum(node["execution_time"] for node in nodes if "avel" in node["unique_id"])
@@ -180,7 +180,7 @@ def _reference(folder: Path, lake: Lake) -> float:
 
 def _admit(lake: Lake, rows: pa.Table) -> None:
     """Commit the candidates as one shard and admit the batch with them."""
-    schema = table.arrow_schema(ingest.COLUMNS)
+    schema = table.arrow_schema(INGEST.columns)
     arrays = [
         rows[f.name].cast(f.type) if f.name in rows.column_names else pa.nulls(rows.num_rows, f.type) for f in schema
     ]

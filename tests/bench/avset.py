@@ -56,7 +56,7 @@ from winnow.core.stage import stage_needs
 from winnow.fitting import fit, fit_two_tower
 from winnow.fitting.calibrate import calibrate
 from winnow.gates import gate_batch
-from winnow.release import build
+from winnow.release.build import build_release
 
 SIGMA = 1.645
 #: Aims: what is judged and its figure → the least that it must be.
@@ -99,7 +99,7 @@ def whole(root: Path, seed: int, videos: int, seconds: tuple[float, float]) -> M
     gate_batch(days, settings, lake)
     work = root / "release"
     work.mkdir(exist_ok=True)
-    build.build_release(work, lake, settings)
+    build_release(work, lake, settings)
     gained = [row["gained_db"] for row in separation.gained(world.videos, lake, days)]
     passed = separation.fooled(world.videos, lake, days)
     sound = {"clips": len(gained), "own_picture": passed["own"], "other_pictures": passed["wrong"]}

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that the file
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
 from winnow.exports import read_audioscope
-from winnow.release import build
+from winnow.release.build import build_release
 
 QUICK_SHARE = 0.02
 THREADS = 2
@@ -107,7 +107,7 @@ def _build(folder: Path) -> dict[str, float]:
     lake, work = Lake(folder / "lake"), folder / "work"
     work.mkdir()
     clock = time.perf_counter()
-    build.build_release(work, lake, Settings(lake=lake.root), threads=THREADS)
+    build_release(work, lake, Settings(lake=lake.root), threads=THREADS)
     built_s = time.perf_counter() - clock
     nodes = json.loads((work / "dbt" / "target" / "run_results.json").read_text())["results"]
     slowest = sorted(nodes, key=lambda node: -node["execution_time"])[:3]

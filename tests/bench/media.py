@@ -60,8 +60,8 @@ def cut_plan(lake: Lake, urls: list[str], batch: str = BATCH, shard_size: int = 
     """Commit a plan that fetches these addresses: what `ingest`, `decide` and `plan` would leave behind."""
     import pyarrow as pa
 
-    from winnow.batch.plan import COLUMNS
     from winnow.core import table
+    from winnow.core.planned_table import PLAN
 
     names = []
     for number, first in enumerate(range(0, len(urls), shard_size)):
@@ -70,7 +70,7 @@ def cut_plan(lake: Lake, urls: list[str], batch: str = BATCH, shard_size: int = 
             for url in urls[first : first + shard_size]
         ]
         rows = [{"sample_id": c, "outcome": "ok", "video_id": v, "url": u} for c, v, u in sorted(ids)]
-        data = table.to_bytes(pa.Table.from_pylist(rows, schema=table.arrow_schema(COLUMNS)))
+        data = table.to_bytes(pa.Table.from_pylist(rows, schema=table.arrow_schema(PLAN.columns)))
         sha256 = sha256_bytes(data)
         name = shard_name(number, {"rows": sha256})
         manifest = Manifest(

@@ -27,7 +27,7 @@ from tests.bench.figures import show
 from tests.dbt.large import write_large
 from winnow.core.lake import Lake, sha256_file
 from winnow.core.settings import Settings
-from winnow.release import build as warehouse
+from winnow.release.build import build_release
 
 QUICK_CLIPS = 20_000
 
@@ -41,7 +41,7 @@ def build(folder: Path, clips: int, layout: str, threads: int) -> tuple[dict[str
     work = folder / f"work-{layout}"
     work.mkdir()
     clock = time.perf_counter()
-    warehouse.build_release(work, lake, Settings(lake=lake.root), threads=threads)
+    build_release(work, lake, Settings(lake=lake.root), threads=threads)
     built_s = time.perf_counter() - clock
     reference_s = reference(lake, folder / f"reference-{layout}.parquet", threads)
     tables = sorted((work / "tables").glob("*.parquet"))

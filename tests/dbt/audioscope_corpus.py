@@ -11,7 +11,7 @@ from winnow.annotations.ratings import rating
 from winnow.core import corpus_table
 from winnow.core.lake import Lake
 from winnow.core.sample import candidate_id, clip_id, sid
-from winnow.release import build
+from winnow.core.stage import stage_columns
 from winnow.sources import yfcc_path
 
 BATCH = "2026-11-01"
@@ -61,7 +61,7 @@ def write_lists(lake: Lake, rows: Sequence[Listed], batch: str = BATCH, seq: int
     tables = {"ingest": table, **_scored([row for row in rows if row.z is not None])}
     head: dict = {"batch": batch, "seq": seq, "stages": {}}
     for stage, records in tables.items():
-        manifest = write_table(lake, stage, batch, 0, records, build.stage_columns()[stage])
+        manifest = write_table(lake, stage, batch, 0, records, stage_columns()[stage])
         file = {"shard": manifest.shard, "path": lake.table_key(manifest), "sha256": manifest.sha256}
         head["stages"][stage] = {"v": manifest.v, "files": [file | {"rows": manifest.rows}]}
     lake.write(f"batches/{batch}.json", json.dumps(head).encode())

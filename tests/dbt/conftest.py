@@ -11,7 +11,7 @@ import pytest
 from tests.dbt.lake import Candidate, random_candidates, write_batch
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
-from winnow.release import build as warehouse
+from winnow.release.build import build_release
 
 DAYS = ("2026-11-01", "2026-11-02", "2026-11-03")
 
@@ -46,7 +46,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Built]:
         work = tmp_path_factory.mktemp("work")
         if Path(lake.root).is_dir() and not lake.exists("cache"):
             Path(lake.full("cache")).symlink_to(cache)
-        warehouse.build_release(work, lake, settings, policy=policy, threads=threads)
+        build_release(work, lake, settings, policy=policy, threads=threads)
         return Built(work, lake, settings)
 
     return run

@@ -18,8 +18,7 @@ from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.sample import candidate_id, clip_id, sid
 from winnow.core.shard import shard_name
-from winnow.core.stage import stage_needs
-from winnow.release import build
+from winnow.core.stage import stage_columns, stage_needs
 
 V = "0123456789ab"
 STAGES = (
@@ -193,7 +192,7 @@ def write_batch(
 ) -> dict:
     """Commit the stage tables of one batch and, when it is admitted, its head; returns the head. Shards are named as
     the Runtime names them, by what went into them."""
-    columns, needs = build.stage_columns(), stage_needs()
+    columns, needs = stage_columns(), stage_needs()
     done: dict[tuple[str, int], str] = {}
     candidates = [replace(c, row=i) for i, c in enumerate(candidates)]
     whole = {"ingest", "screen", "decide"}

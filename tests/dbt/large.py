@@ -12,7 +12,7 @@ from tests.dbt.lake import V
 from winnow.core import table
 from winnow.core.lake import Lake, sha256_file
 from winnow.core.manifest import Manifest
-from winnow.release import build
+from winnow.core.stage import stage_columns
 
 CLIPS_A_VIDEO = 4
 _SQL_TYPES = {"string": "VARCHAR", "double": "DOUBLE", "int64": "BIGINT", "bool": "BOOLEAN", "float32": "FLOAT"}
@@ -71,7 +71,7 @@ _STAGES = {
 def write_large(lake: Lake, clips: int, batches: int = 4, shards: int = 3, layout: str = "a") -> int:
     """Write and admit a lake of about this many clips; returns how many. `layout` changes shards and row order only."""
     videos = clips // CLIPS_A_VIDEO * 100 // 93
-    columns = build.stage_columns()
+    columns = stage_columns()
     heads = {f"2026-11-{n + 1:02d}": {"batch": f"2026-11-{n + 1:02d}", "seq": n, "stages": {}} for n in range(batches)}
     with duckdb.connect() as con:
         con.execute(_ROWS.format(batches=batches, videos=videos, clips_a_video=CLIPS_A_VIDEO))

@@ -17,8 +17,9 @@ from winnow.core import corpus_table
 from winnow.core.lake import Lake
 from winnow.core.sample import clip_id
 from winnow.core.settings import Settings
+from winnow.core.stage import stage_columns
 from winnow.exports import acav
-from winnow.release import build as warehouse
+from winnow.release.dbt_run import run_dbt
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "0123456789ab"
@@ -38,7 +39,7 @@ def write_clustered(lake: Lake, day: int, candidates: list[Candidate]) -> None:
     """One admitted batch whose clips are assigned to clusters."""
     head = write_batch(lake, DAYS[day], day, candidates, shard_size=4, admit=False)
     files = []
-    columns = warehouse.stage_columns()["cluster"]
+    columns = stage_columns()["cluster"]
     for number in range(0, len(candidates), 4):
         values = {"outcome": "ok", "visual_clusters": [number, 1], "audio_clusters": [2, 3], "model": MODEL}
         rows = [{"sample_id": clip, **values} for clip in clip_ids(candidates[number : number + 4])]
@@ -114,7 +115,7 @@ def test_another_share_is_cut_without_computing_the_order_again(
     shutil.copytree(built.work / "dbt", out)
     assert selected(out) == {*ids[0][:4], *ids[1][:4]}
     settings = Settings(lake=built.lake.root, dbt_dir=project)
-    warehouse.run_dbt(["build", "--select", "thresholds", "acav_clips"], out, settings)
+    run_dbt(["build", "--select", "thresholds", "acav_clips"], out, settings)
     assert selected(out) == {*ids[0][:7], *ids[1][:7]}
 
 

@@ -15,10 +15,12 @@ import pytest
 from tests.dbt.audioscope_corpus import Listed, give, label, path_of, rate, video_id, write_lists
 from tests.dbt.conftest import Built
 from winnow import exports
+from winnow.core.admitted import batch_heads
 from winnow.core.lake import Lake
 from winnow.core.sample import clip_id, sid
-from winnow.release import build as warehouse
 from winnow.release import snapshot
+from winnow.release.dbt_run import run_dbt
+from winnow.release.inputs import corpus_files, head_files, input_columns, write_inputs
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = ROOT / "dbt" / "seeds"
@@ -242,12 +244,12 @@ def test_same_rows_same_bytes(built: Built, tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
     corpus(lake, random.Random(5))
     out = tmp_path / "dbt"
-    files = [*warehouse.head_files(lake, warehouse.batch_heads(lake)), *warehouse.corpus_files(lake)]
-    warehouse.write_inputs(files, out, warehouse.input_columns())
+    files = [*head_files(lake, batch_heads(lake)), *corpus_files(lake)]
+    write_inputs(files, out, input_columns())
     reports = [f"+rpt_audioscope_{name}" for name in ("statistics", "agreement")]
     no_tests = ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
     chosen = ["build", "--vars", json.dumps({"split_policy": "hash"}), *no_tests, "--select", *reports]
-    warehouse.run_dbt(chosen, out, built.settings, threads=1)
+    run_dbt(chosen, out, built.settings, threads=1)
     tables = [table for table in snapshot.published_tables(out) if "audioscope" in table.name]
     snapshot.export(out / "warehouse.duckdb", tables, tmp_path)
     exports.write("audioscope", tmp_path / "tables", tmp_path / "lists")

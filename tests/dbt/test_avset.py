@@ -16,8 +16,8 @@ from winnow.core.lake import Lake
 from winnow.core.settings import Settings
 from winnow.exports import avset
 from winnow.exports.read_avset import KEYS, PSEUDO, parts, read
-from winnow.release import build as warehouse
 from winnow.release import snapshot
+from winnow.release.dbt_run import run_dbt
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEECH, MUSIC, DOG = "/m/09x0r", "/m/04rlf", "/m/0bt9lr"
@@ -136,7 +136,7 @@ def test_parts_are_cut_by_a_parameter_and_only_dbt_is_rebuilt(built: Built, tmp_
     shutil.copytree(built.work / "dbt", out)
     settings = Settings(lake=built.lake.root, dbt_dir=ROOT / "dbt")
     cut = json.dumps({"avset_ids_per_part": {"labelled": 2, "captioned": 1}})
-    warehouse.run_dbt(["build", "--select", "int_avset_candidates", "avset_clips", "--vars", cut,
+    run_dbt(["build", "--select", "int_avset_candidates", "avset_clips", "--vars", cut,
                        "--exclude-resource-type", "unit_test"], out, settings)  # fmt: skip
     (tmp_path / "tables").mkdir()
     table = tmp_path / "tables" / "avset_clips.parquet"

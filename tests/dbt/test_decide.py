@@ -15,9 +15,11 @@ from tests.dbt.lake import Candidate, V, rows_of, write_table
 from winnow.batch import decide
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake
+from winnow.core.planned_table import DECIDE
 from winnow.core.settings import Settings
 from winnow.core.shard import shard_name
-from winnow.release import build
+from winnow.core.stage import stage_columns
+from winnow.release import dbt_run
 
 BATCH = "2026-11-01"
 CANDIDATES = [
@@ -51,7 +53,7 @@ def screened(lake: Lake) -> Lake:
 
 
 def write_screened(lake: Lake, candidates: list[Candidate]) -> None:
-    columns = build.stage_columns()
+    columns = stage_columns()
     rows = [rows_of(replace(c, row=i)) for i, c in enumerate(candidates)]
     ingest = write_table(lake, "ingest", BATCH, 0, [r for row in rows for r in row["ingest"]], columns["ingest"])
     lake.set_stand("ingest", BATCH, {"v": V, "shards": [ingest.shard]})
@@ -81,9 +83,9 @@ def test_candidates_are_accepted_or_rejected_by_the_first_rule(screened: Lake, m
         "computed": True, "rows": 5, "accepted": 2, "rejected": 3, "reasons": {"declared_too_long": 2,
         "segment_too_short": 1},
     }  # fmt: skip
-    assert list(next(iter(rows.values()))) == ["sample_id", "outcome", "reason", "detail", *decide.COLUMNS]
+    assert list(next(iter(rows.values()))) == ["sample_id", "outcome", "reason", "detail", *DECIDE.columns]
 
-    monkeypatch.setattr(build, "run_dbt", lambda *a, **k: pytest.fail("dbt was started although nothing changed"))
+    monkeypatch.setattr(dbt_run, "run_dbt", lambda *a, **k: pytest.fail("dbt was started although nothing changed"))
     assert decide.decide_fetch(BATCH, settings, screened) == {**answer, "computed": False}
 
 
@@ -173,7 +175,7 @@ def test_acavs_rules_decide_where_the_dataset_asks_for_them(lake: Lake, project:
         "acav_tutorial": {"declared_duration_s": 60.0, "keyword_lists": ["tutorial"]},
     }
     candidates = [Candidate(name, declared_duration_s=v.get("declared_duration_s")) for name, v in said.items()]
-    columns = build.stage_columns()
+    columns = stage_columns()
     rows = [rows_of(replace(c, row=i)) for i, c in enumerate(candidates)]
     screened = [{**row["screen"][0], **said[c.video]} for row, c in zip(rows, candidates, strict=True)]
     ingest = write_table(lake, "ingest", BATCH, 0, [r for row in rows for r in row["ingest"]], columns["ingest"])

@@ -19,7 +19,8 @@ from tests.dbt.lake import Candidate, rows_of, write_batch, write_table
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
-from winnow.release import build as warehouse
+from winnow.core.stage import stage_columns
+from winnow.release.dbt_run import docs, run_dbt
 
 PROJECT = Path(Settings().dbt_dir)
 MODELS = sorted(p for p in (PROJECT / "models").rglob("*") if p.suffix in (".sql", ".py"))
@@ -30,7 +31,7 @@ PUBLISHED = [m for m in MODELS if m.parent.name in ("marts", "reports", "ops")]
 def documented(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a project that is built and documented over empty tables."""
     out = tmp_path_factory.mktemp("docs")
-    warehouse.docs(Settings(), out)
+    docs(Settings(), out)
     return out
 
 
@@ -67,7 +68,7 @@ def test_published_sql_is_deterministic() -> None:
 
 
 def test_the_unit_tests_of_the_sql_pass(documented: Path) -> None:
-    warehouse.run_dbt(["test", "--select", "test_type:unit"], documented, Settings())
+    run_dbt(["test", "--select", "test_type:unit"], documented, Settings())
     results = json.loads((documented / "target/run_results.json").read_text())["results"]
     assert len(results) >= 7
     assert {r["status"] for r in results} == {"pass"}
@@ -103,7 +104,7 @@ def test_broken_promises_stop_the_build_and_are_all_named(
 ) -> None:
     """A stage table without a column, one with a key twice, a published table of another type than its contract."""
     write_batch(lake, DAYS[0], 0, [Candidate("a"), Candidate("b")])
-    columns = warehouse.stage_columns()
+    columns = stage_columns()
     head = json.loads(lake.read(f"batches/{DAYS[0]}.json"))
     rows = rows_of(replace(Candidate("a"), row=0))
     twice = write_table(lake, "screen", DAYS[0], 7, rows["screen"], columns["screen"])

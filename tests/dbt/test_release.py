@@ -15,7 +15,7 @@ from tests.dbt.conftest import DAYS, Built, three_days
 from tests.dbt.lake import Candidate, Clip, rows_of, write_batch
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake
-from winnow.release import build as warehouse
+from winnow.release.build import release_key
 from winnow.splits.groups import apportion, bucket
 
 SHARES = {"train": Fraction(3, 5), "val": Fraction(1, 5), "test": Fraction(1, 5)}
@@ -213,9 +213,9 @@ def test_without_an_admitted_batch_there_is_nothing_to_release(build: Callable[.
 def test_the_release_key_follows_from_content(lake: Lake, release: Built) -> None:
     write_batch(lake, DAYS[0], 0, three_days()[0])
     settings = release.settings
-    key = warehouse.release_key(lake, settings)
+    key = release_key(lake, settings)
     assert re.fullmatch("[0-9a-f]{12}", key)
-    assert key == warehouse.release_key(lake, settings)
-    assert key != warehouse.release_key(lake, settings, "quota")
+    assert key == release_key(lake, settings)
+    assert key != release_key(lake, settings, "quota")
     write_batch(lake, DAYS[1], 1, three_days()[1])
-    assert key != warehouse.release_key(lake, settings)
+    assert key != release_key(lake, settings)

@@ -18,9 +18,10 @@ from winnow.core import corpus_table
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
+from winnow.core.stage import stage_columns
 from winnow.estimates.precision import stratified, wilson
 from winnow.fitting.calibration import describe
-from winnow.release import build as warehouse
+from winnow.release.dbt_run import run_dbt
 
 LONG = "declared_duration_s 9000.5 > 7200.0 s"
 SILENT, FROZEN = {"silence_ratio": 1.0}, {"stillness": 1.0}
@@ -65,7 +66,7 @@ def clip_of(name: str) -> str:
 def first(build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The release that is audited, and published."""
     lake = Lake(tmp_path_factory.mktemp("removed"))
-    head, columns = write_batch(lake, DAYS[0], 0, FATES.values(), admit=False), warehouse.stage_columns()
+    head, columns = write_batch(lake, DAYS[0], 0, FATES.values(), admit=False), stage_columns()
     for stage in sorted({stage for stage, _, _ in MORE}):
         rows = [{"sample_id": clip_of(name), **said} for at, name, said in MORE if at == stage]
         made = write_table(lake, stage, DAYS[0], 1, rows, columns[stage])
@@ -216,7 +217,7 @@ def test_a_hole_in_the_ledger_stops_the_build(first: Built, tmp_path: Path) -> N
     variables = json.dumps({"split_policy": "hash"})
     selection = ["--select", "fct_removed", "--exclude-resource-type", "unit_test"]
     with pytest.raises(ContractError) as failure:
-        warehouse.run_dbt(["build", "--vars", variables, *selection], tmp_path / "out", settings)
+        run_dbt(["build", "--vars", variables, *selection], tmp_path / "out", settings)
     assert "test removed_names_the_outcomes_reason" in str(failure.value)
     assert "test removed_adds_up_to_the_funnel" in str(failure.value)
 

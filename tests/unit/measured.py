@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from winnow.batch.plan import COLUMNS as PLAN_COLUMNS
 from winnow.core import table
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
+from winnow.core.planned_table import PLAN
 from winnow.core.sample import Outcome, Reason, clip_id, sid
 from winnow.core.shard import shard_name
 from winnow.core.stage import stage_class
@@ -55,7 +55,7 @@ def write_batch(
         candidates = [
             Outcome.ok(sid("candidate", v), {"video_id": sid("video", v), "url": f"http://x/{v}"}) for v in members
         ]
-        plan = _commit(lake, "plan", batch, number, candidates, PLAN_COLUMNS, {})
+        plan = _commit(lake, "plan", batch, number, candidates, PLAN.columns, {})
         names.append(plan.shard)
         fetch = _commit(lake, "fetch", batch, number, candidates, stage_class("fetch").schema, {"plan": plan})
         rows = [(v, *clip(v, k)) for v in members for k in range(clips)]

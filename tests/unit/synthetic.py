@@ -26,11 +26,10 @@ from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.settings import Settings
 from winnow.core.shard import shard_name
-from winnow.core.stage import stage_needs, stage_wants
+from winnow.core.stage import stage_columns, stage_needs, stage_wants
 from winnow.gates import gate_batch
 from winnow.models import scorers
 from winnow.models.correspondence import fold_of
-from winnow.release import build
 from winnow.release.steps import release
 
 V = "0123456789ab"
@@ -124,7 +123,7 @@ def _recycled(out: dict[str, list[dict]]) -> None:
 
 def rows(listed: list[Candidate]) -> dict[str, list[dict]]:
     """Every stage's rows, with the columns that only the gates look at."""
-    out: dict[str, list[dict]] = {stage: [] for stage in build.stage_columns()}
+    out: dict[str, list[dict]] = {stage: [] for stage in stage_columns()}
     for candidate in listed:
         for stage, found in rows_of(candidate).items():
             out[stage] += [_filled(stage, dict(row)) for row in found]
@@ -164,7 +163,7 @@ def _filled(stage: str, row: dict) -> dict:
     seed = hashlib.sha256(f"{stage} {row['sample_id']}".encode())
     if "media_sha256" in row:
         row["media_sha256"] = hashlib.sha256(str(row["media_sha256"]).encode()).hexdigest()
-    for name, kind in build.stage_columns()[stage].items():
+    for name, kind in stage_columns()[stage].items():
         if kind.startswith(("float32[", "float16[")) and name not in row:
             width = int(kind[8:-1] or 16)
             least = 0.0 if kind.endswith("[]") else -1.0  # envelopes have no width, and nothing below zero
@@ -176,7 +175,7 @@ def commit(lake: Lake, batch: str, by_stage: dict[str, list[dict]], skip: tuple[
     """Commit one shard of every stage, under the name that its inputs give it."""
     done: dict[str, str] = {}
     needs, wants = stage_needs(), stage_wants()
-    columns = build.stage_columns()
+    columns = stage_columns()
     for stage in _in_order({name: needs[name] + wants[name] for name in needs}, list(columns)):
         if stage in skip:
             continue

@@ -11,10 +11,10 @@ import pytest
 
 from tests.unit import measured
 from tests.unit.measured import _commit, write_batch
-from winnow.batch.ingest import COLUMNS
 from winnow.core import corpus_table
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake
+from winnow.core.planned_table import INGEST
 from winnow.core.runtime import Runtime
 from winnow.core.sample import Outcome, sid
 from winnow.core.settings import Settings
@@ -208,7 +208,7 @@ def test_labels_of_the_lists_make_non_corresponding_pairs(lake: Lake, tmp_path: 
     rows = [
         Outcome.ok(sid("candidate", v), {"video_id": sid("video", v), "labels": [f" Class{v % 6}"]}) for v in range(40)
     ]
-    made = _commit(copy, "ingest", BATCHES[0], 0, rows, COLUMNS, {})
+    made = _commit(copy, "ingest", BATCHES[0], 0, rows, INGEST.columns, {})
     copy.set_stand("ingest", BATCHES[0], {"v": "0" * 12, "shards": [made.shard]})
     by_labels = calibrate(copy, BATCHES[:1])["calibrated"][0]
     by_videos = calibrate(copy, BATCHES[:1], basis="videos")["calibrated"][0]

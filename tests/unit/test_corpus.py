@@ -66,10 +66,11 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(lake: Lake, replaced: s
 
 def test_a_release_reads_them_and_its_key_follows_them(lake: Lake) -> None:
     from winnow.core.settings import Settings
-    from winnow.release import build
+    from winnow.release.build import release_key
+    from winnow.release.inputs import corpus_files
 
-    before = build.release_key(lake, Settings())
+    before = release_key(lake, Settings())
     corpus_table.add(lake, "given_split", [ROW], provenance={})
-    (file,) = build.corpus_files(lake)
+    (file,) = corpus_files(lake)
     assert (file.stage, Path(file.path).is_file()) == ("given_split", True)
-    assert build.release_key(lake, Settings()) != before
+    assert release_key(lake, Settings()) != before

@@ -18,7 +18,7 @@ from winnow.gates import batch as batch_gate
 from winnow.gates import gate_batch, validate
 from winnow.gates.suites import load_suites, suites_digest
 from winnow.gates.tables import batch_tables
-from winnow.release import build
+from winnow.release.inputs import head_files
 
 DAY = "2026-11-01"
 
@@ -142,7 +142,7 @@ def test_what_other_dags_measured_is_admitted_where_it_is_whole_and_not_waited_f
     assert {"two_tower", "panns", "correspond"} <= set(tables)
     assert not {"bridge", "joint"} & set(tables)
     admitted = {DAY: {**batch_gate._head(lake, DAY, tables, "suites"), "seq": 1}}
-    read = {file.stage for file in build.head_files(lake, admitted)}
+    read = {file.stage for file in head_files(lake, admitted)}
     assert "two_tower" in read
     assert not {"bridge", "joint"} & read
 

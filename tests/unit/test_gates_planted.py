@@ -18,12 +18,12 @@ from tests.unit.planted import BATCH, MIXTURES, RELEASE, SUMS
 from winnow.core import table
 from winnow.core.sample import Reason
 from winnow.core.settings import Settings
+from winnow.core.stage import stage_columns
 from winnow.gates.batch import fetch_rules
 from winnow.gates.release import split_names
 from winnow.gates.suites import BOUNDARIES, Suite, load_suites
 from winnow.gates.tables import add_accounts, without_half
 from winnow.gates.validate import validate
-from winnow.release import build
 
 PLANTS = {"batch": BATCH, "release": RELEASE}
 SUITES = {(b, s.table): s for b in BOUNDARIES for s in load_suites(Settings().dbt_dir, b)}
@@ -35,7 +35,7 @@ def stage_tables() -> dict[str, pa.Table]:
     rows = synthetic.rows(synthetic.candidates(0)) | MIXTURES
     return {
         stage: pa.Table.from_pylist([{n: row.get(n) for n in schema.names} for row in rows[stage]], schema=schema)
-        for stage, schema in ((s, table.arrow_schema(c)) for s, c in build.stage_columns().items())
+        for stage, schema in ((s, table.arrow_schema(c)) for s, c in stage_columns().items())
     }
 
 
@@ -59,7 +59,7 @@ def batch_tables() -> duckdb.DuckDBPyConnection:
                        **{f"table_{k}": v for k, v in counts.items()}})  # fmt: skip
     con.register("listed", pa.Table.from_pylist(shards))
     con.execute("CREATE TABLE shards AS SELECT *, NULL::VARCHAR AS misfit_columns FROM listed")
-    add_accounts(con, build.stage_columns())
+    add_accounts(con, stage_columns())
     yield con
     con.close()
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from winnow.batch.ingest import COLUMNS, ingest
+from winnow.batch.ingest import ingest
 from winnow.core.errors import ConfigError, TransientError
 from winnow.core.lake import Lake, sha256_file
+from winnow.core.planned_table import INGEST
 from winnow.core.sample import candidate_id, sid
 from winnow.core.settings import Settings
 from winnow.core.shard import Chain
@@ -43,7 +44,7 @@ def rows(lake: Lake) -> list[dict]:
     found = []
     for number in chain.numbers("ingest"):
         table = pq.read_table(io.BytesIO(lake.read_table(chain.committed("ingest", number))))
-        assert table.column_names == ["sample_id", "outcome", "reason", "detail", *COLUMNS]
+        assert table.column_names == ["sample_id", "outcome", "reason", "detail", *INGEST.columns]
         assert table["sample_id"].to_pylist() == sorted(table["sample_id"].to_pylist())
         found += table.to_pylist()
     return found

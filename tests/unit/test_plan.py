@@ -9,18 +9,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from winnow.batch.plan import COLUMNS, plan
+from winnow.batch.plan import plan
 from winnow.core import table
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
+from winnow.core.planned_table import PLAN
 from winnow.core.shard import Chain, shard_name
 
 
 def decide(lake: Lake, rows: list[tuple[str, str, bool]]) -> None:
     """Commit decisions: (sample_id, video_id, accepted)."""
     columns = {
-        **{k: [None] * len(rows) for k in COLUMNS},
+        **{k: [None] * len(rows) for k in PLAN.columns},
         "video_id": [r[1] for r in rows],
         "url": [f"http://x/{r[1]}" for r in rows],
     }
@@ -30,7 +31,7 @@ def decide(lake: Lake, rows: list[tuple[str, str, bool]]) -> None:
         "reason": [None if r[2] else "declared_too_long" for r in rows],
         "detail": [None] * len(rows),
     }
-    data = table.to_bytes(pa.Table.from_pydict({**keys, **columns}, schema=table.arrow_schema(COLUMNS)))
+    data = table.to_bytes(pa.Table.from_pydict({**keys, **columns}, schema=table.arrow_schema(PLAN.columns)))
     sha256 = sha256_bytes(data)
     name = shard_name(0, {"rows": sha256})
     lake.commit(

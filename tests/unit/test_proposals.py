@@ -16,7 +16,7 @@ from winnow.annotations.segments import SEGMENTS
 from winnow.core import corpus_table
 from winnow.core.lake import Lake
 from winnow.core.shard import shard_name
-from winnow.release import build
+from winnow.core.stage import stage_columns
 from winnow.stages import audio, visual
 
 repeatable = settings(deadline=None, derandomize=True, max_examples=100)
@@ -78,7 +78,7 @@ def test_activity_does_not_depend_on_scale(envelope: list[int], seconds: int) ->
 def test_proposals_of_a_batch(tmp_path: Path) -> None:
     """Clip 0 and 1 are proposed; 2 is too long, 3 has no category, 4 is not measured, 5 is not scored."""
     lake, batch = Lake(tmp_path / "lake"), "day"
-    columns = build.stage_columns()
+    columns = stage_columns()
     clips = [f"{n:020d}" for n in range(6)]
     ids = ["c" * 20, "d" * 20]
     listed = [

@@ -14,7 +14,6 @@ from tests.unit.published import fill
 from winnow.core.errors import ConfigError, ContractError, GateFailed
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
-from winnow.release import build as warehouse
 from winnow.release import publish
 from winnow.release import steps as releases
 
@@ -51,7 +50,7 @@ def pipeline(lake, monkeypatch):
         return {"release": releases.Draft.read(work, policy).release, "already": False}
 
     monkeypatch.setattr(
-        warehouse, "build_release", lambda work, lake, settings, policy: build(work, lake, settings, policy)
+        releases, "build_release", lambda work, lake, settings, policy: build(work, lake, settings, policy)
     )
     monkeypatch.setattr(releases, "input_key", lambda lake, settings, policy: f"{state['key']}-{policy}")
     monkeypatch.setitem(releases._STEPS, "gate", gate)
@@ -109,13 +108,13 @@ def test_a_failing_gate_stops_the_release(lake, pipeline):
 
 def test_inputs_that_change_while_dbt_runs_are_not_remembered(lake, pipeline, monkeypatch):
     ran, state = pipeline
-    build = warehouse.build_release
+    build = releases.build_release
 
     def admitted_meanwhile(*args, **kwargs):
         state["key"] = "two"
         return build(*args, **kwargs)
 
-    monkeypatch.setattr(warehouse, "build_release", admitted_meanwhile)
+    monkeypatch.setattr(releases, "build_release", admitted_meanwhile)
     releases.release(lake, Settings())
     state["key"] = "one"
     assert releases.release(lake, Settings(), step="build")["already"] is False

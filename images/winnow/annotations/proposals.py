@@ -17,11 +17,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from winnow.annotations.segments import SEGMENTS, runs
+from winnow.core.admitted import admitted_keys
 from winnow.core.errors import ConfigError
+from winnow.core.fingerprint import code_digest
 from winnow.core.lake import Lake, digest
 from winnow.core.sample import check_batch
 from winnow.core.shard import Chain
-from winnow.core.stage import code_digest, stage_needs
+from winnow.core.stage import stage_needs
 from winnow.models.layers import GRID_HZ
 
 if TYPE_CHECKING:
@@ -60,10 +62,10 @@ def propose(lake: Lake, batches: Sequence[str] | None = None, params: ProposalPa
     from winnow.core.table import ok_rows
 
     params = params or ProposalParams()
-    keys = sorted({check_batch(key) for key in batches or _admitted(lake)})
+    keys = sorted({check_batch(key) for key in batches or admitted_keys(lake)})
     if not keys:
         raise ConfigError("no batch is admitted: run `winnow gate --batch KEY` on one, or name batches")
-    code = code_digest("annotations.proposals")
+    code = code_digest(__name__)
     passed_over: Counter[str] = Counter()
     rows: dict[str, dict[str, object]] = {}
     for batch in keys:
@@ -185,7 +187,3 @@ def _categories(lake: Lake, chain: Chain) -> dict[str, str]:
             rows = ok_rows(lake.read_table(manifest), ["labels"]).to_pylist()
             found |= {row["sample_id"]: row["labels"][0] for row in rows if row["labels"]}
     return found
-
-
-def _admitted(lake: Lake) -> list[str]:
-    return [name.removesuffix(".json") for name in lake.list("batches") if name.endswith(".json")]

@@ -15,8 +15,7 @@ import csv
 import io
 import re
 import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,21 +25,14 @@ from typing import TYPE_CHECKING
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.manifest import Manifest
+from winnow.core.planned_table import DECIDE, FLAG, PlannedTable
 from winnow.core.sample import check_batch
 from winnow.core.shard import Chain, shard_name
-from winnow.core.stage import stage_needs, stage_wants
+from winnow.core.stage import stage_columns, stage_needs, stage_wants
 
 if TYPE_CHECKING:
     from winnow.core.settings import Settings
 
-#: Columns of the table `decide` after the four that every stage table begins with; `failed` is rejected, `reason` the
-#: rule.
-COLUMNS = {
-    "batch": "string", "video_id": "string", "url": "string", "start_s": "double", "end_s": "double", "title": "string",
-    "uploader": "string", "source_id": "string", "content_sha256": "string",
-}  # fmt: skip
-#: Of the table `flag`: every row is a clip to separate, and says why.
-FLAG_COLUMNS = {"batch": "string", "why": "string"}
 _REF = re.compile(r"""\bref\(\s*['"](\w+)['"]\s*\)""")
 Inputs = dict[tuple[str, int], Manifest]
 
@@ -48,19 +40,17 @@ Inputs = dict[tuple[str, int], Manifest]
 @dataclass(frozen=True)
 class Point:
     """A decision point: the table it commits, the model that decides, the stage tables it needs (and takes where the
-    batch has them committed), and whose rules of thresholds.csv it may take."""
+    batch has them committed)."""
 
     name: str
-    table: str
+    table: PlannedTable
     model: str
     reads: tuple[str, ...]
     takes: tuple[str, ...]
-    rules: tuple[str, ...]
 
 
-#: Before fetch: the house's rules, and ACAV100M's where the dataset asks for them.
-FETCH = Point("fetch", "decide", "decide_fetch", ("ingest", "screen"), (), ("fetch", "acav"))
-SEPARATE = Point("separate", "flag", "decide_separate", ("ingest", "clip", "tags"), ("panns",), ("separate",))
+FETCH = Point("fetch", DECIDE, "decide_fetch", ("ingest", "screen"), ())
+SEPARATE = Point("separate", FLAG, "decide_separate", ("ingest", "clip", "tags"), ("panns",))
 
 
 def decide_fetch(batch: str, settings: Settings, lake: Lake) -> dict:
@@ -70,14 +60,16 @@ def decide_fetch(batch: str, settings: Settings, lake: Lake) -> dict:
     manifest = lake.manifest("decide", v, batch, name)
     computed = manifest is None
     if manifest is None:
-        clock = time.perf_counter()
+        began = datetime.now(UTC)
         with _decided(FETCH, batch, settings, lake, inputs, ["sample_id"]) as path:
             from winnow.release import snapshot
 
             data, reasons = path.read_bytes(), snapshot.count_by(path, "reason")
         rejected = {reason: n for reason, n in sorted(reasons.items(), key=str) if reason is not None}
         rows = sum(reasons.values())
-        manifest = _commit(lake, FETCH, batch, v, name, data, rows, digests, rejected, time.perf_counter() - clock)
+        manifest = DECIDE.commit(
+            lake, batch, v, name, data, rows=rows, reasons=rejected, inputs=digests, code=v, began=began
+        )
     lake.set_stand("decide", batch, {"v": v, "shards": [name]})
     return {
         "batch": batch, "point": "fetch", "computed": computed, "v": v, "rows": manifest.rows,
@@ -89,29 +81,28 @@ def decide_separate(batch: str, settings: Settings, lake: Lake) -> dict:
     """Flag the clips of a batch whose sound has to be separated, shard by shard of its plan; returns counts, by why,
     and whether dbt had to run. A shard whose flags are what they were keeps its name, and so what was separated."""
     inputs, digests, v = _begin(SEPARATE, batch, settings, lake)
-    cut, before = digest([v, digests]), lake.stand(SEPARATE.table, batch)
-    if before and before.get("cut") == cut:
-        return {**before["counts"], "batch": batch, "point": "separate", "computed": False, "v": v}
+    made_from = digest([v, digests])
+    if (known := FLAG.unchanged(lake, batch, made_from)) is not None:
+        return {**known, "batch": batch, "point": "separate", "computed": False, "v": v}
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     from winnow.core import table
 
-    clock = time.perf_counter()
+    began = datetime.now(UTC)
     with _decided(SEPARATE, batch, settings, lake, inputs, ["shard_number", "sample_id"]) as path:
         rows = pq.read_table(path)
-    schema, names = table.arrow_schema(FLAG_COLUMNS), []
+    schema, names = table.arrow_schema(FLAG.columns), []
     for number in sorted({n for stage, n in inputs if stage == "clip"}):
         own = rows.filter(pc.equal(rows["shard_number"], number))
         data = table.to_bytes(pa.Table.from_pydict({f.name: own[f.name] for f in schema}, schema=schema))
         name = shard_name(number, {"rows": sha256_bytes(data)})
-        if lake.manifest(SEPARATE.table, v, batch, name) is None:
-            _commit(lake, SEPARATE, batch, v, name, data, own.num_rows, digests, {}, time.perf_counter() - clock)
+        FLAG.commit(lake, batch, v, name, data, rows=own.num_rows, reasons={}, inputs=digests, code=v, began=began)
         names.append(name)
     reasons = pc.value_counts(rows["why"]).to_pylist()
     counts = {"flagged": rows.num_rows, "reasons": {r["values"]: r["counts"] for r in sorted(reasons, key=str)}}
-    lake.set_stand(SEPARATE.table, batch, {"v": v, "shards": names, "cut": cut, "counts": counts})
+    FLAG.set_head(lake, batch, v, names, made_from, counts)
     return {**counts, "batch": batch, "point": "separate", "computed": True, "v": v}
 
 
@@ -134,10 +125,10 @@ def _begin(point: Point, batch: str, settings: Settings, lake: Lake) -> tuple[In
     if not inputs:
         raise ContractError(f"batch {batch} has no candidates: run `winnow ingest --batch {batch}` first")
     digests = {f"{stage}-{n:05d}": m.sha256 for (stage, n), m in inputs.items()}
-    return inputs, digests, rules_digest(Path(settings.dbt_dir), point.model, point.rules)
+    return inputs, digests, rules_digest(Path(settings.dbt_dir), point.model, point.table.rule_points)
 
 
-def rules_digest(dbt_dir: Path, model: str = FETCH.model, points: Sequence[str] = FETCH.rules) -> str:
+def rules_digest(dbt_dir: Path, model: str = FETCH.model, points: Sequence[str] = DECIDE.rule_points) -> str:
     """Digest of everything in the dbt project that a decision depends on: the model, the models and seeds it refers to,
     the macros, the project file; of thresholds.csv only the rows of its own decision points."""
     known = {
@@ -172,34 +163,22 @@ def _decided(
     point: Point, batch: str, settings: Settings, lake: Lake, inputs: Inputs, key: Sequence[str]
 ) -> Iterator[Path]:
     """Run the dbt selection in a folder of its own: the Parquet file of what it decided, ordered by its key."""
-    from winnow.release import build, snapshot
+    from winnow.release import snapshot
+    from winnow.release.dbt_run import run_dbt
+    from winnow.release.inputs import InputFile, write_inputs
 
     with tempfile.TemporaryDirectory(prefix="winnow-decide-") as folder:
         out = Path(folder)
-        columns = build.stage_columns()
+        columns = stage_columns()
         files = []
         for (stage, _), m in inputs.items():
             copy = out / f"{stage}-{m.shard}.parquet"
             copy.write_bytes(lake.read_table(m))
-            files.append(build.InputFile(stage, str(copy), batch, 0, m.v, m.shard, m.sha256))
-        build.write_inputs(files, out, {stage: columns[stage] for stage in (*point.reads, *point.takes)})
+            files.append(InputFile(stage, str(copy), batch, 0, m.v, m.shard, m.sha256))
+        write_inputs(files, out, {stage: columns[stage] for stage in (*point.reads, *point.takes)})
         selection = ["--select", f"+{point.model}", "--indirect-selection", "cautious"]
         selection += ["--exclude-resource-type", "unit_test"]
-        build.run_dbt(["build", *selection], out, settings, cache=lake)
+        run_dbt(["build", *selection], out, settings, cache=lake)
         decided = out / "decided.parquet"
         snapshot.copy_table(out / "warehouse.duckdb", f"intermediate.{point.model}", key, decided)
         yield decided
-
-
-def _commit(
-    lake: Lake, point: Point, batch: str, v: str, name: str, data: bytes, rows: int, inputs: Mapping[str, str],
-    rejected: Mapping[str, int], seconds: float,
-) -> Manifest:  # fmt: skip
-    """Commit one file of what was decided."""
-    sha256, failed = sha256_bytes(data), sum(rejected.values())
-    manifest = Manifest(
-        stage=point.table, v=v, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256,
-        bytes=len(data), rows=rows, rows_in=rows, ok=rows - failed, failed=failed, reasons=dict(rejected),
-        inputs=dict(inputs), code=v, at=datetime.now(UTC).isoformat(timespec="seconds"), seconds=round(seconds, 3),
-    )  # fmt: skip
-    return lake.commit(manifest, data)

@@ -12,30 +12,21 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from itertools import islice
 from multiprocessing.connection import Connection
-from operator import itemgetter
 from pathlib import Path
 
 from winnow.core.errors import ConfigError, TransientError
-from winnow.core.lake import Lake, digest, sha256_bytes, sha256_file
-from winnow.core.manifest import Manifest
+from winnow.core.fingerprint import code_digest
+from winnow.core.lake import Lake, digest, sha256_file
+from winnow.core.planned_table import INGEST
 from winnow.core.sample import Reason, SampleFailed, candidate_id, check_batch, sid
 from winnow.core.settings import Settings
-from winnow.core.shard import shard_name
-from winnow.core.stage import code_digest
 from winnow.sources import source_of
 from winnow.sources.candidate import candidate
 from winnow.sources.columns import Header
 from winnow.sources.urls import canonical
 
-COLUMNS = {
-    "batch": "string", "video_id": "string", "source": "string", "list_path": "string", "list_row": "int64",
-    "source_id": "string", "url": "string", "start_s": "double", "end_s": "double", "title": "string",
-    "description": "string", "uploader": "string", "license": "string", "labels": "string[]", "duration_s": "double",
-    "extra": "string", "content_sha256": "string",
-}  # fmt: skip
 SHARD_ROWS = 10_000
 #: Lists of more bytes than this are read in a process of their own, while this one commits.
 APART_BYTES = 16 << 20
@@ -54,15 +45,16 @@ def ingest(batch: str, settings: Settings, lake: Lake, *, shard_rows: int = SHAR
         return nothing
     stats = {name: _stamp(path) for name, path in files.items()}
     digests = {name: sha256_file(path) for name, path in files.items()}
-    code = code_digest("batch.ingest")
-    cut = digest([digests, code, COLUMNS, shard_rows])
-    before = lake.stand("ingest", batch)
-    if before and before.get("cut") == cut:
-        return {**before["counts"], "batch": batch, "computed": False, "skipped": skipped}
-    v, names, reasons, rows = digest([code, COLUMNS]), [], Counter(), 0
+    code = code_digest(__name__)
+    made_from = digest([digests, code, INGEST.columns, shard_rows])
+    if (known := INGEST.unchanged(lake, batch, made_from)) is not None:
+        return {**known, "batch": batch, "computed": False, "skipped": skipped}
+    names: list[str] = []
+    reasons, rows = Counter(), 0
     large = sum(size for size, _ in stats.values()) > APART_BYTES
     for block in (_blocks_apart if large else _blocks)(shard_rows, batch, files, digests):
-        manifest = _commit(lake, batch, v, code, len(names), block, digests)
+        inputs = {name: digests[name] for name in sorted({str(r["list_path"]) for r in block})}
+        manifest = INGEST.commit_rows(lake, batch, len(names), block, inputs=inputs, code=code)
         names.append(manifest.shard)
         rows += manifest.rows
         reasons.update(manifest.reasons)
@@ -76,7 +68,7 @@ def ingest(batch: str, settings: Settings, lake: Lake, *, shard_rows: int = SHAR
         "rows": rows, "ok": rows - failed, "failed": failed, "reasons": dict(sorted(reasons.items())),
         "shards": len(names),
     }  # fmt: skip
-    lake.set_stand("ingest", batch, {"v": v, "shards": names, "cut": cut, "counts": counts})
+    INGEST.set_head(lake, batch, INGEST.fingerprint(code), names, made_from, counts)
     return {**counts, "batch": batch, "computed": True, "skipped": skipped}
 
 
@@ -188,7 +180,7 @@ def _records(batch: str, files: dict[str, Path], digests: dict[str, str]) -> Ite
     """The table's rows in order, ids and outcomes included; a repeated candidate is a `duplicate_row`."""
     from winnow.core.table import KEY_COLUMNS
 
-    nothing = dict.fromkeys((*KEY_COLUMNS, *COLUMNS))
+    nothing = dict.fromkeys((*KEY_COLUMNS, *INGEST.columns))
     seen: dict[int, int] = {}  # candidate id → place of its first row, both as integers: there may be millions
     names = list(files)
     for order, (name, path) in enumerate(files.items()):
@@ -227,36 +219,3 @@ def _records(batch: str, files: dict[str, Path], digests: dict[str, str]) -> Ite
                     "reason": failure.reason.value, "detail": failure.detail[:500],
                 }  # fmt: skip
             yield record
-
-
-def _commit(
-    lake: Lake, batch: str, v: str, code: str, number: int, rows: list[dict], digests: dict[str, str]
-) -> Manifest:
-    """Commit one shard, unless the same one is committed already."""
-    import pyarrow as pa
-
-    from winnow.core import table
-
-    clock = datetime.now(UTC)
-    rows.sort(key=itemgetter("sample_id"))
-    schema = table.arrow_schema(COLUMNS)
-    values = zip(*map(itemgetter(*schema.names), rows), strict=True)
-    arrays = [pa.array(column, field.type) for column, field in zip(values, schema, strict=True)]
-    data = table.to_bytes(pa.Table.from_arrays(arrays, schema=schema))
-    sha256 = sha256_bytes(data)
-    shard = shard_name(number, {"rows": sha256})
-    done = lake.manifest("ingest", v, batch, shard)
-    if done is not None:
-        return done
-    reasons = Counter(str(r["reason"]) for r in rows if r["outcome"] == "failed")
-    failed = sum(reasons.values())
-    return lake.commit(
-        Manifest(
-            stage="ingest", v=v, batch=batch, shard=shard, file=f"{shard}.{sha256[:8]}.parquet", sha256=sha256,
-            bytes=len(data), rows=len(rows), rows_in=len(rows), ok=len(rows) - failed, failed=failed,
-            reasons=dict(sorted(reasons.items())),
-            inputs={name: digests[name] for name in sorted({str(r["list_path"]) for r in rows})}, code=code,
-            at=clock.isoformat(timespec="seconds"), seconds=round((datetime.now(UTC) - clock).total_seconds(), 3),
-        ),
-        data,
-    )  # fmt: skip

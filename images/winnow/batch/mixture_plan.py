@@ -13,26 +13,19 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow.core.errors import ConfigError, ContractError
-from winnow.core.lake import Lake, digest, sha256_bytes, sha256_file
-from winnow.core.manifest import Manifest
+from winnow.core.fingerprint import code_digest
+from winnow.core.lake import Lake, digest, sha256_file
+from winnow.core.planned_table import MIXTURES
 from winnow.core.sample import Reason, check_batch
-from winnow.core.shard import shard_name
-from winnow.core.stage import code_digest
 from winnow.release import publish
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-COLUMNS = {
-    "release": "string", "list_version": "string", "split": "string", "label": "string",
-    "clip1_sample_id": "string", "clip1_tar": "string", "clip1_sha256": "string",
-    "clip2_sample_id": "string", "clip2_tar": "string", "clip2_sha256": "string", "clip2_shift_s": "double",
-}  # fmt: skip
 TABLE = "audioscope_mixtures"
 SHARD_SIZE = 64
 #: What is read of the release, and nothing else of it matters.
@@ -61,20 +54,24 @@ def cut(lake: Lake, release: str | None = None, batch: str | None = None, shard_
             f"batch {batch} holds candidates: mixtures need a batch of their own, as in mix-{folder.name}"
         )
     inputs = {name: sha256_file(_there(folder, name)) for name in _READ}
-    before = lake.stand("mixtures", batch)
-    key = digest([inputs, shard_size, code_digest("batch.mixture_plan"), COLUMNS])
-    if before and before.get("cut") == key:
-        return {**before["counts"], "batch": batch, "computed": False}
+    code = code_digest(__name__)
+    made_from = digest([inputs, shard_size, code, MIXTURES.columns])
+    if (known := MIXTURES.unchanged(lake, batch, made_from)) is not None:
+        return {**known, "batch": batch, "computed": False}
     rows = _rows(folder)
-    shards = _assign(lake, batch, before, rows, shard_size)
-    v = digest([code_digest("batch.mixture_plan"), COLUMNS])
-    committed = [_commit(lake, batch, v, number, shards[number], inputs, shard_size) for number in sorted(shards)]
+    shards = _assign(lake, batch, lake.stand("mixtures", batch), rows, shard_size)
+    committed = [
+        MIXTURES.commit_rows(
+            lake, batch, number, shards[number], inputs=inputs, code=code, params={"shard_size": shard_size}
+        )
+        for number in sorted(shards)
+    ]
     reasons = sum((Counter(m.reasons) for m in committed), Counter())
     counts = {
         "release": folder.name, "shards": len(committed), "rows": len(rows), "ok": sum(m.ok for m in committed),
         "failed": sum(m.failed for m in committed), "reasons": dict(sorted(reasons.items())),
     }  # fmt: skip
-    lake.set_stand("mixtures", batch, {"v": v, "shards": [m.shard for m in committed], "cut": key, "counts": counts})
+    MIXTURES.set_head(lake, batch, MIXTURES.fingerprint(code), [m.shard for m in committed], made_from, counts)
     return {**counts, "batch": batch, "computed": True}
 
 
@@ -161,30 +158,3 @@ def _assign(lake: Lake, batch: str, before: dict | None, rows: list[dict], size:
             shards.setdefault(number, []).append(row)
             room -= 1
     return shards
-
-
-def _commit(
-    lake: Lake, batch: str, v: str, number: int, rows: list[dict], inputs: dict[str, str], size: int
-) -> Manifest:
-    """Commit one shard, unless the same one is committed already."""
-    import pyarrow as pa
-
-    from winnow.core import table
-
-    rows = sorted(rows, key=lambda r: str(r["sample_id"]))
-    schema = table.arrow_schema(COLUMNS)
-    data = table.to_bytes(pa.Table.from_pydict({n: [r[n] for r in rows] for n in schema.names}, schema=schema))
-    sha256 = sha256_bytes(data)
-    shard = shard_name(number, {"rows": sha256})
-    done = lake.manifest("mixtures", v, batch, shard)
-    if done is not None:
-        return done
-    reasons = Counter(str(r["reason"]) for r in rows if r["outcome"] == "failed")
-    failed = sum(reasons.values())
-    manifest = Manifest(
-        stage="mixtures", v=v, batch=batch, shard=shard, file=f"{shard}.{sha256[:8]}.parquet", sha256=sha256,
-        bytes=len(data), rows=len(rows), rows_in=len(rows), ok=len(rows) - failed, failed=failed,
-        reasons=dict(sorted(reasons.items())), inputs=inputs, code=code_digest("batch.mixture_plan"),
-        params={"shard_size": size}, at=datetime.now(UTC).isoformat(timespec="seconds"),
-    )  # fmt: skip
-    return lake.commit(manifest, data)

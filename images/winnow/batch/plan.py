@@ -7,19 +7,14 @@ rows fetches a few rows. Candidates of one video stay together (ordered by video
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime
 
 from winnow.core.errors import ConfigError, ContractError
-from winnow.core.lake import Lake, digest, sha256_bytes
-from winnow.core.manifest import Manifest
+from winnow.core.fingerprint import code_digest
+from winnow.core.lake import Lake, digest
+from winnow.core.planned_table import PLAN
 from winnow.core.sample import check_batch
-from winnow.core.shard import Chain, shard_name
-from winnow.core.stage import code_digest
+from winnow.core.shard import Chain
 
-COLUMNS = {
-    "video_id": "string", "url": "string", "start_s": "double", "end_s": "double", "title": "string",
-    "uploader": "string", "source_id": "string", "content_sha256": "string",
-}  # fmt: skip
 SHARD_SIZE = 16
 
 
@@ -35,50 +30,27 @@ def plan(lake: Lake, batch: str, shard_size: int = SHARD_SIZE) -> dict:
             f"plan of batch {batch} needs its decisions: run `winnow decide --point fetch --batch {batch}` first"
         )
     inputs = {f"decide-{m.number:05d}": m.sha256 for m in decided}
-    before = lake.stand("plan", batch)
-    cut = digest([inputs, shard_size, code_digest("batch.plan"), COLUMNS])
-    if before and before.get("cut") == cut:
-        return {**before["counts"], "batch": batch, "computed": False}
+    code = code_digest(__name__)
+    made_from = digest([inputs, shard_size, code, PLAN.columns])
+    if (known := PLAN.unchanged(lake, batch, made_from)) is not None:
+        return {**known, "batch": batch, "computed": False}
 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from winnow.core import table
-
     rows = pa.concat_tables([pq.read_table(io.BytesIO(lake.read_table(m))) for m in decided]).to_pylist()
     accepted = sorted((r for r in rows if r["outcome"] == "ok"), key=lambda r: (r["video_id"], r["sample_id"]))
-    shards = _assign(lake, batch, before, accepted, shard_size)
-    v, names, sizes = digest([code_digest("batch.plan"), COLUMNS]), [], []
-    for number, members in sorted(shards.items()):
-        members.sort(key=lambda r: r["sample_id"])
-        columns = {k: [r.get(k) for r in members] for k in COLUMNS}
-        count = len(members)
-        data = table.to_bytes(
-            pa.Table.from_pydict(
-                {
-                    "sample_id": [r["sample_id"] for r in members],
-                    "outcome": ["ok"] * count,
-                    "reason": [None] * count,
-                    "detail": [None] * count,
-                    **columns,
-                },
-                schema=table.arrow_schema(COLUMNS),
-            )
-        )
-        sha256 = sha256_bytes(data)
-        name = shard_name(number, {"rows": sha256})
-        manifest = Manifest(
-            stage="plan", v=v, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256,
-            bytes=len(data), rows=count, rows_in=count, ok=count, failed=0, inputs=inputs,
-            code=code_digest("batch.plan"), params={"shard_size": shard_size},
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
-        )  # fmt: skip
-        if lake.manifest("plan", v, batch, name) is None:
-            lake.commit(manifest, data)
-        names.append(name)
-        sizes.append(count)
-    counts = {"shards": len(names), "rows": sum(sizes)}
-    lake.set_stand("plan", batch, {"v": v, "shards": names, "cut": cut, "counts": counts})
+    fixed = {"outcome": "ok", "reason": None, "detail": None}
+    shards = []
+    for number, members in sorted(_assign(lake, batch, lake.stand("plan", batch), accepted, shard_size).items()):
+        planned = [
+            {"sample_id": row["sample_id"], **fixed, **{name: row.get(name) for name in PLAN.columns}}
+            for row in members
+        ]
+        params = {"shard_size": shard_size}
+        shards.append(PLAN.commit_rows(lake, batch, number, planned, inputs=inputs, code=code, params=params))
+    counts = {"shards": len(shards), "rows": sum(m.rows for m in shards)}
+    PLAN.set_head(lake, batch, PLAN.fingerprint(code), [m.shard for m in shards], made_from, counts)
     return {**counts, "batch": batch, "computed": True}
 
 

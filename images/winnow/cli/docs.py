@@ -73,12 +73,12 @@ def _params(tree: ast.Module) -> Iterator[tuple[str, str, str]]:
 def main() -> None:
     """Write what is generated; print where it lies."""
     from winnow.core.settings import load
-    from winnow.release import build
+    from winnow.release import dbt_run
 
     README.write_text(dags_readme(), encoding="utf-8")
     print(README)
     with tempfile.TemporaryDirectory(prefix="winnow-docs-") as work:
-        page = build.docs(load(), Path(work))
+        page = dbt_run.docs(load(), Path(work))
         target = ROOT / "dbt" / "target" / "static_index.html"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(page.read_bytes())

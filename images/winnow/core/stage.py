@@ -17,10 +17,7 @@ parser too, so they import nothing heavy at the top: that is what `setup()` is f
 from __future__ import annotations
 
 import importlib
-import io
 import pkgutil
-import re
-import tokenize
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -32,18 +29,15 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from winnow.core.errors import ConfigError
-from winnow.core.lake import Lake, digest, sha256_bytes
+from winnow.core.fingerprint import PACKAGE, code_digest
+from winnow.core.lake import Lake
+from winnow.core.planned_table import PLANNED_TABLES
 from winnow.core.sample import Outcome, Reason, SampleFailed
 from winnow.core.settings import Settings
 
 if TYPE_CHECKING:
     from winnow.core.manifest import Manifest
     from winnow.core.shard_tar import Shelf
-
-#: The room of what moves data and never changes what a table holds, so no stage's digest covers it. A change in it that
-#: does change tables must raise `Stage.version` of the stages it touches.
-KERNEL = "core"
-PACKAGE = Path(__file__).resolve().parents[1]
 
 
 class StageParams(BaseModel):
@@ -189,6 +183,12 @@ def stage_wants() -> dict[str, tuple[str, ...]]:
     return {name: stage_class(name).wants for name in stage_names()}
 
 
+def stage_columns() -> dict[str, Mapping[str, str]]:
+    """Columns of every table that a batch may have, planned or measured, in the aliases of a Stage's schema."""
+    planned = {name: table.columns for name, table in PLANNED_TABLES.items()}
+    return {**planned, **{name: stage_class(name).schema for name in stage_names()}}
+
+
 def is_ready(name: str, lake: Lake) -> bool:
     """Whether a stage has the fitted model it needs (true for a stage that needs none)."""
     fitted = stage_class(name).fitted
@@ -205,55 +205,10 @@ def parse_params(stage: type[Stage], values: Mapping[str, object]) -> StageParam
         raise ConfigError(f"parameters of {stage.name}:\n" + "\n".join(lines) + f"\nIt has: {known}") from error
 
 
-def _source_tokens(path: Path) -> bytes:
-    """A module without its comments and layout: what changes when its behaviour may."""
-    skip = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENCODING, tokenize.ENDMARKER}
-    tokens = tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline)
-    return "\x1f".join(t.string for t in tokens if t.type not in skip).encode()
-
-
-_IMPORT = re.compile(
-    r"^\s*(?:from winnow((?:\.\w+)*) import ([^#\n(]+|\([^)]*\))|import winnow\.([\w.]+))", re.MULTILINE
-)
-
-
-def module_closure(module: str) -> list[Path]:
-    """Files of a module of the package (dotted, without `winnow.`) and of all it imports from the package, the kernel
-    excluded, sorted: what a stage's `code` digest covers."""
-    found: dict[str, Path] = {}
-    todo = [module]
-    while todo:
-        name = todo.pop()
-        if not name or name in found or name.split(".")[0] == KERNEL:
-            continue
-        base = PACKAGE / Path(*name.split("."))
-        path = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
-        if not path.is_file():
-            continue
-        found[name] = path
-        for where, names, plain in _IMPORT.findall(path.read_text(encoding="utf-8")):
-            if plain:
-                todo.append(plain)
-                continue
-            where = where.lstrip(".")
-            todo.append(where)
-            todo += [
-                f"{where}.{n.split(' as ')[0].strip()}".lstrip(".") for n in names.strip("()").split(",") if n.strip()
-            ]
-    return sorted(found.values())
-
-
-@lru_cache
-def code_digest(module: str) -> str:
-    """Digest of a module and of what it imports from the package: comments and layout do not count."""
-    parts = [f"{p.relative_to(PACKAGE).as_posix()}:{sha256_bytes(_source_tokens(p))}" for p in module_closure(module)]
-    return digest(parts)
-
-
 def identity(stage: Stage) -> dict[str, object]:
     """What a stage's tables depend on beside their inputs: its `v` is the digest of this."""
     return {
-        "code": code_digest(f"stages.{stage.name}"),
+        "code": code_digest(type(stage).__module__),
         "model": stage.model_digest(),
         "params": stage.params.model_dump(mode="json"),
         "version": stage.version,

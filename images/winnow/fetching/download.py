@@ -25,8 +25,9 @@ from yt_dlp.networking import Request
 from winnow.core.sample import Reason, SampleFailed
 from winnow.fetching import failures
 from winnow.fetching.egress import Guard, guarded
+from winnow.fetching.job import Job, too_large
 from winnow.fetching.media_type import media_type
-from winnow.fetching.transport import BLOCK_BYTES, Answer, GuardedRH, Job, too_large
+from winnow.fetching.transport import BLOCK_BYTES, Answer, GuardedRH
 from winnow.sources.folder import EXTENSIONS
 
 _DIRECT = EXTENSIONS | {".m4a", ".mp3", ".ogg", ".wav"}

@@ -9,10 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 from urllib.request import OpenerDirector
 from urllib.response import addinfourl
 
@@ -21,46 +18,12 @@ from yt_dlp.networking import _urllib as rh
 from yt_dlp.networking.exceptions import IncompleteRead, TransportError
 
 from winnow.core.sample import Reason, SampleFailed
-from winnow.fetching.egress import SCHEMES, Blocked, Guard
-
-if TYPE_CHECKING:
-    from winnow.fetching.download import Client
+from winnow.fetching.egress import Blocked
+from winnow.fetching.job import Job, Working
 
 #: Largest page, manifest or playlist that an extractor may read, bytes; media is bounded by the deployment.
 MAX_PAGE_BYTES = 32 << 20
 BLOCK_BYTES = 1 << 18
-
-
-@dataclass
-class Job:
-    """One download in progress: what its requests have in common. `pace` returns when the next one may start;
-    `trouble` is the last answer that broke off: the downloader gives up with words alone."""
-
-    guard: Guard
-    mirror: Callable[[str], str]
-    max_bytes: int
-    pace: Callable[[], None]
-    redirects: int = 0
-    trouble: BaseException | None = None
-
-    def address(self, url: str) -> str:
-        """Where a request really goes: the deployment's mirror of the address; Blocked for a scheme nobody may use."""
-        scheme = urlsplit(url).scheme.lower()
-        if scheme not in SCHEMES:
-            what = f"{scheme}: addresses are not fetched, only http and https"
-            raise self.guard.refuse(Blocked(Reason.blocked_scheme, what))
-        return self.mirror(url)
-
-    def progress(self, status: Mapping[str, object]) -> None:
-        """yt-dlp's progress hook: what is promised and what has come must both fit."""
-        sizes = (status.get("downloaded_bytes"), status.get("total_bytes"))
-        if any(isinstance(size, int) and size > self.max_bytes for size in sizes):
-            raise too_large()
-
-
-def too_large() -> SampleFailed:
-    """The failure of a file beyond the deployment's bound."""
-    return SampleFailed(Reason.too_large, "larger than WINNOW_FETCH_MAX_BYTES allows")
 
 
 class Answer(Response):
@@ -104,7 +67,7 @@ class GuardedRH(rh.UrllibRH):
 
     _SUPPORTED_URL_SCHEMES = ("http", "https")
     RH_NAME = "winnow"
-    client: Client
+    client: Working
 
     def _create_instance(self, proxies, cookiejar, legacy_ssl_support=None):
         opener = OpenerDirector()

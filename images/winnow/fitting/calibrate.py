@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from winnow.core import corpus_table
 from winnow.core.errors import ConfigError, ContractError
+from winnow.core.fingerprint import code_digest
 from winnow.core.lake import Lake
 from winnow.core.sample import check_batch
-from winnow.core.stage import code_digest
 from winnow.fitting import calibration, fit
 from winnow.fitting.calibration import KINDS, LEAST, Ensemble
 
@@ -78,7 +78,7 @@ def calibrate(
         return answer
     provenance = {
         "command": "winnow calibrate", "batches": keys, "seed": seed, "basis": basis, "clips": clips,
-        "sizes": dict(KINDS), "code": code_digest("fitting.calibrate"),
+        "sizes": dict(KINDS), "code": code_digest(__name__),
     }  # fmt: skip
     pairs = [row | same for row in _compared(found, named, basis, seed)]
     _replace(lake, PAIRS, pairs, ("scorer_a", "model_a", "scorer_b", "model_b"), provenance)

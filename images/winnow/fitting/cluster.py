@@ -17,13 +17,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from winnow.core.admitted import admitted_with
 from winnow.core.errors import ContractError
+from winnow.core.fingerprint import code_digest
 from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.sample import check_batch
 from winnow.core.settings import Settings
 from winnow.core.shard import Chain
-from winnow.core.stage import code_digest, stage_needs, stage_wants
+from winnow.core.stage import stage_needs, stage_wants
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,8 +51,8 @@ def cluster(
     keep: bool = False,
 ) -> dict[str, object]:
     """Fit on the clips of batches (all admitted ones when none is named) that have every layer; make the centres the
-    current ones. visual, audio: stages or layers, see `selection.kmeans_layers`. With `keep`, the centres that are
-    there stay as they are, whatever clips and parameters they come from, so that a selection can be continued; only
+    current ones. visual, audio: stages or layers, see `winnow.selection.kmeans.layers`. With `keep`, the centres that
+    are there stay as they are, whatever clips and parameters they come from, so that a selection can be continued; only
     where there are none are they fitted.
 
     Returns {"model", "computed" (False when these very centres were there), "batches", "clips", "left_out" (clips that
@@ -63,7 +65,7 @@ def cluster(
 
     params = params or KMeansParams()
     sides = {"visual": chosen("visual", visual), "audio": chosen("audio", audio)}
-    keys = sorted({check_batch(key) for key in batches}) or admitted(lake, or_none=dry_run)
+    keys = sorted({check_batch(key) for key in batches}) or admitted_with(lake, "clip", or_none=dry_run)
     answer: dict[str, object] = {"batches": keys, "layers": sides}
     if dry_run:
         return answer if keys else answer | {"empty": True}
@@ -80,7 +82,7 @@ def cluster(
     if not corpus.clips:
         raise ContractError(f"{', '.join(keys)}: no clip has all of {', '.join(corpus.layers)}; nothing to cluster")
     identity = {
-        "code": code_digest("selection.kmeans.centroids"),
+        "code": code_digest(fit_layers.__module__),
         "content": content,
         "layers": sides,
         "features": corpus.features,
@@ -103,16 +105,6 @@ def cluster(
     lake.create(lake.model_key(MODEL, model, "json"), (json.dumps(card, indent=1, sort_keys=True) + "\n").encode())
     lake.set_model_current(MODEL, model)
     return answer | {"computed": True, "inertia": {name: layer["inertia"] for name, layer in figures.items()}}
-
-
-def admitted(lake: Lake, *, or_none: bool = False) -> list[str]:
-    """Keys of the admitted batches that have clips, sorted; ContractError when there is none, unless `or_none`."""
-    names = [name for name in lake.list("batches") if name.endswith(".json")]
-    heads = [json.loads(lake.read(f"batches/{name}")) for name in names]
-    keys = sorted(head["batch"] for head in heads if "clip" in head["stages"])
-    if not keys and not or_none:
-        raise ContractError("no batch is admitted: name batches, or run `winnow gate --batch KEY` on one first")
-    return keys
 
 
 class Vectors:

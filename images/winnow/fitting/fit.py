@@ -15,10 +15,11 @@ from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from winnow.core.errors import ContractError
+from winnow.core.fingerprint import code_digest
 from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.sample import check_batch
 from winnow.core.shard import Chain
-from winnow.core.stage import code_digest, stage_needs
+from winnow.core.stage import stage_needs
 from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def freeze(
             "by video (each of three folds needs two videos). Fit on more batches."
         )
     identity = {
-        "code": code_digest(module.__name__.removeprefix("winnow.")),
+        "code": code_digest(module.__name__),
         "content": content,
         "params": asdict(params),
         "batches": keys,

@@ -16,12 +16,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from winnow.core.admitted import admitted_with
 from winnow.core.errors import ConfigError, ContractError
+from winnow.core.fingerprint import code_digest
 from winnow.core.lake import Lake
 from winnow.core.sample import check_batch
-from winnow.core.stage import code_digest
 from winnow.fitting.candidates import AMONG, Candidates, candidates
-from winnow.fitting.cluster import admitted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,7 +89,7 @@ def select(
         raise ConfigError("an incremental selection adds a share of the clips that came since: give --share, no --size")
     if incremental and params.method == "mixture":
         raise ConfigError("the method mixture looks at all clips at once and cannot go on: select from scratch")
-    keys = sorted({check_batch(key) for key in batches}) or admitted(lake)
+    keys = sorted({check_batch(key) for key in batches}) or admitted_with(lake, "clip")
     found = candidates(lake, keys, params.among)
     pairs = pairing(params.pairing, found.n_visual, found.clusters.shape[1] - found.n_visual)
     weights = pair_weights(params.weights, pairs, found.n_visual)
@@ -101,7 +101,7 @@ def select(
         rows,
         provenance={
             "command": "winnow select", "batches": keys, "model": found.model, "incremental": incremental,
-            "params": asdict(params), "code": code_digest("fitting.select"),
+            "params": asdict(params), "code": code_digest(__name__),
         },
     )  # fmt: skip
     ordered = rows.select(["sample_id", "position", "round", "gain"]).filter(rows["position"].is_valid())

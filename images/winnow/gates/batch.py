@@ -15,15 +15,15 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from winnow.batch.decide import FETCH
 from winnow.core.errors import GateFailed
 from winnow.core.lake import Lake, digest
+from winnow.core.planned_table import DECIDE
 from winnow.core.sample import Reason, check_batch
 from winnow.core.settings import Settings
+from winnow.core.stage import stage_columns
 from winnow.gates.results import GateResult
 from winnow.gates.suites import load_suites, suites_digest
 from winnow.gates.tables import Table, batch_tables, views
-from winnow.release.build import stage_columns
 
 BOUNDARY = "batch"
 
@@ -78,7 +78,7 @@ def check_tables(lake: Lake, settings: Settings, batch: str, tables: Mapping[str
 def fetch_rules(settings: Settings) -> list[str]:
     """Names of the rules that may reject a candidate before it is fetched: the reasons of the table `decide`."""
     with (Path(settings.dbt_dir) / "seeds" / "thresholds.csv").open(encoding="utf-8", newline="") as file:
-        return [row["rule"] for row in csv.DictReader(file) if row["point"] in FETCH.rules]
+        return [row["rule"] for row in csv.DictReader(file) if row["point"] in DECIDE.rule_points]
 
 
 def _head(lake: Lake, batch: str, tables: Mapping[str, Table], suites: str) -> dict[str, object]:

@@ -15,8 +15,7 @@ from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.shard import Chain
-from winnow.core.stage import stage_class, stage_needs, stage_wants
-from winnow.release.build import stage_columns
+from winnow.core.stage import stage_class, stage_columns, stage_needs, stage_wants
 
 if TYPE_CHECKING:
     import duckdb

@@ -5,8 +5,9 @@ of them) share the folder `releases/.work/steps-<policy>/`, so that what was bui
 approved and published, whatever is admitted meanwhile. One release is made at a time: a writer's lock makes the second
 one wait, and it then finds its content published and stops at `build`.
 
-A release's content follows from the admitted batches, the dbt project and the policy (`warehouse.release_key`). Which
-key led to which release is kept in `releases/inputs/<key>`, so content that is published already costs no dbt at all.
+A release's content follows from the admitted batches, the dbt project and the policy
+(`winnow.release.build.release_key`). Which key led to which release is kept in `releases/inputs/<key>`, so content that
+is published already costs no dbt at all.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, digest
 from winnow.core.settings import Settings
 from winnow.release import publish
+from winnow.release.build import build_release, release_key
 
 STEPS = ("build", "gate", "report", "publish")
 WORK = "releases/.work"
@@ -103,8 +105,6 @@ def _sweep(root: Path) -> None:
 
 def build(work: Path, lake: Lake, settings: Settings, policy: str) -> dict[str, object]:
     """Run dbt over all admitted batches into the work folder, unless the content is the current release's."""
-    from winnow.release import build as warehouse
-
     shutil.rmtree(work, ignore_errors=True)
     key = input_key(lake, settings, policy)
     base = publish.current(lake)
@@ -112,7 +112,7 @@ def build(work: Path, lake: Lake, settings: Settings, policy: str) -> dict[str, 
     if base is not None and known is not None and known.decode().strip() == base:
         return {"release": base, "already": True, "step": "build", "policy": policy}
     work.mkdir(parents=True, exist_ok=True)
-    built = warehouse.build_release(work, lake, settings, policy=policy)
+    built = build_release(work, lake, settings, policy=policy)
     same = key if input_key(lake, settings, policy) == key else None
     draft = Draft(publish.content_id(work, policy), same, base, policy)
     draft.write(work)
@@ -148,9 +148,8 @@ def publish_step(work: Path, lake: Lake, settings: Settings, policy: str) -> dic
 def input_key(lake: Lake, settings: Settings, policy: str) -> str:
     """What a release follows from: its inputs, and the suites that it must pass."""
     from winnow.gates.suites import suites_digest
-    from winnow.release import build as warehouse
 
-    return digest([warehouse.release_key(lake, settings, policy), suites_digest(settings.dbt_dir, "release")])
+    return digest([release_key(lake, settings, policy), suites_digest(settings.dbt_dir, "release")])
 
 
 _STEPS: dict[str, Callable[[Path, Lake, Settings, str], dict[str, object]]] = {

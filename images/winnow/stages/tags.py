@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from winnow.core.fingerprint import code_digest
 from winnow.core.lake import digest
 from winnow.core.sample import Outcome, Reason, SampleFailed
-from winnow.core.stage import Batch, Resources, Sample, Stage, code_digest
+from winnow.core.stage import Batch, Resources, Sample, Stage
 
 
 class Tags(Stage):
@@ -47,7 +48,7 @@ class Tags(Stage):
         from winnow.models.tagger import Tagger
 
         self.tagger = Tagger()
-        self.label = f"builtin@{digest([code_digest('models.tagger'), self.model_digest()])}"
+        self.label = f"builtin@{digest([code_digest(Tagger.__module__), self.model_digest()])}"
         single_threaded()
 
     def model_digest(self) -> str:

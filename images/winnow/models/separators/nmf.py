@@ -22,8 +22,8 @@ import warnings
 import numpy as np
 import scipy.fft
 
+from winnow.core.fingerprint import code_digest
 from winnow.core.lake import digest
-from winnow.core.stage import code_digest
 
 RATE_HZ = 16_000
 WINDOW, HOP = 1024, 256
@@ -46,7 +46,7 @@ class Nmf:
     device = "cpu"
 
     def __init__(self) -> None:
-        self.label = f"builtin@{digest(code_digest('models.separators.nmf'))}"
+        self.label = f"builtin@{digest(code_digest(__name__))}"
 
     def dialogue(self, wave: np.ndarray, spoken: np.ndarray) -> np.ndarray:
         """The dialogue in the mean of the channels: float32, (1, samples)."""

@@ -1,0 +1,137 @@
+"""Planned tables: a batch's tables that are planned rather than measured, so that no Stage makes them.
+
+    ingest    candidates, one row per row of a list        decide    which of them are fetched
+    plan      the fetched ones, cut into shards            flag      clips whose sound is separated
+    mixtures  a release's mixtures, cut into shards
+
+Each has columns after the four that every table begins with, is committed in numbered shards like a stage's, and has a
+head, which says what it was made from: while that stands, nothing is made again. Their columns stand here, because
+gates and releases read them too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from operator import itemgetter
+
+from winnow.core.lake import Lake, digest, sha256_bytes
+from winnow.core.manifest import Manifest
+from winnow.core.shard import shard_name
+
+
+@dataclass(frozen=True)
+class PlannedTable:
+    """A planned table: its name, its columns (aliases as in a Stage's schema), and the decision points of
+    thresholds.csv whose rules are the reasons of its failed rows."""
+
+    name: str
+    columns: Mapping[str, str]
+    rule_points: tuple[str, ...] = ()
+
+    def fingerprint(self, code: str) -> str:
+        """The `v` of its folder: digest of the code that makes it and of its columns."""
+        return digest([code, self.columns])
+
+    def unchanged(self, lake: Lake, batch: str, made_from: str) -> dict | None:
+        """What the last run counted, where the batch's table was made from the same things; else None."""
+        head = lake.stand(self.name, batch)
+        return head["counts"] if head and head.get("cut") == made_from else None
+
+    def set_head(self, lake: Lake, batch: str, v: str, shards: Sequence[str], made_from: str, counts: dict) -> None:
+        """Make these shards the batch's table."""
+        lake.set_stand(self.name, batch, {"v": v, "shards": list(shards), "cut": made_from, "counts": counts})
+
+    def to_bytes(self, rows: Sequence[Mapping[str, object]]) -> bytes:
+        """Rows, each with every column, as the bytes of a Parquet file; the same bytes whatever the rows' order."""
+        import pyarrow as pa
+
+        from winnow.core import table
+
+        schema = table.arrow_schema(self.columns)
+        ordered = sorted(rows, key=itemgetter("sample_id"))
+        values = zip(*map(itemgetter(*schema.names), ordered), strict=True) if ordered else [()] * len(schema)
+        arrays = [pa.array(column, field.type) for column, field in zip(values, schema, strict=True)]
+        return table.to_bytes(pa.Table.from_arrays(arrays, schema=schema))
+
+    def commit_rows(
+        self,
+        lake: Lake,
+        batch: str,
+        number: int,
+        rows: Sequence[Mapping[str, object]],
+        *,
+        inputs: Mapping[str, str],
+        code: str,
+        params: Mapping[str, object] | None = None,
+    ) -> Manifest:
+        """Commit one shard, named by its number and its bytes; the commit that is there where the same one is."""
+        began = datetime.now(UTC)
+        data = self.to_bytes(rows)
+        reasons = Counter(str(row["reason"]) for row in rows if row["outcome"] == "failed")
+        return self.commit(
+            lake, batch, self.fingerprint(code), shard_name(number, {"rows": sha256_bytes(data)}), data,
+            rows=len(rows), reasons=reasons, inputs=inputs, code=code, params=params, began=began,
+        )  # fmt: skip
+
+    def commit(
+        self,
+        lake: Lake,
+        batch: str,
+        v: str,
+        shard: str,
+        data: bytes,
+        *,
+        rows: int,
+        reasons: Mapping[str, int],
+        inputs: Mapping[str, str],
+        code: str,
+        params: Mapping[str, object] | None = None,
+        began: datetime | None = None,
+    ) -> Manifest:
+        """Commit a shard's bytes, unless the shard is committed already; `reasons` counts its failed rows."""
+        done = lake.manifest(self.name, v, batch, shard)
+        if done is not None:
+            return done
+        sha256, failed, now = sha256_bytes(data), sum(reasons.values()), datetime.now(UTC)
+        manifest = Manifest(
+            stage=self.name, v=v, batch=batch, shard=shard, file=f"{shard}.{sha256[:8]}.parquet", sha256=sha256,
+            bytes=len(data), rows=rows, rows_in=rows, ok=rows - failed, failed=failed,
+            reasons=dict(sorted(reasons.items())), inputs=dict(inputs), code=code, params=dict(params or {}),
+            at=(began or now).isoformat(timespec="seconds"),
+            seconds=round((now - (began or now)).total_seconds(), 3),
+        )  # fmt: skip
+        return lake.commit(manifest, data)
+
+
+_LISTED = {
+    "video_id": "string", "url": "string", "start_s": "double", "end_s": "double", "title": "string",
+    "uploader": "string", "source_id": "string", "content_sha256": "string",
+}  # fmt: skip
+
+INGEST = PlannedTable(
+    "ingest",
+    {
+        "batch": "string", "video_id": "string", "source": "string", "list_path": "string", "list_row": "int64",
+        "source_id": "string", "url": "string", "start_s": "double", "end_s": "double", "title": "string",
+        "description": "string", "uploader": "string", "license": "string", "labels": "string[]",
+        "duration_s": "double", "extra": "string", "content_sha256": "string",
+    },
+)  # fmt: skip
+#: A failed row is a rejected candidate. Rules of the house, and ACAV100M's where the dataset asks for them.
+DECIDE = PlannedTable("decide", {"batch": "string", **_LISTED}, rule_points=("fetch", "acav"))
+PLAN = PlannedTable("plan", _LISTED)
+#: Every row is a clip to separate, and says why.
+FLAG = PlannedTable("flag", {"batch": "string", "why": "string"}, rule_points=("separate",))
+MIXTURES = PlannedTable(
+    "mixtures",
+    {
+        "release": "string", "list_version": "string", "split": "string", "label": "string",
+        "clip1_sample_id": "string", "clip1_tar": "string", "clip1_sha256": "string",
+        "clip2_sample_id": "string", "clip2_tar": "string", "clip2_sha256": "string", "clip2_shift_s": "double",
+    },
+)  # fmt: skip
+
+PLANNED_TABLES = {table.name: table for table in (INGEST, DECIDE, PLAN, FLAG, MIXTURES)}

@@ -1,0 +1,102 @@
+"""What a dbt call reads: one Parquet, `inputs`, that names every file: stage tables of batches, tables of the corpus,
+and what the release before hands on. What a build contains is exactly what this lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from winnow.core import corpus_table
+from winnow.core.lake import Lake
+from winnow.core.stage import stage_columns
+
+#: Tables that the release now current hands to the next one.
+PUBLISHED_COLUMNS = {
+    "published_splits": {
+        "sample_id": "string", "video_id": "string", "uploader_key": "string", "source_sha256": "string",
+        "split": "string",
+    },
+    "published_clips": {
+        "sample_id": "string", "status": "string", "first_failed_rule": "string", "detail": "string", "split": "string",
+    },
+    "published_thresholds": {
+        "point": "string", "position": "int64", "rule": "string", "measure": "string", "op": "string",
+        "value": "double", "unit": "string",
+    },
+}  # fmt: skip
+PUBLISHED_FILES = {
+    "published_splits": "splits", "published_clips": "fct_clips", "published_thresholds": "thresholds",
+}  # fmt: skip
+_INPUT_FIELDS = ("stage", "batch", "seq", "v", "shard", "path", "sha256")
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One file that a dbt call reads; `path` is absolute, `batch` None for what belongs to none."""
+
+    stage: str
+    path: str
+    batch: str | None = None
+    seq: int | None = None
+    v: str | None = None
+    shard: str | None = None
+    sha256: str | None = None
+
+
+def input_columns() -> dict[str, Mapping[str, str]]:
+    """Columns of everything that a release reads: stage tables, the corpus's tables, and the release before it."""
+    return {**stage_columns(), **{name: t.columns for name, t in corpus_table.TABLES.items()}, **PUBLISHED_COLUMNS}
+
+
+def write_inputs(files: Iterable[InputFile], out: Path, columns: Mapping[str, Mapping[str, str]]) -> Path:
+    """Write `<out>/inputs.parquet`, with a typed empty file for every stage of `columns` that has none; its path."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from winnow.core import table
+
+    listed = sorted(files, key=lambda f: (f.stage, f.seq or 0, f.batch or "", f.shard or "", f.path))
+    empty = out / "empty"
+    empty.mkdir(parents=True, exist_ok=True)
+    (empty / "none.json").write_text("{}")
+    for stage in sorted(set(columns) - {f.stage for f in listed}):
+        keyed = stage not in corpus_table.TABLES
+        (empty / f"{stage}.parquet").write_bytes(table.empty(columns[stage], keyed=keyed))
+        listed.append(InputFile(stage, str(empty / f"{stage}.parquet")))
+    kinds = {"seq": pa.int64()}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in _INPUT_FIELDS])
+    path = out / "inputs.parquet"
+    pq.write_table(
+        pa.Table.from_pylist([{n: getattr(f, n) for n in _INPUT_FIELDS} for f in listed], schema=schema), path
+    )
+    return path
+
+
+def head_files(lake: Lake, heads: Mapping[str, dict]) -> list[InputFile]:
+    """Every file that the admitted batches stand on."""
+    return [
+        InputFile(stage, lake.full(f["path"]), head["batch"], head["seq"], at["v"], f["shard"], f["sha256"])
+        for head in heads.values()
+        for stage, at in head["stages"].items()
+        for f in at["files"]
+    ]
+
+
+def corpus_files(lake: Lake) -> list[InputFile]:
+    """Every file of the corpus's tables that counts."""
+    return [
+        InputFile(name, lake.full(key))
+        for name in sorted(corpus_table.TABLES)
+        for key in corpus_table.files(lake, name)
+    ]
+
+
+def published_files(lake: Lake) -> list[InputFile]:
+    """What the current release hands to the next one; [] before the first."""
+    current = lake.read_or_none("releases/current")
+    if current is None:
+        return []
+    tables = f"releases/{current.decode().strip()}/tables"
+    files = {stage: f"{tables}/{name}.parquet" for stage, name in PUBLISHED_FILES.items()}
+    return [InputFile(stage, lake.full(key)) for stage, key in files.items() if lake.exists(key)]
