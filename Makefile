@@ -7,7 +7,7 @@ DIR ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo stop clean test test-cluster images lint docs lock
+.PHONY: help setup models demo stop clean test test-cluster images lint docs digests lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,9 @@ lint: setup ## style, imports, generated files
 
 docs: setup ## what is generated: dags/README.md and dbt's docs (dbt/target/static_index.html)
 	@$(BIN)/python -m winnow.cli.docs
+
+digests: setup ## images/digests.csv: digests of the code that makes tables; says what CHANGELOG.md has to name
+	@$(BIN)/python -m winnow.cli.digests
 
 lock: ## write constraints.txt anew from what pyproject.toml admits
 	@rm -rf .lock && $(PYTHON) -m venv .lock && .lock/bin/python -m pip install -q 'pip>=25.1'

@@ -109,6 +109,9 @@ def test_a_changed_rule_decides_again_and_the_old_decision_stays(screened: Lake,
         ("models/reports/rpt_funnel.sql", lambda text: text + "-- later\n"),
         ("models/staging/stg_probe.sql", lambda text: text + "-- later\n"),
         ("README.md", lambda text: text + "more\n"),
+        ("models/intermediate/decide_fetch.sql", lambda text: "-- said otherwise\n" + text + "\n{# more #}\n"),
+        ("macros/measures.sql", lambda text: text.replace("{% macro", "{#- a macro -#}\n{% macro")),
+        ("dbt_project.yml", lambda text: "# said otherwise\n" + text),
     ],
 )
 def test_what_the_decision_does_not_depend_on_changes_nothing(
@@ -122,12 +125,17 @@ def test_what_the_decision_does_not_depend_on_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    "file",
-    ["models/staging/stg_screen.sql", "models/intermediate/decide_fetch.sql", "macros/measures.sql", "dbt_project.yml"],
+    ("file", "more"),
+    [
+        ("models/staging/stg_screen.sql", "limit 1"),
+        ("models/intermediate/decide_fetch.sql", "limit 1"),
+        ("macros/measures.sql", "{% macro another() %}1{% endmacro %}"),
+        ("dbt_project.yml", "on-run-end: select 1"),
+    ],
 )
-def test_what_the_decision_depends_on_changes_its_digest(project: Path, file: str) -> None:
+def test_what_the_decision_depends_on_changes_its_digest(project: Path, file: str, more: str) -> None:
     before = decide.rules_digest(project)
-    (project / file).write_text((project / file).read_text() + "\n-- changed\n")
+    (project / file).write_text((project / file).read_text() + f"\n{more}\n")
     assert decide.rules_digest(project) != before
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -12,59 +10,6 @@ from tests.unit.house import Count
 from winnow.core import settings, stage, table
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.sample import Outcome, Reason, check_batch, sid
-
-
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name, text in {
-        "stages/loud.py": "from winnow.models import (\n    tone,\n)\nfrom winnow.core.lake import Lake\nx = 1\n",
-        "models/__init__.py": "",
-        "models/tone.py": "def f():\n    from winnow.signal import g  # inside a function\n    return g\n",
-        "signal.py": "g = 2\n",
-        "lake.py": "Lake = 1\n",
-        "other.py": "unused = 1\n",
-    }.items():
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-    monkeypatch.setattr(stage, "PACKAGE", tmp_path)
-    stage.code_digest.cache_clear()
-    yield tmp_path
-    stage.code_digest.cache_clear()
-
-
-def _digest() -> str:
-    stage.code_digest.cache_clear()
-    return stage.code_digest("stages.loud")
-
-
-def test_the_digest_covers_what_a_stage_imports_and_not_the_kernel(package: Path) -> None:
-    names = {p.relative_to(package).as_posix() for p in stage.module_closure("stages.loud")}
-    assert names == {"stages/loud.py", "models/__init__.py", "models/tone.py", "signal.py"}
-
-
-@pytest.mark.parametrize(
-    ("file", "text", "changes"),
-    [
-        (
-            "stages/loud.py",
-            "# said otherwise\nfrom winnow.models import (\n    tone,\n)\nfrom winnow.core.lake import Lake\n\nx = 1\n",
-            False,
-        ),
-        (
-            "stages/loud.py",
-            "from winnow.models import (\n    tone,\n)\nfrom winnow.core.lake import Lake\nx = 2\n",
-            True,
-        ),
-        ("signal.py", "g = 3\n", True),
-        ("lake.py", "Lake = 2\n", False),
-        ("other.py", "unused = 2\n", False),
-    ],
-)
-def test_the_digest_changes_with_behaviour_only(package: Path, file: str, text: str, changes: bool) -> None:
-    before = _digest()
-    (package / file).write_text(text)
-    assert (_digest() != before) is changes
 
 
 def test_an_unknown_parameter_is_named_with_the_ones_there_are() -> None:

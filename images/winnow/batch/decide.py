@@ -29,6 +29,7 @@ from winnow.core.planned_table import DECIDE, FLAG, PlannedTable
 from winnow.core.sample import check_batch
 from winnow.core.shard import Chain, shard_name
 from winnow.core.stage import stage_columns, stage_needs, stage_wants
+from winnow.release.behaviour import file_behaviour, sql_behaviour
 
 if TYPE_CHECKING:
     from winnow.core.settings import Settings
@@ -129,7 +130,7 @@ def _begin(point: Point, batch: str, settings: Settings, lake: Lake) -> tuple[In
 
 
 def rules_digest(dbt_dir: Path, model: str = FETCH.model, points: Sequence[str] = DECIDE.rule_points) -> str:
-    """Digest of everything in the dbt project that a decision depends on: the model, the models and seeds it refers to,
+    """Digest of all that the dbt project does for a decision: the model, the models and seeds it refers to,
     the macros, the project file; of thresholds.csv only the rows of its own decision points."""
     known = {
         p.stem: p
@@ -139,11 +140,8 @@ def rules_digest(dbt_dir: Path, model: str = FETCH.model, points: Sequence[str] 
     }
     if model not in known:
         raise ConfigError(f"WINNOW_DBT_DIR={dbt_dir}: there is no model {model}")
-    macros = "\n".join(p.read_text() for p in sorted((dbt_dir / "macros").glob("*.sql")))
-    parts = {
-        "macros": sha256_bytes(macros.encode()),
-        "project": sha256_bytes((dbt_dir / "dbt_project.yml").read_bytes()),
-    }
+    macros = "\n".join(sql_behaviour(p.read_text()) for p in sorted((dbt_dir / "macros").glob("*.sql")))
+    parts = {"macros": sha256_bytes(macros.encode()), "project": file_behaviour(dbt_dir / "dbt_project.yml")}
     todo = [model, *_REF.findall(macros)]
     while todo:
         name = todo.pop()
@@ -151,10 +149,11 @@ def rules_digest(dbt_dir: Path, model: str = FETCH.model, points: Sequence[str] 
             continue
         text = known[name].read_text()
         if name == "thresholds":
-            text = str([row for row in csv.DictReader(io.StringIO(text)) if row["point"] in points])
+            rows = [row for row in csv.DictReader(io.StringIO(text)) if row["point"] in points]
+            parts[name] = sha256_bytes(str(rows).encode())
         else:
             todo += _REF.findall(text)
-        parts[name] = sha256_bytes(text.encode())
+            parts[name] = file_behaviour(known[name])
     return digest(parts)
 
 

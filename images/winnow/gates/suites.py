@@ -20,12 +20,13 @@ is filled in by the boundary.
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from winnow.core.errors import ConfigError
+from winnow.core.lake import digest
 
 BOUNDARIES = ("batch", "release")
 
@@ -83,11 +84,17 @@ def load_suites(dbt_dir: Path, boundary: str) -> list[Suite]:
 
 
 def suites_digest(dbt_dir: Path, boundary: str) -> str:
-    """12 hex characters over the boundary's files: two gates with the same digest check the same."""
-    digest = hashlib.sha256()
+    """12 hex characters over what the boundary's files say (comments and layout aside): two gates with the same digest
+    check the same. A file that does not parse counts by its bytes."""
+    import yaml
+
+    said = []
     for path in sorted(folder(dbt_dir, boundary).glob("*.yml")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:12]
+        text = path.read_text(encoding="utf-8")
+        with contextlib.suppress(yaml.YAMLError):
+            text = yaml.safe_load(text)
+        said.append([path.name, text])
+    return digest(said)
 
 
 def _parse(document: Mapping) -> Suite:

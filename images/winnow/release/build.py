@@ -7,7 +7,6 @@ What a call reads is named in one file (`winnow.release.inputs`); what users see
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,16 +14,14 @@ from typing import TYPE_CHECKING
 from winnow import exports
 from winnow.core.admitted import batch_heads
 from winnow.core.errors import ContractError
-from winnow.core.lake import Lake, digest, sha256_bytes
+from winnow.core.lake import Lake, digest
 from winnow.release import snapshot
-from winnow.release.dbt_run import project_digest, run_dbt
+from winnow.release.behaviour import code_behaviour, project_behaviour
+from winnow.release.dbt_run import run_dbt
 from winnow.release.inputs import corpus_files, head_files, input_columns, published_files, write_inputs
 
 if TYPE_CHECKING:
     from winnow.core.settings import Settings
-
-#: Modules of the package that dbt's Python models import: tables depend on them too.
-_IMPORTED = re.compile(r"^\s*from winnow\.([\w.]+) import", re.MULTILINE)
 
 
 def build_release(
@@ -54,21 +51,13 @@ def build_release(
 
 
 def release_key(lake: Lake, settings: Settings, policy: str = "hash") -> str:
-    """Digest of what a release's tables depend on beside the release before it: the admitted tables, the dbt project,
-    the policy and its code. While it stands, there is nothing new to release."""
+    """Digest of what a release's tables and exports follow from beside the release before it: the admitted tables, the
+    corpus's, what the dbt project and the code around it do, the policy. While it stands, there is nothing new to
+    release."""
     heads = [
         [h["batch"], h["seq"], stage, sorted(f["sha256"] for f in at["files"])]
         for _, h in sorted(batch_heads(lake).items())
         for stage, at in sorted(h["stages"].items())
     ]
-    package, project = Path(__file__).resolve().parents[1], Path(settings.dbt_dir)
-    called = {name for path in project.rglob("models/**/*.py") for name in _IMPORTED.findall(path.read_text())}
-    modules = [
-        Path(__file__),
-        Path(__file__).with_name("snapshot.py"),
-        *(package / f"{name.replace('.', '/')}.py" for name in sorted(called)),
-        *sorted((package / "exports").glob("*.py")),
-    ]
-    code = [[path.name, sha256_bytes(path.read_bytes())] for path in modules]
     annotated = [file.path.rpartition("/corpus/")[2] for file in corpus_files(lake)]
-    return digest([policy, heads, annotated, project_digest(project), code])
+    return digest([policy, heads, annotated, project_behaviour(Path(settings.dbt_dir)), code_behaviour()])

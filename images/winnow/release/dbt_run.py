@@ -63,13 +63,16 @@ def run_dbt(
         cache.write(parsed, (out / "target" / "partial_parse.msgpack").read_bytes())
 
 
-def project_digest(project: Path) -> str:
-    """Digest of the dbt project: all that dbt parses, without the gates' suites that lie beside it."""
+def files(project: Path) -> list[Path]:
+    """All that dbt parses of a project, ordered, without the gates' suites that lie beside it."""
     wanted = (".sql", ".py", ".csv", ".yml")
-    files = sorted(
-        p for p in project.rglob("*") if p.suffix in wanted and p.relative_to(project).parts[0] not in ("gx", "target")
-    )
-    return digest([[p.relative_to(project).as_posix(), sha256_bytes(p.read_bytes())] for p in files])
+    apart = ("gx", "target")
+    return sorted(p for p in project.rglob("*") if p.suffix in wanted and p.relative_to(project).parts[0] not in apart)
+
+
+def project_digest(project: Path) -> str:
+    """Digest of the dbt project's files as they are: what a parse of it can be kept under."""
+    return digest([[p.relative_to(project).as_posix(), sha256_bytes(p.read_bytes())] for p in files(project)])
 
 
 def _failures(out: Path) -> str:
