@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import grimp
 import pytest
 
 from winnow.core import corpus_table, sample, stage, table
@@ -92,6 +93,39 @@ def test_who_may_import_whom() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 broken" in done.stdout
+
+
+def _circles(imports: dict[str, set[str]]) -> list[tuple[str, ...]]:
+    """Groups of modules that reach each other."""
+    ahead = {name: set(found) for name, found in imports.items()}
+    for through in imports:
+        for name in imports:
+            if through in ahead[name]:
+                ahead[name] |= ahead[through]
+    return sorted(
+        {tuple(sorted(m for m in ahead[name] if name in ahead.get(m, ()))) for name in imports if name in ahead[name]}
+    )
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    """Of the package, types and late imports included, and of the plugins."""
+    assert _circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [("b", "c")]
+    graph = grimp.build_graph("winnow", cache_dir=None)
+    assert _circles({m: graph.find_modules_directly_imported_by(m) for m in graph.modules}) == []
+    plugins = {path.stem: path for path in (ROOT / "plugins").glob("*.py")}
+    imports = {
+        name: {node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
+        for name, path in plugins.items()
+    }
+    assert _circles({name: found & set(plugins) for name, found in imports.items()}) == []
+
+
+def test_nothing_lies_beside_the_rooms() -> None:
+    files = {path.name for path in (ROOT / "images/winnow").iterdir() if path.is_file()}
+    assert files == {"__init__.py", "api.py", "py.typed"}
+    contract = next(c for c in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+                    if c["type"] == "layers")  # fmt: skip
+    assert contract["exhaustive"] is True
 
 
 BENCHES = [p for p in sorted((ROOT / "tests/bench").glob("*.py")) if '"__main__"' in p.read_text()]

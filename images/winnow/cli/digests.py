@@ -1,7 +1,7 @@
 """Digests of all code that tables are made by, as a committed file: `images/digests.csv`.
 
-`python -m winnow.cli.digests` (`make digests`) writes it. A test compares it with the code and with CHANGELOG.md: a change
-that makes anybody's tables anew is named there, in a line
+`python -m winnow.cli.digests` (`make digests`) writes it. A test compares it with the code and with CHANGELOG.md: a
+change that makes anybody's tables anew is named there, in a line
 
     recomputes: probe@1a2b3c4d5e6f, visual@…
 
@@ -16,7 +16,6 @@ import io
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from winnow.core.fingerprint import NAME, PACKAGE, code_digest
 from winnow.core.stage import stage_class, stage_names
@@ -31,7 +30,7 @@ _NAMED = re.compile(r"([\w.]+)@([0-9a-f]{12})")
 
 
 def digests() -> dict[str, str]:
-    """The digest of every stage's code, and of the code of what is planned, fitted or chosen without a stage, by name."""
+    """The digest of every stage's code, and of the code of what is planned or fitted without a stage, by name."""
     stages = {name: stage_class(name).__module__ for name in stage_names()}
     named = {**stages, **FITTED, **{module.rpartition(".")[2]: module for module in _own()}}
     return {name: code_digest(module) for name, module in sorted(named.items())}

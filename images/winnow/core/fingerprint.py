@@ -56,8 +56,8 @@ def code_digest(module: str) -> str:
 
 def source_digest(path: Path) -> str:
     """Digest of the behaviour of one file of Python that is no module of the package (a dbt model), with all that it
-    imports of the package."""
-    one = _read(path.stem, path)
+    imports of the package. The file is read each time: it may be edited while this process runs."""
+    one = _Reader("", path.parent).read(ast.parse(path.read_bytes(), filename=str(path)))
     used = [[code_digest(m) if m else WALL, attribute] for m, attribute in (*one.used, *one.unused)]
     return digest([one.own, used])
 

@@ -12,7 +12,6 @@ and 8 bytes a clip.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -20,7 +19,8 @@ from typing import TYPE_CHECKING
 from winnow.core.admitted import admitted_with
 from winnow.core.errors import ContractError
 from winnow.core.fingerprint import code_digest
-from winnow.core.lake import Lake, digest, sha256_bytes
+from winnow.core.frozen_model import FrozenModel
+from winnow.core.lake import Lake
 from winnow.core.manifest import Manifest
 from winnow.core.sample import check_batch
 from winnow.core.settings import Settings
@@ -69,8 +69,9 @@ def cluster(
     answer: dict[str, object] = {"batches": keys, "layers": sides}
     if dry_run:
         return answer if keys else answer | {"empty": True}
-    if keep and (current := lake.model_current(MODEL)) is not None:
-        card = json.loads(lake.read(lake.model_key(MODEL, current, "json")))
+    frozen = FrozenModel(MODEL)
+    if keep and (card := frozen.current_card(lake)) is not None:
+        current = card["model"]
         if card["layers"] != {side: list(layers) for side, layers in sides.items()}:
             raise ContractError(
                 f"the centres that are there, {current}, are of other layers ({card['layers']}): run `winnow cluster` "
@@ -88,22 +89,15 @@ def cluster(
         "features": corpus.features,
         "params": asdict(params),
     }
-    model = digest(identity)
+    model, known = frozen.reuse(lake, identity)
     answer |= {"model": model, "clips": corpus.clips, "left_out": corpus.left_out, "clusters": params.clusters}
-    known = lake.read_or_none(lake.model_key(MODEL, model, "json"))
     if known is not None:
-        lake.set_model_current(MODEL, model)
-        inertia = {name: layer["inertia"] for name, layer in json.loads(known)["figures"].items()}
+        inertia = {name: layer["inertia"] for name, layer in known["figures"].items()}
         return answer | {"computed": False, "inertia": inertia}
     centroids = fit_layers(corpus.blocks, params, threads=settings.threads)
     figures = {name: dict(layer.figures) for name, layer in centroids.layers.items()}
-    data = centroids.dumps()
-    card = answer | {
-        "identity": identity, "features": corpus.features, "sha256": sha256_bytes(data), "figures": figures,
-    }  # fmt: skip
-    lake.create(lake.model_key(MODEL, model), data)
-    lake.create(lake.model_key(MODEL, model, "json"), (json.dumps(card, indent=1, sort_keys=True) + "\n").encode())
-    lake.set_model_current(MODEL, model)
+    card = answer | {"features": corpus.features, "figures": figures}
+    frozen.freeze(lake, model, identity, centroids.dumps(), card)
     return answer | {"computed": True, "inertia": {name: layer["inertia"] for name, layer in figures.items()}}
 
 

@@ -9,14 +9,14 @@ anew.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Container, Mapping, Sequence
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from winnow.core.errors import ContractError
 from winnow.core.fingerprint import code_digest
-from winnow.core.lake import Lake, digest, sha256_bytes
+from winnow.core.frozen_model import FrozenModel
+from winnow.core.lake import Lake
 from winnow.core.sample import check_batch
 from winnow.core.shard import Chain
 from winnow.core.stage import stage_needs
@@ -107,25 +107,19 @@ def freeze(
         "params": asdict(params),
         "batches": keys,
     }
-    model = digest(identity)
+    frozen = FrozenModel(name, kind)
+    model, before = frozen.reuse(lake, identity)
     answer = {**known, "model": model, "batches": keys, "clips": len(corpus), "videos": videos, "folds": folds}
-    card = lake.read_or_none(lake.model_key(name, model, "json"))
-    if card is not None:
-        lake.set_model_current(name, model)
-        return answer | {"computed": False, "auc": json.loads(card)["training"]["auc"]}
+    if before is not None:
+        return answer | {"computed": False, "auc": before["training"]["auc"]}
     fitted = module.fit(corpus, params)
     training = module.figures(fitted, corpus)
-    data = fitted.dumps()
     card = answer | {
-        "identity": identity,
-        "sha256": sha256_bytes(data),
         "training": training,
         "fold_of_a_video": "sha256('fold' + 0x1f + video_id), its first 15 hex digits, modulo folds",
         **more(fitted),
     }
-    lake.create(lake.model_key(name, model, kind), data)
-    lake.create(lake.model_key(name, model, "json"), (json.dumps(card, indent=1, sort_keys=True) + "\n").encode())
-    lake.set_model_current(name, model)
+    frozen.freeze(lake, model, identity, fitted.dumps(), card)
     return answer | {"computed": True, "auc": training["auc"]}
 
 

@@ -26,13 +26,19 @@ _SQL = re.compile(
 def sql_behaviour(text: str) -> str:
     """SQL (with Jinja) without comments, its layout folded. A comment of SQL that holds Jinja stays: dbt runs it."""
 
-    def kept(found: re.Match[str]) -> str:
-        part = found[0]
-        if found["text"] or (found["comment"] and not part.startswith("{#") and re.search(r"\{[{%]", part)):
-            return part
-        return " "
-
-    return re.sub(r" {2,}", " ", _SQL.sub(kept, text)).strip()
+    out: list[str] = []
+    at = 0
+    for found in _SQL.finditer(text):
+        out.append(text[at : found.start()])
+        at, part = found.end(), found[0]
+        dbt_runs_it = found["comment"] and not part.startswith("{#") and re.search(r"\{[{%]", part)
+        if found["text"] or dbt_runs_it:
+            out.append(part)
+        elif not out[-1] and len(out) > 1 and out[-2] == " ":
+            out.pop()
+        else:
+            out.append(" ")
+    return "".join([*out, text[at:]]).strip()
 
 
 def file_behaviour(path: Path) -> str:

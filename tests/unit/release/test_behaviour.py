@@ -59,7 +59,7 @@ PROSE = {
 }
 WORK = {
     "models/marts/fct_clips.sql": ("select", "select 1 as one_more,"),
-    "models/marts/fct_clips.yml": ("name: fct_clips", "name: fct_clips\n    config: {enabled: false}"),
+    "models/marts/fct_clips.yml": ("key: [sample_id]", "key: [sample_id, batch]"),
     "models/intermediate/int_splits.py": ("def model", "MORE = 1\n\n\ndef model"),
     "seeds/split_shares.csv": ("train", "training"),
 }

@@ -1,0 +1,45 @@
+"""Frozen models: what was fitted on a corpus, kept under the digest of all that it follows from.
+
+<root>/models/<name>/<digest>.<kind>    the model
+<root>/models/<name>/<digest>.json      its card: identity, SHA-256 of the file, what it was fitted on, figures
+<root>/models/<name>/current            the digest of the one in use
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from winnow.core.lake import Lake, digest, sha256_bytes
+
+
+@dataclass(frozen=True)
+class FrozenModel:
+    """A kind of model of a lake: its name, and its file's ending."""
+
+    name: str
+    kind: str = "npz"
+
+    def reuse(self, lake: Lake, identity: Mapping[str, object]) -> tuple[str, dict | None]:
+        """The digest of what has this identity, and its card where it was frozen before: it is then the one in use."""
+        model = digest(identity)
+        card = lake.read_or_none(lake.model_key(self.name, model, "json"))
+        if card is not None:
+            lake.set_model_current(self.name, model)
+        return model, None if card is None else json.loads(card)
+
+    def freeze(
+        self, lake: Lake, model: str, identity: Mapping[str, object], data: bytes, card: Mapping[str, object]
+    ) -> None:
+        """Keep a fitted model and its card, the card last, and make it the one in use."""
+        whole = {**card, "identity": identity, "sha256": sha256_bytes(data)}
+        lake.create(lake.model_key(self.name, model, self.kind), data)
+        text = json.dumps(whole, indent=1, sort_keys=True) + "\n"
+        lake.create(lake.model_key(self.name, model, "json"), text.encode())
+        lake.set_model_current(self.name, model)
+
+    def current_card(self, lake: Lake) -> dict | None:
+        """The card of the model in use, or None before the first."""
+        model = lake.model_current(self.name)
+        return None if model is None else json.loads(lake.read(lake.model_key(self.name, model, "json")))
