@@ -21,7 +21,7 @@ from winnow.models import mel
 from winnow.models.weights import find, load_state
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _packages() -> None:
     needs.package("torch", "open_clip", "panns_inference", "safetensors", "onnxruntime")
 

@@ -47,7 +47,7 @@ SHORT = {
 }
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _packages() -> None:
     needs.package("torch", "open_clip", "panns_inference", "safetensors", "onnxruntime")
 

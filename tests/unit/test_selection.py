@@ -14,8 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-pytest.importorskip("numba")
-
 from tests.unit.plain_selection import clips, information, many, plain_batch, plain_exact
 from winnow.core.errors import ConfigError, ContractError
 from winnow.selection import batch_greedy, exact_greedy, mutual_information, pair_weights, pairing

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-pytest.importorskip("numba")
 from sklearn import metrics
 
 from winnow.core.errors import ConfigError, ContractError

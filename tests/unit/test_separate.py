@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from tests import needs
 from tests.unit.signals import moving_square, mp4
 from tests.unit.test_two_tower import towers
 from tests.unit.torch_models import entry, sha256
@@ -113,8 +114,8 @@ def run(settings: Settings, clip: bytes, spans: list[float], tmp_path, **params:
     """The outcome of one clip in the stage `separate`."""
     stage = Separate(Separate.Params(**params), Lake(tmp_path / "lake"), settings)
     stage.setup()
-    needs = {"clip": {"video_id": "v"}, "tags": {"speech_spans": spans}}
-    (outcome,) = stage.process(Batch([Sample("a", {"why": "x"}, needs, shelf({"a.mp4": clip}))], tmp_path))
+    tables = {"clip": {"video_id": "v"}, "tags": {"speech_spans": spans}}
+    (outcome,) = stage.process(Batch([Sample("a", {"why": "x"}, tables, shelf({"a.mp4": clip}))], tmp_path))
     return outcome
 
 
@@ -173,7 +174,7 @@ def test_a_music_flag_leaves_the_sound_as_it_was(tmp_path) -> None:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory):
     """A folder with a tiny random HTDemucs, and catalogue entries that fit it, or do not."""
-    pytest.importorskip("demucs", reason="make models")
+    needs.package("demucs", "torch", "safetensors")
     import safetensors.torch
     import torch
     from demucs.htdemucs import HTDemucs

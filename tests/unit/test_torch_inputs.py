@@ -13,7 +13,7 @@ from winnow.models import pictures
 from winnow.models.windows import windows
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _packages() -> None:
     needs.package("torch", "open_clip", "panns_inference", "safetensors")
 

@@ -17,7 +17,7 @@ from winnow.core.stage import Batch
 from winnow.models.weights import find, load_state
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _packages() -> None:
     needs.package("torch", "open_clip", "panns_inference", "safetensors")
 

@@ -27,7 +27,7 @@ WIDTHS = {
 COUNTED = {"open_clip": "n_frames", "panns": "n_windows"}
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _packages() -> None:
     needs.package("torch", "open_clip", "panns_inference", "safetensors")
 

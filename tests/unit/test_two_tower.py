@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -45,9 +44,12 @@ def run(lake: Lake, batch: str, name: str = "two_tower") -> None:
 
 
 @pytest.fixture(scope="module")
-def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, dict]:
-    if find_spec("torch") is None:
-        return Lake(tmp_path_factory.mktemp("lake")), {}
+def torch() -> None:
+    needs.package("torch", "safetensors")
+
+
+@pytest.fixture(scope="module")
+def scored(torch: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, dict]:
     from winnow.fitting.fit_two_tower import fit
 
     lake = Lake(tmp_path_factory.mktemp("lake"))
@@ -57,11 +59,6 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, dict]:
     for batch in (FIRST, LATER):
         run(lake, batch)
     return lake, answer
-
-
-@pytest.fixture
-def torch() -> None:
-    needs.package("torch", "safetensors")
 
 
 @pytest.mark.usefixtures("torch")

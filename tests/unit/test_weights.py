@@ -17,7 +17,7 @@ BASE = {"model": "Net", "preprocessing": {"mean": [0.5, 0.5, 0.5]}}
 WRONG = "0" * 64
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _packages() -> None:
     needs.package("torch", "safetensors")
 
