@@ -111,7 +111,7 @@ def test_short_sounds_have_finite_tags(tagger: Tagger, seconds: float) -> None:
 def test_the_same_in_every_process_and_after_any_other_sound(tagger: Tagger) -> None:
     """The network is recurrent: what it heard before must not matter, nor the number of threads it is given."""
     code = (
-        "import json, numpy as np\nfrom tests.unit.test_tags import voice\n"
+        "import json, numpy as np\nfrom tests.unit.stages.test_tags import voice\n"
         "from winnow.models.voice_activity import VoiceActivity\n"
         "print(json.dumps([float(p) for p in VoiceActivity()(voice())]))"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.fetching import Fetcher, Odd, odd_server
+from tests.unit.fetched import Fetcher, Odd, odd_server
 from tests.unit.flashes import Recipe, make
 from winnow.core.sample import Reason
 from winnow.stages.fetch import Pace

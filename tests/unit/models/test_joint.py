@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tests import needs
+from tests.unit.models.test_weights import Harmful
 from tests.unit.onnx_graphs import linear
-from tests.unit.test_weights import Harmful
 from tests.unit.torch_models import HEAR, joint, sha256, weights_folder
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.fetching import Fetcher
+from tests.unit.fetched import Fetcher
 from tests.unit.flashes import Recipe, make
 from tests.world.server import WorldServer
 from winnow.core.lake import sha256_file

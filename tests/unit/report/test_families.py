@@ -13,7 +13,7 @@ import yaml
 from winnow.report import families
 from winnow.report.render import environment
 
-REPORTS = Path(__file__).resolve().parents[2] / "dbt" / "models" / "reports"
+REPORTS = Path(__file__).resolve().parents[3] / "dbt" / "models" / "reports"
 SCREEN = [("fetch", 1, "too_long", True, 100, 90, 90), ("fetch", 2, "no_words", True, 100, 70, 65),
           ("acav", 1, "gaming", False, 100, 95, 95)]  # fmt: skip
 STATISTICS = [("v2", "train", "any", 1200, 30, 9, 6_000_000, 1_300_000, 1.5, 0.36, 0, 4845626, None),

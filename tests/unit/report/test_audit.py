@@ -15,7 +15,7 @@ from winnow.estimates.precision import agreement, estimates, wilson
 from winnow.report import audit, changes
 from winnow.report.render import environment, percent
 
-MODELS = Path(__file__).resolve().parents[2] / "dbt" / "models"
+MODELS = Path(__file__).resolve().parents[3] / "dbt" / "models"
 RELEASE, BASE = "0123456789ab", "aaaaaaaaaaaa"
 YES, NO, HMM = "corresponds", "does_not", "unsure"
 

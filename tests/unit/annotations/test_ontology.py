@@ -19,7 +19,7 @@ from winnow.core.errors import ContractError
 from winnow.core.lake import Lake
 from winnow.fitting.calibration import classes
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SEED = ROOT / "dbt" / "seeds" / "audioset_classes.csv"
 
 

@@ -12,7 +12,7 @@ import yaml
 from winnow import exports
 from winnow.core.errors import ContractError
 
-CONTRACT = Path(__file__).resolve().parents[2] / "dbt" / "models" / "marts" / "fct_removed.yml"
+CONTRACT = Path(__file__).resolve().parents[3] / "dbt" / "models" / "marts" / "fct_removed.yml"
 
 
 def row(candidate: str, step: str, reason: str, **values: object) -> dict[str, object]:

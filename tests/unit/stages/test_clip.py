@@ -11,7 +11,7 @@ import av
 import pytest
 
 from tests.unit.flashes import Recipe, make
-from tests.unit.test_cut import scenes
+from tests.unit.media.test_cut import scenes
 from winnow.core import table
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.sample import Outcome, Reason, candidate_id, clip_id, sid

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.unit.test_clip import Clipper, times
+from tests.unit.stages.test_clip import Clipper, times
 from winnow.media import diverse_shots
 from winnow.media.diverse_shots import Found, Scenes, diverse, scan_scenes, windows
 from winnow.media.video_index import scan

@@ -3,7 +3,6 @@ side's vectors are what the networks' own forward pass gives, and no file is run
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from functools import lru_cache
@@ -13,8 +12,8 @@ import numpy as np
 import pytest
 
 from tests import needs
+from tests.unit.models.test_joint import stage
 from tests.unit.signals import moving_square, mp4, sine
-from tests.unit.test_joint import stage
 from tests.unit.torch_models import (
     CNN14,
     HEAR,
@@ -32,14 +31,12 @@ from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake
 from winnow.core.sample import SampleFailed
 from winnow.core.settings import Settings
-from winnow.core.stage import stage_class, stage_names
-from winnow.fitting import calibration
+from winnow.core.stage import stage_class
 from winnow.media import decode, mixture_render
 from winnow.models import audioset, scorers
 from winnow.models.weights import find, load_state
 
 IDS = [f"{i:020x}" for i in range(4)]
-SEED = Path(__file__).resolve().parents[2] / "dbt" / "seeds" / "audioset_classes.csv"
 SHORT = {
     "panns": {"window_s": 1.0},
     "bridge": {"model": "tiny", "frames_hz": 2.0, "window_s": 1.0},
@@ -74,33 +71,6 @@ def rows(lake: Lake, name: str, number: int = 0) -> dict[str, dict]:
 
 
 # -- the interface -----------------------------------------------------------------------------------------------------
-def test_whoever_gives_these_columns_is_a_scorer_that_calibration_knows() -> None:
-    found = {name for name in stage_names() if dict(stage_class(name).schema) == dict(scorers.COLUMNS)}
-    assert found == set(calibration.VECTORS)
-
-
-def test_the_score_is_the_mean_of_the_pictures_cosines() -> None:
-    rng = np.random.default_rng(0)
-    sound, pictures = rng.normal(size=8), rng.normal(size=(3, 8))
-    found = scorers.columns(sound, pictures, np.arange(3), video_id="v", model="m@0", fold=2)
-    cosines = [p @ sound / np.linalg.norm(p) / np.linalg.norm(sound) for p in pictures]
-    assert set(found) == set(scorers.COLUMNS)
-    assert found["score"] == pytest.approx(np.mean(cosines), abs=1e-6)
-    np.testing.assert_allclose(found["frame_scores"], cosines, atol=1e-6)
-    assert found["sound"] @ found["picture"] == pytest.approx(found["score"], abs=1e-6)
-    assert np.linalg.norm(found["picture"]) < 0.9, "the mean is not made longer again"
-    assert (found["residual_score"], found["residual_frame_scores"]) == (None, None)
-    left = scorers.columns(-sound, pictures, np.arange(3), video_id="v", model="m@0", fold=2, residual=9 * sound)
-    assert (left["score"], left["residual_score"]) == (-found["score"], found["score"])
-    np.testing.assert_array_equal(left["residual_frame_scores"], found["frame_scores"])
-    scaled = scorers.columns(20 * sound, 3 * pictures, np.arange(3), video_id="v", model="m@0", fold=2)
-    for name, value in found.items():
-        np.testing.assert_array_equal(scaled[name], value)
-    for broken in (np.zeros(8), np.full(8, np.nan)):
-        with pytest.raises(ValueError, match="without direction"):
-            scorers.columns(broken, pictures, np.arange(3), video_id="v", model="m@0")
-
-
 @pytest.mark.parametrize("name", ["bridge", "joint"])
 def test_a_row_says_when_each_picture_was_shown(scored: Lake, name: str) -> None:
     found = rows(scored, name)
@@ -192,30 +162,6 @@ def test_residuals_are_tagged_by_the_network_that_tagged_the_clips(scored: Lake,
 
 
 # -- tags ----------------------------------------------------------------------------------------------------------
-def test_the_packages_class_list_is_the_warehouses() -> None:
-    assert audioset.FILE.read_bytes() == SEED.read_bytes()
-    assert hashlib.sha256(audioset.FILE.read_bytes()).hexdigest().startswith(audioset.FILE_DIGEST)
-    assert len(audioset.classes()) == 527
-    assert audioset.classes()[audioset.places()[audioset.MUSIC]].name == "Music"
-
-
-def test_tags_are_the_highest_scores_of_any_window() -> None:
-    from winnow.stages.panns import tags
-
-    dog, speech, music, male, guitar = (
-        audioset.places()[m] for m in ("/m/0bt9lr", "/m/09x0r", "/m/04rlf", "/m/05zppz", "/m/0342h")
-    )
-    scores = np.full((2, 527), 0.01, np.float32)
-    scores[0, [dog, speech]], scores[1, [dog, male, guitar]], scores[1, music] = (0.3, 0.6), (0.5, 0.7, 0.8), 0.2
-    found = tags(scores, 4)
-    assert found["tag_mids"] == ["/m/0342h", "/m/05zppz", "/m/09x0r", "/m/0bt9lr"]
-    np.testing.assert_allclose(found["tag_scores"], [0.8, 0.7, 0.6, 0.5], atol=3e-4)
-    assert (found["speech"], found["music"], found["other"]) == pytest.approx((0.6, 0.2, 0.5), abs=3e-4)
-    assert found["scores"].dtype == np.float16
-    assert found["speech"] == float(found["scores"][speech]), "the columns are the kept scores, to the last bit"
-    assert tags(np.full((1, 527), 0.5), 3)["tag_mids"] == [c.mid for c in audioset.classes()[:3]], "ties by index"
-
-
 def test_panns_table_holds_the_tags_beside_the_layers(scored: Lake) -> None:
     row = rows(scored, "panns")[IDS[0]]
     best = np.argsort(-np.asarray(row["scores"], np.float64), kind="stable")[:10]

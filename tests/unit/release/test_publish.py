@@ -186,7 +186,7 @@ POINTS = ("while copying", "before the rename", "after the rename", "before curr
 @pytest.mark.parametrize("point", POINTS)
 def test_a_killed_publish_leaves_a_whole_release_current(lake, point):
     first = put(lake, 1)
-    checkout = str(Path(__file__).resolve().parents[2])
+    checkout = str(Path(__file__).resolve().parents[3])
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(KILLED), lake.root, checkout, point],
         capture_output=True,

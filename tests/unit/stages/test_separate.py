@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests import needs
+from tests.unit.models.test_two_tower import towers
 from tests.unit.signals import moving_square, mp4
-from tests.unit.test_two_tower import towers
 from tests.unit.torch_models import entry, sha256
 from tests.world.speech import speak
 from winnow.core.errors import ConfigError, ContractError
