@@ -11,7 +11,7 @@ from winnow.core import settings
 
 TOGETHER = frozenset({"browser", "dags", "dbt", "journey"})
 #: Files of other folders that use what a folder's tests make: `synthetic.published()`, a minute's work.
-GUESTS = {"tests/unit/test_report.py": "browser", "tests/unit/test_gates_planted.py": "browser"}
+GUESTS = {"tests/unit/report/test_report.py": "browser", "tests/unit/gates/test_planted.py": "browser"}
 
 
 @pytest.hookimpl(optionalhook=True)

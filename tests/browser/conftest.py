@@ -14,7 +14,7 @@ from tests import needs
 def browser(tmp_path: Path) -> Iterator[object]:
     """A WebDriver with an empty profile, console and network log on."""
     chromium, driver = needs.tool("chromium", "chromium-browser", "google-chrome"), needs.tool("chromedriver")
-    webdriver = pytest.importorskip("selenium.webdriver")
+    from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
     options = webdriver.ChromeOptions()

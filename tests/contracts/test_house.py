@@ -142,6 +142,26 @@ def test_a_bench_runs_alone_and_says_how(bench: Path) -> None:
     assert "required=True" not in text, "an option must be given: it does not run alone"
 
 
+#: What `make models` brings, as it is imported.
+MODELS = {"demucs", "faiss", "onnxruntime", "open_clip", "panns_inference", "torch", "torchmetrics", "torchvision"}
+TESTS = [p for p in sorted((ROOT / "tests").rglob("*.py")) if p.parent.name not in ("bench", "cluster")]
+
+
+def test_every_test_file_is_read_without_make_models() -> None:
+    """A module that imports torch at its top is an error in a fresh clone, where its tests ought to skip."""
+    found = {}
+    for test in TESTS:
+        imported = set()
+        for node in ast.parse(test.read_text()).body:
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            imported |= {name.split(".")[0] for name in names}
+        if imported & MODELS:
+            found[test.relative_to(ROOT).as_posix()] = imported & MODELS
+    assert len(TESTS) > 100
+    assert found == {}, "import it in the test, after needs.package(…)"
+
+
 @pytest.mark.parametrize("dag", sorted((ROOT / "dags").glob("*.py")), ids=lambda p: p.stem)
 def test_a_dag_file_is_wiring(dag: Path) -> None:
     text = dag.read_text()

@@ -29,7 +29,7 @@ from winnow.core.runtime import Runtime, Summary
 from winnow.core.settings import Settings
 from winnow.core.shard import Chain, shard_name
 from winnow.core.stage import stage_class, stage_wants
-from winnow.models.weights import SHIPPED, find, load_state
+from winnow.models.weights import find, load_state
 
 TINY = {
     "embed_dim": 24,
@@ -41,6 +41,8 @@ IDS = [f"{i:020x}" for i in range(6)]
 NEEDS = {"open_clip": ("clip",), "panns": ("clip",), "bridge": ("clip", "panns"), "joint": ("clip",)}
 #: PANNs' checkpoint, as its publisher calls it.
 CNN14 = "Cnn14_mAP=0.431"
+#: How published files become checkpoints.
+RECIPES = Path(__file__).resolve().parents[2] / "images" / "model" / "README.md"
 #: Preprocessing of the tiny joint model's two sides.
 LOOK = {"size": 16, "mean": MEAN, "std": STD}
 HEAR = {"rate_hz": 8000, "mel_bins": 20, "frames": 60, "mean": -4.0, "std": 9.0, "clips": 3, "clip_s": 0.5}
@@ -100,7 +102,7 @@ def weights_folder() -> Path:
 
 def convert(what: str, folder: Path) -> None:
     """Run the recipe of images/model/README.md that names `what`, over the published file in a folder."""
-    blocks = re.findall(r"```python\n(.*?)```", (SHIPPED.parent / "README.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", RECIPES.read_text(), re.DOTALL)
     (recipe,) = (block for block in blocks if what in block)
     with contextlib.chdir(folder):
         exec(compile(recipe, what, "exec"), {})

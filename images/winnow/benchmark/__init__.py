@@ -9,7 +9,7 @@ handwritten digits, digits spoken by espeak-ng, made-up kinds, and clips of a la
 What it taught: in the published variant greedy selection by mutual information stays far from an oracle, and better
 clusters or more search do not help; on digits it stays below selection by NMI under the same draws, which divides by
 the entropies that mutual information is raised by (`render` writes both down). With perfect clusters of ten classes the
-subset of largest mutual information holds four true pairs in five (tests/unit/test_refine.py derives it).
+subset of largest mutual information holds four true pairs in five (tests/unit/selection/test_refine.py derives it).
 `winnow.selection.refine` maximises something else and comes close, but its finite prior was chosen on the first three
 sets; the two held-out ones, on which nothing was tuned, show what remains of that: with digits all of it, with kinds of
 unequal size only what the infinite prior has.

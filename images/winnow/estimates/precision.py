@@ -10,8 +10,8 @@ Techniques, chapter 5), and its interval is by square-and-add of the strata's Wi
 the usual standard error it does not shrink to nothing where every judged clip of a stratum says the same, which is what
 happens with a good dataset; of one stratum it is Wilson's. Simulated with 15 to 40 clips a stratum, of which 97 to 99 %
 or 2 to 10 % correspond, it holds the truth in 91 to 93 of 100 audits, where the standard error does in 83; with shares
-between, or 50 clips and more, in 93 to 96 (tests/unit/test_precision.py). Strata are taken as large: where most of one
-was judged, the interval is wider than it need be.
+between, or 50 clips and more, in 93 to 96 (tests/unit/estimates/test_precision.py). Strata are taken as large: where
+most of one was judged, the interval is wider than it need be.
 
 Unsure clips are in no share: `share_if_unsure_fails` says what would become of it. Strata that nobody judged are left
 out of the share, and `covered_share` says how much of the population the rest is.
