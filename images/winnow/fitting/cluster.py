@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from winnow.core import cpu
 from winnow.core.admitted import admitted_with
 from winnow.core.errors import ContractError
 from winnow.core.fingerprint import code_digest
@@ -98,6 +99,7 @@ def cluster(
     centroids = fit_layers(corpus.blocks, params, threads=settings.threads)
     figures = {name: dict(layer.figures) for name, layer in centroids.layers.items()}
     data = centroids.dumps()
+    cpu.check()
     card = answer | {
         "identity": identity, "features": corpus.features, "sha256": sha256_bytes(data), "figures": figures,
     }  # fmt: skip

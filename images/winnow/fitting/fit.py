@@ -14,6 +14,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from winnow.core import cpu
 from winnow.core.errors import ContractError
 from winnow.core.fingerprint import code_digest
 from winnow.core.lake import Lake, digest, sha256_bytes
@@ -116,6 +117,7 @@ def freeze(
     fitted = module.fit(corpus, params)
     training = module.figures(fitted, corpus)
     data = fitted.dumps()
+    cpu.check()
     card = answer | {
         "identity": identity,
         "sha256": sha256_bytes(data),
