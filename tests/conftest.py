@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-from xdist.scheduler import LoadScopeScheduling
+from winnow.core import cpu
 
-from winnow.core import settings
+cpu.pin()  # before a test's imports load what computes; processes that tests start inherit it
+
+import pytest  # noqa: E402
+from xdist.scheduler import LoadScopeScheduling  # noqa: E402
+
+import winnow.media.ffmpeg  # noqa: E402, F401  tests that use `av` by itself make the same bytes
+from winnow.core import settings  # noqa: E402
 
 TOGETHER = frozenset({"browser", "dags", "dbt", "journey"})
 #: Files of other folders that use what a folder's tests make: `synthetic.published()`, a minute's work.

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import av
 import numpy as np
 
 from tests.world.sound import soundtrack
 from tests.world.timeline import make_timeline
 from tests.world.video import Video
 from tests.world.visual import frames
+from winnow.media.ffmpeg import av
 
 TEXT = "This file is named .mp4, yet it is a note: the upload failed, please send the video again.\n"
 BLOCK_S = 0.5

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 
-# Results must not depend on how many cores a pod has: BLAS reads these once, when it loads.
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
+from winnow.core import cpu, errors
+
+# Results must depend neither on the CPU nor on how many cores a pod has: libraries read it once, when they load.
+cpu.pin()
 # No library phones home: Great Expectations, dbt, and whatever honours the common flag.
 os.environ.update(GX_ANALYTICS_ENABLED="false", DBT_SEND_ANONYMOUS_USAGE_STATS="false", DO_NOT_TRACK="1")
 
@@ -21,7 +22,6 @@ import click  # noqa: E402
 
 from winnow import __version__  # noqa: E402
 from winnow.cli.common import answer, batch_option, comma_list, deployment, json_object  # noqa: E402
-from winnow.core import errors  # noqa: E402
 
 
 class _Lazy(click.Group):

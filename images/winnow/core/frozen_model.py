@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from winnow.core import cpu
 from winnow.core.lake import Lake, digest, sha256_bytes
 
 
@@ -32,7 +33,9 @@ class FrozenModel:
     def freeze(
         self, lake: Lake, model: str, identity: Mapping[str, object], data: bytes, card: Mapping[str, object]
     ) -> None:
-        """Keep a fitted model and its card, the card last, and make it the one in use."""
+        """Keep a fitted model and its card, the card last, and make it the one in use. ConfigError where this process
+        computes with other instructions than the pinned ones."""
+        cpu.check()
         whole = {**card, "identity": identity, "sha256": sha256_bytes(data)}
         lake.create(lake.model_key(self.name, model, self.kind), data)
         text = json.dumps(whole, indent=1, sort_keys=True) + "\n"

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from winnow.core import cpu
 from winnow.core.errors import ConfigError, ContractError, FailureBudgetExceeded
 from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.manifest import Manifest
@@ -146,8 +147,9 @@ class Runtime:
 
         if not self._ready:
             self.stage.setup()
+            cpu.check()
             self._ready = True
-        clock, cpu, at = time.perf_counter(), time.process_time(), datetime.now(UTC)
+        clock, busy, at = time.perf_counter(), time.process_time(), datetime.now(UTC)
         with ExitStack() as stack:
             work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"winnow-{self.stage.name}-")))
             samples, missing = self._read(inputs, stack)
@@ -160,6 +162,7 @@ class Runtime:
                 outcomes += missing
             reasons = Counter(o.reason.value for o in outcomes if o.reason)
             self._budget(len(samples), Counter(o.reason for o in outcomes if o.reason and o.reason.systemic), name)
+            cpu.check()  # again: what computes may have been imported only now
             measured = table.from_outcomes(outcomes, self.stage.columns(), self.stage.name)
             if kept is not None:
                 import pyarrow as pa
@@ -179,7 +182,7 @@ class Runtime:
                 code=str(self.identity["code"]), params=dict(self.identity["params"]), model=self.identity["model"],
                 sidecar=self.stage.sidecar, sidecar_bytes=tar.stat().st_size if tar else 0,
                 retry_of=done.shard if done else None, at=at.isoformat(timespec="seconds"), host=platform.node(),
-                seconds=round(time.perf_counter() - clock, 3), cpu_seconds=round(time.process_time() - cpu, 3),
+                seconds=round(time.perf_counter() - clock, 3), cpu_seconds=round(time.process_time() - busy, 3),
                 device=self.stage.device, versions=_versions(),
             )  # fmt: skip
             return self.lake.commit(manifest, data, tar)

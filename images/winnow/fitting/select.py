@@ -81,7 +81,7 @@ def select(
     "mi_from_scratch" (as many clips chosen from scratch) and "mi_difference" (how far below that, relative).
     ContractError where assignments are missing or of other centres, or an existing selection cannot be continued.
     """
-    from winnow.core import corpus_table
+    from winnow.core import corpus_table, cpu
     from winnow.selection import mutual_information, pair_weights, pairing
 
     params = params or SelectParams()
@@ -95,6 +95,7 @@ def select(
     weights = pair_weights(params.weights, pairs, found.n_visual)
     earlier = _earlier(corpus_table.read(lake, TABLE), found, params) if incremental else None
     rows, added = _rounds(found, pairs, weights, params, earlier)
+    cpu.check()
     done = corpus_table.replace(
         lake,
         TABLE,

@@ -10,9 +10,9 @@ from bisect import bisect_left, bisect_right
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-import av
 import numpy as np
 
+from winnow.media.ffmpeg import av
 from winnow.media.video_index import Footage
 
 if TYPE_CHECKING:

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import av
-
 from winnow.core.sample import SampleFailed
 from winnow.media.clip_writer import ClipFile, Encoding, Piece
+from winnow.media.ffmpeg import av
 from winnow.media.video_index import Footage, open_media, video_stream
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import av
-
+from winnow.core import cpu
 from winnow.core.sample import Reason, SampleFailed
 from winnow.media.clip_audio import SoundCopy, SoundEncoder
+from winnow.media.ffmpeg import av
 from winnow.media.frame_shape import Shape
 from winnow.media.video_index import Footage, key_before
 
@@ -46,10 +46,12 @@ class Encoding:
         """libx264's options at a picture rate; the ones that a fair comparison must use too.
 
         Without macroblock-tree rate control: with B-frames its assembly reads memory that nobody wrote, so the bytes
-        depend on what the process did before (a run under other values of MALLOC_PERTURB_ shows it).
+        depend on what the process did before (a run under other values of MALLOC_PERTURB_ shows it). And with the
+        instructions of `winnow.core.cpu`: with fewer, other bytes come out.
         """
         keys = max(1, round(KEY_EVERY_S * float(rate)))
-        return {"preset": self.preset, "crf": str(self.crf), "threads": "1", "g": str(keys), "x264-params": "mbtree=0"}
+        own = ":".join(f"{name}={value}" for name, value in {"mbtree": "0", **cpu.x264_options()}.items())
+        return {"preset": self.preset, "crf": str(self.crf), "threads": "1", "g": str(keys), "x264-params": own}
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import av
 import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
 
 from winnow.core.sample import Reason, SampleFailed
+from winnow.media.ffmpeg import av
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -130,13 +129,11 @@ class Shrinker:
 
     def __init__(self, pixels: str, width: int, height: int) -> None:
         self.pixels, self.width, self.height = pixels, width, height
-        self._scale = VideoReformatter()
+        self._scale, self._how = av.video.reformatter.VideoReformatter(), av.video.reformatter.Interpolation.AREA
 
     def __call__(self, frame: VideoFrame) -> np.ndarray:
         """One picture: uint8, (height, width) for 'gray', (height, width, 3) for 'rgb24'; full range 0–255."""
-        small = self._scale.reformat(
-            frame, self.width, self.height, self.pixels, interpolation=Interpolation.AREA, threads=1
-        )
+        small = self._scale.reformat(frame, self.width, self.height, self.pixels, interpolation=self._how, threads=1)
         return small.to_ndarray()
 
 

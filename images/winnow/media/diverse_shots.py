@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import av
 import numpy as np
 
+from winnow.media.ffmpeg import av
 from winnow.media.shots import pictures
 from winnow.media.video_index import Footage, open_media, video_stream
 

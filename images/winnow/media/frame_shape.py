@@ -8,8 +8,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import av
-
+from winnow.media.ffmpeg import av
 from winnow.media.video_index import Footage
 
 if TYPE_CHECKING:

@@ -18,11 +18,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import av
 import numpy as np
 
 from winnow.core.sample import Reason, SampleFailed
 from winnow.media.decode import opened, waveform
+from winnow.media.ffmpeg import av
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame

@@ -16,7 +16,7 @@ def dubbed(clip: bytes, sound: bytes, start_s: float) -> bytes:
     """An MP4 file of a clip's pictures and a FLAC file's sound, which begins `start_s` after the clip. ConfigError
     without PyAV; ContractError for bytes that are no such files."""
     try:
-        import av
+        from winnow.media.ffmpeg import av
     except ImportError as error:
         raise ConfigError("PyAV is not installed here: `pip install 'winnow[media]'`") from error
 

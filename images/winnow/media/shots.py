@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import av
 from scenedetect import FrameTimecode
 from scenedetect.detectors import ContentDetector
 
+from winnow.media.ffmpeg import av
 from winnow.media.video_index import Footage, open_media, video_stream
 
 if TYPE_CHECKING:

@@ -19,9 +19,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import av
-
 from winnow.core.sample import Reason, SampleFailed
+from winnow.media.ffmpeg import av
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream

@@ -37,9 +37,8 @@ def sound(path: Path) -> tuple[np.ndarray, int | None]:
         if wave.ndim not in (1, 2):
             raise ContractError(f"{path}: sound is (samples,) or (channels, samples), this is {wave.shape}")
         return (wave if wave.ndim == 1 else wave.mean(axis=0)).astype(np.float64), None
-    import av
-
     from winnow.media.decode import waveform
+    from winnow.media.ffmpeg import av
 
     _require(path)
     try:

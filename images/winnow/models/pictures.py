@@ -63,13 +63,14 @@ class Scaler:
     LONGEST = 8
 
     def __init__(self, height: int, width: int, resize: str) -> None:
-        from av.video.reformatter import Interpolation, VideoReformatter
+        from winnow.media.ffmpeg import av
 
+        how = av.video.reformatter.Interpolation
         self.height, self.width, self.resize = height, width, resize
-        self._scale = VideoReformatter()
+        self._scale = av.video.reformatter.VideoReformatter()
         # Without these flags swscale's shortcuts darken colours by up to two levels, at some widths and not others.
-        exact = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
-        self._how = Interpolation.BICUBIC | exact
+        exact = how.ACCURATE_RND | how.FULL_CHR_H_INT | how.BITEXACT
+        self._how = how.BICUBIC | exact
 
     def __call__(self, frame) -> np.ndarray:
         """One picture: uint8, (height, width, 3)."""

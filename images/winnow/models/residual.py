@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 def waveform(data: bytes, rate_hz: int) -> np.ndarray:
     """A residual's file (FLAC) as sound at a rate: float32, (samples,). SampleFailed as undecodable where it holds
     none."""
-    import av
-
     from winnow.media import decode
+    from winnow.media.ffmpeg import av
 
     with av.open(io.BytesIO(data), format="flac") as file:
         frames = list(file.decode(audio=0))

@@ -12,6 +12,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from winnow.core import cpu
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.release.inputs import input_columns, write_inputs
@@ -37,7 +38,7 @@ def run_dbt(
         )
     threads = threads or settings.threads
     environment = {
-        **os.environ,
+        **cpu.pinned(os.environ),  # its Python models compute too
         "WINNOW_THREADS": str(threads),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",

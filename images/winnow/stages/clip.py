@@ -83,9 +83,8 @@ class Clip(Stage):
 
     def setup(self) -> None:
         """Import libav; its own messages go nowhere, what matters of them is in the rows."""
-        import av
-
         from winnow.media.clip_cutter import Encoding, cut
+        from winnow.media.ffmpeg import av
         from winnow.media.video_index import scan
 
         av.logging.set_level(None)

@@ -72,9 +72,8 @@ class Mix(Stage):
 
     def setup(self) -> None:
         """Import libav; its own messages go nowhere, what matters of them is in the rows."""
-        import av
-
         from winnow.media import mixture_render
+        from winnow.media.ffmpeg import av
 
         av.logging.set_level(None)
         self._mixing = mixture_render

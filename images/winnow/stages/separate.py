@@ -63,8 +63,7 @@ class Separate(Stage):
 
     def setup(self) -> None:
         """Load the separator."""
-        import av
-
+        from winnow.media.ffmpeg import av
         from winnow.models import single_threaded
         from winnow.models.separators import load
 
