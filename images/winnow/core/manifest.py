@@ -39,6 +39,7 @@ class Manifest:
     device: str = "cpu"
     host: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    conditions: dict[str, str] = field(default_factory=dict)
 
     @property
     def number(self) -> int:

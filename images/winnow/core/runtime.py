@@ -62,6 +62,7 @@ class Runtime:
         self.stage, self.lake, self.batch = stage, lake, batch
         self.identity = identity(stage)
         self.v = digest(self.identity)
+        self.conditions = stage.conditions()
         self.chain = Chain(lake, batch, stage_needs(), stage_wants())
         self._log = log or (lambda line: print(line, file=sys.stderr, flush=True))
         self._ready = False
@@ -96,13 +97,14 @@ class Runtime:
         digests = {need: m.sha256 for need, m in inputs.items()}
         name = shard_name(number, digests)
         done = self.chain.committed(self.stage.name, number)
-        again = {r.value for r in retry} & set(done.reasons) if done else set()
+        lifted = self._lifted(done) if done else {}
+        again = ({r.value for r in retry} & set(done.reasons)) | set(lifted) if done else set()
         if done and not again:
             summary.skipped += 1
             self._log(f"skip {self.stage.name} {done.shard}: done ({done.ok} ok, {done.failed} failed)")
             return done
         if done:
-            why = f"trying again: {', '.join(f'{r} {done.reasons[r]}' for r in sorted(again))}"
+            why = f"trying again: {', '.join(f'{r} {done.reasons[r]}' + lifted.get(r, '') for r in sorted(again))}"
             summary.retried += 1
         else:
             why = self._why(number, before)
@@ -117,6 +119,15 @@ class Runtime:
             f"{manifest.seconds:.1f} s"
         )
         return manifest
+
+    def _lifted(self, done: Manifest) -> dict[str, str]:
+        """Reasons of a shard's rows that a change of the deployment may have lifted, and what changed, in words."""
+        found = {}
+        for reason, names in self.stage.lifted_by.items():
+            changed = [name for name in names if done.conditions.get(name) != self.conditions.get(name)]
+            if reason.value in done.reasons and changed:
+                found[reason.value] = f" ({', '.join(changed)} changed)"
+        return found
 
     def _why(self, number: int, before: dict | None) -> str:
         """Why a shard is not done, told from what the batch stood at before."""
@@ -183,7 +194,7 @@ class Runtime:
                 sidecar=self.stage.sidecar, sidecar_bytes=tar.stat().st_size if tar else 0,
                 retry_of=done.shard if done else None, at=at.isoformat(timespec="seconds"), host=platform.node(),
                 seconds=round(time.perf_counter() - clock, 3), cpu_seconds=round(time.process_time() - busy, 3),
-                device=self.stage.device, versions=_versions(),
+                device=self.stage.device, versions=_versions(), conditions=self.conditions,
             )  # fmt: skip
             return self.lake.commit(manifest, data, tar)
 

@@ -118,6 +118,8 @@ class Stage(ABC):
     failure_budget: ClassVar[float] = 0.5
     #: Stage tables that are read where the batch has them committed, and done without where not.
     wants: ClassVar[tuple[str, ...]] = ()
+    #: Reasons that a change of the deployment may lift, and by which of `conditions`: their rows are tried again then.
+    lifted_by: ClassVar[Mapping[Reason, tuple[str, ...]]] = {}
     #: The DAG that runs it. Only what belongs to `curate` must be there before a batch is admitted.
     flow: ClassVar[str] = "curate"
     #: What it computes on, for the manifest; a stage that may use a GPU says so in `setup`.
@@ -146,6 +148,10 @@ class Stage(ABC):
         """The columns of this stage's table: `schema`, or, where a vector's length depends on the model, `schema` with
         that length filled in."""
         return self.schema
+
+    def conditions(self) -> dict[str, str]:
+        """What `lifted_by` names, as it is now: settings by their variable, a library's version by its name."""
+        return {}
 
     def model_digest(self) -> str | None:
         """Digest of the fitted or loaded model, or None for a stage without one and before the first fit."""

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import yt_dlp
 from yt_dlp.globals import plugin_dirs
 from yt_dlp.networking import Request
+from yt_dlp.postprocessor.ffmpeg import FFmpegPostProcessor
 
 from winnow.core.sample import Reason, SampleFailed
 from winnow.fetching import failures
@@ -77,6 +78,8 @@ class Downloader:
         if info.get("_type") in ("playlist", "multi_video"):
             info = next((entry for entry in info.get("entries") or () if entry), {})
         files = [path for path in folder.iterdir() if path.is_file()]
+        if not files and job.trouble is not None:
+            raise failures.explain(job.trouble, guard)
         if len(files) != 1 or not files[0].stat().st_size:
             raise SampleFailed(Reason.not_media, "the answer holds no bytes")
         if files[0].stat().st_size > self.max_bytes:
@@ -116,7 +119,6 @@ OPTIONS: Mapping[str, object] = {
     "retries": 0, "extractor_retries": 0, "fragment_retries": 0, "file_access_retries": 0,
     "skip_unavailable_fragments": False, "noplaylist": True, "playlist_items": "1", "nopart": True, "overwrites": True,
     "continuedl": False, "updatetime": False, "buffersize": BLOCK_BYTES, "noresizebuffer": True,
-    "match_filter": lambda info, *, incomplete: "a live stream" if info.get("is_live") else None,
 }  # fmt: skip
 
 
@@ -126,7 +128,7 @@ class Client(yt_dlp.YoutubeDL):
     def __init__(self, options: Mapping[str, object]) -> None:
         self.job: Job | None = None
         self._held: Answer | None = None
-        super().__init__(dict(options), auto_init=True)
+        super().__init__({**options, "match_filter": self._refused}, auto_init=True)
 
     @contextlib.contextmanager
     def working(self, job: Job, folder: Path):
@@ -135,9 +137,12 @@ class Client(yt_dlp.YoutubeDL):
         self.params["outtmpl"] = {**self.params["outtmpl"], "default": str(folder / "media").replace("%", "%%")}
         self._progress_hooks = [job.progress]
         self.cookiejar.clear()
+        # HLS asks the program ffmpeg for its version, past `ffmpeg_location`: there is none, and nothing is started.
+        no_program = FFmpegPostProcessor._ffmpeg_location.set(self.params["ffmpeg_location"])
         try:
             yield
         finally:
+            FFmpegPostProcessor._ffmpeg_location.reset(no_program)
             if self._held is not None:
                 self._held.close()
             self.job = self._held = None
@@ -170,6 +175,22 @@ class Client(yt_dlp.YoutubeDL):
         answer = Answer(super().urlopen(request), self.job)
         self._held = answer if whole else None
         return answer
+
+    def _refused(self, info: Mapping[str, object], *, incomplete: object = None) -> str | None:
+        """What is not downloaded, in words; None for the rest. yt-dlp then goes on as if nothing had been asked for, so
+        the reason is kept for whoever finds no file."""
+        if not info.get("is_live"):
+            return None
+        if self.job is not None:
+            self.job.trouble = SampleFailed(Reason.unsupported_site, "a live stream, which has no end")
+        return "a live stream"
+
+    def process_info(self, info_dict):
+        """Download one result. The file's name is ours, so an ending of its address that is none of a media file (a
+        script that serves video) is no reason to leave it: what it is, its bytes say."""
+        if f".{info_dict.get('ext')}".lower() not in _DIRECT:
+            info_dict["ext"] = "unknown_video"
+        return super().process_info(info_dict)
 
     def dl(self, name, info, subtitle=False, test=False):
         """Download with the downloaders that stay in this thread and in sight of the policy."""

@@ -56,6 +56,10 @@ _OUTSIDE_OF_SIGHT = frozenset(
 _HANDED_ON = frozenset({"_thread.start_new_thread", "_thread.start_joinable_thread", "socket.sendto", "socket.sendmsg"})
 
 
+#: The setting that lets a deployment reach more than the public internet.
+LIFTED_BY = "WINNOW_FETCH_ALLOW_NETWORKS"
+
+
 class Blocked(Exception):
     """A download tried what the policy refuses. No OSError, so that nobody takes it for a bad connection and tries the
     next address. `reason` is blocked_address or blocked_scheme."""
@@ -91,7 +95,7 @@ class Policy:
         except ValueError:
             raise Blocked(Reason.blocked_address, "a connection by name, past the policy") from None
         if not self.allows(address):
-            raise Blocked(Reason.blocked_address, "its host is not on the public internet")
+            raise Blocked(Reason.blocked_address, f"its host is not on the public internet; {LIFTED_BY} may allow it")
 
 
 def embedded(address: Address) -> Address:

@@ -32,6 +32,10 @@ _BY_WORDS = (
     (r"\b(removed|deleted|unavailable|terminated|no longer|does ?n.t exist|not exist|not found)", Reason.gone),
     (r"\b(rate.?limit|too many requests|try again later)", Reason.throttled),
 )
+NO_FORMAT = (
+    "offers no file that holds picture and sound together, or none that stage fetch's parameter `format` asks for; "
+    "separate streams are not joined"
+)
 _ADDRESS = re.compile(r"\b\w+://\S+")
 
 
@@ -121,6 +125,8 @@ def _of_status(status: int, loop: bool) -> SampleFailed:
 def _of_site(error: ExtractorError) -> SampleFailed:
     """What a site says in words, classified by them."""
     words = _words(error.orig_msg or str(error))
+    if words.startswith("Requested format is not available"):
+        return SampleFailed(Reason.unsupported_site, NO_FORMAT)
     reason = next((r for said, r in _BY_WORDS if re.search(said, words, re.IGNORECASE)), Reason.unsupported_site)
     return SampleFailed(reason, words)
 

@@ -9,6 +9,7 @@ them.
 
 from __future__ import annotations
 
+import json
 import queue
 import shutil
 import sys
@@ -18,6 +19,7 @@ import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -48,11 +50,27 @@ class Fetch(Stage):
     }
     resources = Resources(cpu=0.5, memory_mb=1024)
 
+    lifted_by = {
+        Reason.blocked_address: ("WINNOW_FETCH_ALLOW_NETWORKS", "WINNOW_FETCH_REWRITES"),
+        Reason.too_large: ("WINNOW_FETCH_MAX_BYTES",),
+        Reason.unsupported_site: ("yt-dlp",),
+    }
+
     class Params(StageParams):
         """`format` is yt-dlp's format selection, for sites that offer several: files that hold picture and sound, since
         nothing here merges separate streams."""
 
         format: str = "best[height<=?480]/best"
+
+    def conditions(self) -> dict[str, str]:
+        """Settings that refuse a link, and the version of yt-dlp, which learns new sites."""
+        settings = self.settings
+        return {
+            "WINNOW_FETCH_ALLOW_NETWORKS": ",".join(map(str, settings.fetch_allow_networks)),
+            "WINNOW_FETCH_REWRITES": json.dumps(settings.fetch_rewrites, sort_keys=True),
+            "WINNOW_FETCH_MAX_BYTES": str(settings.fetch_max_bytes),
+            "yt-dlp": _version("yt-dlp"),
+        }
 
     def setup(self) -> None:
         """Import yt-dlp and prepare the policy."""
@@ -210,3 +228,10 @@ class Pace:
             self._next_s = start_s + self._space_s
         if start_s > now_s:
             self._sleep(start_s - now_s)
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"

@@ -114,6 +114,7 @@ def test_the_environment_and_the_home_folder_change_nothing(
 
 
 # -- what does not -----------------------------------------------------------------------------------------------------
+PRIVATE = "its host is not on the public internet; WINNOW_FETCH_ALLOW_NETWORKS may allow it"
 REASONS = [
     ("gone.mp4", Reason.gone, "HTTP 404"),
     ("fail/410/a.mp4", Reason.gone, "HTTP 410"),
@@ -136,9 +137,9 @@ REASONS = [
     ("empty.mp4", Reason.not_media, "the answer holds no bytes"),
     ("big/1000/a.mp4", Reason.not_media, "bytes of no known kind"),
     ("big/3000000/a.mp4", Reason.too_large, "larger than WINNOW_FETCH_MAX_BYTES allows"),
-    ("to-private/a.mp4", Reason.blocked_address, "its host is not on the public internet"),
-    ("to-metadata/a.mp4", Reason.blocked_address, "its host is not on the public internet"),
-    ("to-private/a", Reason.blocked_address, "its host is not on the public internet"),
+    ("to-private/a.mp4", Reason.blocked_address, PRIVATE),
+    ("to-metadata/a.mp4", Reason.blocked_address, PRIVATE),
+    ("to-private/a", Reason.blocked_address, PRIVATE),
 ]
 
 
@@ -257,7 +258,7 @@ def test_overhead_of_a_small_file(fetch: Fetcher, server: WorldServer) -> None:
         ("Video unavailable. This video has been removed by the uploader", Reason.gone),
         ("This account has been terminated", Reason.gone),
         ("Too many requests, try again later", Reason.throttled),
-        ("Requested format is not available", Reason.unsupported_site),
+        ("This site is closed on Mondays", Reason.unsupported_site),
     ],
 )
 def test_what_a_site_says_in_words(words: str, reason: Reason) -> None:
