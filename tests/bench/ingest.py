@@ -25,6 +25,10 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from winnow.core import cpu
+
+cpu.pin()  # as the command line does
+
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED_ROWS = 2_041_789
 QUICK_ROWS = 50_000

@@ -38,6 +38,10 @@ from urllib.parse import quote
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "plugins")]  # so that the file runs by its path too
 
+from winnow.core import cpu
+
+cpu.pin()  # as the command line does
+
 import psutil
 import structlog
 

@@ -23,6 +23,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that the file runs by its path too
 
+from winnow.core import cpu
+
+cpu.pin()  # as the command line does
+
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
 from winnow.exports import read_audioscope

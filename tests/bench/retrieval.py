@@ -31,6 +31,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that the file runs by its path too
 
+from winnow.core import cpu
+
+cpu.pin()  # as the command line does
+
 from threadpoolctl import threadpool_limits
 
 from tests.bench.correspond import MATCHES, measured

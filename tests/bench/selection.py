@@ -31,6 +31,10 @@ import os
 import sys
 import time
 
+from winnow.core import cpu
+
+cpu.pin()  # as the command line does
+
 import numpy as np
 
 from winnow.selection import DEFAULT_BATCH, DEFAULT_TAKE, PRESETS, batch_greedy, exact_greedy, mutual_information

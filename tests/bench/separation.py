@@ -30,6 +30,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that the file runs by its path too
 
+from winnow.core import cpu
+
+cpu.pin()  # as the command line does
+
 import numpy as np
 import pyarrow.parquet as pq
 from scipy.signal import correlate, resample_poly
