@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from winnow.core import cpu, errors
+from winnow.core import cpu, errors, own_fault
 
 # Results must depend neither on the CPU nor on how many cores a pod has: libraries read it once, when they load.
 cpu.pin()
@@ -17,6 +17,7 @@ os.environ.update(GX_ANALYTICS_ENABLED="false", DBT_SEND_ANONYMOUS_USAGE_STATS="
 
 import sys  # noqa: E402
 from importlib import import_module  # noqa: E402
+from typing import NoReturn  # noqa: E402
 
 import click  # noqa: E402
 
@@ -198,5 +199,13 @@ def main() -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except errors.WinnowError as error:
-        click.echo(f"winnow: {type(error).__name__}: {error}", err=True)
-        sys.exit(error.exit_code)
+        _end(error)
+    except Exception as error:
+        if fault := own_fault.of(error):
+            _end(fault)
+        raise
+
+
+def _end(error: errors.WinnowError) -> NoReturn:
+    click.echo(f"winnow: {type(error).__name__}: {error}", err=True)
+    sys.exit(error.exit_code)

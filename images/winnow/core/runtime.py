@@ -22,7 +22,7 @@ from winnow.core import cpu
 from winnow.core.errors import ConfigError, ContractError, FailureBudgetExceeded
 from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.manifest import Manifest
-from winnow.core.sample import TRANSIENT, Outcome, Reason
+from winnow.core.sample import RETRYABLE, Outcome, Reason
 from winnow.core.shard import Chain, retry_name, shard_name
 from winnow.core.shard_tar import Shelf
 from winnow.core.stage import Batch, Sample, Stage, identity, stage_needs, stage_wants
@@ -71,10 +71,10 @@ class Runtime:
         """Every shard whose position falls to this part (position % parts == part), done or found done."""
         if not 0 <= part < parts:
             raise ConfigError(f"part {part} of {parts}: parts count from 0")
-        if wrong := retry - TRANSIENT:
+        if wrong := retry - RETRYABLE:
             raise ConfigError(
                 f"cannot retry {', '.join(sorted(r.value for r in wrong))}: only transient reasons can pass "
-                f"({', '.join(sorted(r.value for r in TRANSIENT))})"
+                f"({', '.join(sorted(r.value for r in RETRYABLE))})"
             )
         summary = Summary(self.stage.name, self.batch, self.v)
         source = self.stage.needs[0]
@@ -306,7 +306,7 @@ def run_stage(
         reasons = frozenset(Reason(r) for r in retry)
     except ValueError as error:
         raise ConfigError(
-            f"retry_reasons: {error}; transient reasons are {', '.join(sorted(r.value for r in TRANSIENT))}"
+            f"retry_reasons: {error}; transient reasons are {', '.join(sorted(r.value for r in RETRYABLE))}"
         ) from error
     stage = cls(parse_params(cls, params), lake, settings)
     return asdict(Runtime(stage, lake, check_batch(batch)).run(part, parts, reasons))

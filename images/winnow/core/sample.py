@@ -92,9 +92,14 @@ class Reason(str, Enum):
         return self.transient or self is Reason.internal_error
 
 
+#: Reasons that the outside may take back.
 TRANSIENT = frozenset(
     {Reason.refused, Reason.throttled, Reason.timeout, Reason.server_error, Reason.unresolved_host, Reason.incomplete}
 )
+
+
+#: What a run may name to try its rows again: these, and what may have been our own fault.
+RETRYABLE = TRANSIENT | {Reason.internal_error}
 
 
 class SampleFailed(Exception):

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from winnow.core import own_fault
 from winnow.core.errors import ConfigError
 from winnow.core.fingerprint import PACKAGE, code_digest
 from winnow.core.lake import Lake
@@ -89,17 +89,16 @@ class Batch:
 
     def map(self, measure: Callable[[Sample], Mapping[str, object]]) -> Iterator[Outcome]:
         """One outcome a sample. `SampleFailed` becomes a failed row, any other exception an `internal_error` row with
-        its traceback on stderr: one broken sample never ends a shard (many do: the failure budget)."""
-        import sys
-
+        its traceback on stderr: one broken sample never ends a shard (many do: the failure budget). A fault of our own
+        side (a full disk) ends it as a TransientError."""
         for sample in self.samples:
             try:
                 yield Outcome.ok(sample.id, measure(sample))
             except SampleFailed as failure:
                 yield Outcome.failed(sample.id, failure.reason, failure.detail)
             except Exception as error:
-                traceback.print_exc(file=sys.stderr)
-                yield Outcome.failed(sample.id, Reason.internal_error, f"{type(error).__name__}: {error}")
+                failure = own_fault.internal_error(error)
+                yield Outcome.failed(sample.id, failure.reason, f"{failure.detail}: {error}")
 
 
 class Stage(ABC):

@@ -23,6 +23,7 @@ from yt_dlp.globals import plugin_dirs
 from yt_dlp.networking import Request
 from yt_dlp.postprocessor.ffmpeg import FFmpegPostProcessor
 
+from winnow.core import own_fault
 from winnow.core.sample import Reason, SampleFailed
 from winnow.fetching import failures
 from winnow.fetching.egress import Guard, guarded
@@ -72,6 +73,8 @@ class Downloader:
             with guarded(guard), client.working(job, folder):
                 info = client.extract_info(job.address(url), ie_key="Generic" if direct else None) or {}
         except Exception as error:
+            if fault := own_fault.of(error):
+                raise fault from error
             raise failures.explain(error, guard, job.trouble) from error
         if guard.blocked or guard.aborted:
             raise failures.explain(None, guard)

@@ -12,10 +12,8 @@ from __future__ import annotations
 import json
 import queue
 import shutil
-import sys
 import threading
 import time
-import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -23,6 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from winnow.core import own_fault
 from winnow.core.lake import sha256_file
 from winnow.core.sample import Outcome, Reason, SampleFailed
 from winnow.core.stage import Batch, Resources, Sample, Stage, StageParams
@@ -137,8 +136,7 @@ class Fetch(Stage):
         except SampleFailed as failure:
             return failure
         except Exception as error:
-            traceback.print_exc(file=sys.stderr)
-            return SampleFailed(Reason.internal_error, type(error).__name__)
+            return own_fault.internal_error(error)
 
     def _download(self, task: Task) -> dict[str, object]:
         task.folder.mkdir(parents=True)

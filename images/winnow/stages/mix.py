@@ -9,14 +9,13 @@ one WebDataset tar: `<mixture_id>.mp4`, `.json`, and the two sounds before they 
 from __future__ import annotations
 
 import json
-import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pydantic import Field
 
+from winnow.core import own_fault
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.sample import Outcome, Reason, SampleFailed
@@ -90,8 +89,8 @@ class Mix(Stage):
                 except SampleFailed as failure:
                     yield Outcome.failed(sample.id, failure.reason, failure.detail, values=kept)
                 except Exception as error:
-                    traceback.print_exc(file=sys.stderr)
-                    yield Outcome.failed(sample.id, Reason.internal_error, type(error).__name__, values=kept)
+                    failure = own_fault.internal_error(error)
+                    yield Outcome.failed(sample.id, failure.reason, failure.detail, values=kept)
 
     def _render(self, sample: Sample, clips: _Clips, work: Path) -> tuple[dict[str, object], dict[str, bytes]]:
         """One mixture: what was measured of it, and its files."""

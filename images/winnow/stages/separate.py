@@ -8,10 +8,9 @@ WebDataset tar of `<sample_id>.flac`, mono, 24 bits, each as long as the sound t
 
 from __future__ import annotations
 
-import sys
-import traceback
 from collections.abc import Iterator, Mapping
 
+from winnow.core import own_fault
 from winnow.core.lake import sha256_bytes
 from winnow.core.sample import Outcome, Reason, SampleFailed
 from winnow.core.stage import Batch, Resources, Sample, Stage, StageParams
@@ -81,8 +80,8 @@ class Separate(Stage):
             except SampleFailed as failure:
                 yield Outcome.failed(sample.id, failure.reason, failure.detail)
             except Exception as error:
-                traceback.print_exc(file=sys.stderr)
-                yield Outcome.failed(sample.id, Reason.internal_error, type(error).__name__)
+                failure = own_fault.internal_error(error)
+                yield Outcome.failed(sample.id, failure.reason, failure.detail)
 
     def _separate(self, sample: Sample, batch: Batch) -> tuple[dict[str, object], bytes]:
         """One clip: what was measured, and its residual as FLAC."""

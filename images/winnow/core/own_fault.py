@@ -1,0 +1,73 @@
+"""Faults of our own side: a full or read-only disk, too many open files, no memory left. They say nothing about a
+sample, so they are never its outcome: the shard ends with a TransientError, nothing of it is committed, and the same
+command works once there is room.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+import traceback
+from collections.abc import Iterator
+
+from winnow.core.errors import TransientError
+from winnow.core.sample import Reason, SampleFailed
+
+#: Of the operating system, whoever raised it.
+_OURS = {
+    errno.ENOSPC: "a file system is full",
+    errno.EDQUOT: "a quota of disk is used up",
+    errno.EROFS: "a file system is read-only",
+    errno.EMFILE: "this process has too many open files",
+    errno.ENFILE: "this machine has too many open files",
+}
+#: Ours only from Python itself: FFmpeg says the same of broken media (a frame of an absurd size, a file cut short).
+_OURS_UNLESS_MEDIA = {errno.EIO: "a disk fails", errno.ENOMEM: "there is no memory left"}
+
+
+def of(error: BaseException | None) -> TransientError | None:
+    """The TransientError that an exception stands for, itself or by what it comes from; None where it is no fault of
+    our own side."""
+    for link in _chain(error):
+        if isinstance(link, TransientError):
+            return link
+        said = _said(link)
+        if said:
+            where = getattr(link, "filename", None)
+            return TransientError(
+                f"{said}{f' ({where})' if where else ''}: nothing of this shard was committed. Make room in the lake "
+                "and in TMPDIR (or raise the limit), then run the same command again"
+            )
+    return None
+
+
+def internal_error(error: Exception) -> SampleFailed:
+    """The failure of a sample that an exception nobody foresaw stands for, its traceback on stderr; a fault of our own
+    side is raised instead, as a TransientError."""
+    if fault := of(error):
+        raise fault from error
+    traceback.print_exception(error, file=sys.stderr)
+    return SampleFailed(Reason.internal_error, type(error).__name__)
+
+
+def _said(error: BaseException) -> str | None:
+    media = type(error).__module__.split(".")[0] == "av"
+    if isinstance(error, MemoryError):
+        return None if media else _OURS_UNLESS_MEDIA[errno.ENOMEM]
+    if not isinstance(error, OSError):
+        return None
+    return _OURS.get(error.errno) or (None if media else _OURS_UNLESS_MEDIA.get(error.errno))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and what it says it comes from; libraries also keep that in `cause` and `exc_info`."""
+    todo, seen = [error], set()
+    while todo:
+        link = todo.pop(0)
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        kept = getattr(link, "exc_info", None)
+        near = (getattr(link, "cause", None), kept[1] if isinstance(kept, tuple) and len(kept) > 1 else None)
+        todo += [one for one in (*near, link.__cause__, link.__context__) if isinstance(one, BaseException)]
