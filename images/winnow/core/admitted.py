@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake
 
@@ -15,7 +13,12 @@ def admitted_keys(lake: Lake) -> list[str]:
 
 def batch_heads(lake: Lake) -> dict[str, dict]:
     """Heads of the admitted batches, by key: {"batch", "seq", "stages": {stage: {"v", "files"}}, "gate"}."""
-    return {key: json.loads(lake.read(f"batches/{key}.json")) for key in admitted_keys(lake)}
+    return {key: batch_head(lake, key) for key in admitted_keys(lake)}
+
+
+def batch_head(lake: Lake, key: str) -> dict | None:
+    """Head of a batch; None for one that is not admitted, ContractError for a damaged one."""
+    return lake.read_json(f"batches/{key}.json", f"remove it, then run `winnow gate --batch {key}` again")
 
 
 def admitted_with(lake: Lake, stage: str, *, or_none: bool = False) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from winnow.core import cpu
+from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, digest, sha256_bytes
 
 
@@ -25,10 +26,10 @@ class FrozenModel:
     def reuse(self, lake: Lake, identity: Mapping[str, object]) -> tuple[str, dict | None]:
         """The digest of what has this identity, and its card where it was frozen before: it is then the one in use."""
         model = digest(identity)
-        card = lake.read_or_none(lake.model_key(self.name, model, "json"))
+        card = self._known(lake, model)
         if card is not None:
             lake.set_model_current(self.name, model)
-        return model, None if card is None else json.loads(card)
+        return model, card
 
     def freeze(
         self, lake: Lake, model: str, identity: Mapping[str, object], data: bytes, card: Mapping[str, object]
@@ -45,4 +46,16 @@ class FrozenModel:
     def current_card(self, lake: Lake) -> dict | None:
         """The card of the model in use, or None before the first."""
         model = lake.model_current(self.name)
-        return None if model is None else json.loads(lake.read(lake.model_key(self.name, model, "json")))
+        return None if model is None else self.card(lake, model)
+
+    def card(self, lake: Lake, model: str) -> dict:
+        """The card of a model that was frozen; ContractError for one that is not there, or damaged."""
+        card = self._known(lake, model)
+        if card is None:
+            key = lake.model_key(self.name, model, "json")
+            raise ContractError(f"{lake.full(key)} is not there, and `current` beside it names its model: fit it again")
+        return card
+
+    def _known(self, lake: Lake, model: str) -> dict | None:
+        key = lake.model_key(self.name, model, "json")
+        return lake.read_json(key, "remove it and its model, then fit it again")

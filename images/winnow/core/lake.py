@@ -100,6 +100,21 @@ class Lake:
         except FileNotFoundError:
             return None
 
+    def read_json(self, key: str, mend: str) -> dict | None:
+        """A small file that holds a JSON object, or None when it is not there; ContractError, which says what to do
+        (`mend`), for one that is empty, cut short or something else."""
+        data = self.read_or_none(key)
+        if data is None:
+            return None
+        try:
+            value = json.loads(data)
+            if not isinstance(value, dict):
+                raise ValueError(f"it holds a {type(value).__name__}")
+        except ValueError as error:
+            what = "is empty" if not data.strip() else f"is cut short or damaged ({error})"
+            raise ContractError(f"{self.full(key)} {what}: {mend}") from error
+        return value
+
     def list(self, folder: str) -> list[str]:
         """Names of what lies in a folder, sorted; [] when there is none."""
         if self.is_local:
@@ -118,7 +133,7 @@ class Lake:
             self.fs.pipe_file(self.full(key), data)
             return
         with self._scratch(key) as (scratch, target):
-            scratch.write_bytes(data)
+            _write_through(scratch, data)
             os.replace(scratch, target)
 
     def create(self, key: str, data: bytes) -> bool:
@@ -127,14 +142,12 @@ class Lake:
         if not self.is_local:
             return self._create_in_store(key, data)
         with self._scratch(key) as (scratch, target):
-            with scratch.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            _write_through(scratch, data)
             try:
                 os.link(scratch, target)
             except FileExistsError:
                 return False
+            _sync(target.parent)  # with it, what was moved into this folder before
         return True
 
     def _create_in_store(self, key: str, data: bytes) -> bool:
@@ -166,6 +179,7 @@ class Lake:
             return
         with self._scratch(key) as (scratch, target):
             (shutil.move if move else shutil.copyfile)(source, scratch)
+            _sync(scratch)
             os.replace(scratch, target)
 
     @contextlib.contextmanager
@@ -206,8 +220,15 @@ class Lake:
 
     def manifest(self, stage: str, v: str, batch: str, shard: str) -> Manifest | None:
         """The commit of one shard, or None."""
-        data = self.read_or_none(f"{self.folder(stage, v, batch)}/{shard}.json")
-        return None if data is None else Manifest.loads(data)
+        key = f"{self.folder(stage, v, batch)}/{shard}.json"
+        value = self.read_json(key, f"remove it, then run what commits {stage} of batch {batch} again")
+        try:
+            return None if value is None else Manifest.of(value)
+        except TypeError as error:
+            raise ContractError(
+                f"{self.full(key)} is no manifest ({error}): remove it, then run what commits {stage} of batch {batch} "
+                "again"
+            ) from error
 
     def table_key(self, manifest: Manifest) -> str:
         """Key of the table that a manifest commits."""
@@ -245,8 +266,8 @@ class Lake:
 
     def stand(self, stage: str, batch: str) -> dict | None:
         """Which v (and, for tables that are cut into shards, which shards) a stage stands at for a batch."""
-        data = self.read_or_none(f"{stage}/batch={batch}.json")
-        return None if data is None else json.loads(data)
+        mend = f"remove it, then run what makes {stage} of batch {batch} again; its shards are kept"
+        return self.read_json(f"{stage}/batch={batch}.json", mend)
 
     def set_stand(self, stage: str, batch: str, value: dict) -> None:
         """Move a stage to another v for a batch; untouched when it stands there already."""
@@ -301,6 +322,23 @@ class Lake:
         if not self.is_local:
             raise ConfigError(f"{self.root}: {key} has a path only in a lake on a local or mounted file system")
         return Path(self.full(key))
+
+
+def _write_through(path: Path, data: bytes) -> None:
+    """Write a file whose bytes are on the disk before anything names it: a manifest must not outlive its table."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(path: Path) -> None:
+    """Bring a file's bytes, or a folder's names, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _http_status(error: OSError) -> int | None:

@@ -53,5 +53,10 @@ class Manifest:
     @classmethod
     def loads(cls, data: bytes) -> Manifest:
         """Read one; fields of later versions are ignored."""
+        return cls.of(json.loads(data))
+
+    @classmethod
+    def of(cls, value: dict[str, object]) -> Manifest:
+        """The manifest that a file's JSON object is; TypeError for one that lacks fields."""
         known = {f.name for f in fields(cls)}
-        return cls(**{k: value for k, value in json.loads(data).items() if k in known})
+        return cls(**{name: one for name, one in value.items() if name in known})

@@ -10,7 +10,6 @@ earlier model scored keep their threshold.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence, Set
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 from winnow.core import corpus_table
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.fingerprint import code_digest
+from winnow.core.frozen_model import FrozenModel
 from winnow.core.lake import Lake
 from winnow.core.sample import check_batch
 from winnow.fitting import calibration, fit
@@ -91,7 +91,7 @@ def calibrate_once(lake: Lake) -> dict[str, object] | None:
     model = lake.model_current(fit.MODEL)
     if model is None or any(row["model"] == model for row in corpus_table.read(lake, TABLE).to_pylist()):
         return None
-    card = json.loads(lake.read(lake.model_key(fit.MODEL, model, "json")))
+    card = FrozenModel(fit.MODEL).card(lake, model)
     try:
         return calibrate(lake, card["batches"])
     except ContractError as error:  # a batch of then is gone: no reason to stop a batch of today

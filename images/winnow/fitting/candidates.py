@@ -8,12 +8,12 @@ clip of ten layers, and no Python object.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from winnow.core.errors import ContractError
+from winnow.core.frozen_model import FrozenModel
 from winnow.core.lake import Lake
 from winnow.core.sample import ID_CHARS
 from winnow.core.shard import Chain
@@ -62,7 +62,7 @@ def candidates(lake: Lake, batches: Sequence[str], among: str = "kept") -> Candi
     model = lake.model_current(MODEL)
     if model is None:
         raise ContractError("the lake has no centres: run `winnow cluster`, then `winnow run cluster` on every batch")
-    card = json.loads(lake.read(lake.model_key(MODEL, model, "json")))
+    card = FrozenModel(MODEL).card(lake, model)
     widths = {side: len(layers) for side, layers in card["layers"].items()}
     kind = np.min_scalar_type(card["clusters"] - 1)
     kept = _kept(lake) if among == "kept" else None

@@ -15,6 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from winnow.core.admitted import batch_head
 from winnow.core.errors import GateFailed
 from winnow.core.lake import Lake, digest
 from winnow.core.planned_table import DECIDE
@@ -48,7 +49,7 @@ def gate_batch(batches: Sequence[str], settings: Settings, lake: Lake) -> dict[s
     batches_done = [
         {
             "batch": key,
-            "seq": json.loads(lake.read(f"batches/{key}.json"))["seq"],
+            "seq": batch_head(lake, key)["seq"],
             "computed": key in results,
             "rules": results[key].counts[1] if key in results else None,
             "page": lake.full(f"gates/{key}/index.html"),
@@ -99,8 +100,8 @@ def _head(lake: Lake, batch: str, tables: Mapping[str, Table], suites: str) -> d
 
 def _admitted(lake: Lake, head: dict) -> bool:
     """Whether exactly these tables were admitted under exactly these suites."""
-    data = lake.read_or_none(f"batches/{head['batch']}.json")
-    return data is not None and head["gate"]["whole"] and json.loads(data).get("gate") == head["gate"]
+    known = batch_head(lake, head["batch"])
+    return known is not None and head["gate"]["whole"] and known.get("gate") == head["gate"]
 
 
 def _seq(lake: Lake, batch: str) -> int:

@@ -32,8 +32,10 @@ REQUIRED = ("tables", "ops", "gates", "winnow.duckdb", "report.html")
 
 
 def current(lake: Lake) -> str | None:
-    """Id of the current release, or None before the first."""
+    """Id of the current release, or None before the first; ContractError where the file that names it is empty."""
     data = lake.read_or_none("releases/current")
+    if data is not None and not data.strip():
+        raise ContractError(_wrong(lake, "is empty"))
     return data.decode().strip() if data else None
 
 
@@ -43,12 +45,22 @@ def resolve(lake: Lake, release: str | None = None) -> str:
         found = current(lake)
         if found is None:
             raise ConfigError(f"nothing is published in {lake.root} yet: run `winnow release`")
+        if not lake.exists(f"releases/{found}/manifest.json"):
+            raise ContractError(_wrong(lake, f"names {found!r}, and no such release lies beside it"))
         return found
     there = [name for name in releases(lake) if name.startswith(release)] if release else []
     if len(there) != 1:
         known = ", ".join(releases(lake)) or "none"
         raise ConfigError(f"{release!r} names {'no' if not there else 'more than one'} release; there are: {known}")
     return there[0]
+
+
+def _wrong(lake: Lake, what: str) -> str:
+    there = ", ".join(releases(lake)) or "none"
+    return (
+        f"{lake.full('releases/current')} {what}; there are: {there}. Write one of these into it, or remove it and run "
+        "`winnow release`"
+    )
 
 
 def releases(lake: Lake) -> list[str]:

@@ -6,11 +6,11 @@ same centres until someone refits. A row names its digest: ids of two clustering
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from winnow.core.errors import ContractError
+from winnow.core.frozen_model import FrozenModel
 from winnow.core.sample import Outcome, Reason
 from winnow.core.stage import Batch, Resources, Sample, Stage
 
@@ -39,7 +39,7 @@ class Cluster(Stage):
         from winnow.selection.kmeans.centroids import Centroids
 
         self.digest, data = self.fitted_model()
-        self.card = json.loads(self.lake.read(self.lake.model_key(self.fitted, self.digest, "json")))
+        self.card = FrozenModel(self.fitted).card(self.lake, self.digest)
         self.centroids = Centroids.loads(data)
 
     def process(self, batch: Batch) -> Iterator[Outcome]:
