@@ -83,7 +83,7 @@ def cluster(
     if not corpus.clips:
         raise ContractError(f"{', '.join(keys)}: no clip has all of {', '.join(corpus.layers)}; nothing to cluster")
     identity = {
-        "code": code_digest(fit_layers.__module__),
+        "code": code_digest(KMeansParams.__module__),
         "content": content,
         "layers": sides,
         "features": corpus.features,

@@ -13,7 +13,7 @@ import pytest
 from winnow.batch.ingest import ingest
 from winnow.core.errors import ConfigError, TransientError
 from winnow.core.lake import Lake, sha256_file
-from winnow.core.planned_table import INGEST
+from winnow.core.planned_table import INGEST, PlannedTable
 from winnow.core.sample import candidate_id, sid
 from winnow.core.settings import Settings
 from winnow.core.shard import Chain
@@ -196,17 +196,15 @@ def test_a_partition_cannot_lead_out_of_the_inbox(settings: Settings, lake: Lake
 def test_a_list_that_is_still_written_is_tried_again(
     day: Path, lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import winnow.batch.ingest as module
-
     path = day / "a.csv"
     path.write_text(f"url\n{URL}/a.mp4\n")
-    inner = module._commit
+    inner = PlannedTable.commit_rows
 
-    def commit(*arguments):
+    def commit(*arguments, **named):
         path.write_text(f"url\n{URL}/a.mp4\n{URL}/b.mp4\n")
-        return inner(*arguments)
+        return inner(*arguments, **named)
 
-    monkeypatch.setattr(module, "_commit", commit)
+    monkeypatch.setattr(PlannedTable, "commit_rows", commit)
     with pytest.raises(TransientError, match="changed while it was read"):
         ingest(DAY, settings, lake)
     assert lake.stand("ingest", DAY) is None
