@@ -15,6 +15,7 @@ import hashlib
 import io
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 from winnow.core import cpu
@@ -109,6 +110,24 @@ def speech(clip: bytes) -> bytes:
     return VoiceActivity()(decode.waveform(frames, rate_hz=RATE_HZ, mono=True)[0]).tobytes()
 
 
+def cuts(clip: bytes) -> bytes:
+    """What the shot detector sees, OpenCV's hue, saturation and value of each picture, and the shots that it finds."""
+    import cv2
+    import numpy as np
+
+    from winnow.media import decode
+    from winnow.media.shots import HEIGHT, WIDTH, shots
+    from winnow.media.video_index import scan
+
+    shrink = decode.Shrinker("bgr24", WIDTH, HEIGHT)
+    with decode.opened(clip) as opened, tempfile.NamedTemporaryFile(suffix=".mp4") as file:
+        seen = [shrink(frame) for frame in opened.frames(opened.require_video())]
+        file.write(clip)
+        file.flush()
+        found = shots(scan(Path(file.name)), 4.0, 0.2)
+    return np.stack([cv2.cvtColor(one, cv2.COLOR_BGR2HSV) for one in seen]).tobytes() + repr(found).encode()
+
+
 def encoding(clip: bytes) -> bytes:
     """Packets of pictures and sound, encoded anew as the stage `clip` does."""
     from fractions import Fraction
@@ -143,7 +162,7 @@ def _plain(value: object) -> object:
 
 #: By name: of numbers alone, and of a clip.
 NUMBERS = {f.__name__: f for f in (fit, separation, selection, kmeans, chance)}
-MEDIA = {f.__name__: f for f in (sound, picture, speech, encoding)}
+MEDIA = {f.__name__: f for f in (sound, picture, speech, cuts, encoding)}
 
 
 def main() -> None:

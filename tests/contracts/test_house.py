@@ -139,6 +139,7 @@ def test_a_bench_runs_alone_and_says_how(bench: Path) -> None:
         assert f'"{option}"' in text, f"{bench.name} has no {option}"
         assert f"[{option}]" in said, f"{bench.name} does not say that it has {option}"
     assert f".venv/bin/python tests/bench/{bench.name}" in said
+    assert "cpu.pin()" in text, "it measures with other instructions than the command line computes with"
     assert "required=True" not in text, "an option must be given: it does not run alone"
 
 
