@@ -10,8 +10,12 @@ from xdist.scheduler import LoadScopeScheduling
 from winnow.core import settings
 
 TOGETHER = frozenset({"browser", "dags", "dbt", "journey"})
-#: Files of other folders that use what a folder's tests make: `synthetic.published()`, a minute's work.
-GUESTS = {"tests/unit/report/test_report.py": "browser", "tests/unit/gates/test_planted.py": "browser"}
+#: Files of other folders that use what a folder's tests make and import: `synthetic.published()`, Great Expectations.
+GUESTS = {
+    "tests/unit/report/test_report.py": "browser",
+    "tests/unit/gates/test_gates.py": "browser",
+    "tests/unit/gates/test_planted.py": "browser",
+}
 
 
 @pytest.hookimpl(optionalhook=True)
