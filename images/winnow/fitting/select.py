@@ -151,8 +151,8 @@ def _earlier(rows: pa.Table, found: Candidates, params: SelectParams) -> pa.Tabl
 def rounds(
     found: Candidates, pairs: np.ndarray, weights: np.ndarray, params: SelectParams, earlier: pa.Table | None
 ) -> tuple[pa.Table, int]:
-    """A round of selection: rows of the table `selection`, ordered ones first and the others by id; how many were added. What is the same in
-    all rows of a round is a dictionary's one value until it is written."""
+    """A round of selection over what `earlier` holds: rows of the table `selection`, ordered ones first and the others
+    by id; how many were added. What is the same in all rows of a round is a dictionary's one value until written."""
     import numpy as np
     import pyarrow as pa
 
