@@ -15,8 +15,12 @@ import winnow.media.ffmpeg  # noqa: E402, F401  tests that use `av` by itself ma
 from winnow.core import settings  # noqa: E402
 
 TOGETHER = frozenset({"browser", "dags", "dbt", "journey"})
-#: Files of other folders that use what a folder's tests make: `synthetic.published()`, a minute's work.
-GUESTS = {"tests/unit/report/test_report.py": "browser", "tests/unit/gates/test_planted.py": "browser"}
+#: Files of other folders that use what a folder's tests make and import: `synthetic.published()`, Great Expectations.
+GUESTS = {
+    "tests/unit/report/test_report.py": "browser",
+    "tests/unit/gates/test_gates.py": "browser",
+    "tests/unit/gates/test_planted.py": "browser",
+}
 
 
 @pytest.hookimpl(optionalhook=True)

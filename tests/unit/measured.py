@@ -55,14 +55,14 @@ def write_batch(
         candidates = [
             Outcome.ok(sid("candidate", v), {"video_id": sid("video", v), "url": f"http://x/{v}"}) for v in members
         ]
-        plan = _commit(lake, "plan", batch, number, candidates, PLAN.columns, {})
+        plan = commit(lake, "plan", batch, number, candidates, PLAN.columns, {})
         names.append(plan.shard)
-        fetch = _commit(lake, "fetch", batch, number, candidates, stage_class("fetch").schema, {"plan": plan})
+        fetch = commit(lake, "fetch", batch, number, candidates, stage_class("fetch").schema, {"plan": plan})
         rows = [(v, *clip(v, k)) for v in members for k in range(clips)]
         cut = [
             Outcome.ok(row["sample_id"], {k: x for k, x in row.items() if k != "sample_id"}) for _, row, _, _ in rows
         ]
-        clip_table = _commit(lake, "clip", batch, number, cut, stage_class("clip").schema, {"fetch": fetch})
+        clip_table = commit(lake, "clip", batch, number, cut, stage_class("clip").schema, {"fetch": fetch})
         seen = [Outcome.ok(row["sample_id"], visual) for _, row, visual, _ in rows]
         heard = [
             Outcome.failed(row["sample_id"], Reason.no_audio_stream, "no audio stream")
@@ -72,13 +72,13 @@ def write_batch(
         ]
         for stage, outcomes in (("visual", seen), ("audio", heard)):
             inputs = {"clip": clip_table}
-            _commit(lake, stage, batch, number, outcomes, stage_class(stage).schema, inputs, v.get(stage, V))
+            commit(lake, stage, batch, number, outcomes, stage_class(stage).schema, inputs, v.get(stage, V))
     lake.set_stand("plan", batch, {"v": V, "shards": names})
     for stage in ("fetch", "clip", "visual", "audio"):
         lake.set_stand(stage, batch, {"v": v.get(stage, V)})
 
 
-def _commit(
+def commit(
     lake: Lake, stage: str, batch: str, number: int, outcomes: list, schema: dict, inputs: dict, v: str = V
 ) -> Manifest:
     data = table.to_bytes(table.from_outcomes(outcomes, schema, stage))

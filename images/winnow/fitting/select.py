@@ -94,7 +94,7 @@ def select(
     pairs = pairing(params.pairing, found.n_visual, found.clusters.shape[1] - found.n_visual)
     weights = pair_weights(params.weights, pairs, found.n_visual)
     earlier = _earlier(corpus_table.read(lake, TABLE), found, params) if incremental else None
-    rows, added = _rounds(found, pairs, weights, params, earlier)
+    rows, added = rounds(found, pairs, weights, params, earlier)
     cpu.check()
     done = corpus_table.replace(
         lake,
@@ -149,11 +149,11 @@ def _earlier(rows: pa.Table, found: Candidates, params: SelectParams) -> pa.Tabl
     return rows
 
 
-def _rounds(
+def rounds(
     found: Candidates, pairs: np.ndarray, weights: np.ndarray, params: SelectParams, earlier: pa.Table | None
 ) -> tuple[pa.Table, int]:
-    """Rows of the table `selection`, ordered ones first and the others by id; how many were added. What is the same in
-    all rows of a round is a dictionary's one value until it is written."""
+    """A round of selection over what `earlier` holds: rows of the table `selection`, ordered ones first and the others
+    by id; how many were added. What is the same in all rows of a round is a dictionary's one value until written."""
     import numpy as np
     import pyarrow as pa
 

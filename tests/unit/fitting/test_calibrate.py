@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.unit import measured
-from tests.unit.measured import _commit, write_batch
+from tests.unit.measured import commit, write_batch
 from winnow.core import corpus_table
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake
@@ -139,7 +139,7 @@ def write_vectors(lake: Lake, batch: str, model: str = "t1", v: str = measured.V
             side = np.array([np.cos(angle), np.sin(angle)], np.float32)
             values = {"video_id": row["video_id"], "score": 1.0, "sound": side, "picture": side, "model": model}
             outcomes.append(Outcome.ok(row["sample_id"], values | {"fold": fold_of("other" + row["video_id"], 3)}))
-        made = _commit(lake, "two_tower", batch, number, outcomes, schema, inputs, v)
+        made = commit(lake, "two_tower", batch, number, outcomes, schema, inputs, v)
         assert made.shard == shard_name(number, {need: m.sha256 for need, m in inputs.items()})
     lake.set_stand("two_tower", batch, {"v": v})
 
@@ -208,7 +208,7 @@ def test_labels_of_the_lists_make_non_corresponding_pairs(lake: Lake, tmp_path: 
     rows = [
         Outcome.ok(sid("candidate", v), {"video_id": sid("video", v), "labels": [f" Class{v % 6}"]}) for v in range(40)
     ]
-    made = _commit(copy, "ingest", BATCHES[0], 0, rows, INGEST.columns, {})
+    made = commit(copy, "ingest", BATCHES[0], 0, rows, INGEST.columns, {})
     copy.set_stand("ingest", BATCHES[0], {"v": "0" * 12, "shards": [made.shard]})
     by_labels = calibrate(copy, BATCHES[:1])["calibrated"][0]
     by_videos = calibrate(copy, BATCHES[:1], basis="videos")["calibrated"][0]

@@ -21,7 +21,7 @@ from winnow.core.runtime import run_stage
 from winnow.core.settings import Settings
 from winnow.fitting.candidates import Candidates, candidates
 from winnow.fitting.cluster import cluster
-from winnow.fitting.select import SelectParams, _rounds, select
+from winnow.fitting.select import SelectParams, rounds, select
 from winnow.selection import PRESETS, mutual_information, pairing, refine
 from winnow.selection.kmeans.centroids import KMeansParams
 
@@ -129,8 +129,8 @@ def test_in_a_noisy_corpus_the_difference_stays_under_one_percent() -> None:
     pairs, weights = pairing("bipartite", 2, 2), np.ones(4)
     earlier = None
     for end in (3000, 6000, 9000):
-        earlier, _ = _rounds(Candidates(ids[:end], matrix[:end], 2, "m"), pairs, weights, ALL, earlier)
-    scratch, _ = _rounds(Candidates(ids, matrix, 2, "m"), pairs, weights, ALL, None)
+        earlier, _ = rounds(Candidates(ids[:end], matrix[:end], 2, "m"), pairs, weights, ALL, earlier)
+    scratch, _ = rounds(Candidates(ids, matrix, 2, "m"), pairs, weights, ALL, None)
     mi = []
     for table in (earlier, scratch):
         chosen = table.filter(table["position"].is_valid())["sample_id"].to_pylist()
@@ -159,10 +159,10 @@ def test_a_clip_costs_bytes_and_no_python_objects() -> None:
     ids = np.array([f"{i:020x}" for i in range(n)], "S")
     found = Candidates(ids, rng.integers(0, 8, (n, 4)).astype(np.uint8), 2, "m")
     pairs, weights = pairing("bipartite", 2, 2), np.ones(4)
-    _rounds(found, pairs, weights, ALL, None)
+    rounds(found, pairs, weights, ALL, None)
     tracemalloc.start()
     try:
-        table, size = _rounds(found, pairs, weights, ALL, None)
+        table, size = rounds(found, pairs, weights, ALL, None)
         peak = tracemalloc.get_traced_memory()[1] + table.nbytes
     finally:
         tracemalloc.stop()
