@@ -91,7 +91,7 @@ def _planned(out: dict[str, object], values: Mapping[str, object], plan: Plan) -
     elif text.startswith("http") or kinds <= _URLS or shapes.is_url(text):
         out["url"] = urls.check(text)
     elif kinds <= _FILES:
-        raise SampleFailed(Reason.missing_url, f"no file {urls.shown(text)} lies beside the list")
+        raise SampleFailed(Reason.missing_file, f"no file {urls.shown(text)} lies beside the list")
     elif (clip := shapes.clip_of(text)) is not None:
         out["url"] = urls.youtube_url(clip[0])
         if out["source_id"] in (None, text):

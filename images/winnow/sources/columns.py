@@ -37,6 +37,9 @@ CAPTIONS = frozenset(
 #: Columns that a library adds by itself and nobody wrote.
 NOISE = frozenset({"__index_level_0__", "", "unnamed:_0"})
 _FIELDS = {alias: (field, rank) for field, names in ALIASES.items() for rank, alias in enumerate(names)}
+_COMPOUND = re.compile(
+    r"(t|clip|video|seg|segment)?(start|begin|onset|end|stop|offset|finish)(time|timestamp|sec|secs|seconds|s|ms|pos)?\Z"
+)
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 _START = frozenset("start starts begin begins beginning beg onset since from in t0 startpos".split())  # noqa: SIM905
@@ -124,12 +127,27 @@ def words(name: str) -> list[str]:
     """The words of a name in lower case: 'clip.startTime (ms)' is clip, start, time, ms."""
     if (lower := plain(name)) in ("t0", "t1"):
         return [lower]
-    return [word.lower() for word in _WORD.findall(name.replace("_", " "))]
+    found = [word.lower() for word in _WORD.findall(name.replace("_", " "))]
+    return [part for word in found for part in _parts(word)]
+
+
+def _parts(word: str) -> list[str]:
+    """'tstart' and 'starttime' are two words each, written as one."""
+    compound = _COMPOUND.match(word)
+    return [part for part in compound.groups() if part] if compound else [word]
 
 
 def time_role(name: str) -> tuple[str | None, float | None]:
     """(start, end, length, span or None; seconds in a unit that the name gives) of a column, by its name alone."""
+    if (whole := _time_role(name))[0] is None and "." in name:
+        return _time_role(name.rpartition(".")[2])
+    return whole
+
+
+def _time_role(name: str) -> tuple[str | None, float | None]:
     found = words(name)
+    if "offset" in found and (_START | _END - {"offset"}) & set(found):
+        found = [word for word in found if word != "offset"]
     said = [word for word in found if word not in UNITS]
     unit = next((UNITS[word] for word in found if word in UNITS and (said or len(found) == 1)), None)
     if not said or NOT_TIME & set(found):
@@ -142,6 +160,12 @@ def time_role(name: str) -> tuple[str | None, float | None]:
     if all(word in _SPAN or word in _FILLER for word in said):
         return "span", unit
     return None, unit
+
+
+def sounds_like_length(name: str) -> bool:
+    """Whether a name speaks of how long something is."""
+    found = set(words(name))
+    return bool(found & _LENGTH) and "video" not in found
 
 
 def sounds_like_time(name: str) -> bool:

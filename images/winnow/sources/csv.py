@@ -9,6 +9,7 @@ list. A quotation mark that is never closed spoils its own line: what it would s
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
@@ -28,6 +29,8 @@ PREAMBLE_LINES = 100
 LOOK_AHEAD = 50
 #: A text is a list where this share of its lines begins with what names a video.
 LIST_SHARE = 0.8
+_ENDS = tuple(f".{extension}" for extension in ("mp4", "webm", "mkv", "mov", "avi", "m4v", "ts", "flv", "mpg"))
+_WATCH = re.compile(r"(?:v=|youtu\.be/)[A-Za-z0-9_-]{11}\Z")
 
 
 def looks_like(path: Path, head: str) -> bool:
@@ -45,7 +48,7 @@ def looks_like(path: Path, head: str) -> bool:
 
 
 def _first_cells(line: str) -> list[str]:
-    if shapes.address_kind(line, {}):
+    if _is_one_cell(line):
         return [line]
     delimiter = _delimiter(line)
     return line.split(delimiter if delimiter in line else None)[:20]
@@ -105,13 +108,26 @@ def _delimiter(line: str) -> str:
     """The separator that a line holds most of, outside of quotes; where it holds none and is no address, a space that
     parts it; an address alone is one cell."""
     text = line.strip()
-    if shapes.address_kind(text, {}):
+    if _is_one_cell(text):
         return "\t"
     bare = "".join(text.split('"')[::2])
     counts = Counter(c for c in bare if c in DELIMITERS)
     if not counts and " " in text and shapes.address_kind(text.split()[0], {}):
         return " "
     return max(DELIMITERS, key=lambda c: counts[c])
+
+
+def _is_one_cell(text: str) -> bool:
+    """Whether a line is one address. Addresses hold separators too: one ends there only where a time follows, or where
+    what stands before is whole by its own end."""
+    if not shapes.address_kind(text, {}):
+        return False
+    for delimiter in DELIMITERS:
+        first, *rest = (cell.strip() for cell in text.split(delimiter))
+        whole = first.lower().endswith(_ENDS) or _WATCH.search(first) is not None
+        if rest and shapes.is_url(first) and (whole or any(shapes.time_kind(cell) for cell in rest)):
+            return False
+    return True
 
 
 def _names(first: Record, ahead: list[Record], comment: str | None, settings: ListSettings) -> list[str] | None:

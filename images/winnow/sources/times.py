@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from winnow.sources import shapes
-from winnow.sources.columns import ALIASES, plain, sounds_like_time, time_role, words
+from winnow.sources.columns import ALIASES, plain, sounds_like_length, sounds_like_time, time_role, words
 from winnow.sources.list_settings import ListSettings
 from winnow.sources.profile import Plan, Profile, example
 from winnow.sources.row import ListRefused
@@ -41,7 +41,7 @@ def find_times(
     for role, column in (("start_s", start), ("end_s", end)):
         if column is not None:
             made.fields[role] = column
-    made.span, made.length = span, length
+    made.span, made.length = span or made.span, length
     if length is not None and made.fields.get("duration_s") == length:
         del made.fields["duration_s"]
     _scales(made, profiles, settings, rows)
@@ -196,6 +196,7 @@ def unused_times(made: Plan, profiles: Mapping[str, Profile], aside: set[str]) -
         pair = profile.is_time(shapes.PAIR) and (sounds_like_time(name) or name.startswith("column "))
         role = time_role(name)[0]
         says = sounds_like_time(name) and role != "length" and (not known or role in ("start", "end"))
+        says = says or (known and sounds_like_length(name))
         bare = name.startswith("column ") and number and len(made.names) > 1
         frames = {"frame", "frames"} & set(plain(name).split("_")) and time_role(name.lower().replace("frame", ""))[0]
         if role == "length" and not (name.startswith("column ")):

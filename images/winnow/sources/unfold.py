@@ -19,7 +19,7 @@ def unfold(values: Mapping[str, object]) -> Iterator[dict[str, object]]:
     for name, value in values.items():
         if type(value) is str and value[:1] == "[" and _is_nest(name):
             value = shapes.nested(value)
-        if isinstance(value, dict) and (shapes.pair_of(value) is None) and _speaks(value):
+        if isinstance(value, dict) and _speaks(value):
             del row[name]
             row |= {f"{name}.{key}": inner for key, inner in value.items()}
     clips = next(((name, found) for name in row if (found := _clips(name, row[name]))), None)
@@ -39,7 +39,7 @@ def unfold(values: Mapping[str, object]) -> Iterator[dict[str, object]]:
         if isinstance(item, dict):
             for key, inner in item.items():
                 own = str(key)
-                one[own if own not in rest or time_role(own)[0] else f"{name}.{own}"] = inner
+                one[own if own != "id" and (own not in rest or time_role(own)[0]) else f"{name}.{own}"] = inner
         else:
             one[name] = item
         yield one
