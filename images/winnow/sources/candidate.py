@@ -24,6 +24,7 @@ _TEXTS = ("source_id", "title", "description", "uploader", "license")
 MAX_TIME_S = shapes.MAX_TIME_S
 MAX_DEPTH = 32
 _URLS, _FILES = frozenset({shapes.URL}), frozenset({shapes.URL, shapes.FILE})
+_MIDS = re.compile(r"/[a-z]/[\w]+(?:\s*,\s*/[a-z]/[\w]+)+\Z")
 _LABEL_SEPARATOR = re.compile(r"[;|]")
 
 
@@ -185,7 +186,8 @@ def _declared(value: object, scale: float = 1.0) -> float | None:
 
 
 def _labels(value: object, column: str) -> list[str] | None:
-    """Labels as a list: a JSON list, or text separated by ';' or '|' (by ',' too in AudioSet's `positive_labels`)."""
+    """Labels as a list: a JSON list, or text separated by ';' or '|' (by ',' too in AudioSet's `positive_labels`, and
+    between ids of its ontology)."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         text = value
         with contextlib.suppress(ValueError, RecursionError):
@@ -194,7 +196,8 @@ def _labels(value: object, column: str) -> list[str] | None:
             with contextlib.suppress(ValueError):
                 value = parse_list(text)
     if isinstance(value, str):
-        text = value.replace(",", ";") if column.strip().lower() == "positive_labels" else value
+        by_comma = column.strip().lower() == "positive_labels" or _MIDS.match(value.strip())
+        text = value.replace(",", ";") if by_comma else value
         value = _LABEL_SEPARATOR.split(text)
     if value is not None and not isinstance(value, (list, tuple)):
         value = [value]

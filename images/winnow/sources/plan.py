@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from winnow.sources import shapes
+from winnow.sources import shapes, youtube_clips
 from winnow.sources.columns import ALIASES, NOISE, YOUTUBE_IDS, plain
 from winnow.sources.list_settings import ListSettings
 from winnow.sources.profile import LOOSE, Plan, Profile, example
@@ -95,13 +95,15 @@ def _named(settings: ListSettings, names: Sequence[str], all_names: Sequence[str
 def _addresses(made: Plan, profiles: Mapping[str, Profile], named: Mapping[str, str]) -> None:
     if "video" in named:
         kinds = profiles[named["video"]].addresses
-        made.addresses = [(named["video"], frozenset(kinds) | {shapes.URL})]
+        made.addresses = [(named["video"], frozenset(kinds) | _named_kinds(profiles[named["video"]], 100))]
+        if not made.addresses[0][1]:
+            made.addresses = []
         return
     by_name, by_content = [], []
     for name in made.names:
         said = plain(name.rpartition(".")[2]) if "." in name else plain(name)
-        kinds = profiles[name].kinds()
         rank = _rank(said)
+        kinds = profiles[name].kinds() if rank is None or rank >= 200 else _named_kinds(profiles[name], rank)
         if rank is not None and (kinds or not profiles[name].cells):
             by_name.append((rank, name, kinds or frozenset({shapes.URL if rank < 100 else shapes.ID})))
         elif kinds and not _OTHER_ADDRESS & set(said.split("_")) and not profiles[name].is_time(shapes.NUMBER):
@@ -141,6 +143,13 @@ def _rank(said: str) -> int | None:
     if said in ALIASES["source_id"]:
         return 300 + ALIASES["source_id"].index(said)
     return None
+
+
+def _named_kinds(profile: Profile, rank: int) -> frozenset[str]:
+    """The kinds of addresses in a column whose name says that it holds them: one that is one is enough, and under the
+    name of YouTube's ids one of digits alone is one too."""
+    ids = rank >= 100 and any(youtube_clips.YOUTUBE_ID.match(shapes.text_of(cell)) for cell in profile.cells)
+    return frozenset(profile.addresses) | (frozenset({shapes.ID}) if ids else frozenset())
 
 
 def _is_media(profile: Profile) -> bool:

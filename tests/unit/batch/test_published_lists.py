@@ -194,6 +194,13 @@ def test_a_list_whose_every_row_is_broken_is_an_error_too(tmp_path: Path) -> Non
     assert len(day.windows) == 1
 
 
+def test_a_column_that_is_named_for_it_may_hold_flaws(tmp_path: Path) -> None:
+    text = f"youtube_id,n\n00000000003,1\nN/A,2\ngone,3\n{ID},4\n,5\n"
+    day = ingested(tmp_path, {"a.csv": text, "b.csv": f"url\nsee my profile\nnone\n{URL}\n"})
+    assert [w[0] for w in day.windows] == ["00000000003", ID, URL]
+    assert day.done["reasons"] == {"bad_url": 4, "missing_url": 1}
+
+
 def test_notes_are_no_list(tmp_path: Path) -> None:
     day = ingested(tmp_path, {"README.txt": f"Videos of dogs.\nSee {URL} and others.\n", "a.csv": f"url\n{URL}\n"})
     assert day.done["skipped"] == [
