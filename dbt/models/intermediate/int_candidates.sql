@@ -46,6 +46,6 @@ select
     came_to[2] as status,
     came_to[3] as reason,
     came_to[4] as detail,
-    nullif(trim(extra ->> '$.caption'), '') as caption,
+    nullif(trim(coalesce(extra ->> '$.caption[0]', extra ->> '$.caption')), '') as caption,
     nullif(lower(trim(coalesce(uploader, fetched_uploader))), '') as uploader_key
 from steps

@@ -3,12 +3,18 @@
 A person marks stretches of the clip's sound and picture with `event`, or `audible` and `visible` apart, on a timeline
 in seconds (CONFIG). What is already known travels along: proposals as predictions, answers of people as annotations;
 read back they are the same rows. An annotation without a mark says that there is no event.
+
+Label Studio refuses annotations of people whom it does not know, so an exported task names none (`completed_by`): its
+data says in `annotated_by` whose they are, in their order. Read are the exports JSON and JSON-MIN, and the JSON of
+releases before 1.0, whose annotations are called `completions`. An export's predictions are bare ids: they say nothing
+and are passed over.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from winnow.annotations.segments import covered, runs
@@ -31,11 +37,16 @@ MARKS = {"event": "labels", "audible": "audible", "visible": "visible"}
 MAX_JSON_BYTES = 1 << 30
 _DATA = ("sample_id", "family", "video", "start_s", "end_s", "category")
 _PROPOSAL = "proposal:"
+_WANTED = (
+    "no task of Label Studio with its annotations: export as JSON or as JSON-MIN (not as CSV, TSV, COCO or another of "
+    "its forms)"
+)
 
 
 def looks_like(head: str) -> bool:
     """Whether a JSON is a list of tasks."""
-    return head.lstrip().startswith("[") and '"data"' in head
+    keys = ('"data"', '"completions"', '"annotator"', '"annotation_id"')
+    return head.lstrip().startswith("[") and any(key in head for key in keys)
 
 
 def read(path: Path) -> Iterator[tuple[str, Mapping[str, object] | None, str | None]]:
@@ -50,20 +61,65 @@ def read(path: Path) -> Iterator[tuple[str, Mapping[str, object] | None, str | N
         return
     for at, task in enumerate(tasks if isinstance(tasks, list) else []):
         where = f"task {task.get('id', at) if isinstance(task, dict) else at}"
-        data = task.get("data") if isinstance(task, dict) else None
-        if not isinstance(data, dict):
-            yield where, None, "no object with data"
+        try:
+            data, annotations = answers_of(task)
+        except ValueError as error:
+            yield where, None, str(error)
             continue
         about = {name: data.get(name) for name in _DATA}
-        for kind in ("annotations", "predictions"):
-            answers = task.get(kind, [])
-            for answer in answers if isinstance(answers, list) else [None]:
+        predictions = task.get("predictions") or []
+        if not isinstance(predictions, list) or "annotator" in task:
+            predictions = []
+        said = [prediction for prediction in predictions if not isinstance(prediction, int)]
+        for kind, answers in (("annotations", annotations), ("predictions", said)):
+            for answer in answers:
                 if isinstance(answer, dict) and answer.get("was_cancelled"):
                     continue
                 try:
                     yield where, {**about, **_answer(answer, kind)}, None
                 except ValueError as error:
                     yield where, None, str(error)
+
+
+def answers_of(task: object) -> tuple[Mapping[str, object], list[object]]:
+    """What a task says of its clip, and its annotations, of any export that is read; ValueError names those that are.
+
+    An item of JSON-MIN is one annotation whose results stand beside the data, by the control that gave them."""
+    if not isinstance(task, dict):
+        raise ValueError(_WANTED)
+    data = task.get("data")
+    if isinstance(data, dict):
+        found = task.get("annotations", task.get("completions", []))
+        names = data.get("annotated_by")
+        names = names if isinstance(names, list) else []
+        annotations = found if isinstance(found, list) else [None]
+        return data, [_of(answer, names[at] if at < len(names) else None) for at, answer in enumerate(annotations)]
+    if "annotator" not in task and "annotation_id" not in task:
+        raise ValueError(_WANTED)
+    results = []
+    for name, value in task.items():
+        if isinstance(value, list):
+            results += [{"from_name": name, "value": item} for item in value if isinstance(item, dict)]
+        elif isinstance(value, dict):
+            results.append({"from_name": name, "value": value})
+        elif isinstance(value, str) and "screen" in f"{name} {value}".lower():  # a choice; other texts are data
+            results.append({"from_name": name, "value": {"choices": [value]}})
+    about = {"completed_by": task.get("annotator"), "created_at": task.get("created_at"), "result": results}
+    return task, [{**about, "updated_at": task.get("updated_at")}]
+
+
+def _of(answer: object, name: object) -> object:
+    """An annotation with who gave it: as it says, as releases before 1.0 say, or as the task's data says."""
+    if not isinstance(answer, dict) or answer.get("completed_by") is not None:
+        return answer
+    return {**answer, "completed_by": name if name is not None else answer.get("created_username")}
+
+
+def instant_of(value: object) -> object:
+    """A time as ISO 8601: releases before 1.0 write seconds since 1970."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e11:
+        return value
+    return datetime.fromtimestamp(value, UTC).isoformat()
 
 
 def tasks(rows: Iterable[Mapping[str, object]], media: Callable[[Mapping[str, object]], str]) -> list[dict]:
@@ -82,7 +138,8 @@ def tasks(rows: Iterable[Mapping[str, object]], media: Callable[[Mapping[str, ob
             task["predictions"].append({"model_version": who, "result": result})
         else:
             times = {"created_at": row["created_at"]} if row["created_at"] else {}
-            task["annotations"].append({"completed_by": who, **times, "result": result})
+            task["annotations"].append({**times, "result": result})
+            task["data"].setdefault("annotated_by", []).append(who)
     return list(found.values())
 
 
@@ -116,7 +173,7 @@ def _answer(answer: object, kind: str) -> dict[str, object]:
     else:
         who = answer.get("completed_by")
         who = (who.get("email") or who.get("id")) if isinstance(who, dict) else who
-        when = answer.get("created_at") or answer.get("updated_at")
+        when = instant_of(answer.get("created_at") or answer.get("updated_at"))
     marks: dict[str, list[tuple[float, float]]] = {}
     for result in answer["result"]:
         value = result.get("value") if isinstance(result, dict) else None

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from winnow.annotations import values
+from winnow.annotations import label_studio, values
 from winnow.core.sample import SampleFailed, clip_id, sid
 from winnow.sources import urls, yfcc_path
 from winnow.sources.cells import records
@@ -124,20 +124,21 @@ def _label_studio(path: Path) -> Iterator[Row]:
         yield Row(0, problem=f"{path.name} is not JSON: {str(error)[:200]}")
         return
     if not isinstance(tasks, list):
-        yield Row(0, problem=f"{path.name}: a list of tasks is wanted: export as JSON, not as JSON-MIN")
+        yield Row(0, problem=f"{path.name}: a list of tasks is wanted: export as JSON or as JSON-MIN")
         return
     number = 0
     for at, task in enumerate(tasks):
         where = f"task {task.get('id', at) if isinstance(task, dict) else at}"
-        annotations = task.get("annotations") if isinstance(task, dict) else None
-        if not isinstance(annotations, list) or not isinstance(task.get("data"), dict):
-            yield Row(number, problem=f"{where}: no object with data and a list of annotations")
+        try:
+            data, annotations = label_studio.answers_of(task)
+        except ValueError as error:
+            yield Row(number, problem=f"{where}: {error}")
             number += 1
             continue
         for annotation in annotations:
             if isinstance(annotation, dict) and annotation.get("was_cancelled"):
                 continue
-            yield _row(number, where, lambda task=task, annotation=annotation: _annotation(task["data"], annotation))
+            yield _row(number, where, lambda data=data, annotation=annotation: _annotation(data, annotation))
             number += 1
 
 
@@ -148,7 +149,7 @@ def _annotation(data: Mapping[str, object], annotation: object) -> dict[str, obj
     who = annotation.get("completed_by")
     if isinstance(who, dict):
         who = who.get("email") or who.get("id")
-    when = annotation.get("updated_at") or annotation.get("created_at")
+    when = label_studio.instant_of(annotation.get("updated_at") or annotation.get("created_at"))
     return {**given, "rater_id": who, "created_at": when, **_choices(annotation["result"])}
 
 

@@ -1,9 +1,10 @@
 """Readers of what lies in an inbox: one module per candidate format, each a generator of rows.
 
-Everything here is untrusted: lists come from crawlers, partners and mail. So a reader never raises for what a file
-holds. A row that cannot be read is yielded with the problem instead of values, a list that cannot be read at all is
-one such row, and both end in the tables as `bad_row`: the other rows and lists of the day go on, and the funnel still
-counts what was lost. Readers take memory for one block of rows, whatever the size of the list.
+Everything here is untrusted: lists come from crawlers, partners and mail. So a reader never stops in the middle for
+what a file holds. A row that cannot be read is yielded with the problem instead of values and ends in the tables as
+`bad_row`; a list of which nothing can be read is a ListRefused, before its first row. Either way the other lists of
+the day go on, and what was lost is counted. Readers take memory for one block of rows, whatever the size of the list
+(a JSON document, which has no rows until it ends, is held whole and has a bound).
 """
 
 from __future__ import annotations
@@ -12,19 +13,36 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from winnow.sources import acav, audioset, ave, avel, csv, folder, jsonl, llp, panda, parquet, vggsound, yfcc
-from winnow.sources.row import Row
+from winnow.sources import (
+    acav,
+    acav_output,
+    audioset,
+    ave,
+    avel,
+    csv,
+    folder,
+    json_lists,
+    jsonl,
+    llp,
+    panda,
+    parquet,
+    vggsound,
+    yfcc,
+)
+from winnow.sources.row import ListRefused, Row
 
 
 @dataclass(frozen=True)
 class Source:
     """One candidate format: the name that goes into the column `source`, its file extensions, its reader, and, for a
-    format of one dataset, how a file of it is told from others with that extension: `looks_like(path, head)`."""
+    format of one dataset, how a file of it is told from others with that extension: `looks_like(path, head)`. The
+    columns of a `general` one may be anything, and `plan` finds out what they are."""
 
     name: str
     extensions: frozenset[str]
-    read: Callable[[Path], Iterator[Row]]
+    read: Callable[..., Iterator[Row]]
     looks_like: Callable[[Path, str], bool] | None = None
+    general: bool = False
 
 
 #: In this order: the first whose extension and looks fit reads a file, so the general formats come last.
@@ -37,13 +55,27 @@ SOURCES = (
     Source("llp", llp.EXTENSIONS, llp.read, llp.looks_like),
     Source("vggsound", vggsound.EXTENSIONS, vggsound.read, vggsound.looks_like),
     Source("avel", avel.EXTENSIONS, avel.read, avel.looks_like),
-    Source("csv", csv.EXTENSIONS, csv.read),
-    Source("jsonl", jsonl.EXTENSIONS, jsonl.read),
-    Source("parquet", parquet.EXTENSIONS, parquet.read),
+    Source("acav_output", acav_output.EXTENSIONS, acav_output.read, acav_output.looks_like),
+    Source("csv", csv.EXTENSIONS, csv.read, general=True),
+    Source("csv", csv.TEXT_EXTENSIONS, csv.read, csv.looks_like, general=True),
+    Source("json", json_lists.EXTENSIONS, json_lists.read, general=True),
+    Source("jsonl", jsonl.EXTENSIONS, jsonl.read, general=True),
+    Source("parquet", parquet.EXTENSIONS, parquet.read, general=True),
     Source("folder", folder.EXTENSIONS, folder.read),
 )
 #: How much of a file's beginning tells its format, bytes.
 HEAD_BYTES = 65536
+#: Extensions of lists, as a message names them.
+LISTS = " ".join(sorted({e for source in SOURCES if source.general for e in source.extensions}))
+
+
+def source_named(name: str) -> Source:
+    """The format of a name, as a list's settings give it; ListRefused for one that is not known."""
+    known = {source.name: source for source in reversed(SOURCES) if source.name != "folder"}
+    known["tsv"] = known["csv"]
+    if name not in known:
+        raise ListRefused(f"its settings name the format {name!r}; known are {', '.join(sorted(known))}")
+    return known[name]
 
 
 def source_of(path: Path) -> Source | None:

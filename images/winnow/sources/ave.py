@@ -4,8 +4,8 @@ Source: YapengTian/AVE-ECCV18, data/Annotations.txt (trainSet.txt, valSet.txt an
 The times are those of the event, whole seconds within a clip of ten seconds, the end exclusive; which ten seconds of
 the YouTube video the clip is, the file does not say. AudioSet, of which AVE is a part, does: where one of its segment
 lists (`# YTID, start_seconds, end_seconds, positive_labels`) lies beside, the times are taken from it, and otherwise
-the candidate is the video. The event's times stay beside it. A video with two events stands in two lines: the second is
-a `duplicate_row` among the candidates, and a row of its own among the labels.
+the candidate is the video. The event's times stay beside it. A video with two events stands in two lines, which are one
+candidate with both categories, and two rows among the labels.
 """
 
 from __future__ import annotations

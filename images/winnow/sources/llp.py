@@ -3,19 +3,19 @@
     filename<TAB>event_labels                     train: what is there somewhere in the clip, separated by commas
     filename<TAB>onset<TAB>offset<TAB>event_labels   val and test: one event from onset to offset, s within the clip
 
-Source: YapengTian/AVVP-ECCV20, data/AVVP_*.csv. A filename is `<YouTube id>_<start>_<end>`; some ids have lost hyphens
-at their ends, and as candidates fail as `bad_url`. Five published events end where they begin and one ends before it
-begins: these lines are problems.
+Source: YapengTian/AVVP-ECCV20, data/AVVP_*.csv. A filename is `<YouTube id>_<start>_<end>`, a few with
+fractions of seconds; some ids have lost hyphens at their ends, and as candidates fail as `bad_url`. Five published
+events end where they begin and one ends before it begins: these lines are problems.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from winnow.sources import youtube_clips
 from winnow.sources.cells import records
 from winnow.sources.columns import plain
 from winnow.sources.row import Row
@@ -24,7 +24,6 @@ from winnow.sources.urls import shown
 EXTENSIONS = frozenset({".csv", ".tsv", ".txt"})
 WHOLE = ("filename", "event_labels")
 EVENTS = ("filename", "onset", "offset", "event_labels")
-_NAME = re.compile(r"([A-Za-z0-9_-]{1,11})_(\d{1,7})_(\d{1,7})\Z")
 
 
 @dataclass(frozen=True)
@@ -83,10 +82,9 @@ def lines(path: Path) -> Iterator[tuple[int, Line | None, str | None]]:
 def _line(header: tuple[str, ...], cells: list[str]) -> Line:
     if len(cells) != len(header):
         raise ValueError(f"{len(cells)} cells under {len(header)} columns")
-    named = _NAME.match(cells[0])
-    if not named or int(named[3]) <= int(named[2]):
+    video, start_s, end_s = youtube_clips.parse(cells[0], short_ids=True)
+    if start_s is None or end_s is None:
         raise ValueError(f"{shown(cells[0])} names no clip: <YouTube id>_<start>_<end> does")
-    video, start_s, end_s = named[1], float(named[2]), float(named[3])
     labels = tuple(label.strip() for label in cells[-1].split(",") if label.strip())
     if not labels:
         raise ValueError("no label")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from winnow.sources.columns import Header, no_address
-from winnow.sources.row import MAX_COLUMNS, Row
+from winnow.sources.row import MAX_COLUMNS, ListRefused, Row
 
 EXTENSIONS = frozenset({".parquet", ".pq"})
 BLOCK_ROWS = 4096
@@ -23,16 +22,18 @@ def read(path: Path) -> Iterator[Row]:
     try:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
-            if len(names) > MAX_COLUMNS or len(set(names)) < len(names) or not Header(names).has_address:
-                yield Row(0, problem=no_address(names))
-                return
+            if len(names) > MAX_COLUMNS or len(set(names)) < len(names):
+                raise ListRefused(
+                    f"{len(names)} columns, {len(set(names))} of them different; the most is {MAX_COLUMNS}"
+                )
             groups = [file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)]
             if max(groups, default=0) > MAX_GROUP_BYTES:
-                yield Row(0, problem=f"a row group of more than {MAX_GROUP_BYTES} bytes; write smaller row groups")
-                return
+                raise ListRefused(f"a row group of more than {MAX_GROUP_BYTES} bytes; write smaller row groups")
             for block in file.iter_batches(batch_size=BLOCK_ROWS, use_threads=False):
                 for values in block.to_pylist():
                     yield Row(number, values)
                     number += 1
     except (pa.ArrowException, OSError, ValueError, OverflowError):
+        if not number:
+            raise ListRefused("not readable as Parquet; write the list again") from None
         yield Row(number, problem=f"not readable as Parquet from row {number} on; write the list again")

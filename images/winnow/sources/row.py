@@ -1,4 +1,4 @@
-"""One row of a list as its reader found it, and the bounds within which a row is believed."""
+"""One row of a list as its reader found it, the bounds within which a row is believed, and what ends a whole list."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ class Row:
     number: int
     values: Mapping[str, object] | None = None
     problem: str | None = None
+
+
+class ListRefused(Exception):
+    """A list of which nothing may be read: its columns name no video, or hold times that nobody understood. The text
+    says what was looked for, what was found and what to do."""

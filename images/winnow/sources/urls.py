@@ -41,13 +41,13 @@ def check(text: str) -> str:
     if _BARE_HOST.match(text):
         text = f"https://{text}"
     scheme = _SCHEME.match(text)
-    if scheme and scheme[1].lower() in LOCAL_SCHEMES:
+    if scheme and (scheme[1].lower() in LOCAL_SCHEMES or (text[scheme.end() :].startswith("//") and _other(scheme[1]))):
         what = f"a list may not name {scheme[1].lower()}: addresses, only http and https"
         raise SampleFailed(Reason.blocked_scheme, what)
     parts = _split(text)
     if parts is None or not parts.scheme or not parts.hostname:
         raise SampleFailed(Reason.bad_url, f"{shown(text)} is no address: http:// or https:// and a host is wanted")
-    if not text.isprintable() or any(c.isspace() for c in text):
+    if not text.isprintable() or " " in text:  # of what is printable, only a space parts words
         raise SampleFailed(Reason.bad_url, f"{shown(text)} holds spaces or control characters: percent-encode them")
     if "@" in parts.netloc:
         raise SampleFailed(Reason.bad_url, f"the address of {parts.hostname} holds a user name: take it out")
@@ -89,6 +89,10 @@ def shown(text: str) -> str:
     """A value of a list as a message may show it: short, and without control characters."""
     clean = "".join(c if c.isprintable() else "?" for c in text[:80])
     return repr(clean) + ("…" if len(text) > 80 else "")
+
+
+def _other(scheme: str) -> bool:
+    return scheme.lower() not in DEFAULT_PORTS
 
 
 def _split(text: str) -> SplitResult | None:

@@ -1,7 +1,8 @@
-"""How the lists of VGGSound, AVE, VGGSound-AVEL and LLP name a clip of a YouTube video.
+"""How published lists name a clip of a YouTube video: the one parser of such names.
 
-`<id>`, `<id>_<start>` (VGGSound pads it to six digits) or `<id>_<start>_<end>` (LLP), times in s on the video's clock.
-Ids hold '_' and '-' themselves, so the first 11 characters are the id. A clip lasts CLIP_S.
+`<id>`, `<id>_<start>` (VGGSound pads it to six digits) or `<id>_<start>_<end>` (LLP, Kinetics), times in s on the
+video's clock; as a file (`….mp4`), and with `v_` before it (ActivityNet). Ids hold '_' and '-' themselves, so the first
+11 characters are the id. A clip lasts CLIP_S.
 """
 
 from __future__ import annotations
@@ -16,18 +17,25 @@ CLIP_S = 10
 MAX_TIME_S = 1e7
 YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}\Z")
 SHORT_ID = re.compile(r"[A-Za-z0-9_-]{1,11}\Z")
-_TIME = r"\d{1,7}(?:\.\d{1,3})?"
+_TIME = r"\d{1,7}(?:\.\d{1,9})?"
 _NAME = re.compile(rf"(?P<id>[A-Za-z0-9_-]{{11}})(?:_(?P<start>{_TIME})(?:_(?P<end>{_TIME}))?)?\Z")
+_SHORT_NAME = re.compile(rf"(?P<id>[A-Za-z0-9_-]{{1,11}})_(?P<start>{_TIME})_(?P<end>{_TIME})\Z")
+_MEDIA = re.compile(r"\.(?:mp4|mkv|webm|avi|mov|m4v|wav|flac|mp3|m4a|ogg|opus)\Z", re.IGNORECASE)
 
 
-def parse(name: str) -> tuple[str, float | None, float | None]:
+def parse(name: str, *, short_ids: bool = False) -> tuple[str, float | None, float | None]:
     """(YouTube id, start, end) of a clip's name, s; times are None where the name has none, and the end is CLIP_S after
-    the start where only that is given. ValueError for what is no such name."""
-    found = _NAME.match(name.strip().removesuffix(".mp4"))
+    the start where only that is given. ValueError for what is no such name.
+
+    `short_ids`: an id may be shorter (`video_id` says whose are); such a name gives both times."""
+    stem = _MEDIA.sub("", name.strip())
+    found = _NAME.match(stem) or (_NAME.match(stem[2:]) if stem.startswith("v_") else None)
+    if short_ids:
+        found = _SHORT_NAME.match(stem)
     if not found:
         raise ValueError(f"{shown(name)} names no clip: <YouTube id>, <id>_<start> or <id>_<start>_<end> does")
-    start_s = None if found["start"] is None else float(found["start"])
-    end_s = None if found["end"] is None else float(found["end"])
+    start_s = None if found["start"] is None else round(float(found["start"]), 3)
+    end_s = None if found["end"] is None else round(float(found["end"]), 3)
     if start_s is not None and end_s is None:
         end_s = start_s + CLIP_S
     if end_s is not None and start_s is not None and end_s <= start_s:

@@ -69,6 +69,8 @@ class Screen(Stage):
 
         self._lists = keywords.load(self.folder, self.params.stemmed)
         self._detector = LangDetector(LangDetectConfig(model="lite", normalize_input=False, max_input_length=None))
+        # What the model answers where it knows nothing: the same language at the same score for any such text.
+        self._nothing = self._detector.detect("", model="lite", k=1)[0]
 
     def process(self, batch: Batch) -> Iterator[Outcome]:
         """One row a candidate."""
@@ -96,6 +98,8 @@ class Screen(Stage):
         matches = {each.name: each.first_match(found) for each in self._lists} if found else {}
         matches = {name: keyword for name, keyword in matches.items() if keyword is not None}
         best = self._detector.detect(text[:MAX_CHARS], model="lite", k=1)[0] if found else {}
+        if best == self._nothing:
+            best = {}
         return {
             "language": best.get("lang"),
             "language_p": round(min(1.0, best["score"]), 4) if best else None,

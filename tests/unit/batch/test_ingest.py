@@ -10,7 +10,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from winnow.batch.inbox import Inbox
 from winnow.batch.ingest import ingest
+from winnow.batch.rows import Rows
 from winnow.core.errors import ConfigError, TransientError
 from winnow.core.lake import Lake, sha256_file
 from winnow.core.planned_table import INGEST, PlannedTable
@@ -131,9 +133,9 @@ def test_large_lists_are_read_apart_and_give_the_same(
 def test_a_reader_that_fails_apart_is_told(tmp_path: Path) -> None:
     import winnow.batch.ingest as module
 
-    missing = {"gone.csv": tmp_path / "gone.csv"}
+    missing = Inbox({"gone.csv": tmp_path / "gone.csv"})
     with pytest.raises(FileNotFoundError, match=r"gone\.csv"):
-        list(module._blocks_apart(10, DAY, missing, {"gone.csv": "0" * 64}))
+        list(module._blocks_apart(Rows(DAY, missing, {"gone.csv": "0" * 64}, 10)))
 
 
 def test_what_is_passed_over_is_named(day: Path, lake: Lake, settings: Settings, tmp_path: Path) -> None:
@@ -160,7 +162,7 @@ def test_what_is_passed_over_is_named(day: Path, lake: Lake, settings: Settings,
         "empty.csv: empty",
         "link.csv: a link out of the inbox",
         "linked/: a link",
-        "notes.txt: neither a list (.csv .tsv .jsonl .ndjson .parquet .pq) nor media",
+        "notes.txt: neither a list (.csv .json .jsonl .ndjson .parquet .pq .tsv .txt) nor media",
         "pipe.csv: not a file",
     ]
     assert {r["url"] for r in rows(lake)} == {f"{URL}/a.mp4"}

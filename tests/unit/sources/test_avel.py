@@ -220,7 +220,8 @@ def test_all_of_them_become_candidates(tmp_path: Path) -> None:
     lake = Lake(settings.lake)
     done = ingest("day", settings, lake)
     assert done["skipped"] == []
-    assert (done["ok"], done["reasons"]) == (3, {"bad_row": 1, "bad_url": 1, "duplicate_row": 2})
+    assert (done["ok"], done["reasons"]) == (3, {"bad_row": 1, "bad_url": 1, "duplicate_row": 1})
+    assert done["joined"] == 1  # AVE's second event of one video, of another category
     (table,) = Path(lake.full("ingest")).rglob("*.parquet")
     rows = [row for row in pq.read_table(table).to_pylist() if row["outcome"] == "ok"]
     video, other = sid("video", f"youtube:{ID}"), sid("video", f"youtube:{OTHER}")
