@@ -48,7 +48,7 @@ def check(data: bytes, *, copied: bool) -> Found:
             damaged = max(0, count - _decoded(data, "video"))
         if audio is not None and any(not bytes(p).strip(b"\0") for p in heard):
             mute = max(0, len(heard) - _decoded(data, "audio"))
-        return Found(count, picture_s, damaged, len(heard), mute)
+        return Found(count, picture_s, damaged, sum(not p.is_discard for p in heard), mute)
 
 
 def _opened(data: bytes):

@@ -15,6 +15,7 @@ import av
 from winnow.core.sample import SampleFailed
 from winnow.media.clip_writer import ClipFile, Encoding, Piece
 from winnow.media.packets import said
+from winnow.media.picture_order import demuxed
 from winnow.media.video_index import Footage, open_media
 
 if TYPE_CHECKING:
@@ -60,14 +61,9 @@ class _Pass:
         """Read on until every clip is done."""
         at_picture = at_sound = 0
         streams = [self.video] if self.audio is None else [self.video, self.audio]
-        packets = self.container.demux(streams)
-        while self.waiting or self.active:
-            try:
-                packet = next(packets)
-            except (StopIteration, av.error.FFmpegError):
+        for packet in demuxed(self.container, *streams):
+            if not (self.waiting or self.active or self.broken):
                 break
-            if not packet.size:
-                continue
             is_picture = packet.stream_index == self.video.index
             while self.waiting and self.waiting[0][1].begins(at_picture, at_sound):
                 self.active.append(self.waiting.pop(0))

@@ -193,11 +193,10 @@ class ClipFile:
                 self._sound.finish()
         finally:
             self._close()
-        data = self.path.read_bytes()
-        self.path.unlink()
+        data = self.path.read_bytes() if self.path.exists() else b""
+        self.path.unlink(missing_ok=True)
         duration_s, offset_s = float(self.end - self.start), self._sound.offset_s if self._sound else None
-        missing = self.damaged + self.count - self.made
-        _allow(missing, self.count, "pictures")
+        _allow(self.damaged + self.count - self.made, self.count, "pictures")
         if self.sounds is not None:
             _allow(self.mute, self.sounds[1] - self.sounds[0], "packets of sound")
         found = clip_check.check(data, copied=self.copied is not None)
@@ -211,7 +210,7 @@ class ClipFile:
         return Piece(
             data, self.copied is not None, self.width, self.height,
             nominal if abs(mean - nominal) < 0.02 * nominal else round(mean, 3), round(duration_s, 6),
-            self._sound is not None, offset_s,
+            found.sounds > 0, offset_s if found.sounds else None,
         )  # fmt: skip
 
     def _put_last(self) -> None:

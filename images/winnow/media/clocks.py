@@ -6,10 +6,10 @@ carry one flipped bit; old ones have no picture times at all, or those of decodi
 - A clock that changes in picture and sound alike is one clock in two parts: the second part follows the first, picture
   after picture, and its sound stays where it was against its own pictures.
 - One that changes in the picture alone, back, or forward to where no sound is, goes on at the usual pace.
-- Single stamps that leave and come back are dropped; a missing one is put between its neighbours.
+- Single stamps that leave and come back count as missing; a missing one is put between its neighbours.
 - Pictures that share a time are spread up to the next one; sound packets that do follow each other.
 
-All lists are in file order; times are in units of the track's `time_base`, on the container's clock.
+Times are in units of their track's `time_base`, on the container's clock.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from statistics import median
 #: A clock that goes back by more than BACK_S, or forward by more than FORWARD_S (as for FFmpeg's
 #: `-dts_delta_threshold`), has been set anew; changes of two tracks that differ by less than SAME_S are one change.
 BACK_S, FORWARD_S, SAME_S = 0.5, 10.0, 1.5
-#: Longest run of packets whose times leave and come back that is put down to damage.
-FLIPPED = 25
+#: Longest run of pictures or packets whose times leave and come back that is put down to damage.
+FLIPPED = 8
 #: Longest time that one picture is believed to stand, s.
 STANDS_S = 3600.0
 #: Containers whose clock is one that was sent, not one that was written down for the file.
@@ -46,61 +46,12 @@ class Track:
 
 
 @dataclass(frozen=True)
-class Change:
-    """Where a clock is set anew: at which packet, and by how much, s."""
+class Part:
+    """Pictures on one setting of the clock: their first and last time as they came, and what was added to them."""
 
-    at: int
-    by_s: float
-
-
-def one_timeline(video: Track, audio: Track | None, container: str) -> bool:
-    """Join the parts of a clock that was set anew, in place. Whether there was anything to join."""
-    seen, heard = _clock(video), _clock(audio) if audio else []
-    dropped = _drop_flipped(video, seen)
-    if audio:
-        _drop_flipped(audio, heard)
-    seen_changes, heard_changes = _changes(video, seen), _changes(audio, heard) if audio else []
-    if not seen_changes:
-        return dropped
-    step = usual_step(seen)
-    base = float(video.time_base)
-    believed = max(20 * step * base, FORWARD_S)
-    ends_s = _end_s(audio, heard, heard_changes) if audio else 0.0
-    pairs = _pairs(seen_changes, heard_changes)
-    moved = 0
-    shifts: list[tuple[Change, Change | None, int]] = []
-    for number, change in enumerate(seen_changes):
-        pair = pairs.get(number)
-        if pair is None and change.by_s > 0:
-            told = container not in SENT and change.by_s < STANDS_S
-            sounds_on = audio is not None and seen[change.at] * base + moved * base <= ends_s + FORWARD_S
-            if change.by_s <= believed or told or sounds_on:
-                continue
-        before = [p for p in video.pts[max(0, change.at - 64) : change.at] if p is not None]
-        after = [p for p in video.pts[change.at : change.at + 16] if p is not None]
-        if not before or not after:
-            continue
-        start = min(after) if change.by_s > 0 else min(p for p in after if p - min(after) < FORWARD_S / base)
-        follows = max(before) + moved + step
-        moved = follows - start
-        shifts.append((change, pair, moved))
-    _shift(video, [(change.at, by) for change, _, by in shifts])
-    if audio:
-        paired = [(pair.at, by) for _, pair, by in shifts if pair is not None]
-        ratio = video.time_base / audio.time_base
-        starts = [(at, round(by * ratio)) for at, by in paired]
-        _shift(audio, starts)
-        _drop_overlap(audio, [at for at, _ in starts])
-    return bool(shifts) or dropped
-
-
-def _clock(track: Track) -> list[int]:
-    """Decoding times, which rise in file order; presentation times where there are none."""
-    found, last = [], 0
-    for pts, dts in zip(track.pts, track.dts or track.pts, strict=True):
-        last = dts if dts is not None else pts if pts is not None else last
-        found.append(last)
-    return found
+    first: int
+    last: int
+    shift: int
 
 
 def usual_step(times: list[int]) -> int:
@@ -108,83 +59,149 @@ def usual_step(times: list[int]) -> int:
     return max(1, round(median([b - a for a, b in pairwise(times) if b > a] or [1])))
 
 
-def _changes(track: Track, clock: list[int]) -> list[Change]:
-    base = float(track.time_base)
-    steps = ((i, (b - a) * base) for i, (a, b) in enumerate(pairwise(clock), 1))
-    return [Change(i, by) for i, by in steps if by < -BACK_S or by > FORWARD_S]
+def is_set_anew(track: Track) -> bool:
+    """Whether a track's clock jumps, judged by the times of decoding, which rise in file order."""
+    clock = [d if d is not None else p for p, d in zip(track.pts, track.dts or track.pts, strict=True)]
+    return bool(_jumps([time for time in clock if time is not None], track.time_base))
 
 
-def _drop_flipped(track: Track, clock: list[int]) -> bool:
-    """Forget times that leave the clock and come back to it at once."""
-    changes, dropped, number = _changes(track, clock), False, 0
-    while number + 1 < len(changes):
-        here, back = changes[number], changes[number + 1]
-        if back.at - here.at <= FLIPPED and abs(here.by_s + back.by_s) < FORWARD_S:
-            for at in range(here.at, back.at):
-                clock[at] = clock[here.at - 1]
-                track.pts[at] = None
-                if track.dts:
-                    track.dts[at] = None
-            dropped, number = True, number + 1
-        number += 1
-    return dropped
+def _jumps(times: list[int], base: Fraction) -> list[int]:
+    low, high = -BACK_S / base, FORWARD_S / base
+    return [at for at, (a, b) in enumerate(pairwise(times), 1) if b - a < low or b - a > high]
 
 
-def _pairs(seen: list[Change], heard: list[Change]) -> dict[int, Change]:
-    """For changes of the picture's clock, the same one of the sound's."""
-    found, left = {}, list(heard)
-    for number, change in enumerate(seen):
-        twin = next((c for c in left if abs(c.by_s - change.by_s) < SAME_S), None)
-        if twin is not None:
-            found[number] = twin
-            left = left[left.index(twin) + 1 :]
+def one_timeline(times: list[int | None], base: Fraction, audio: Track | None, container: str) -> list[int | None]:
+    """Times of pictures in the order in which they are shown, with the parts of a clock that was set anew joined; the
+    sound's times are moved along, in place."""
+    jumps = _sound_jumps(audio) if audio else []
+    step = usual_step([t for t in times if t is not None])
+    times = without_flipped(times, step)
+    parts: list[Part] = []
+    before: int | None = None
+    made: list[int | None] = []
+    for time in times:
+        if time is None:
+            made.append(None)
+            continue
+        shift = parts[-1].shift if parts else 0
+        if before is None or _believed(before, time, step, base, audio, jumps, container):
+            parts[-1:] = [Part(parts[-1].first, time, shift)] if parts else [Part(time, time, 0)]
+        else:
+            shift += before + step - time
+            parts.append(Part(time, time, shift))
+        made.append(time + shift)
+        before = time
+    if audio and len(parts) > 1:
+        _move_along(audio, jumps, parts, base)
+    return made
+
+
+def _believed(
+    before: int, time: int, step: int, base: Fraction, audio: Track | None, jumps: list[int], container: str
+) -> bool:
+    """Whether a picture's time follows that of the one before it on one clock."""
+    by = time - before
+    if -BACK_S / base <= by <= max(20 * step, FORWARD_S / base):
+        return True
+    if by < 0:
+        return False
+    by_s = float(by * base)
+    twin = audio is not None and any(
+        abs(float((audio.pts[at] - audio.pts[at - 1]) * audio.time_base) - by_s) < SAME_S for at in jumps
+    )
+    if twin or by_s > STANDS_S:
+        return False
+    if container not in SENT:
+        return True
+    first_end = (jumps[0] if jumps else len(audio.pts)) - 1 if audio else 0
+    return bool(audio and audio.pts) and time * base <= audio.pts[first_end] * audio.time_base + FORWARD_S
+
+
+def _sound_jumps(audio: Track) -> list[int]:
+    """Where the sound's clock is set anew."""
+    last = next((pts for pts in audio.pts if pts is not None), 0)
+    for at, pts in enumerate(audio.pts):
+        last = last if pts is None else pts
+        audio.pts[at] = last
+    return _jumps(audio.pts, audio.time_base)
+
+
+def without_flipped(times: list[int | None], step: int) -> list[int | None]:
+    """Times in order, without those that leave their clock for at most FLIPPED pictures and come back to it."""
+    found: list[int | None] = list(times)
+    known = [at for at, time in enumerate(times) if time is not None]
+    place, kept = 0, []
+    while place < len(known):
+        at = known[place]
+        if not kept or times[at] >= times[kept[-1]]:
+            kept.append(at)
+            place += 1
+            continue
+        high = next((k for k in range(1, min(FLIPPED, len(kept) - 1) + 1) if times[kept[-k - 1]] < times[at]), None)
+        if high is not None and times[at] - times[kept[-high - 1]] <= (high + 2) * 3 * step:
+            for back in kept[-high:]:
+                found[back] = None
+            kept[-high:] = []
+            continue
+        ahead = known[place + 1 : place + 1 + FLIPPED]
+        low = next((k for k, later in enumerate(ahead, 1) if times[later] > times[kept[-1]]), None)
+        if low is not None and times[ahead[low - 1]] - times[kept[-1]] <= (low + 2) * 3 * step:
+            for back in known[place : place + low]:
+                found[back] = None
+            place += low
+            continue
+        kept = [at]
+        place += 1
     return found
 
 
-def _end_s(audio: Track, heard: list[int], changes: list[Change]) -> float:
-    """Where the first part of the sound's clock ends, s."""
-    last = changes[0].at - 1 if changes else len(heard) - 1
-    return heard[last] * float(audio.time_base) if heard else 0.0
-
-
-def _shift(track: Track, parts: list[tuple[int, int]]) -> None:
-    """Add to all times from a packet on, up to the next part."""
-    edges = [*(at for at, _ in parts), len(track.pts)]
-    for (at, by), following in zip(parts, edges[1:], strict=True):
-        for times in (track.pts, track.dts):
-            for i in range(at, following if times else 0):
-                if times[i] is not None:
-                    times[i] += by
+def _move_along(audio: Track, jumps: list[int], parts: list[Part], base: Fraction) -> None:
+    """Move the sound after each jump of its clock as far as the pictures of its part."""
+    ratio, slack = base / audio.time_base, SAME_S / base
+    part, starts = 0, []
+    for at, following in zip(jumps, [*jumps[1:], len(audio.pts)], strict=True):
+        time = audio.pts[at] / ratio
+        for number in range(part + 1, len(parts)):
+            if parts[number].first - slack <= time <= parts[number].last + slack:
+                part = number
+                break
+        starts.append((at, following, round(parts[part].shift * ratio)))
+    for at, following, by in starts:
+        for i in range(at, following):
+            audio.pts[i] += by
+    _drop_overlap(audio, [at for at, _, by in starts if by])
 
 
 def _drop_overlap(audio: Track, starts: list[int]) -> None:
     """Hide sound of a new part that the old part still covers by more than half a packet."""
-    for at in starts:
-        known = [i for i in range(max(0, at - 64), at) if audio.pts[i] is not None]
-        if not known:
-            continue
-        end = audio.pts[known[-1]] + audio.lasts[known[-1]]
-        while at < len(audio.pts) and audio.pts[at] is not None and audio.pts[at] < end - audio.lasts[at] / 2:
+    for start in starts:
+        at, end = start, audio.pts[start - 1] + audio.lasts[start - 1]
+        while at < len(audio.pts) and end - BACK_S / audio.time_base < audio.pts[at] < end - audio.lasts[at] / 2:
             audio.hidden.add(at)
             at += 1
+
+
+def plain_lasts(audio: Track) -> None:
+    """Durations of packets as they are, in place: MP4 has no other way to write a gap than a packet that lasts."""
+    usual = sorted(audio.lasts)[len(audio.lasts) // 2] if audio.lasts else 0
+    audio.lasts = [min(last, 4 * usual) if usual else last for last in audio.lasts]
 
 
 def rising_sound(audio: Track) -> None:
     """Give every packet a time, in place: one that has none, or starts well before the one before it ends, follows
     it."""
+    audio.pts = without_flipped(audio.pts, usual_step([t for t in audio.pts if t is not None]))
     expected: int | None = None
     for at, pts in enumerate(audio.pts):
-        if at in audio.hidden and pts is not None:
-            continue
         last = audio.lasts[at]
-        if pts is None or (expected is not None and pts < expected - last // 2):
-            pts = (expected or 0) if pts is None or expected is None else expected
-        audio.pts[at], expected = pts, pts + max(1, last)
-    low = None
-    for at in range(len(audio.pts) - 1, -1, -1):  # hidden ones must not disturb the order
-        if at in audio.hidden and (low is None or audio.pts[at] > low):
-            audio.pts[at] = low if low is not None else audio.pts[at]
-        low = audio.pts[at]
+        if at not in audio.hidden or pts is None:
+            if pts is None or (expected is not None and pts < expected - last // 2):
+                pts = expected or 0
+            expected = pts + max(1, last)
+        audio.pts[at] = pts
+    for at in range(len(audio.pts) - 2, -1, -1):  # the times of hidden ones must not disturb the order
+        if at in audio.hidden:
+            audio.pts[at] = min(audio.pts[at], audio.pts[at + 1])
 
 
 def rising_pictures(times: list[int | None], step: int) -> list[int]:

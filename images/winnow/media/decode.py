@@ -72,7 +72,7 @@ class Clip:
         while True:
             try:
                 yield next(packets)
-            except (StopIteration, av.error.FFmpegError):
+            except (StopIteration, IndexError, av.error.FFmpegError):
                 return
 
     def frames(self, stream: VideoStream | AudioStream) -> Iterator[VideoFrame | AudioFrame]:

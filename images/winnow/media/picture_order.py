@@ -7,12 +7,15 @@ are never decoded for this.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import av
 
-from winnow.media.clocks import Track, rising_pictures, usual_step
+from winnow.media import clocks
+from winnow.media.clocks import Track
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 #: A time before all others: of packets that give no picture.
 NEVER = -(2**60)
+#: No picture is shown later than this after it is decoded, s.
+AHEAD_S = 4
 
 
 def is_doubtful(track: Track, stream: VideoStream, first: VideoFrame | None) -> bool:
@@ -28,7 +33,11 @@ def is_doubtful(track: Track, stream: VideoStream, first: VideoFrame | None) -> 
     times = [pts for at, pts in enumerate(track.pts) if at not in track.hidden]
     if None in times or len(set(times)) < len(times):
         return True
-    if any(d is not None and d > p for p, d in zip(track.pts, track.dts, strict=True) if p is not None):
+    both = zip(track.pts, track.dts, strict=True)
+    if any(d is not None and not 0 <= p - d <= AHEAD_S / track.time_base for p, d in both):
+        return True
+    clock = [d for d in track.dts if d is not None]
+    if any(b <= a for a, b in pairwise(clock)):
         return True
     if first is not None and first.interlaced_frame and stream.codec_context.name in ("h264", "mpeg2video", "hevc"):
         return True  # two packets may be the fields of one picture
@@ -49,12 +58,13 @@ def decoded_order(container: InputContainer, stream: VideoStream) -> list[int]:
 
 
 def demuxed(container: InputContainer, *streams):
-    """Packets with content, to the end or to where the demuxer gives up."""
+    """Packets with content, to the end or to where the demuxer gives up. (PyAV 18.1 raises IndexError at the end of a
+    file in which a stream has turned up on the way.)"""
     packets = container.demux(*streams)
     while True:
         try:
             packet = next(packets)
-        except (StopIteration, av.error.FFmpegError):
+        except (StopIteration, IndexError, av.error.FFmpegError):
             return
         if packet.size:
             yield packet
@@ -67,20 +77,32 @@ def _numbers(decode) -> list[int]:
         return []
 
 
-def retimed(track: Track, order: list[int], *, slots: bool, rate: Fraction | None) -> None:
-    """Give the pictures, in this order, rising times, in place; packets without a picture are hidden.
+@dataclass(frozen=True)
+class Told:
+    """What a container says of its times: its format's name, and pictures a second (None where nothing says)."""
 
-    `slots`: the container has no picture times but those of its packets, one after the other (AVI). Where times are
-    missing or shared and `rate` pictures a second fill the whole stretch, each picture gets its own place at that rate.
+    container: str
+    rate: Fraction | None
+
+
+def retimed(video: Track, audio: Track | None, order: list[int], told: Told) -> None:
+    """Give the pictures, in this order, rising times on one timeline, and move the sound along, in place; packets
+    without a picture are hidden.
+
+    AVI has no picture times but those of its packets, one after the other. Where times are missing or shared and the
+    told rate fills the whole stretch, each picture gets its own place at that rate.
     """
-    times = [None if slots else track.pts[at] for at in order]
-    times = [time if time is not None else track.dts[at] for time, at in zip(times, order, strict=True)]
+    order = [at for at in order if at not in video.hidden]
+    times = [None if told.container == "avi" else video.pts[at] for at in order]
+    times = [time if time is not None else video.dts[at] for time, at in zip(times, order, strict=True)]
+    if times == sorted(times, key=lambda time: time or 0) or told.container != "avi":
+        times = clocks.one_timeline(times, video.time_base, audio, told.container)
     known = sorted({t for t in times if t is not None})
-    filled = rising_pictures(times, usual_step(known))
-    if len(known) < len(times) and rate and len(filled) > 1:
-        step = 1 / (rate * track.time_base)
+    filled = clocks.rising_pictures(times, clocks.usual_step(known))
+    if len(known) < len(times) and told.rate and len(filled) > 1:
+        step = 1 / (told.rate * video.time_base)
         if abs(filled[-1] - filled[0] - step * (len(filled) - 1)) <= step:
             filled = [filled[0] + round(step * k) for k in range(len(filled))]
     pictures = dict(zip(order, filled, strict=True))
-    track.hidden |= {at for at in range(len(track.pts)) if at not in pictures}
-    track.pts = [pictures.get(at, NEVER) for at in range(len(track.pts))]
+    video.hidden |= {at for at in range(len(video.pts)) if at not in pictures}
+    video.pts = [pictures.get(at, NEVER) for at in range(len(video.pts))]

@@ -67,7 +67,7 @@ def counted(container: InputContainer, streams: list[VideoStream]) -> VideoStrea
     while min(pictures.values()) < 2:
         try:
             packet = next(packets)
-        except (StopIteration, av.error.FFmpegError):
+        except (StopIteration, IndexError, av.error.FFmpegError):
             break
         pictures[packet.stream_index] += packet.size > 0
     films = [s for s in streams if pictures[s.index] > 1]

@@ -177,15 +177,18 @@ def _scan(path: Path) -> Footage:
         if picture is None:
             raise SampleFailed(Reason.undecodable, "its pictures cannot be decoded")
         audio = audio if audio and audio.pts else None
-        repaired = clocks.one_timeline(video, audio, container.format.name)
         _hide_headless(video)
-        if picture_order.is_doubtful(video, stream, picture):
+        if audio:
+            audio.pts = clocks.without_flipped(audio.pts, clocks.usual_step([t for t in audio.pts if t is not None]))
+            clocks.plain_lasts(audio)
+        repaired = clocks.is_set_anew(video)
+        if repaired or picture_order.is_doubtful(video, stream, picture):
             with open_media(path) as again:
-                before = list(video.pts)
                 order = picture_order.decoded_order(again, again.streams[stream.index])
-                slots, rate = container.format.name == "avi", stream.guessed_rate or stream.average_rate
-                picture_order.retimed(video, order, slots=slots, rate=rate)
-                repaired = repaired or any(a != b for a, b in zip(before, video.pts, strict=True) if b != NEVER)
+            before = list(video.pts)
+            told = picture_order.Told(container.format.name, stream.guessed_rate or stream.average_rate)
+            picture_order.retimed(video, audio, order, told)
+            repaired = repaired or any(a != b for a, b in zip(before, video.pts, strict=True) if b != NEVER)
         if audio:
             clocks.rising_sound(audio)
         shown = sorted({pts for at, pts in enumerate(video.pts) if at not in video.hidden})
