@@ -45,9 +45,9 @@ def check(data: bytes, *, copied: bool) -> Found:
         picture_s, count = float(duration * video.time_base), sum(not p.is_discard for p in shown)
         damaged = mute = 0
         if copied and _is_doubtful(shown, video):
-            damaged = max(0, count - _decoded(data, "video"))
+            damaged = max(0, count - decoding(data, "video"))
         if audio is not None and any(not bytes(p).strip(b"\0") for p in heard):
-            mute = max(0, len(heard) - _decoded(data, "audio"))
+            mute = max(0, len(heard) - decoding(data, "audio"))
         return Found(count, picture_s, damaged, sum(not p.is_discard for p in heard), mute)
 
 
@@ -60,9 +60,7 @@ def _opened(data: bytes):
 
 def _is_doubtful(packets: list, video) -> bool:
     """Whether a packet is no H.264 picture, or a key picture cannot be decoded."""
-    extradata = video.codec_context.extradata or b""
-    units = (extradata[4] & 3) + 1 if len(extradata) > 6 and extradata[:1] == b"\x01" else 4
-    if not all(is_picture(bytes(packet), units) for packet in packets):
+    if not are_pictures(packets, video):
         return True
     video.thread_type, video.codec_context.thread_count = "NONE", 1
     video.codec_context.options = {"err_detect": "explode", "skip_loop_filter": "all"}
@@ -73,6 +71,13 @@ def _is_doubtful(packets: list, video) -> bool:
     except av.error.FFmpegError:
         return True
     return len(decoded) < len(keys) or any(frame.is_corrupt for frame in decoded)
+
+
+def are_pictures(packets: list, video) -> bool:
+    """Whether all packets of an H.264 stream in MP4 are pictures, as far as their units tell."""
+    extradata = video.codec_context.extradata or b""
+    units = (extradata[4] & 3) + 1 if len(extradata) > 6 and extradata[:1] == b"\x01" else 4
+    return all(is_picture(bytes(packet), units) for packet in packets)
 
 
 def is_picture(data: bytes, units: int) -> bool:
@@ -94,7 +99,7 @@ def is_picture(data: bytes, units: int) -> bool:
     return slices and at == len(data)
 
 
-def _decoded(data: bytes, kind: str) -> int:
+def decoding(data: bytes, kind: str) -> int:
     """How many packets of a stream decode without an error."""
     good = 0
     with _opened(data) as clip:

@@ -18,6 +18,7 @@ import av
 from winnow.core.sample import Reason, SampleFailed
 from winnow.media import clip_check
 from winnow.media.clip_audio import SoundCopy, SoundEncoder
+from winnow.media.colour import FULL_RANGE, LIMITED_RANGE
 from winnow.media.frame_shape import Shape
 from winnow.media.video_index import Footage, key_before
 
@@ -37,8 +38,6 @@ MUXER = {"movflags": "+faststart", "fflags": "+bitexact"}
 DAMAGED_SHARE = 0.02
 #: A file's pictures last as long as its row says to within this, s.
 TOLERANCE_S = 0.1
-#: Ranges of colour values as H.273 numbers them.
-LIMITED_RANGE, FULL_RANGE = 1, 2
 #: A copied clip's last picture stands no longer than this many halves of a picture: its packet says how long.
 LONGEST_LAST = 5
 

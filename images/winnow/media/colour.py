@@ -26,7 +26,7 @@ PRIMARIES = {
 }  # fmt: skip
 #: Transfers of high dynamic range: PQ and HLG (ITU-R BT.2100).
 PQ, HLG = 16, 18
-FULL_RANGE, UNSPECIFIED, RGB, BT709, SMPTE170M = 2, 2, 0, 1, 6
+LIMITED_RANGE, FULL_RANGE, UNSPECIFIED, RGB, BT709, SMPTE170M = 1, 2, 2, 0, 1, 6
 #: Field orders of codec contexts whose upper, lower line is shown first.
 UPPER, LOWER = (2, 4), (3, 5)
 #: Steps of libavfilter that put a picture upright, by the signs of its matrix (a, b, c, d), in which the point (x, y)
@@ -59,6 +59,7 @@ class Look:
     steps: tuple[tuple[str, str | None], ...]
     rotation: int
     mirrored: bool
+    limited: bool
 
     @classmethod
     def of(cls, stream: VideoStream, picture: VideoFrame) -> Look:
@@ -70,8 +71,20 @@ class Look:
             picture.format.name, picture.format.name.startswith("yuvj") or picture.color_range == FULL_RANGE,
             picture.colorspace, picture.color_primaries, picture.color_trc,
             bool(picture.interlaced_frame) or order in (*UPPER, *LOWER), order not in LOWER, sar or None, steps,
-            picture.rotation % 360, mirrored,
+            picture.rotation % 360, mirrored, picture.color_range == LIMITED_RANGE,
         )  # fmt: skip
+
+    def columns(self) -> dict[str, object]:
+        """What a table says of it: None where the stream does not."""
+        told = self.full_range or self.limited
+        return {
+            "colour_range": ("full" if self.full_range else "limited") if told else None,
+            "colour_transfer": named(TRANSFERS, self.transfer),
+            "colour_primaries": named(PRIMARIES, self.primaries),
+            "hdr": self.hdr,
+            "interlaced": self.interlaced,
+            "sar": None if self.sar is None else round(float(self.sar), 6),
+        }
 
     @property
     def upright(self) -> bool:

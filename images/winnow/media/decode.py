@@ -21,7 +21,7 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from winnow.core.sample import Reason, SampleFailed
-from winnow.media import downmix, streams
+from winnow.media import downmix, streams, tone
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -122,7 +122,7 @@ def opened(data: bytes, *, skip: str | None = None) -> Iterator[Clip]:
 
 class Shrinker:
     """Turns frames into small pictures through swscale (area averaging), its tables made once. Every shape is
-    stretched to the one that is asked for."""
+    stretched to the one that is asked for; high dynamic range is shown as an ordinary screen does."""
 
     def __init__(self, pixels: str, width: int, height: int) -> None:
         self.pixels, self.width, self.height = pixels, width, height
@@ -130,10 +130,14 @@ class Shrinker:
 
     def __call__(self, frame: VideoFrame) -> np.ndarray:
         """One picture: uint8, (height, width) for 'gray', (height, width, 3) for 'rgb24'; full range 0–255."""
+        hdr = tone.is_hdr(frame)
         small = self._scale.reformat(
-            frame, self.width, self.height, self.pixels, interpolation=Interpolation.AREA, threads=1
-        )
-        return small.to_ndarray()
+            frame, self.width, self.height, "rgb24" if hdr else self.pixels, interpolation=Interpolation.AREA, threads=1
+        ).to_ndarray()
+        if not hdr:
+            return small
+        rgb = tone.shown(small, frame)
+        return tone.luma(rgb) if self.pixels == "gray" else rgb
 
 
 #: Time stamps that leave the running position of the sound by more than this are a gap (or an overlap), s.

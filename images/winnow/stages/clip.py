@@ -46,7 +46,12 @@ class Window:
 
 
 class Clip(Stage):
-    """Cuts clips; a shard's clips are one WebDataset tar of `<sample_id>.mp4` and `<sample_id>.json`."""
+    """Cuts clips; a shard's clips are one WebDataset tar of `<sample_id>.mp4` and `<sample_id>.json`.
+
+    Of the source's file a row says how many tracks of sound it has, in which languages ('und' where it does not say),
+    and which of them, counted from 0, was taken (`winnow.media.streams`); by how many degrees, counter-clockwise, its
+    pictures were turned, whether they were mirrored, and whether its time stamps had to be repaired.
+    """
 
     name, image, needs, sidecar = "clip", "media", ("fetch",), "tar"
     schema = {
@@ -65,6 +70,12 @@ class Clip(Stage):
         "fps": "double",
         "has_audio": "bool",
         "av_offset_s": "double",
+        "sound_tracks": "int64",
+        "sound_languages": "string[]",
+        "sound_track": "int64",
+        "rotation": "int64",
+        "mirrored": "bool",
+        "times_repaired": "bool",
     }
     resources = Resources(cpu=1, memory_mb=2048)
 
@@ -156,7 +167,7 @@ class Clip(Stage):
             if isinstance(result, SampleFailed):
                 lost[sample.id].append(_of(window, result))
             else:
-                outcomes.append(_made(sample, window, clip, result))
+                outcomes.append(_made(sample, window, clip, result, footage))
         for sample in samples:
             if failures := lost.get(sample.id):
                 failures.sort(key=lambda failure: failure.reason is Reason.empty_clip)
@@ -241,7 +252,7 @@ def _failed(sample: Sample, failure: SampleFailed) -> Outcome:
     return Outcome.failed(sample.id, failure.reason, failure.detail, parent=sample.id, values=kept)
 
 
-def _made(sample: Sample, window: Window, clip: str, piece: Piece) -> Outcome:
+def _made(sample: Sample, window: Window, clip: str, piece: Piece, footage: Footage) -> Outcome:
     """A clip: its row, its file, and a small record beside it for readers of the tar alone."""
     row = sample.row
     times = {"start_s": window.start_s, "end_s": window.end_s}
@@ -261,6 +272,12 @@ def _made(sample: Sample, window: Window, clip: str, piece: Piece) -> Outcome:
         "fps": piece.fps,
         "has_audio": piece.has_audio,
         "av_offset_s": piece.av_offset_s,
+        "sound_tracks": footage.tracks.sounds,
+        "sound_languages": list(footage.tracks.languages),
+        "sound_track": footage.tracks.taken,
+        "rotation": footage.rotation,
+        "mirrored": footage.look.mirrored,
+        "times_repaired": footage.repaired,
     }
     files = {"mp4": piece.data, "json": json.dumps(record, sort_keys=True, ensure_ascii=False).encode()}
     return Outcome.ok(clip, values, parent=sample.id, files=files)

@@ -362,3 +362,47 @@ def test_what_a_probe_says_of_a_clip_is_what_its_row_says(tmp_path: Path) -> Non
         found = probe.measure(outcome.files["mp4"])
         assert found["n_frames"] == len(look(outcome.files["mp4"]).numbers)
         assert (found["width"], found["height"]) == (outcome.values["width"], outcome.values["height"])
+
+
+def test_high_dynamic_range_is_told_and_measured_as_a_screen_shows_it(tmp_path: Path) -> None:
+    """The recipe's yellow corner, red and green 230 of 255, is 4,000 cd/m² under PQ: far above white, so shown as
+    light as a screen can; its ground, 90 of 255, is 20 cd/m²."""
+
+    def prepare(stream) -> None:
+        codec = stream.codec_context
+        codec.color_trc, codec.color_primaries, codec.colorspace, codec.color_range = 16, 9, 9, 1
+
+    from winnow.media import decode
+
+    (hdr,) = clips(make(replace(PLAIN, seconds=2.0, prepare=prepare), tmp_path / "a.mp4"))
+    found = probe.measure(hdr.files["mp4"])
+    assert (found["hdr"], found["colour_transfer"], found["colour_primaries"]) == (True, "smpte2084", "bt2020")
+    with decode.opened(hdr.files["mp4"]) as clip:
+        frame = next(clip.frames(clip.require_video()))
+        rgb, gray = decode.Shrinker("rgb24", 160, 96)(frame), decode.Shrinker("gray", 160, 96)(frame)
+    assert rgb[-8, 140, :2].min() > 248
+    assert rgb[30, 80] == pytest.approx([96] * 3, abs=9)
+    assert np.abs(gray[30, 80].astype(int) - rgb[30, 80].mean()) < 6
+    (plain,) = clips(make(replace(PLAIN, seconds=2.0), tmp_path / "b.mp4"))
+    assert probe.measure(plain.files["mp4"])["hdr"] is False
+
+
+def test_rows_say_what_the_source_was(tmp_path: Path) -> None:
+    film, other = make(PLAIN, tmp_path / "s.mp4"), make(replace(PLAIN, first=100), tmp_path / "o.mp4")
+    tracks = [(film, "video", 1, ""), (other, "audio", 0, ""), (film, "audio", 1, "")]
+    for outcome in clips(_merged(tmp_path, tracks, "a.mkv")):
+        values = outcome.values
+        assert (values["sound_tracks"], values["sound_track"]) == (2, 1)
+        assert values["sound_languages"] == ["und", "und"]
+        assert (values["rotation"], values["mirrored"], values["times_repaired"]) == (0, False, False)
+
+
+def test_a_probe_counts_what_decodes(tmp_path: Path) -> None:
+    path = make(replace(PLAIN, audio=None, options=(("crf", "10"),)), tmp_path / "a.mp4")
+    assert probe.measure(path.read_bytes())["n_frames"] == 150
+    with av.open(str(path)) as container:
+        places = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    data = bytearray(path.read_bytes())
+    for at, size in places[60:95]:
+        data[at : at + size] = bytes(size)
+    assert 80 <= probe.measure(bytes(data))["n_frames"] <= 116
