@@ -169,12 +169,12 @@ def test_more_windows_than_may_be_are_refused(tmp_path: Path) -> None:
 
 
 def test_rounding_does_not_decide_about_a_last_window(tmp_path: Path) -> None:
-    source = make(PLAIN, tmp_path / "s.mp4")
+    source = make(replace(PLAIN, seconds=12.0), tmp_path / "s.mp4")
     spans = []
     for container in ("mp4", "ts", "mkv"):
         path = rewritten(source, tmp_path / f"a.{container}", container, lambda *_: None)
-        spans.append([(o.values["start_s"], o.values["end_s"]) for o in clips(path, window_s=4.0, tail_s=2.0)])
-    assert spans == [[(0.0, 4.0), (4.0, 6.0)]] * 3
+        spans.append([(o.values["start_s"], o.values["end_s"]) for o in clips(path, window_s=10.0, tail_s=2.0)])
+    assert spans == [[(0.0, 10.0), (10.0, 12.0)]] * 3
 
 
 # -- pictures that stand -----------------------------------------------------------------------------------------------
