@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from winnow.media import downmix
 from winnow.media.ffmpeg import av
 from winnow.media.video_index import Footage
 
@@ -109,7 +110,7 @@ class SoundEncoder:
         self._rate = sound.rate if sound.rate in AAC_RATES else 48000
         self._start_s, self._total, self._made = float(start), round((end - start) * self._rate), 0
         self._layout = "mono" if sound.codec_context.layout.nb_channels == 1 else "stereo"
-        self._resampler = av.AudioResampler("fltp", self._layout, self._rate)
+        self._resampler, self._shape = None, None
         self._base, self._slack = Fraction(1, self._rate), float(CLOCK_S * self._rate)
         self._out = out
         self._stream = out.add_stream("aac", rate=self._rate, layout=self._layout, options=dict(AAC))
@@ -127,7 +128,7 @@ class SoundEncoder:
         place = round((when_s - self._start_s) * self._rate)
         if place >= self._total:
             return
-        for part in self._resampler.resample(frame):
+        for part in self._resampled(frame):
             if abs(place - self._made) <= self._slack:
                 place = self._made
             following = place + part.samples
@@ -144,9 +145,20 @@ class SoundEncoder:
                     self._encode(self._framed(inside))
             place = following
 
-    def _framed(self, samples: np.ndarray) -> AudioFrame:
+    def _resampled(self, frame: AudioFrame) -> list[AudioFrame]:
+        """A frame as planar float at this clip's rate and number of channels; its shape may change on the way."""
+        channels = 1 if self._layout == "mono" else 2
+        if frame.layout.nb_channels != channels:
+            wave = downmix.stereo(downmix.samples(frame), downmix.names_of(frame))
+            frame = self._framed(downmix.as_many(wave, channels), frame.rate)
+        shape = (frame.format.name, frame.layout.name, frame.rate)
+        if shape != self._shape:
+            self._resampler, self._shape = av.AudioResampler("fltp", self._layout, self._rate), shape
+        return self._resampler.resample(frame)
+
+    def _framed(self, samples: np.ndarray, rate: int | None = None) -> AudioFrame:
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=self._layout)
-        frame.rate = self._rate
+        frame.rate = rate or self._rate
         return frame
 
     def _encode(self, frame: AudioFrame) -> None:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from winnow.core.sample import SampleFailed
 from winnow.media.clip_writer import ClipFile, Encoding, Piece
 from winnow.media.ffmpeg import av
-from winnow.media.video_index import Footage, open_media, video_stream
+from winnow.media.packets import said
+from winnow.media.picture_order import demuxed
+from winnow.media.video_index import Footage, open_media
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -26,7 +28,8 @@ def cut(
     footage: Footage, windows: Sequence[tuple[float, float]], work: Path, encoding: Encoding
 ) -> Iterator[tuple[int, Piece | SampleFailed]]:
     """The clips of some windows [start, end) in s, each with its window's number, in the order in which they are done;
-    a window that gave none has its failure (`empty_clip`: no picture, `undecodable`: damaged pictures)."""
+    a window that gave none has its failure (`empty_clip`: no picture, `undecodable`: damaged pictures, or what FFmpeg
+    said of them)."""
     waiting: list[tuple[int, ClipFile]] = []
     for number, window in enumerate(windows):
         try:
@@ -43,12 +46,12 @@ class _Pass:
     hundreds of clips needs no more memory than a short one."""
 
     def __init__(self, footage: Footage, container: InputContainer, waiting: list[tuple[int, ClipFile]]) -> None:
-        video = video_stream(container)
-        assert video is not None
-        self.container, self.video, self.waiting = container, video, waiting
-        self.audio = container.streams.audio[0] if footage.audio is not None else None
+        video = container.streams[footage.video.index]
+        self.footage, self.container, self.video, self.waiting = footage, container, video, waiting
+        self.audio = container.streams[footage.audio.index] if footage.audio is not None else None
         self.tick_s = float(footage.audio.time_base) if footage.audio is not None else 0.0
         self.active: list[tuple[int, ClipFile]] = []
+        self.broken: list[tuple[int, SampleFailed]] = []
         self.pictures = _Ranges([clip.pictures for _, clip in waiting if clip.copied is None])
         self.sounds = _Ranges([clip.sounds for _, clip in waiting if clip.sounds and not clip.copies_sound])
         video.thread_type, video.codec_context.thread_count = "NONE", 1
@@ -57,18 +60,13 @@ class _Pass:
         """Read on until every clip is done."""
         at_picture = at_sound = 0
         streams = [self.video] if self.audio is None else [self.video, self.audio]
-        packets = self.container.demux(streams)
-        while self.waiting or self.active:
-            try:
-                packet = next(packets)
-            except (StopIteration, av.error.FFmpegError):
+        for packet in demuxed(self.container, *streams):
+            if not (self.waiting or self.active or self.broken):
                 break
-            if packet.pts is None or not packet.size:
-                continue
             is_picture = packet.stream_index == self.video.index
             while self.waiting and self.waiting[0][1].begins(at_picture, at_sound):
                 self.active.append(self.waiting.pop(0))
-                self.active[-1][1].open(self.video, self.audio)
+                self._do(self.active[-1], "open", self.video, self.audio)
             if is_picture:
                 self._picture(at_picture, packet)
                 at_picture += 1
@@ -78,41 +76,71 @@ class _Pass:
             for item in [i for i in self.active if i[1].is_over(at_picture, at_sound)]:
                 self.active.remove(item)
                 yield item[0], _finished(item[1])
+            while self.broken:
+                yield self.broken.pop()
+        self._show(_drained(self.video.codec_context) if at_picture else [])
+        yield from self.broken
         for number, clip in (*self.active, *self.waiting):
             yield number, _finished(clip)
 
+    def _do(self, item: tuple[int, ClipFile], what: str, *given) -> None:
+        """Let a clip take something; what FFmpeg will not do ends this clip and no other."""
+        try:
+            getattr(item[1], what)(*given)
+        except av.error.FFmpegError as error:
+            item[1].abandon()
+            self.active.remove(item)
+            failure = said(error)
+            if failure is None:
+                raise
+            self.broken.append((item[0], failure))
+
+    def _show(self, frames: list) -> None:
+        for frame in frames:
+            for item in [*self.active]:
+                self._do(item, "encode_picture", frame)
+
     def _picture(self, at: int, packet: Packet) -> None:
+        if self.footage.repaired:
+            packet.pts = packet.dts = self.footage.video.pts[at]
+        for item in [*self.active]:
+            self._do(item, "copy_picture", at, packet)
+        if at not in self.pictures:
+            return
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            frames = []
+        if not self.pictures.ends_at(at):
+            self._show(frames)
+            return
+        self._show([*frames, *_drained(self.video.codec_context)])
         for _, clip in self.active:
-            clip.copy_picture(at, packet)
-        if at in self.pictures:
-            try:
-                frames = packet.decode()
-            except av.error.FFmpegError:
-                frames = []
-                for _, clip in self.active:
-                    clip.damage(packet.pts)
-            if self.pictures.ends_at(at):
-                frames = [*frames, *_drained(self.video.codec_context)]
-            for frame in frames:
-                for _, clip in self.active:
-                    clip.encode_picture(frame)
+            clip.seen = clip.seen or clip.pictures[1] <= at + 1
 
     def _sound(self, at: int, packet: Packet) -> None:
-        for _, clip in self.active:
-            clip.copy_sound(at, packet)
-        if at in self.sounds:
-            try:
-                frames = packet.decode()
-            except av.error.FFmpegError:
-                frames = []
-            if self.sounds.ends_at(at):
-                frames = [*frames, *_drained(self.audio.codec_context)]
-            for frame in frames:
-                if frame.pts is None:
-                    continue
-                when_s, frame.pts = frame.pts * self.tick_s, None
-                for _, clip in self.active:
-                    clip.encode_sound(frame, when_s)
+        track = self.footage.audio
+        if at in track.hidden and not packet.is_discard:
+            return
+        packet.pts = packet.dts = track.pts[at]
+        for item in [*self.active]:
+            self._do(item, "copy_sound", at, packet)
+        if at not in self.sounds:
+            return
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            frames = []
+            for _, clip in self.active:
+                clip.lose_sound(at)
+        if self.sounds.ends_at(at):
+            frames = [*frames, *_drained(self.audio.codec_context)]
+        for frame in frames:
+            if frame.pts is None:
+                continue
+            when_s, frame.pts = frame.pts * self.tick_s, None
+            for item in [*self.active]:
+                self._do(item, "encode_sound", frame, when_s)
 
 
 def _drained(decoder) -> list:
@@ -129,6 +157,12 @@ def _finished(clip: ClipFile) -> Piece | SampleFailed:
     try:
         return clip.finish()
     except SampleFailed as failure:
+        return failure
+    except av.error.FFmpegError as error:
+        clip.abandon()
+        failure = said(error)
+        if failure is None:
+            raise
         return failure
 
 

@@ -7,6 +7,7 @@ thread: the bytes depend on threads). What happens to sound is told in `winnow.m
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from winnow.core import cpu
 from winnow.core.sample import Reason, SampleFailed
+from winnow.media import clip_check
 from winnow.media.clip_audio import SoundCopy, SoundEncoder
+from winnow.media.colour import FULL_RANGE, LIMITED_RANGE
 from winnow.media.ffmpeg import av
 from winnow.media.frame_shape import Shape
 from winnow.media.video_index import Footage, key_before
@@ -31,8 +34,12 @@ if TYPE_CHECKING:
 KEY_EVERY_S = 2.0
 #: Written so that equal clips are equal bytes (no clock, no library's version) and a browser can play them at once.
 MUXER = {"movflags": "+faststart", "fflags": "+bitexact"}
-#: A clip with more damaged pictures than this share is not kept.
+#: A clip with a larger share of damaged pictures, or of damaged packets of sound, is not kept.
 DAMAGED_SHARE = 0.02
+#: A file's pictures last as long as its row says to within this, s.
+TOLERANCE_S = 0.1
+#: A copied clip's last picture stands no longer than this many halves of a picture: its packet says how long.
+LONGEST_LAST = 5
 
 
 @dataclass(frozen=True)
@@ -70,8 +77,8 @@ class Piece:
 
 
 class ClipFile:
-    """One clip in the making. `start` and `end` are exact times on the container's clock, s; `pictures` and `sounds`
-    are the ranges of packets that it needs."""
+    """One clip in the making. `start` and `end` are exact times on the container's clock, s: those of pictures, or the
+    window's own where a picture stands across them. `pictures` and `sounds` are the ranges of packets that it needs."""
 
     def __init__(self, footage: Footage, window: tuple[float, float], path: Path, encoding: Encoding) -> None:
         first, last = footage.pictures(*window)
@@ -79,12 +86,21 @@ class ClipFile:
             raise SampleFailed(Reason.empty_clip, f"no picture between {window[0]:.3f} s and {window[1]:.3f} s")
         base = footage.video.time_base
         self.footage, self.path, self.encoding = footage, path, encoding
-        self.count, self.made, self.damaged = last - first, 0, 0
+        self.count, self.made, self.damaged, self.mute = last - first, 0, 0, 0
         self.low, self.high = footage.shown[first], footage.shown[last - 1]
-        self.start = self.low * base
-        self.end = footage.shown[last] * base if last < len(footage.shown) else _after(footage)
-        self.copied = _copied(footage, first, last)
+        _, held = footage.first_at(window[0])
+        after, stands = footage.first_at(window[1]) if last < len(footage.shown) else (last, True)
+        self.start = footage.place(window[0]) if held else self.low * base
+        self.end = footage.place(min(window[1], footage.end_s)) if stands else footage.shown[after] * base
+        if last == len(footage.shown) and self.end >= footage.place(footage.end_s - footage.half_s):
+            self.end = footage.place(footage.end_s)
+        self.zero = round(self.start / base)
+        as_long = self.end - self.high * base <= LONGEST_LAST * footage.half_s
+        self.copied = _copied(footage, first, last) if as_long and not held else None
         self.pictures = self.copied or _decoded(footage, self.low, self.high)
+        self.seen = self.copied is not None
+        self._pending: Packet | None = None
+        self._last: int | None = None
         self.copies_sound = SoundCopy.can(footage)
         self.sounds = (SoundCopy if self.copies_sound else SoundEncoder).packets(footage, self.start, self.end)
         self.first = self.pictures[0]
@@ -98,7 +114,7 @@ class ClipFile:
 
     def is_over(self, at_picture: int, at_sound: int) -> bool:
         """Whether all its packets have come."""
-        return self.pictures[1] <= at_picture and (self.sounds is None or self.sounds[1] <= at_sound)
+        return self.seen and self.pictures[1] <= at_picture and (self.sounds is None or self.sounds[1] <= at_sound)
 
     def open(self, video: VideoStream, audio: AudioStream | None) -> None:
         """Begin the file."""
@@ -108,7 +124,7 @@ class ClipFile:
         else:
             self._shape = Shape(self.footage)
             self.width, self.height = self._shape.width, self._shape.height
-            self._video = _x264(self._out, self.footage, self.encoding, video, self.width, self.height)
+            self._video = _x264(self._out, self.footage, self.encoding, video, self._shape)
         if self.sounds is not None and audio is not None:
             kind = SoundCopy if self.copies_sound else SoundEncoder
             self._sound = kind(self.footage, self.start, self.end, self.sounds, audio, self._out)
@@ -127,25 +143,39 @@ class ClipFile:
 
     def encode_picture(self, frame: VideoFrame) -> None:
         """Encode a picture, if it is one of an encoded clip."""
-        if self.copied is not None or frame.pts is None or not self.low <= frame.pts <= self.high:
+        if self.copied is not None or frame.pts is None:
+            return
+        self.seen = self.seen or frame.pts > self.high
+        if not self.low <= frame.pts <= self.high or (self._last is not None and frame.pts <= self._last):
             return
         assert self._out is not None
+        self._last = frame.pts
         self.damaged += bool(frame.is_corrupt)
         shaped = self._shape(frame)
         before = shaped.pts
-        shaped.pts, shaped.time_base, shaped.pict_type = frame.pts - self.low, self.footage.video.time_base, 0
-        self._out.mux(self._video.encode(shaped))
+        shaped.pts, shaped.time_base = max(0, frame.pts - self.zero), self.footage.video.time_base
+        shaped.pict_type = 0
+        self._put(self._video.encode(shaped))
         shaped.pts = before
         self.made += 1
 
-    def damage(self, pts: int) -> None:
-        """Count a packet that could not be decoded."""
-        self.damaged += self.copied is None and self.low <= pts <= self.high
+    def _put(self, packets: list[Packet]) -> None:
+        """Write pictures, but for the last one: how long that stands is known at the end."""
+        for packet in packets:
+            if self._pending is None:
+                self._began = packet.dts
+            else:
+                self._out.mux(self._pending)
+            self._pending = packet
 
     def copy_sound(self, at: int, packet: Packet) -> None:
         """Take a packet of sound as it is, if this clip copies sound and it is one of its own."""
         if self.copies_sound and self._sound is not None and self.sounds[0] <= at < self.sounds[1]:
             self._sound.packet(packet)
+
+    def lose_sound(self, at: int) -> None:
+        """Count a packet of sound that could not be decoded."""
+        self.mute += not self.copies_sound and self.sounds is not None and self.sounds[0] < at < self.sounds[1]
 
     def encode_sound(self, frame: AudioFrame, when_s: float) -> None:
         """Encode what of decoded sound, which starts at `when_s`, lies in this clip."""
@@ -158,29 +188,57 @@ class ClipFile:
             raise SampleFailed(Reason.undecodable, "the file ends before this clip")
         try:
             if self.copied is None and self.made:
-                self._out.mux(self._video.encode(None))
+                self._put(self._video.encode(None))
+                self._put_last()
             if self._sound is not None:
                 self._sound.finish()
         finally:
-            self._out.close()
-        data = self.path.read_bytes()
-        self.path.unlink()
-        if self.damaged > DAMAGED_SHARE * self.count or self.made < 0.5 * self.count:
-            what = f"{max(self.damaged, self.count - self.made)} of {self.count} pictures are damaged"
-            raise SampleFailed(Reason.undecodable, what)
+            self._close()
+        data = self.path.read_bytes() if self.path.exists() else b""
+        self.path.unlink(missing_ok=True)
         duration_s, offset_s = float(self.end - self.start), self._sound.offset_s if self._sound else None
+        _allow(self.damaged + self.count - self.made, self.count, "pictures")
+        if self.sounds is not None:
+            _allow(self.mute, self.sounds[1] - self.sounds[0], "packets of sound")
+        found = clip_check.check(data, copied=self.copied is not None)
+        _allow(found.damaged + abs(found.pictures - self.made), self.count, "pictures")
+        if abs(found.picture_s - duration_s) > TOLERANCE_S:
+            what = f"its pictures last {found.picture_s:.3f} s, not {duration_s:.3f} s"
+            raise SampleFailed(Reason.undecodable, what)
+        if found.sounds and self.copies_sound:
+            _allow(found.mute, found.sounds, "packets of sound")
         nominal, mean = float(self.footage.rate), self.made / duration_s
         return Piece(
             data, self.copied is not None, self.width, self.height,
             nominal if abs(mean - nominal) < 0.02 * nominal else round(mean, 3), round(duration_s, 6),
-            self._sound is not None, offset_s,
+            found.sounds > 0, offset_s if found.sounds else None,
         )  # fmt: skip
 
+    def _put_last(self) -> None:
+        """Write the last picture: it stands to the clip's end."""
+        packet = self._pending
+        if packet is not None:
+            lasts = round((self.end - self.start) / packet.time_base) - (packet.dts - self._began)
+            packet.duration = lasts if lasts > 0 else packet.duration
+            self._out.mux(packet)
+            self._pending = None
 
-def _after(footage: Footage) -> Fraction:
-    """Where the video ends on the container's clock, s."""
-    base = footage.video.time_base
-    return Fraction(round((footage.end_s + footage.zero_s) / float(base))) * base
+    def abandon(self) -> None:
+        """Leave nothing of a clip that cannot be written."""
+        with suppress(av.error.FFmpegError):
+            self._close()
+        self.path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        out, self._out = self._out, None
+        if out is not None:
+            out.close()
+
+
+def _allow(damaged: int, count: int, what: str) -> None:
+    """SampleFailed where too large a share is damaged."""
+    if damaged > DAMAGED_SHARE * count:
+        raise SampleFailed(Reason.undecodable, f"{damaged} of {count} {what} are damaged")
 
 
 def _copied(footage: Footage, first: int, last: int) -> tuple[int, int] | None:
@@ -211,18 +269,26 @@ def _decoded(footage: Footage, low: int, high: int) -> tuple[int, int]:
     return key, end
 
 
-def _x264(out, footage: Footage, encoding: Encoding, source, width: int, height: int):
-    """A libx264 stream for pictures of this footage, its colours described as the source's are."""
-    stream = out.add_stream("libx264", rate=footage.rate, options=encoding.options(footage.rate))
-    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+def _x264(out, footage: Footage, encoding: Encoding, source, shape: Shape):
+    """A libx264 stream for pictures of this footage, its colours and fields described as the source's are."""
+    options = encoding.options(footage.rate)
+    if shape.interlaced:
+        options["x264-params"] += ":tff=1" if shape.upper_first else ":bff=1"
+    stream = out.add_stream("libx264", rate=footage.rate, options=options)
+    stream.width, stream.height, stream.pix_fmt = shape.width, shape.height, shape.pixels
     codec, context = stream.codec_context, source.codec_context
     codec.time_base = footage.video.time_base
     codec.thread_count = 1
-    if not footage.pixels.startswith("yuvj"):
+    if shape.full_range:
+        codec.color_range = FULL_RANGE
+    elif not footage.look.full_range:
         codec.color_range = context.color_range
+    else:
+        codec.color_range = LIMITED_RANGE
     codec.color_primaries, codec.color_trc, codec.colorspace = (
-        context.color_primaries, context.color_trc, context.colorspace,
+        context.color_primaries, context.color_trc,
+        context.colorspace if shape.matrix == footage.look.matrix else shape.matrix,
     )  # fmt: skip
-    if source.sample_aspect_ratio and not footage.rotation % 180:
-        codec.sample_aspect_ratio = source.sample_aspect_ratio
+    if shape.sar:
+        codec.sample_aspect_ratio = shape.sar
     return stream

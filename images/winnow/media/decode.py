@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from winnow.core.sample import Reason, SampleFailed
+from winnow.media import downmix, streams, tone
 from winnow.media.ffmpeg import av
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Clip:
-    """An opened clip: its container and the first stream of each kind (None where it has none)."""
+    """An opened clip: its container and the stream of each kind that plays (None where it has none)."""
 
     container: InputContainer
     video: VideoStream | None
@@ -48,8 +49,8 @@ class Clip:
         """Duration that the container declares, else the longest of its streams, s (0 where nothing says)."""
         if self.container.duration is not None:
             return self.container.duration / av.time_base
-        streams = [s for s in (self.video, self.audio) if s is not None and s.duration is not None]
-        return max((float(s.duration * s.time_base) for s in streams), default=0.0)
+        told = [s for s in (self.video, self.audio) if s is not None and s.duration is not None]
+        return max((float(s.duration * s.time_base) for s in told), default=0.0)
 
     def require_video(self) -> VideoStream:
         """The video stream, or the sample fails with `no_video_stream`."""
@@ -63,14 +64,14 @@ class Clip:
             raise SampleFailed(Reason.no_audio_stream, "no audio stream")
         return self.audio
 
-    def packets(self, *streams: VideoStream | AudioStream) -> Iterator[Packet]:
+    def packets(self, *wanted: VideoStream | AudioStream) -> Iterator[Packet]:
         """Packets of the streams in file order, each stream's last one empty; ends early where a damaged file
         does."""
-        packets = self.container.demux(*streams)
+        packets = self.container.demux(*wanted)
         while True:
             try:
                 yield next(packets)
-            except (StopIteration, av.error.FFmpegError):
+            except (StopIteration, IndexError, av.error.FFmpegError):
                 return
 
     def frames(self, stream: VideoStream | AudioStream) -> Iterator[VideoFrame | AudioFrame]:
@@ -106,8 +107,8 @@ def opened(data: bytes, *, skip: str | None = None) -> Iterator[Clip]:
             Reason.undecodable, f"not a media file: {getattr(error, 'strerror', None) or error}"
         ) from error
     with container:
-        video = next((s for s in container.streams.video if not _is_cover(s)), None)
-        audio = next(iter(container.streams.audio), None)
+        video = next(iter(streams.moving(container)), None)
+        audio = streams.sound(container)
         for stream in (video, audio):
             if stream is not None:
                 stream.thread_type = "NONE"
@@ -118,14 +119,9 @@ def opened(data: bytes, *, skip: str | None = None) -> Iterator[Clip]:
         yield Clip(container, video, audio)
 
 
-def _is_cover(stream: VideoStream) -> bool:
-    """Whether a video stream is a still cover picture that audio files carry."""
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
-
-
 class Shrinker:
     """Turns frames into small pictures through swscale (area averaging), its tables made once. Every shape is
-    stretched to the one that is asked for."""
+    stretched to the one that is asked for; high dynamic range is shown as an ordinary screen does."""
 
     def __init__(self, pixels: str, width: int, height: int) -> None:
         self.pixels, self.width, self.height = pixels, width, height
@@ -133,50 +129,101 @@ class Shrinker:
 
     def __call__(self, frame: VideoFrame) -> np.ndarray:
         """One picture: uint8, (height, width) for 'gray', (height, width, 3) for 'rgb24'; full range 0–255."""
-        small = self._scale.reformat(frame, self.width, self.height, self.pixels, interpolation=self._how, threads=1)
-        return small.to_ndarray()
+        hdr = tone.is_hdr(frame)
+        small = self._scale.reformat(
+            frame, self.width, self.height, "rgb24" if hdr else self.pixels, interpolation=self._how, threads=1
+        ).to_ndarray()
+        if not hdr:
+            return small
+        rgb = tone.shown(small, frame)
+        return tone.luma(rgb) if self.pixels == "gray" else rgb
+
+
+#: Time stamps that leave the running position of the sound by more than this are a gap (or an overlap), s.
+GAP_S = 0.02
+#: No gap of a clip is longer, s: one that is comes from a broken clock.
+LONGEST_GAP_S = 3600.0
 
 
 def waveform(frames: list[AudioFrame], *, rate_hz: int | None = None, mono: bool = False) -> np.ndarray:
-    """Samples of decoded frames: float32, (channels, samples), full scale 1.0.
+    """Samples of decoded frames: float32, (channels, samples), full scale 1.0, counted from the first frame's time.
 
-    `rate_hz` resamples (swresample); `mono` takes the channels' mean. Layouts of more than two channels become
-    stereo. Frames are joined end to end: a gap between their time stamps closes.
+    `rate_hz` resamples (swresample); `mono` makes one channel of two. Layouts of more than two channels become stereo
+    (`winnow.media.downmix`: at the same level). A gap between time stamps is silence, so that what follows stays
+    where it is heard; of an overlap the earlier sound is kept. SampleFailed with `undecodable` for a gap above an hour.
     """
     if not frames:
         return np.zeros((1, 0), np.float32)
-    first = frames[0]
-    layout = "mono" if first.layout.nb_channels == 1 else "stereo"
-    if all(f.format.name == "fltp" and f.layout.name == layout and f.rate == first.rate for f in frames):
-        wave = _joined(frames, first.layout.nb_channels)
-    else:
-        for frame in frames:
-            frame.pts = None
-        wave = _resampled(frames, layout, first.rate)
-    if mono and len(wave) > 1:
-        wave, layout = wave.mean(axis=0, keepdims=True), "mono"
-    if rate_hz is not None and rate_hz != first.rate:
-        whole = av.AudioFrame.from_ndarray(wave, format="fltp", layout=layout)
-        whole.rate = first.rate
-        wave = _resampled([whole], layout, rate_hz)
-    return wave
+    rate = frames[0].rate
+    pieces: list[np.ndarray] = []
+    made = 0
+    for run in _runs(frames):
+        wave = _joined(run)
+        if run[0].rate != rate:
+            wave = _resampled(wave, run[0].rate, rate)
+        lag = made if run[0].time is None or frames[0].time is None else round((run[0].time - frames[0].time) * rate)
+        if lag - made > GAP_S * rate:
+            if lag - made > LONGEST_GAP_S * rate:
+                raise SampleFailed(Reason.undecodable, f"its sound stops for {(lag - made) / rate:.0f} s")
+            pieces.append(np.zeros((1, lag - made), np.float32))
+            made = lag
+        elif made - lag > GAP_S * rate:
+            wave = wave[:, made - lag :]
+        pieces.append(wave)
+        made += wave.shape[1]
+    channels = max(len(piece) for piece in pieces)
+    wave = pieces[0] if len(pieces) == 1 else np.concatenate([downmix.as_many(p, channels) for p in pieces], axis=1)
+    if mono:
+        wave = downmix.mono(wave)
+    return wave if rate_hz is None or rate_hz == rate else _resampled(wave, rate, rate_hz)
 
 
-def _joined(frames: list[AudioFrame], channels: int) -> np.ndarray:
-    """Planar float frames of one layout, end to end, without a call into FFmpeg for each: float32, (channels,
-    samples)."""
-    wave = np.empty((channels, sum(frame.samples for frame in frames)), np.float32)
-    at = 0
+def _runs(frames: list[AudioFrame]) -> Iterator[list[AudioFrame]]:
+    """Frames of one shape that follow each other in time, run by run."""
+    run: list[AudioFrame] = []
+    base, slack, expected = frames[0].time_base, 0.0, None
+    tick_s = float(base) if base else 0.0
     for frame in frames:
-        samples = frame.samples
+        at = frame.pts
+        if run:
+            first = run[0]
+            if (
+                frame.rate != first.rate
+                or frame.format.name != first.format.name
+                or frame.layout.name != first.layout.name
+                or (at is not None and expected is not None and abs(at - expected) > slack)
+            ):
+                yield run
+                run = []
+        if not run:
+            expected, slack = (at, GAP_S / tick_s) if tick_s and at is not None else (None, 0.0)
+        run.append(frame)
+        if expected is not None:
+            expected += frame.samples / frame.rate / tick_s
+    yield run
+
+
+def _joined(frames: list[AudioFrame]) -> np.ndarray:
+    """Frames of one shape, end to end, as at most two channels: float32, (channels, samples). Planar float takes no
+    call into FFmpeg for each."""
+    first = frames[0]
+    if first.format.name != "fltp" or first.layout.nb_channels > 2:
+        wave = np.concatenate([downmix.samples(frame) for frame in frames], axis=1)
+        return downmix.stereo(wave, downmix.names_of(first))
+    wave, at = np.empty((first.layout.nb_channels, sum(frame.samples for frame in frames)), np.float32), 0
+    for frame in frames:
+        count = frame.samples
         for channel, plane in enumerate(frame.planes):
-            wave[channel, at : at + samples] = np.frombuffer(plane, np.float32, samples)
-        at += samples
+            wave[channel, at : at + count] = np.frombuffer(plane, np.float32, count)
+        at += count
     return wave
 
 
-def _resampled(frames: list[AudioFrame], layout: str, rate_hz: int) -> np.ndarray:
-    """Frames through swresample to planar float at one layout and rate: float32, (channels, samples)."""
+def _resampled(wave: np.ndarray, rate: int, rate_hz: int) -> np.ndarray:
+    """One or two channels through swresample to another rate: float32, (channels, samples)."""
+    layout = "mono" if len(wave) == 1 else "stereo"
+    whole = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave), format="fltp", layout=layout)
+    whole.rate = rate
     resampler = av.AudioResampler("fltp", layout, rate_hz)
-    parts = [out.to_ndarray() for frame in [*frames, None] for out in resampler.resample(frame)]
-    return np.concatenate(parts, axis=1) if parts else np.zeros((1, 0), np.float32)
+    parts = [out.to_ndarray() for frame in (whole, None) for out in resampler.resample(frame)]
+    return np.concatenate(parts, axis=1) if parts else np.zeros((len(wave), 0), np.float32)

@@ -23,7 +23,7 @@ import numpy as np
 
 from winnow.media.ffmpeg import av
 from winnow.media.shots import pictures
-from winnow.media.video_index import Footage, open_media, video_stream
+from winnow.media.video_index import Footage, open_media
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,12 +64,11 @@ def scan_scenes(footage: Footage) -> Scenes:
     hash_times: list[float] = []
     small: list[np.ndarray] = []
     with open_media(footage.path) as container:
-        stream = video_stream(container)
-        assert stream is not None
+        stream = container.streams[footage.video.index]
         stream.thread_type, stream.codec_context.thread_count = "NONE", 1
         graph, shape = None, None
         shrink = av.video.reformatter.VideoReformatter()
-        for frame in pictures(container, stream):
+        for frame in pictures(footage, container, stream):
             if frame.pts is None or not footage.shown[0] <= frame.pts <= footage.shown[-1]:
                 continue
             seen = (frame.width, frame.height, frame.format.name)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import av
 
 # What Winnow names of these is an attribute of `av` once they are imported.
+import av.sidedata.sidedata
+import av.stream
 import av.video.reformatter
 
 from winnow.core import cpu

@@ -1,6 +1,7 @@
-"""Shape: pictures as an H.264 encoder takes them: upright, of even size, 4:2:0 with 8 bits.
+"""Shape: pictures as an H.264 encoder takes them: upright, of even size, 4:2:0 with 8 bits, in the range they came in.
 
 An odd width or height loses its last column or row: 4:2:0 has none, and scaling would blur every picture for one line.
+Red, green and blue become BT.709 from 720 lines on and BT.601 below: 4:2:0 has no other choice, and players take these.
 """
 
 from __future__ import annotations
@@ -8,32 +9,48 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from winnow.media import colour
 from winnow.media.ffmpeg import av
 from winnow.media.video_index import Footage
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-#: A source's rotation (degrees, counter-clockwise) as libavfilter's steps that undo it.
-TURNS = {90: (("transpose", "cclock"),), 180: (("hflip", None), ("vflip", None)), 270: (("transpose", "clock"),)}
+#: Lines from which pictures without a word on their matrix are BT.709.
+HD_LINES = 720
 
 
 class Shape:
-    """Turns decoded pictures into pictures of `width` × `height` pixels; what needs nothing passes untouched."""
+    """Turns decoded pictures into pictures of `width` × `height` pixels in the format `pixels`; what needs nothing
+    passes untouched. `matrix` and `sar` (None where nothing says) are those of what comes out."""
 
     def __init__(self, footage: Footage) -> None:
-        turned = footage.rotation in (90, 270)
-        width, height = (footage.height, footage.width) if turned else (footage.width, footage.height)
+        look = footage.look
+        width, height = (footage.height, footage.width) if look.turned else (footage.width, footage.height)
         self.width, self.height = max(2, width & ~1), max(2, height & ~1)
+        self.pixels = "yuvj420p" if look.pixels.startswith("yuvj") else "yuv420p"
+        self.full_range = look.full_range and not look.rgb
+        self.matrix = look.matrix
+        self._convert: dict[str, object] = {}
+        if look.rgb or look.matrix == colour.RGB:
+            hd = footage.height >= HD_LINES
+            self.matrix = colour.BT709 if hd else colour.SMPTE170M
+            self._convert = {"src_color_range": "JPEG", "dst_color_range": "MPEG"}
+            self._convert["dst_colorspace"] = "ITU709" if hd else "ITU601"
+        elif self.full_range:
+            self._convert = {"src_color_range": "JPEG", "dst_color_range": "JPEG"}
+        self.sar = 1 / look.sar if look.sar and look.turned else look.sar
+        self.interlaced = look.interlaced and not look.turned
+        self.upper_first = look.upper_first
         self._size = (footage.width, footage.height)
-        self._turns = TURNS.get(footage.rotation, ())
+        self._turns = look.steps
         self._needed = bool(self._turns) or (width, height) != (self.width, self.height)
         self._graph: av.filter.Graph | None = None
 
     def __call__(self, frame: VideoFrame) -> VideoFrame:
         """One picture in, one picture out. A picture whose size changed on the way is scaled to the first one's."""
-        if (frame.width, frame.height) != self._size or frame.format.name != "yuv420p":
-            frame = frame.reformat(*self._size, "yuv420p")
+        if (frame.width, frame.height) != self._size or frame.format.name != self.pixels:
+            frame = frame.reformat(*self._size, self.pixels, **self._convert)
         if not self._needed:
             return frame
         if self._graph is None:

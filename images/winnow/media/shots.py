@@ -14,7 +14,8 @@ from scenedetect import FrameTimecode
 from scenedetect.detectors import ContentDetector
 
 from winnow.media.ffmpeg import av
-from winnow.media.video_index import Footage, open_media, video_stream
+from winnow.media.picture_order import demuxed
+from winnow.media.video_index import Footage, open_media
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -34,12 +35,11 @@ def shots(footage: Footage, threshold: float, shortest_s: float) -> list[tuple[f
     times: list[float] = []
     cuts: set[int] = set()
     with open_media(footage.path) as container:
-        stream = video_stream(container)
-        assert stream is not None
+        stream = container.streams[footage.video.index]
         stream.thread_type, stream.codec_context.thread_count = "NONE", 1
         stream.codec_context.options = {"skip_loop_filter": "all"}
         shrink = av.video.reformatter.VideoReformatter()
-        for frame in pictures(container, stream):
+        for frame in pictures(footage, container, stream):
             if frame.pts is None or not footage.shown[0] <= frame.pts <= footage.shown[-1]:
                 continue
             small = shrink.reformat(frame, WIDTH, HEIGHT, "bgr24", interpolation="AREA").to_ndarray()
@@ -50,15 +50,17 @@ def shots(footage: Footage, threshold: float, shortest_s: float) -> list[tuple[f
     return [(start, end) for start, end in pairwise(edges) if end > start]
 
 
-def pictures(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-    """Decoded pictures; a damaged packet gives none."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.error.FFmpegError):
-            return
-        try:
-            yield from packet.decode()
-        except av.error.FFmpegError:
-            continue
+def pictures(footage: Footage, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """Decoded pictures, at the footage's times; a damaged packet gives none."""
+    for at, packet in enumerate(demuxed(container, stream)):
+        if footage.repaired:
+            packet.pts = packet.dts = footage.video.pts[at]
+        yield from _decoded(packet.decode)
+    yield from _decoded(lambda: stream.codec_context.decode(None))
+
+
+def _decoded(decode) -> list[av.VideoFrame]:
+    try:
+        return decode()
+    except av.error.FFmpegError:
+        return []

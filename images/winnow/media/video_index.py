@@ -16,21 +16,27 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow.core.sample import Reason, SampleFailed
+from winnow.media import clocks, colour, packets, picture_order, streams
+from winnow.media.clocks import Track
 from winnow.media.ffmpeg import av
+from winnow.media.picture_order import NEVER
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
-    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 FORMATS = "mov,matroska,webm,avi,flv,mpegts,mpeg,asf,ogg,mp3,wav,aac,flac,amr"
 #: Longest difference between the container's start and the first picture that is an audio codec's priming, s.
 PRIMING_S = 0.1
+#: Half the longest time between two pictures that a cut may round to, s.
+HALF_S = 0.05
 #: A file is damaged when its pictures end this much before the end that it declares: s, and share of the whole.
 MISSING_S, MISSING_SHARE = 1.0, 0.02
 #: H.264 in one of these formats can be copied into a clip that every player shows.
@@ -48,29 +54,27 @@ def open_media(path: Path) -> InputContainer:
         raise SampleFailed(Reason.undecodable, f"not a media file that can be read: {what}") from error
 
 
-def video_stream(container: InputContainer) -> VideoStream | None:
-    """The first stream of moving pictures; the cover of a song is none."""
-    cover = av.stream.Disposition.attached_pic
-    return next((s for s in container.streams.video if not s.disposition & cover), None)
+@dataclass(frozen=True)
+class Tracks:
+    """What tracks of sound a file has, and which was taken: their number, their languages in file order ('und' where
+    nothing says), and the taken one's place among them (None without one)."""
 
+    sounds: int
+    languages: tuple[str, ...]
+    taken: int | None
 
-@dataclass
-class Track:
-    """Packets of one stream in file order: presentation times and durations in units of `time_base`. Packets that the
-    file says are only there to be decoded (before an edit) are `hidden`."""
-
-    time_base: Fraction
-    codec: str
-    pts: list[int] = field(default_factory=list)
-    dts: list[int | None] = field(default_factory=list)
-    lasts: list[int] = field(default_factory=list)
-    keys: list[int] = field(default_factory=list)
-    hidden: set[int] = field(default_factory=set)
+    @classmethod
+    def of(cls, container: InputContainer) -> Tracks:
+        """Of an opened file."""
+        every, taken = list(container.streams.audio), streams.sound(container)
+        languages = tuple(stream.language or "und" for stream in every)
+        return cls(len(every), languages, None if taken is None else every.index(taken))
 
 
 @dataclass
 class Footage:
-    """A source video: its streams, its clock and its pictures in the order in which they are shown."""
+    """A source video: its streams, its clock and its pictures in the order in which they are shown. `look` is how they
+    are to be shown; `repaired` whether its time stamps were."""
 
     path: Path
     video: Track
@@ -79,30 +83,53 @@ class Footage:
     rate: Fraction
     width: int
     height: int
-    rotation: int
-    pixels: str
+    look: colour.Look
     can_copy: bool
     copies_sound: bool
+    tracks: Tracks
+    repaired: bool = False
     shown: list[int] = field(default_factory=list)
 
     @property
+    def rotation(self) -> int:
+        """Degrees, counter-clockwise, by which pictures are turned to be shown."""
+        return self.look.rotation
+
+    @property
     def half_s(self) -> float:
-        """Half the time from one picture to the next, s: the precision of a cut."""
-        return 0.5 / float(self.rate)
+        """Half the time from one picture to the next, at most 0.05 s: the precision of a cut."""
+        return min(0.5 / float(self.rate), HALF_S)
 
     def time_s(self, pts: int) -> float:
         """When a picture is shown, s."""
         return float(pts * self.video.time_base) - self.zero_s
+
+    def place(self, time_s: float) -> Fraction:
+        """A time on the video's clock as a time on the container's, s, to its step."""
+        base = self.video.time_base
+        return Fraction(round((time_s + self.zero_s) / float(base))) * base
 
     @property
     def first_s(self) -> float:
         """When the first picture is shown, s."""
         return max(0.0, self.time_s(self.shown[0]))
 
-    @property
+    @cached_property
     def end_s(self) -> float:
-        """Where the last picture ends, s: the video's duration."""
-        return self.time_s(self.shown[-1]) + self._last_s()
+        """Where the last picture ends, s: the video's duration. Where pictures stand for long, or there is one only,
+        the last stands as long as its sound goes on."""
+        end_s = self.time_s(self.shown[-1]) + self._last_s()
+        if self.audio is not None and self.audio.pts and self.holds:
+            track, base = self.audio, float(self.audio.time_base)
+            heard_s = min(track.pts[-1] + track.lasts[-1], track.pts[0] + sum(track.lasts) + 10 / base) * base
+            end_s = max(end_s, heard_s - self.zero_s)
+        return end_s
+
+    @cached_property
+    def holds(self) -> bool:
+        """Whether a picture may stand for long: one alone, or one that stood for more than a second."""
+        longest = max((b - a for a, b in pairwise(self.shown)), default=None)
+        return longest is None or longest * self.video.time_base > 1
 
     def _last_s(self) -> float:
         """How long the last picture stands, s: as declared if that is plausible, else the nominal time."""
@@ -110,100 +137,107 @@ class Footage:
         nominal = 1.0 / float(self.rate)
         return declared if 0.2 * nominal < declared < 5 * nominal else nominal
 
+    def first_at(self, time_s: float) -> tuple[int, bool]:
+        """The picture that a clip beginning at this time shows first, as its position in `shown`, and whether it is
+        held, that is has been standing since before: the one that begins then, to within half a picture."""
+        base = float(self.video.time_base)
+        at = bisect_left(self.shown, (time_s - self.half_s + self.zero_s) / base)
+        late = at == len(self.shown) or self.shown[at] * base - self.zero_s > time_s + 1.5 * self.half_s
+        return (at - 1, True) if late and at else (at, False)
+
     def pictures(self, start_s: float, end_s: float) -> tuple[int, int]:
-        """Pictures of a window as positions [first, last) in `shown`: those within half a picture of [start, end)."""
-        base = self.video.time_base
-        low = (start_s - self.half_s + self.zero_s) / float(base)
-        high = (end_s - self.half_s + self.zero_s) / float(base)
-        return bisect_left(self.shown, low), bisect_left(self.shown, high)
+        """Pictures of a window as positions [first, last) in `shown`: from the one that stands at its start to the last
+        before its end."""
+        first, _ = self.first_at(start_s)
+        if end_s >= self.end_s - self.half_s:
+            return (first if start_s < self.end_s - self.half_s else len(self.shown)), len(self.shown)
+        last, held = self.first_at(end_s)
+        return first, last + held
 
 
 def scan(path: Path) -> Footage:
     """Read a source video's packets. Fails as `undecodable` (not media, damaged, cut off) or `no_video_stream`."""
+    try:
+        return _scan(path)
+    except av.error.FFmpegError as error:
+        failure = packets.said(error)
+        if failure is None:
+            raise
+        raise failure from error
+
+
+def _scan(path: Path) -> Footage:
     with open_media(path) as container:
-        stream = video_stream(container)
-        if stream is None:
-            raise SampleFailed(Reason.no_video_stream, "no stream of moving pictures")
-        sound = next(iter(container.streams.audio), None)
-        video = Track(stream.time_base, stream.codec_context.name)
-        audio = Track(sound.time_base, sound.codec_context.name) if sound is not None else None
-        picture, whole = _read(container, stream, video, audio)
-        shown = sorted({pts for i, pts in enumerate(video.pts) if i not in video.hidden})
-        if not shown or picture is None:
+        stream = _film(path, container)
+        sound = streams.sound(container)
+        video = Track(stream.time_base, stream.codec_context.name, stream.index)
+        audio = Track(sound.time_base, sound.codec_context.name, sound.index) if sound is not None else None
+        picture, whole = packets.read(container, stream, sound, video, audio)
+        if picture is None:
+            raise SampleFailed(Reason.undecodable, "its pictures cannot be decoded")
+        audio = audio if audio and audio.pts else None
+        _hide_headless(video)
+        if audio:
+            audio.pts = clocks.without_flipped(audio.pts, clocks.usual_step([t for t in audio.pts if t is not None]))
+            clocks.plain_lasts(audio)
+        repaired = clocks.is_set_anew(video)
+        if repaired or picture_order.is_doubtful(video, stream, picture):
+            with open_media(path) as again:
+                order = picture_order.decoded_order(again, again.streams[stream.index])
+            before = list(video.pts)
+            told = picture_order.Told(container.format.name, stream.guessed_rate or stream.average_rate)
+            picture_order.retimed(video, audio, order, told)
+            repaired = repaired or any(a != b for a, b in zip(before, video.pts, strict=True) if b != NEVER)
+        if audio:
+            clocks.rising_sound(audio)
+        shown = sorted({pts for at, pts in enumerate(video.pts) if at not in video.hidden})
+        if not shown:
             raise SampleFailed(Reason.undecodable, "its pictures cannot be decoded")
         first_s = float(shown[0] * video.time_base)
         start_s = first_s if container.start_time is None else container.start_time / av.time_base
         zero_s = first_s if abs(first_s - start_s) < PRIMING_S else start_s
         footage = Footage(
-            path, video, audio if audio and audio.pts else None, zero_s, _rate(stream, shown, video.time_base),
-            picture.width, picture.height, picture.rotation % 360, picture.format.name, False, _copies_sound(sound),
-            shown,
+            path, video, audio, zero_s, _rate(stream, shown, video.time_base), picture.width, picture.height,
+            colour.Look.of(stream, picture), False, _copies_sound(sound), Tracks.of(container), repaired, shown,
         )  # fmt: skip
-        footage.can_copy = whole and _can_copy(stream, footage)
-        _require_whole(container, stream, footage)
+        footage.can_copy = whole and not repaired and _can_copy(stream, footage)
+        if not repaired:
+            _require_whole(container, stream, footage)
         return footage
 
 
-def _read(
-    container: InputContainer, stream: VideoStream, video: Track, audio: Track | None
-) -> tuple[VideoFrame | None, bool]:
-    """Fill the tracks; returns the first picture, and whether H.264's key frames start afresh and nothing about the
-    stream changes on its way."""
-    stream.thread_type, stream.codec_context.thread_count = "NONE", 1
-    picture, whole = None, True
-    extradata = stream.codec_context.extradata or b""
-    units = 0 if extradata[:1] != b"\x01" else (extradata[4] & 3) + 1 if len(extradata) > 6 else 4
-    streams = [stream] if audio is None else [stream, container.streams.audio[0]]
-    try:
-        for packet in container.demux(streams):
-            if packet.pts is None or not packet.size:
-                continue
-            track = video if packet.stream_index == stream.index else audio
-            if track is None:
-                continue
-            at = len(track.pts)
-            track.pts.append(packet.pts)
-            track.lasts.append(packet.duration or 0)
-            if packet.is_discard:
-                track.hidden.add(at)
-            if track is audio:
-                continue
-            track.dts.append(packet.dts)
-            if packet.is_keyframe:
-                track.keys.append(at)
-                whole = whole and (video.codec != "h264" or _starts_afresh(bytes(packet), units))
-            whole = whole and not packet.has_sidedata("new_extradata")
-            if picture is None:
-                picture = next(iter(packet.decode()), None)
-    except av.error.FFmpegError as error:
-        raise SampleFailed(Reason.undecodable, f"damaged: {error.strerror}") from error
-    if picture is None and video.pts:
-        try:
-            picture = next(iter(stream.codec_context.decode(None)), None)
-        except av.error.FFmpegError as error:
-            raise SampleFailed(Reason.undecodable, f"damaged: {error.strerror}") from error
-    return picture, whole
+def _film(path: Path, container: InputContainer) -> VideoStream:
+    """The stream of moving pictures that plays; SampleFailed without one."""
+    found = streams.moving(container)
+    if found and streams.doubtful(found):
+        with open_media(path) as again:
+            film = streams.counted(again, streams.moving(again))
+            found = [] if film is None else [container.streams[film.index]]
+    if not found:
+        unknown = [s for s in container.streams.video if s.codec_context is None]
+        if unknown and len(unknown) == len(container.streams.video):
+            raise SampleFailed(Reason.undecodable, "no decoder for its pictures")
+        raise SampleFailed(Reason.no_video_stream, "no stream of moving pictures")
+    return found[0]
 
 
-def _starts_afresh(data: bytes, units: int) -> bool:
-    """Whether an H.264 picture is an IDR picture (ITU-T H.264, 7.4.1): nothing after it refers to anything before it.
-    `units` is the size of the length fields of avcC, 0 for a byte stream with start codes."""
-    if not units:
-        return any(part and part[0] & 31 == 5 for part in data.split(b"\x00\x00\x01")[1:])
-    at = 0
-    while at + units < len(data):
-        if data[at + units] & 31 == 5:
-            return True
-        at += units + int.from_bytes(data[at : at + units], "big")
-    return False
+def _hide_headless(video: Track) -> None:
+    """Hide pictures before the first key picture: what they refer to is not in the file."""
+    if not video.keys:
+        return
+    first = video.keys[0]
+    key = video.pts[first]
+    video.hidden |= set(range(first))
+    if key is not None:
+        video.hidden |= {at for at, pts in enumerate(video.pts[: first + 32]) if pts is not None and pts < key}
 
 
 def _can_copy(stream: VideoStream, footage: Footage) -> bool:
     """Whether packets of this stream can stand in a clip as they are."""
     return (
         footage.video.codec == "h264"
-        and footage.pixels in COPYABLE_PIXELS
-        and not footage.rotation
+        and footage.look.pixels in COPYABLE_PIXELS
+        and footage.look.upright
         and bool(stream.codec_context.extradata)
         and bool(footage.video.keys)
         and not any(dts is None for dts in footage.video.dts)
@@ -217,8 +251,12 @@ def _copies_sound(sound: AudioStream | None) -> bool:
 
 
 def _rate(stream: VideoStream, shown: list[int], base: Fraction) -> Fraction:
-    """Pictures a second: the stream's own word where the times agree with it within a fifth, else their mean."""
+    """Pictures a second: the stream's own word where the times agree with it within a fifth, in the mean or in the
+    median, else their mean, or their median where some stand for long."""
     mean = Fraction(len(shown) - 1) / ((shown[-1] - shown[0]) * base) if len(shown) > 1 else None
+    usual = 1 / (clocks.usual_step(shown) * base) if len(shown) > 1 else None
+    if mean is not None and usual > 2 * mean:
+        mean = usual
     for told in (stream.guessed_rate, stream.average_rate):
         if told and (mean is None or abs(told - mean) <= mean / 5) and 0 < told <= 1000:
             return Fraction(told)

@@ -73,7 +73,9 @@ class Scaler:
         self._how = how.BICUBIC | exact
 
     def __call__(self, frame) -> np.ndarray:
-        """One picture: uint8, (height, width, 3)."""
+        """One picture: uint8, (height, width, 3); of high dynamic range as an ordinary screen shows it."""
+        from winnow.media import tone
+
         height, width = self.height, self.width
         if self.resize == "shortest":
             by = max(height / frame.height, width / frame.width)
@@ -82,4 +84,4 @@ class Scaler:
             width = min(max(width, wide), self.LONGEST * width)
         small = self._scale.reformat(frame, width, height, "rgb24", interpolation=self._how, threads=1)
         top, left = round((height - self.height) / 2), round((width - self.width) / 2)
-        return small.to_ndarray()[top : top + self.height, left : left + self.width]
+        return tone.shown(small.to_ndarray()[top : top + self.height, left : left + self.width], frame)

@@ -27,6 +27,14 @@ if TYPE_CHECKING:
     from winnow.media.video_index import Footage
 
 
+#: What containers round times to, s: it does not decide whether a last window is long enough.
+ROUNDING_S = 0.002
+#: A clip is as long as its window to within this, or to within a picture.
+LENGTH_S = 0.1
+#: Clips that could not be made and that a row names one by one.
+NAMED = 5
+
+
 @dataclass(frozen=True)
 class Window:
     """A stretch of a video to cut, s; how it was found, and in which shot."""
@@ -38,7 +46,12 @@ class Window:
 
 
 class Clip(Stage):
-    """Cuts clips; a shard's clips are one WebDataset tar of `<sample_id>.mp4` and `<sample_id>.json`."""
+    """Cuts clips; a shard's clips are one WebDataset tar of `<sample_id>.mp4` and `<sample_id>.json`.
+
+    Of the source's file a row says how many tracks of sound it has, in which languages ('und' where it does not say),
+    and which of them, counted from 0, was taken (`winnow.media.streams`); by how many degrees, counter-clockwise, its
+    pictures were turned, whether they were mirrored, and whether its time stamps had to be repaired.
+    """
 
     name, image, needs, sidecar = "clip", "media", ("fetch",), "tar"
     schema = {
@@ -57,6 +70,12 @@ class Clip(Stage):
         "fps": "double",
         "has_audio": "bool",
         "av_offset_s": "double",
+        "sound_tracks": "int64",
+        "sound_languages": "string[]",
+        "sound_track": "int64",
+        "rotation": "int64",
+        "mirrored": "bool",
+        "times_repaired": "bool",
     }
     resources = Resources(cpu=1, memory_mb=2048)
 
@@ -66,13 +85,14 @@ class Clip(Stage):
         fixed: windows one after the other, what is left at the end from `tail_s` on; with `hop_s`, a whole window
         every `hop_s` (AudioScope: 5 s every second). shot: the middle of each shot (`winnow.media.shots`). diverse: the
         middle of up to `max_clips` shots of at least that length that look different (`winnow.media.diverse_shots`,
-        ACAV100M), shots found at `scene_threshold`, percent of change; `seed` draws the first. Encoding: libx264's
-        preset and crf."""
+        ACAV100M), shots found at `scene_threshold`, percent of change; `seed` draws the first. A video that would give
+        more than `max_windows` windows fails as too_large. Encoding: libx264's preset and crf."""
 
         window: Literal["fixed", "shot", "diverse"] = "fixed"
         window_s: float = Field(10.0, gt=0, le=600)
         hop_s: float | None = Field(None, gt=0)
         tail_s: float = Field(2.0, ge=0)
+        max_windows: int = Field(20_000, ge=1)
         shot_threshold: float = Field(27.0, gt=0, le=255)
         shot_min_s: float = Field(1.0, gt=0)
         max_clips: int = Field(3, ge=1, le=1000)
@@ -85,10 +105,11 @@ class Clip(Stage):
         """Import libav; its own messages go nowhere, what matters of them is in the rows."""
         from winnow.media.clip_cutter import Encoding, cut
         from winnow.media.ffmpeg import av
+        from winnow.media.packets import said
         from winnow.media.video_index import scan
 
         av.logging.set_level(None)
-        self._scan, self._cut = scan, cut
+        self._scan, self._cut, self._said = scan, cut, said
         self._encoding = Encoding(self.params.preset, self.params.crf)
 
     def process(self, batch: Batch) -> Iterator[Outcome]:
@@ -104,8 +125,10 @@ class Clip(Stage):
             except SampleFailed as failure:
                 yield from (_failed(sample, failure) for sample in samples)
             except Exception as error:
-                traceback.print_exc(file=sys.stderr)
-                failure = SampleFailed(Reason.internal_error, type(error).__name__)
+                failure = self._said(error)
+                if failure is None:
+                    traceback.print_exc(file=sys.stderr)
+                    failure = SampleFailed(Reason.internal_error, type(error).__name__)
                 yield from (_failed(sample, failure) for sample in samples)
 
     def _video(self, footage: Footage, samples: list[Sample], batch: Batch, done: dict[str, str]) -> list[Outcome]:
@@ -139,16 +162,19 @@ class Clip(Stage):
         lost: dict[str, list[SampleFailed]] = defaultdict(list)
         for number, result in self._cut(footage, stretches, batch.work, self._encoding):
             sample, window, clip = wanted[number]
+            result = _as_long(window, result, footage.half_s)
             if isinstance(result, SampleFailed):
-                lost[sample.id].append(result)
+                lost[sample.id].append(_of(window, result))
             else:
-                outcomes.append(_made(sample, window, clip, result))
+                outcomes.append(_made(sample, window, clip, result, footage))
         for sample in samples:
             if failures := lost.get(sample.id):
-                first = failures[0]
+                failures.sort(key=lambda failure: failure.reason is Reason.empty_clip)
                 count = sum(owner.id == sample.id for owner, _, _ in wanted)
                 some = f"{len(failures)} of its {count} clips: " if count > 1 else ""
-                outcomes.append(_failed(sample, SampleFailed(first.reason, some + first.detail)))
+                told = "; ".join(failure.detail for failure in failures[:NAMED])
+                more = f"; and {len(failures) - NAMED} more" if len(failures) > NAMED else ""
+                outcomes.append(_failed(sample, SampleFailed(failures[0].reason, some + told + more)))
         return outcomes
 
     def _listed(self, footage: Footage, sample: Sample) -> Window:
@@ -182,15 +208,41 @@ class Clip(Stage):
             )  # of the video, so it does not matter what else is in the shard
             chosen = windows(scan_scenes(footage), length_s=length_s, seed=seed, **limits)
             return [Window(found.start_s, found.end_s, "diverse", found.shot) for found in chosen]
-        if self.params.hop_s:
-            starts = int((end_s - first_s - length_s + footage.half_s) / self.params.hop_s) + 1
-            edges = [first_s + i * self.params.hop_s for i in range(max(0, starts))] or [first_s]
+        half_s, params = footage.half_s, self.params
+        if params.hop_s:
+            count = int((end_s - first_s - length_s + half_s) / params.hop_s) + 1
+            self._bound(count)
+            edges = [first_s + i * params.hop_s for i in range(max(0, count))] or [first_s]
             return [Window(round(a, 3), round(min(a + length_s, end_s), 3), "fixed") for a in edges]
-        count = int((end_s - first_s + footage.half_s) / length_s)
+        count = int((end_s - first_s + half_s) / length_s)
+        self._bound(count + 1)
         edges = [first_s + i * length_s for i in range(count + 1)]
-        if not count or end_s - edges[-1] >= max(self.params.tail_s, 2 * footage.half_s):
+        if not count or end_s - edges[-1] >= max(params.tail_s, 2 * half_s) - ROUNDING_S:
             edges.append(end_s)
         return [Window(round(a, 3), round(min(b, end_s), 3), "fixed") for a, b in pairwise(edges)]
+
+    def _bound(self, count: int) -> None:
+        """Fail a video that would give more windows than `max_windows`, by its clock."""
+        if count > self.params.max_windows:
+            what = f"{count} windows are more than max_windows ({self.params.max_windows}): raise it, or list times"
+            raise SampleFailed(Reason.too_large, what)
+
+
+def _as_long(window: Window, made: Piece | SampleFailed, half_s: float) -> Piece | SampleFailed:
+    """A clip that is as long as its window, or what is wrong with it."""
+    if isinstance(made, SampleFailed):
+        return made
+    asked_s = window.end_s - window.start_s
+    if abs(made.duration_s - asked_s) <= max(LENGTH_S, 2 * half_s):
+        return made
+    return SampleFailed(Reason.undecodable, f"its pictures last {made.duration_s:.3f} s, not {asked_s:.3f} s")
+
+
+def _of(window: Window, failure: SampleFailed) -> SampleFailed:
+    """A failure with its window's times before it."""
+    if failure.reason is Reason.empty_clip:
+        return failure
+    return SampleFailed(failure.reason, f"{window.start_s:.3f} to {window.end_s:.3f} s: {failure.detail}")
 
 
 def _failed(sample: Sample, failure: SampleFailed) -> Outcome:
@@ -199,7 +251,7 @@ def _failed(sample: Sample, failure: SampleFailed) -> Outcome:
     return Outcome.failed(sample.id, failure.reason, failure.detail, parent=sample.id, values=kept)
 
 
-def _made(sample: Sample, window: Window, clip: str, piece: Piece) -> Outcome:
+def _made(sample: Sample, window: Window, clip: str, piece: Piece, footage: Footage) -> Outcome:
     """A clip: its row, its file, and a small record beside it for readers of the tar alone."""
     row = sample.row
     times = {"start_s": window.start_s, "end_s": window.end_s}
@@ -219,6 +271,12 @@ def _made(sample: Sample, window: Window, clip: str, piece: Piece) -> Outcome:
         "fps": piece.fps,
         "has_audio": piece.has_audio,
         "av_offset_s": piece.av_offset_s,
+        "sound_tracks": footage.tracks.sounds,
+        "sound_languages": list(footage.tracks.languages),
+        "sound_track": footage.tracks.taken,
+        "rotation": footage.rotation,
+        "mirrored": footage.look.mirrored,
+        "times_repaired": footage.repaired,
     }
     files = {"mp4": piece.data, "json": json.dumps(record, sort_keys=True, ensure_ascii=False).encode()}
     return Outcome.ok(clip, values, parent=sample.id, files=files)

@@ -22,7 +22,9 @@ class Probe(Stage):
 
     loudness_lufs: integrated loudness after ITU-R BS.1770-4, −70 where every block is below its gate; peak_dbfs:
     highest sample; silence_ratio, stillness, black_ratio: shares of time without sound, movement, light (see
-    `Params`).
+    `Params`). n_frames: pictures that decode. colour_range ('limited', 'full'), colour_transfer, colour_primaries: as
+    the file says, null where it does not; hdr: whether that is high dynamic range (measures then see it as an ordinary
+    screen shows it); sar: width to height of a pixel.
     """
 
     name = "probe"
@@ -36,6 +38,12 @@ class Probe(Stage):
         "height": "int64",
         "fps": "double",
         "n_frames": "int64",
+        "colour_range": "string",
+        "colour_transfer": "string",
+        "colour_primaries": "string",
+        "hdr": "bool",
+        "interlaced": "bool",
+        "sar": "double",
         "audio_codec": "string",
         "rate_hz": "int64",
         "channels": "int64",
@@ -72,10 +80,10 @@ class Probe(Stage):
 
 def measure(data: bytes, params: Probe.Params | None = None) -> dict[str, object]:
     """All columns of one clip's file; fails as undecodable."""
-    from winnow.media import decode
+    from winnow.media import clip_check, colour, decode
     from winnow.models.stillness import Watch
 
-    params = params or Probe.Params()
+    params, first, whole = params or Probe.Params(), None, True
     with decode.opened(data, skip="NONREF") as clip:
         video, audio = clip.video, clip.audio
         packets = list(clip.packets(*(stream for stream in (video, audio) if stream is not None)))
@@ -87,6 +95,7 @@ def measure(data: bytes, params: Probe.Params | None = None) -> dict[str, object
             elif watch.wants(packet):
                 for frame in decode.decoded(packet):
                     watch.see(frame)
+                    first, whole = first or frame, whole and not frame.is_corrupt
         seen = watch.measures()
         if not sounds and not seen:
             raise SampleFailed(Reason.undecodable, "neither picture nor sound could be decoded")
@@ -97,12 +106,17 @@ def measure(data: bytes, params: Probe.Params | None = None) -> dict[str, object
         }
         if video is not None:
             rate = video.average_rate or video.guessed_rate
+            count = sum(packet.size > 0 and not packet.is_discard for packet in shown)
+            told = [packet for packet in shown if packet.size]
+            if not whole or (video.codec_context.name == "h264" and not clip_check.are_pictures(told, video)):
+                count = clip_check.decoding(data, "video")
             values |= {
                 "video_codec": video.codec_context.name,
                 "width": video.width,
                 "height": video.height,
                 "fps": round(float(rate), 6) if rate else None,
-                "n_frames": sum(packet.size > 0 and not packet.is_discard for packet in shown),
+                "n_frames": count,
+                **(colour.Look.of(video, first).columns() if first is not None else {}),
                 **seen,
             }
         if audio is not None:

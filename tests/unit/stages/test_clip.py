@@ -200,7 +200,10 @@ def test_a_partly_damaged_video_gives_its_good_clips(tmp_path: Path, monkeypatch
     found = clip((clip.put(BASE), None, None))
     assert times(found) == [(0.0, 10.0)]
     (failed,) = (o for o in found if o.reason)
-    assert failed.detail == "2 of its 3 clips: 9 of 10 pictures are damaged"
+    assert failed.detail == (
+        "2 of its 3 clips: 10.000 to 20.000 s: 9 of 10 pictures are damaged; "
+        "20.000 to 23.520 s: 9 of 10 pictures are damaged"
+    )
 
 
 def test_a_video_without_sound_says_so(tmp_path: Path) -> None:

@@ -1,0 +1,117 @@
+"""Check: what stands in a clip's file, looked at once it is written.
+
+An encoded clip's pictures have been decoded to make it, so its packets are counted and its length is taken. A copied
+clip's have not: damage in the source is damage in the clip. Decoding it whole would cost what copying saves, so its
+packets are read as H.264 (ITU-T H.264, 7.3.1 and 7.4.1: units that fill the packet, no run of zeros inside one), its
+key pictures are decoded, and only where something is wrong with these is everything decoded and counted.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+from winnow.core.sample import Reason, SampleFailed
+from winnow.media.ffmpeg import av
+
+#: Types of H.264 units that hold a picture, and the last one that is not reserved for other uses.
+SLICES, LAST_TYPE = frozenset({1, 2, 5}), 23
+ZEROS = bytes(4)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A clip's file: pictures, how long they last in s, how many of them do not decode; packets of sound, and how many
+    of those do not."""
+
+    pictures: int
+    picture_s: float
+    damaged: int
+    sounds: int
+    mute: int
+
+
+def check(data: bytes, *, copied: bool) -> Found:
+    """Look at a clip's file; SampleFailed with `undecodable` where nothing can be read of it."""
+    with _opened(data) as clip:
+        video = clip.streams.video[0]
+        audio = clip.streams.audio[0] if clip.streams.audio else None
+        shown, heard = [], []
+        for packet in clip.demux():
+            if packet.size:
+                (shown if packet.stream_index == video.index else heard).append(packet)
+        duration = video.duration or 0
+        picture_s, count = float(duration * video.time_base), sum(not p.is_discard for p in shown)
+        damaged = mute = 0
+        if copied and _is_doubtful(shown, video):
+            damaged = max(0, count - decoding(data, "video"))
+        if audio is not None and any(not bytes(p).strip(b"\0") for p in heard):
+            mute = max(0, len(heard) - decoding(data, "audio"))
+        return Found(count, picture_s, damaged, sum(not p.is_discard for p in heard), mute)
+
+
+def _opened(data: bytes):
+    try:
+        return av.open(io.BytesIO(data), format="mp4")
+    except (av.error.FFmpegError, ValueError) as error:
+        raise SampleFailed(Reason.undecodable, "what was written cannot be read") from error
+
+
+def _is_doubtful(packets: list, video) -> bool:
+    """Whether a packet is no H.264 picture, or a key picture cannot be decoded."""
+    if not are_pictures(packets, video):
+        return True
+    video.thread_type, video.codec_context.thread_count = "NONE", 1
+    video.codec_context.options = {"err_detect": "explode", "skip_loop_filter": "all"}
+    keys = [packet for packet in packets if packet.is_keyframe]
+    try:
+        decoded = [frame for packet in keys for frame in packet.decode()]
+        decoded += video.codec_context.decode(None)
+    except av.error.FFmpegError:
+        return True
+    return len(decoded) < len(keys) or any(frame.is_corrupt for frame in decoded)
+
+
+def are_pictures(packets: list, video) -> bool:
+    """Whether all packets of an H.264 stream in MP4 are pictures, as far as their units tell."""
+    extradata = video.codec_context.extradata or b""
+    units = (extradata[4] & 3) + 1 if len(extradata) > 6 and extradata[:1] == b"\x01" else 4
+    return all(is_picture(bytes(packet), units) for packet in packets)
+
+
+def is_picture(data: bytes, units: int) -> bool:
+    """Whether a packet consists of whole H.264 units, their lengths in fields of `units` bytes, one of them a slice,
+    and none with zeros that the format forbids."""
+    at, slices = 0, False
+    while at + units < len(data):
+        size = int.from_bytes(data[at : at + units], "big")
+        head = data[at + units]
+        if (
+            not size
+            or head & 128
+            or not 0 < head & 31 <= LAST_TYPE
+            or data.find(ZEROS, at + units, at + units + size) >= 0
+        ):
+            return False
+        slices = slices or head & 31 in SLICES
+        at += units + size
+    return slices and at == len(data)
+
+
+def decoding(data: bytes, kind: str) -> int:
+    """How many packets of a stream decode without an error."""
+    good = 0
+    with _opened(data) as clip:
+        stream = (clip.streams.video if kind == "video" else clip.streams.audio)[0]
+        stream.thread_type, stream.codec_context.thread_count = "NONE", 1
+        stream.codec_context.options = {"err_detect": "explode", "skip_loop_filter": "all"}
+        packets = clip.demux(stream)
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, av.error.FFmpegError):
+                return good
+            try:
+                good += sum(not frame.is_corrupt for frame in packet.decode())
+            except av.error.FFmpegError:
+                continue

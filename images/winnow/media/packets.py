@@ -1,0 +1,80 @@
+"""Packets: one reading of a file's packets, in file order, without decoding more than its first picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from winnow.core.sample import Reason, SampleFailed
+from winnow.media.clocks import Track
+from winnow.media.ffmpeg import av
+from winnow.media.picture_order import demuxed
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+
+def said(error: Exception) -> SampleFailed | None:
+    """What FFmpeg says of data that it will not take, as the data's failure; None for other errors, and for those of
+    the machine (no space, no such file)."""
+    if not isinstance(error, av.error.FFmpegError) or isinstance(error, OSError):
+        return None
+    return SampleFailed(Reason.undecodable, f"FFmpeg: {error.strerror or type(error).__name__}")
+
+
+def read(
+    container: InputContainer, stream: VideoStream, sound: AudioStream | None, video: Track, audio: Track | None
+) -> tuple[VideoFrame | None, bool]:
+    """Fill the tracks; returns the first picture, and whether H.264's key frames start afresh and nothing about the
+    stream changes on its way."""
+    stream.thread_type, stream.codec_context.thread_count = "NONE", 1
+    picture, whole = None, True
+    extradata = stream.codec_context.extradata or b""
+    units = 0 if extradata[:1] != b"\x01" else (extradata[4] & 3) + 1 if len(extradata) > 6 else 4
+    for packet in demuxed(container, *([stream] if sound is None else [stream, sound])):
+        track = video if packet.stream_index == stream.index else audio
+        if track is None:
+            continue
+        at = len(track.pts)
+        track.pts.append(packet.pts)
+        track.lasts.append(packet.duration or 0)
+        if packet.is_discard:
+            track.hidden.add(at)
+        if track is audio:
+            continue
+        track.dts.append(packet.dts)
+        whole = whole and not packet.is_corrupt
+        if packet.is_keyframe:
+            track.keys.append(at)
+            whole = whole and (video.codec != "h264" or _starts_afresh(bytes(packet), units))
+        elif video.codec == "vp8" and not bytes(packet)[0] & 16:
+            track.hidden.add(at)  # RFC 6386, 9.1: a picture that is not shown
+        whole = whole and not packet.has_sidedata("new_extradata")
+        if picture is None:
+            picture = _first(packet.decode)
+    if picture is None and video.pts:
+        picture = _first(lambda: stream.codec_context.decode(None))
+    return picture, whole
+
+
+def _first(decode) -> VideoFrame | None:
+    """The first picture that a call of a decoder gives."""
+    try:
+        return next(iter(decode()), None)
+    except av.error.FFmpegError:
+        return None
+
+
+def _starts_afresh(data: bytes, units: int) -> bool:
+    """Whether an H.264 picture is an IDR picture (ITU-T H.264, 7.4.1): nothing after it refers to anything before it.
+    `units` is the size of the length fields of avcC, 0 for a byte stream with start codes."""
+    if not units:
+        return any(part and part[0] & 31 == 5 for part in data.split(b"\x00\x00\x01")[1:])
+    at = 0
+    while at + units < len(data):
+        if data[at + units] & 31 == 5:
+            return True
+        at += units + int.from_bytes(data[at : at + units], "big")
+    return False

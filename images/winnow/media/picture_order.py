@@ -1,0 +1,107 @@
+"""Which pictures a stream gives, and in which order they are shown, where its time stamps do not say.
+
+Decoders put out pictures in the order in which they are shown. So where times are missing, shared, or those of decoding
+(AVI has no others), one pass decodes the video, without its deblocking filter, and the order is theirs. Healthy files
+are never decoded for this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from winnow.media import clocks
+from winnow.media.clocks import Track
+from winnow.media.ffmpeg import av
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+#: A time before all others: of packets that give no picture.
+NEVER = -(2**60)
+#: No picture is shown later than this after it is decoded, s.
+AHEAD_S = 4
+
+
+def is_doubtful(track: Track, stream: VideoStream, first: VideoFrame | None) -> bool:
+    """Whether the times of the pictures cannot be right, or need not be."""
+    times = [pts for at, pts in enumerate(track.pts) if at not in track.hidden]
+    if None in times or len(set(times)) < len(times):
+        return True
+    both = zip(track.pts, track.dts, strict=True)
+    if any(d is not None and not 0 <= p - d <= AHEAD_S / track.time_base for p, d in both):
+        return True
+    clock = [d for d in track.dts if d is not None]
+    if any(b <= a for a, b in pairwise(clock)):
+        return True
+    if first is not None and first.interlaced_frame and stream.codec_context.name in ("h264", "mpeg2video", "hevc"):
+        return True  # two packets may be the fields of one picture
+    reorders = bool(stream.codec_context.has_b_frames)
+    return reorders and len(times) > 2 and (stream.container.format.name == "avi" or times == sorted(times))
+
+
+def decoded_order(container: InputContainer, stream: VideoStream) -> list[int]:
+    """Numbers of the packets that give pictures, in the order in which these are shown."""
+    stream.thread_type, stream.codec_context.thread_count = "NONE", 1
+    stream.codec_context.options = {"skip_loop_filter": "all"}
+    found: list[int] = []
+    for at, packet in enumerate(demuxed(container, stream)):
+        packet.pts = packet.dts = at
+        found += _numbers(packet.decode)
+    found += _numbers(lambda: stream.codec_context.decode(None))
+    return list(dict.fromkeys(found))
+
+
+def demuxed(container: InputContainer, *streams):
+    """Packets with content, to the end or to where the demuxer gives up. (PyAV 18.1 raises IndexError at the end of a
+    file in which a stream has turned up on the way.)"""
+    packets = container.demux(*streams)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, IndexError, av.error.FFmpegError):
+            return
+        if packet.size:
+            yield packet
+
+
+def _numbers(decode) -> list[int]:
+    try:
+        return [frame.pts for frame in decode() if frame.pts is not None]
+    except av.error.FFmpegError:
+        return []
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a container says of its times: its format's name, and pictures a second (None where nothing says)."""
+
+    container: str
+    rate: Fraction | None
+
+
+def retimed(video: Track, audio: Track | None, order: list[int], told: Told) -> None:
+    """Give the pictures, in this order, rising times on one timeline, and move the sound along, in place; packets
+    without a picture are hidden.
+
+    AVI has no picture times but those of its packets, one after the other. Where times are missing or shared and the
+    told rate fills the whole stretch, each picture gets its own place at that rate.
+    """
+    order = [at for at in order if at not in video.hidden]
+    times = [None if told.container == "avi" else video.pts[at] for at in order]
+    times = [time if time is not None else video.dts[at] for time, at in zip(times, order, strict=True)]
+    if times == sorted(times, key=lambda time: time or 0) or told.container != "avi":
+        times = clocks.one_timeline(times, video.time_base, audio, told.container)
+    known = sorted({t for t in times if t is not None})
+    filled = clocks.rising_pictures(times, clocks.usual_step(known))
+    if len(known) < len(times) and told.rate and len(filled) > 1:
+        step = 1 / (told.rate * video.time_base)
+        if abs(filled[-1] - filled[0] - step * (len(filled) - 1)) <= step:
+            filled = [filled[0] + round(step * k) for k in range(len(filled))]
+    pictures = dict(zip(order, filled, strict=True))
+    video.hidden |= {at for at in range(len(video.pts)) if at not in pictures}
+    video.pts = [pictures.get(at, NEVER) for at in range(len(video.pts))]
