@@ -155,7 +155,8 @@ def test_readers_see_one_release_or_the_next_and_never_fail(lake, tmp_path):
 KILLED = """
     import os, signal, sys
     sys.path.insert(0, sys.argv[2])
-    from winnow.core import lake as lakes, publish
+    from winnow.core import lake as lakes
+    from winnow.release import publish
     from tests.unit.published import put
     point, calls = sys.argv[3], []
     def die(): os.kill(os.getpid(), signal.SIGKILL)
