@@ -205,7 +205,7 @@ def unused_times(made: Plan, profiles: Mapping[str, Profile], aside: set[str]) -
             else_ = "every clip would go on to its video's end" if known else "every clip would be the whole video"
             return (
                 f"the column {shown(name)} looks like a time{example(profile)}, and nothing used it: {else_}. Say what "
-                f"it is in the list's settings, [columns] start = {name!r} (or end, length, span), or set it aside with "
-                f"extra = [{name!r}]"
+                f"it is in the list's settings, [columns] start = {name!r} (or end, length, span), or set it aside "
+                f"with extra = [{name!r}]"
             )
     return None
