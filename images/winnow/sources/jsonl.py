@@ -1,4 +1,5 @@
-"""JSON lines: one object per line. A line that is no object spoils only itself; blank lines are no rows."""
+"""JSON lines: one object per line, or the text that names a video. Another line spoils only itself; blank lines are no
+rows."""
 
 from __future__ import annotations
 
@@ -44,6 +45,8 @@ def _row(number: int, at: int, line: bytes) -> Row:
         return Row(number, problem=f"line {at}, column {error.colno}: {what}")
     except (RecursionError, ValueError):
         return Row(number, problem=f"line {at}: JSON nested too deeply or with a number too long to be one")
+    if isinstance(value, str) and value.strip():
+        return Row(number, {"item": value})
     if not isinstance(value, dict):
         return Row(number, problem=f"line {at}: a JSON object is wanted, not {type(value).__name__}")
     return Row(number, value)

@@ -96,7 +96,7 @@ def _quoted(
     if problem != _OPEN:
         return cells, None if problem is None else f"{problem}; quote the cell, double quotes inside it"
     first = line.count(delimiter) + 1
-    complete = first >= width > 0 or _is_row(line, delimiter, first, good)
+    complete = first >= width or _is_row(line, delimiter, first, good)
     more: list[str] = []
     chars, tries = len(line), 0
     for other in lines:

@@ -202,9 +202,10 @@ def unused_times(made: Plan, profiles: Mapping[str, Profile], aside: set[str]) -
         if role == "length" and not (name.startswith("column ")):
             continue
         if clock or (number and says) or pair or bare or (number and frames):
+            else_ = "every clip would go on to its video's end" if known else "every clip would be the whole video"
             return (
-                f"the column {shown(name)} looks like a time{example(profile)}, and nothing used it: every clip would "
-                f"be the whole video. Say what it is in the list's settings, [columns] start = {name!r} (or end, "
-                f"length, span), or set it aside with extra = [{name!r}]"
+                f"the column {shown(name)} looks like a time{example(profile)}, and nothing used it: {else_}. Say what "
+                f"it is in the list's settings, [columns] start = {name!r} (or end, length, span), or set it aside "
+                f"with extra = [{name!r}]"
             )
     return None

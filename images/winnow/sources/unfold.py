@@ -28,9 +28,10 @@ def unfold(values: Mapping[str, object]) -> Iterator[dict[str, object]]:
         return
     name, items = clips
     rest = {key: value for key, value in row.items() if key != name}
+    lists = {key: shapes.nested(v) if type(v) is str and v[:1] == "[" else v for key, v in rest.items()}
     beside = {
         key: value
-        for key, value in rest.items()
+        for key, value in lists.items()
         if isinstance(value, (list, tuple)) and len(value) == len(items) and not any(isinstance(v, dict) for v in value)
         and shapes.pair_of(value) is None
     }  # fmt: skip

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from winnow.sources import youtube_clips
 from winnow.sources.cells import records
-from winnow.sources.columns import header_of
+from winnow.sources.columns import is_known, plain
 from winnow.sources.row import Row
 
 EXTENSIONS = frozenset({".csv", ".tsv", ".txt"})
@@ -22,14 +22,20 @@ SPLITS = ("train", "test")
 def looks_like(path: Path, head: str) -> bool:
     """Whether a line is one of a list of VGGSound, and the first one no header of another list."""
     lines = [line for line in head.splitlines() if line.strip()]
-    return bool(lines) and not header_of(lines[0]).fields and any(map(_is_row, lines))
+    return bool(lines) and not any(map(_is_name, lines[0].split(","))) and any(map(_is_row, lines))
+
+
+def _is_name(cell: str) -> bool:
+    """Whether a cell of the first line is a column's name, as other lists use it."""
+    name = cell.strip().strip('"')
+    return is_known(name) or plain(name) in ("file", "filename", "file_name", "path", "clip", "video", "category")
 
 
 def _is_row(line: str) -> bool:
     cells = [cell.strip().strip('"') for cell in line.split(",")]
     if len(cells) >= 4 and youtube_clips.YOUTUBE_ID.match(cells[0]) and cells[-1] in SPLITS:
         return cells[1].isdigit()
-    return len(cells) >= 2 and cells[0].endswith(".mp4") and _named(cells[0])
+    return len(cells) >= 2 and cells[0].endswith(".mp4") and _named(cells[0]) and not cells[1].isdigit()
 
 
 def read(path: Path) -> Iterator[Row]:

@@ -79,6 +79,12 @@ PUBLISHED = {
     "acav": ("output.csv", f'shard-000000,{ID}_030.mp4,{ID},"[30, 40]"\r\n', [CLIP]),
     "ids": ("ids.csv", f"{ID}\n{OTHER}\n", [(ID, None, None), (OTHER, None, None)]),
     "addresses": ("urls.txt", f"{URL}?a\n{URL}?b\n", [(f"{URL}?a", None, None), (f"{URL}?b", None, None)]),
+    "ids in json lines": ("j.jsonl", f'"{ID}_30_40"\n', [CLIP]),
+    "lists in cells": (
+        "c.csv", f"url,timestamp,caption\n{URL},\"[['0:03', '0:08'], ['0:09', '0:12']]\",\"['one', 'two']\"\n",
+        [(URL, 3.0, 8.0), (URL, 9.0, 12.0)],
+    ),
+    "files with times": ("f.csv", f"path,onset,offset\n{ID}_000030.mp4,32,35\n", [(ID, 32.0, 35.0)]),
     "excel": ("e.csv", f"sep=;\r\nurl;start;end\r\n{URL};30;40\r\n", [(URL, 30.0, 40.0)]),
     "json lines called json": ("l.json", f'{{"url": "{URL}"}}\n{{"url": "{URL}?b"}}\n',
                                [(URL, None, None), (f"{URL}?b", None, None)]),

@@ -73,6 +73,12 @@ def test_a_first_line_longer_than_a_row_refuses_the_list(tmp_path: Path) -> None
         rows(tmp_path, "x" * (MAX_ROW_BYTES + 1) + f"\nurl\n{URL}\n")
 
 
+def test_a_header_swallows_no_rows(tmp_path: Path) -> None:
+    with pytest.raises(ListRefused, match="its first line cannot be read"):
+        rows(tmp_path, f'url,"title\n{URL},a\n{URL},b"\n{URL},c\n')
+    assert rows(tmp_path, f'url,"the\ntitle"\n{URL},a\n')[0].values == {"url": URL, "the\ntitle": "a"}
+
+
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("delimiter", list(";,\t|"))
 def test_excels_separator_line(mark: str, delimiter: str, tmp_path: Path) -> None:
