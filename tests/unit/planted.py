@@ -82,6 +82,8 @@ BATCH = {
         "blackness_is_there": "UPDATE probe SET black_ratio = NULL",
         "loudness_is_plausible": broken("loudness_lufs", "65"),
         "peak_is_plausible": broken("peak_dbfs", "32767"),
+        "pixels_are_plausible": broken("sar", "0"),
+        "colour_range_is_known": broken("colour_range", "'both'"),
     },
     "visual": {
         "layers_are_there": broken("v3", "NULL"),

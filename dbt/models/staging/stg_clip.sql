@@ -20,5 +20,11 @@ select
     cut,
     media_sha256,
     cast(media_bytes as bigint) as media_bytes,
-    {{ finite('av_offset_s') }} as av_offset_s
+    {{ finite('av_offset_s') }} as av_offset_s,
+    cast(sound_tracks as bigint) as sound_tracks,
+    sound_languages,
+    cast(sound_track as bigint) as sound_track,
+    cast(rotation as bigint) as rotation,
+    cast(mirrored as boolean) as mirrored,
+    cast(times_repaired as boolean) as times_repaired
 from {{ stage_table('clip') }}
