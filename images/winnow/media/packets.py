@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from winnow.core import own_fault
 from winnow.core.sample import Reason, SampleFailed
 from winnow.media.clocks import Track
 from winnow.media.ffmpeg import av
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 
 def said(error: Exception) -> SampleFailed | None:
     """What FFmpeg says of data that it will not take, as the data's failure; None for other errors, and for those of
-    the machine (no space, no such file)."""
-    if not isinstance(error, av.error.FFmpegError) or isinstance(error, OSError):
+    the machine (no space, no such file). Of a damaged file it also says what an operating system says of a damaged
+    disk: that is the data's too."""
+    if not isinstance(error, av.error.FFmpegError) or own_fault.of(error) or isinstance(error, FileNotFoundError):
         return None
     return SampleFailed(Reason.undecodable, f"FFmpeg: {error.strerror or type(error).__name__}")
 

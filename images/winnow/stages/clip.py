@@ -8,8 +8,6 @@ the same seconds make one clip, and the second of them says so.
 from __future__ import annotations
 
 import json
-import sys
-import traceback
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from winnow.core import own_fault
 from winnow.core.lake import sha256_bytes
 from winnow.core.sample import Outcome, Reason, SampleFailed, clip_id
 from winnow.core.stage import Batch, Resources, Sample, Stage, StageParams
@@ -125,10 +124,7 @@ class Clip(Stage):
             except SampleFailed as failure:
                 yield from (_failed(sample, failure) for sample in samples)
             except Exception as error:
-                failure = self._said(error)
-                if failure is None:
-                    traceback.print_exc(file=sys.stderr)
-                    failure = SampleFailed(Reason.internal_error, type(error).__name__)
+                failure = self._said(error) or own_fault.internal_error(error)
                 yield from (_failed(sample, failure) for sample in samples)
 
     def _video(self, footage: Footage, samples: list[Sample], batch: Batch, done: dict[str, str]) -> list[Outcome]:

@@ -65,11 +65,14 @@ def test_what_it_comes_from_counts_too() -> None:
 
 
 def test_what_ffmpeg_says_of_broken_media_is_the_samples(lake: Lake) -> None:
+    from winnow.media import packets
     from winnow.media.ffmpeg import av
 
     Failing.trouble = av.error.OSError(errno.EIO, "Input/output error")
     assert runtime(lake, Failing).run().reasons == {"internal_error": 1}
     assert own_fault.of(av.error.OSError(errno.ENOSPC, "No space left on device")) is not None
+    assert packets.said(av.error.OSError(errno.EIO, "Input/output error")).reason is Reason.undecodable
+    assert packets.said(av.error.OSError(errno.ENOSPC, "No space left on device")) is None
 
 
 def test_an_internal_error_can_be_tried_again_by_name(lake: Lake) -> None:
