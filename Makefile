@@ -35,7 +35,7 @@ clean: setup ## remove the demo's folder
 	@$(BIN)/winnow demo clean --dir '$(DIR)'
 
 test: setup ## all tests (15 minutes on two cores); COVERAGE=1 prints which lines of winnow they reach
-	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder --durations=30 -p tests.records \
+	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder --durations=30 -p tests.records \
 	  $(if $(COVERAGE),--cov=winnow --cov-report=term:skip-covered)
 
 images: setup ## build the container images with podman or docker; IMAGES="base media …" for some of them

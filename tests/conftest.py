@@ -10,6 +10,7 @@ cpu.pin()  # before a test's imports load what computes; processes that tests st
 
 import pytest  # noqa: E402
 from xdist.scheduler import LoadScopeScheduling  # noqa: E402
+from xdist.workermanage import WorkerController  # noqa: E402
 
 import winnow.media.ffmpeg  # noqa: E402, F401  tests that use `av` by itself make the same bytes
 from winnow.core import settings  # noqa: E402
@@ -22,6 +23,13 @@ GUESTS = {
     "tests/unit/gates/test_planted.py": "browser",
 }
 
+#: Files of such folders that share nothing costly with the others: a third process waits for their Airflow or cluster
+#: while two compute.
+ALONE = frozenset(f"tests/dags/test_{name}.py" for name in ("scheduler", "trigger", "plugins", "demo"))
+#: What takes longest, longest first: a file, or a folder of those; the rest follows in the order of collection.
+FIRST = ("tests/dags/test_scheduler.py", "dbt", "journey", "browser")
+RANK = {scope: rank for rank, scope in enumerate(FIRST)}
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
@@ -30,14 +38,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScope
 
 
 class Rooms(LoadScopeScheduling):
-    """A file's tests stay together, and where costly fixtures serve a folder (built warehouses, Airflow), the
-    folder's. Those folders are collected before `unit/`, whose files then fill the gaps: `--no-loadscope-reorder`."""
+    """A file's tests stay together, and where costly fixtures serve a folder (built warehouses, a journey), the
+    folder's. What takes longest starts first (`FIRST`), so that what is short fills the gaps at the end."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = Path(nodeid.split("::")[0])
         if path.as_posix() in GUESTS:
             return GUESTS[path.as_posix()]
-        return path.parent.name if path.parent.name in TOGETHER else str(path)
+        together = path.parent.name in TOGETHER and path.as_posix() not in ALONE
+        return path.parent.name if together else str(path)
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        scopes = list(self.workqueue)
+        self.workqueue.move_to_end(min(scopes, key=lambda scope: RANK.get(scope, len(RANK))), last=False)
+        super()._assign_work_unit(node)
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 sys.path.insert(0, os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"])
 
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 from fastapi.testclient import TestClient
 
 import winnow_job
@@ -89,6 +89,18 @@ def explorer() -> dict[str, object]:
     return {"stranger": refused, "known": known.status_code, "says": known.text, "everybody": everybody}
 
 
+def chosen() -> list[str]:
+    """What a task does that runs for `panns` or `bridge`, when a run asks for these scorers."""
+    found = []
+    for scorers in (["joint"], ["bridge", "joint"], []):
+        try:
+            winnow_stage.unless_chosen("scorers", "panns", "bridge")({"params": {"scorers": scorers}})
+            found.append("runs")
+        except AirflowSkipException as skipped:
+            found.append(f"skipped {skipped}")
+    return found
+
+
 def main() -> None:
     """Ask, print."""
     codes = [1, 2, 64, 65, 70, 75, 78, 79, 137, -9, -15]
@@ -96,6 +108,7 @@ def main() -> None:
         "failures": {code: type(winnow_stage.failure(code, "it")).__name__ for code in codes},
         "killed": str(winnow_stage.failure(-9, "it")),
         "runtime": refused_runtime(),
+        "chosen": chosen(),
         "outcomes": outcomes(),
         "deferred": deferred(WINNOW_PENDING_S="1800"),
         "queued": deferred(WINNOW_PENDING_S="1800", WINNOW_QUEUE="winnow"),

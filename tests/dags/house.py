@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 from winnow.demo import processes
 from winnow.demo.airflow_local import LocalAirflow
@@ -48,7 +49,7 @@ class StubHouse:
 
     def stop(self) -> None:
         """End everything."""
-        processes.end(self.root)
+        processes.end(self.root, grace_s=1.0)  # nothing of it is read again
 
     def calls(self) -> list[list[str]]:
         """Command lines that the stub was called with, in order."""
@@ -69,8 +70,7 @@ class StubHouse:
         run = {"dag_id": dag, "dag_run_id": run_id}
 
         def over() -> dict | None:
-            states = {r["dag_run_id"]: r["state"] for r in self.api.runs(dag, "")}
-            if states.get(run_id) not in ("success", "failed"):
+            if self.api.get(f"dags/{dag}/dagRuns/{quote(run_id)}")["state"] not in ("success", "failed"):
                 return None
             return {(t["task_id"], t["map_index"]): t["state"] for t in self.api.tasks(run)}
 

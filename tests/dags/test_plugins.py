@@ -32,6 +32,12 @@ def test_another_runtime_is_refused_in_words(answers: dict) -> None:
     assert answers["runtime"] == "AirflowFailException: WINNOW_RUNTIME=moon: it is local or kubernetes"
 
 
+def test_a_task_is_skipped_unless_it_is_asked_for(answers: dict) -> None:
+    said = answers["chosen"]
+    assert [line.split()[0] for line in said] == ["skipped", "runs", "skipped"]
+    assert "names none of panns, bridge" in said[0]
+
+
 @pytest.mark.parametrize(
     ("end", "kind", "says"),
     [
