@@ -8,9 +8,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests.dbt import fates
 from tests.dbt.lake import Candidate, random_candidates, write_batch
+from tests.unit.mixed import Mixed, mixture, publish
+from tests.unit.signals import moving_square, mp4, sine
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
+from winnow.gates import gate_batch
 from winnow.release.build import build_release
 
 DAYS = ("2026-11-01", "2026-11-02", "2026-11-03")
@@ -37,15 +41,20 @@ class Built:
 
 
 @pytest.fixture(scope="session")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Built]:
-    """Build a release over a lake; what dbt parsed is shared by all lakes of the session."""
-    cache = tmp_path_factory.mktemp("cache")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of what dbt parsed, shared by all lakes of the session."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def build(tmp_path_factory: pytest.TempPathFactory, parsed: Path) -> Callable[..., Built]:
+    """Build a release over a lake."""
 
     def run(lake: Lake, policy: str = "hash", threads: int = 2, dbt_dir: Path | None = None) -> Built:
         settings = Settings(lake=lake.root, **({"dbt_dir": dbt_dir} if dbt_dir else {}))
         work = tmp_path_factory.mktemp("work")
         if Path(lake.root).is_dir() and not lake.exists("cache"):
-            Path(lake.full("cache")).symlink_to(cache)
+            Path(lake.full("cache")).symlink_to(parsed)
         build_release(work, lake, settings, policy=policy, threads=threads)
         return Built(work, lake, settings)
 
@@ -53,8 +62,10 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Built]:
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
+def lake(tmp_path: Path, parsed: Path) -> Lake:
     """An empty lake."""
+    (tmp_path / "lake").mkdir()
+    (tmp_path / "lake/cache").symlink_to(parsed)
     return Lake(tmp_path / "lake")
 
 
@@ -69,4 +80,29 @@ def release(build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactor
     lake = Lake(tmp_path_factory.mktemp("lake"))
     for seq, (day, candidates) in enumerate(zip(DAYS, three_days(), strict=True)):
         write_batch(lake, day, seq, candidates)
+    return build(lake)
+
+
+@pytest.fixture(scope="session")
+def grown(build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactory) -> tuple[Built, Built]:
+    """Two releases of one lake with the same days: of the first day, published; then of all three, with a batch of
+    rendered mixtures beside them."""
+    lake = Lake(tmp_path_factory.mktemp("grown"))
+    for seq, (day, candidates) in enumerate(zip(DAYS, three_days(), strict=True)):
+        write_batch(lake, day, seq, candidates)
+        if seq == 0:
+            first = build(lake)
+    clips = {name: mp4(moving_square(0.5), sine(0.5, hz, -20)) for name, hz in (("one", 400), ("two", 700))}
+    publish(lake, "aaaa", clips, [mixture("one", "two"), mixture("one", "gone")])
+    gate_batch([Mixed(lake).batch], first.settings, lake)
+    first.publish("one")  # instead of the release that was made up for the mixtures
+    return first, build(lake)
+
+
+@pytest.fixture(scope="session")
+def fated(build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """A release of two days in which every fate is met once (tests/dbt/fates.py)."""
+    lake = Lake(tmp_path_factory.mktemp("fated"))
+    write_batch(lake, DAYS[0], 0, [*fates.TOLD.values(), *fates.BOUNDS, *fates.OWNED, *fates.flagged()])
+    write_batch(lake, DAYS[1], 1, [fates.AGAIN, fates.COPY, fates.TORN, fates.NEW])
     return build(lake)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.dbt.conftest import DAYS, Built
+from tests.dbt.fates import FLAGGED, HEARD, MUSIC, QUIET, SPEECH
 from tests.dbt.lake import Candidate, Clip, write_batch
 from winnow.batch import decide
 from winnow.core.errors import ContractError
@@ -19,8 +20,6 @@ from winnow.core.lake import Lake
 from winnow.core.settings import Settings
 from winnow.release import build as warehouse
 
-QUIET: dict = {}
-SPEECH, MUSIC = {"speech": 0.9}, {"music": 0.9}
 #: Labels and flags of the sixteen rows of AVSET-700K that its data viewer shows: all that is published of the policy.
 PUBLISHED = [
     ("/m/01g50p,/m/0284vy3,/m/06d_3,/m/07jdr,/m/07rwm0c", 0), ("/m/09x0r", 0), ("/m/04rlf,/m/0c1dj", 1),
@@ -98,47 +97,26 @@ def test_a_batch_that_is_not_tagged_cannot_be_flagged(lake: Lake) -> None:
         decide.decide_separate(DAYS[0], Settings(lake=lake.root), lake)
 
 
-HEARD = "speech heard, not listed"
-FATES = {
-    "plain": (Clip(z=5.0, tags=QUIET), ["kept", None, 0, None, False]),
-    "no tags": (Clip(z=5.0), ["kept", None, 0, "no tags", False]),
-    "recycled": (Clip(z=0.5, tags=SPEECH, residual_z=4.0), ["kept", None, 1, HEARD, True]),
-    "does not match": (Clip(z=5.0, tags=SPEECH, residual_z=1.6), ["dropped", "low_correspondence", 1, HEARD, True]),
-    "not separated": (Clip(z=5.0, tags=SPEECH), ["dropped", "covered", 1, HEARD, False]),
-    "quiet voice": (Clip(z=5.0, tags={"speech": 0.25}), ["kept", None, 0, None, False]),
-    "separated before": (Clip(z=5.0, tags=QUIET, residual_z=0.0), ["kept", None, 0, None, False]),
-    "unheard": (
-        Clip(z=5.0, tags=QUIET, failed={"tags": "undecodable"}), ["dropped", "unmeasured", 0, "no tags", False],
-    ),
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """A lake with one clip for each fate."""
-    lake = Lake(tmp_path_factory.mktemp("judged") / "lake")
-    write_batch(lake, DAYS[0], 0, [Candidate(n, labels=("Dog",), clips=(c,)) for n, (c, _) in FATES.items()])
-    return lake
-
-
 def ends(built: Built) -> dict[str, list]:
-    """What became of each clip, by title."""
+    """What became of each clip that the policy looks at, by title."""
     query = "select title, status, first_failed_rule, flag, flag_why, is_recycled from fct_clips"
-    return {title: rest for title, *rest in built.rows(query)}
+    found = [(title, rest) for title, *rest in built.rows(query) if title in FLAGGED]
+    assert len(found) == len(FLAGGED)
+    return dict(found)
 
 
-def test_flagged_clips_are_judged_by_what_is_left(build: Callable[..., Built], judged: Lake) -> None:
-    assert ends(build(judged)) == {name: end for name, (_, end) in FATES.items()}
+def test_flagged_clips_are_judged_by_what_is_left(fated: Built) -> None:
+    assert ends(fated) == {name: end for name, (_, end) in FLAGGED.items()}
 
 
-def test_another_threshold_rebuilds_dbt_alone(build: Callable[..., Built], judged: Lake, tmp_path: Path) -> None:
+def test_another_threshold_rebuilds_dbt_alone(build: Callable[..., Built], fated: Built, tmp_path: Path) -> None:
     """A voice at 0.25 is flagged; no table is written again, so what is newly flagged waits for its separation."""
-    stored = files(judged)
+    stored = files(fated.lake)
     project = lower(tmp_path, "separate,1,speech_heard,speech,>=,0.3", "separate,1,speech_heard,speech,>=,0.25")
-    found = ends(build(judged, dbt_dir=project))
-    expected = {name: end for name, (_, end) in FATES.items()}
+    found = ends(build(fated.lake, dbt_dir=project))
+    expected = {name: end for name, (_, end) in FLAGGED.items()}
     assert found == expected | {"quiet voice": ["dropped", "covered", 1, HEARD, False]}
-    assert files(judged) == stored, "another threshold measured something again"
+    assert files(fated.lake) == stored, "another threshold measured something again"
 
 
 def files(lake: Lake) -> dict[str, tuple[int, bytes]]:

@@ -6,100 +6,51 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable
-from fractions import Fraction
 
 import pyarrow.parquet as pq
 import pytest
 
+from tests.dbt import fates
 from tests.dbt.conftest import DAYS, Built, three_days
-from tests.dbt.lake import Candidate, Clip, rows_of, write_batch
+from tests.dbt.fates import SHARES
+from tests.dbt.lake import Candidate, write_batch
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake
 from winnow.release.build import release_key
-from winnow.splits.groups import apportion, bucket
-
-SHARES = {"train": Fraction(3, 5), "val": Fraction(1, 5), "test": Fraction(1, 5)}
-SILENT, FROZEN, BLACK = {"silence_ratio": 1.0}, {"stillness": 1.0}, {"black_ratio": 1.0}
+from winnow.splits.groups import apportion
 
 
-def test_every_candidate_and_clip_gets_its_first_reason(build: Callable[..., Built], lake: Lake) -> None:
+def test_every_candidate_and_clip_gets_its_first_reason(fated: Built) -> None:
     """The truth table: one candidate for each fate, several reasons at once for the order of the rules."""
-    fates: dict[str, Candidate] = {
-        "ingest failed missing_url": Candidate("a", bad_row="missing_url"),
-        "screen pending not_screened": Candidate("b", stops_before="screen"),
-        "decide dropped declared_too_long": Candidate("c", rejected="declared_too_long"),
-        "decide pending not_decided": Candidate("d", stops_before="decide"),
-        "fetch pending not_planned": Candidate("e", stops_before="plan"),
-        "fetch pending not_fetched": Candidate("i", stops_before="fetch"),
-        "fetch failed gone": Candidate("f", fetch_reason="gone"),
-        "clip failed undecodable": Candidate("g", clip_reason="undecodable"),
-        "clip pending not_clipped": Candidate("h", stops_before="clip"),
-        "release kept None": Candidate("k"),
-        "release dropped too_short": Candidate("l", clips=(Clip(0, 2.9, 0.0, probe=SILENT),)),
-        "release dropped no_audio": Candidate(
-            "m",
-            clips=(
-                Clip(
-                    probe={"has_audio": False, **FROZEN}, failed={"audio": "no_audio_stream", "correspond": "no_input"}
-                ),
-            ),
-        ),
-        "release dropped silent": Candidate("n", clips=(Clip(0, 10, 0.0, probe={**SILENT, **FROZEN}),)),
-        "release dropped frozen": Candidate("o", clips=(Clip(0, 10, 0.0, probe={**FROZEN, **BLACK}),)),
-        "release dropped black": Candidate("p", clips=(Clip(0, 10, 0.0, probe=BLACK),)),
-        "release dropped unmeasured": Candidate(
-            "q", clips=(Clip(failed={"visual": "undecodable", "correspond": "no_input"}),)
-        ),
-        "release dropped low_correspondence": Candidate("r", clips=(Clip(0, 10, 1.6),)),
-        "release pending not_measured": Candidate("s", clips=(Clip(absent=("correspond",)),)),
-    }
-    nan = Candidate("t", clips=(Clip(0, 10, float("nan")),))
-    at_threshold = Candidate(
-        "u", clips=(Clip(0, 3.0, 1.645, probe={"silence_ratio": 0.9, "stillness": 0.95, "black_ratio": 0.9}),)
-    )
-    write_batch(lake, DAYS[0], 0, [*fates.values(), nan, at_threshold])
-    # The next day: the same seconds of k through another candidate, and the bytes of k's clip under another id.
-    again = Candidate("k", times=(0.0, 10.0))
-    copy = Candidate("w", clips=(Clip(media=clip_of("k")),))
-    write_batch(lake, DAYS[1], 1, [again, copy])
-
-    built = build(lake)
     # A bad row's id follows from its place in the list.
-    fates["ingest failed missing_url"] = Candidate("a", bad_row="missing_url", row=0)
-    ends = {(b, c): f"{step} {status} {reason}" for b, c, step, status, reason in built.rows(
+    told = {**fates.TOLD, "ingest failed missing_url": Candidate("a", bad_row="missing_url", row=0)}
+    ends = {(b, c): f"{step} {status} {reason}" for b, c, step, status, reason in fated.rows(
         "SELECT batch, candidate_id, step, status, reason FROM fct_outcomes")}  # fmt: skip
-    assert {name: ends.pop((DAYS[0], c.id)) for name, c in fates.items()} == {name: name for name in fates}
-    assert ends.pop((DAYS[0], nan.id)) == "release dropped unmeasured"
-    assert ends.pop((DAYS[0], at_threshold.id)) == "release kept None"
-    assert ends.pop((DAYS[1], again.id)) == "release dropped duplicate_clip"
-    assert ends.pop((DAYS[1], copy.id)) == "release dropped duplicate_media"
-    assert not ends
+    assert {name: ends.pop((DAYS[0], c.id)) for name, c in told.items()} == {name: name for name in told}
+    assert ends.pop((DAYS[0], fates.NAN.id)) == "release dropped unmeasured"
+    assert ends.pop((DAYS[0], fates.AT_THRESHOLD.id)) == "release kept None"
+    assert ends.pop((DAYS[1], fates.AGAIN.id)) == "release dropped duplicate_clip"
+    assert ends.pop((DAYS[1], fates.COPY.id)) == "release dropped duplicate_media"
+    others = [(DAYS[0], [*fates.OWNED, *fates.flagged()]), (DAYS[1], [fates.TORN, fates.NEW])]
+    assert set(ends) == {(day, c.id) for day, candidates in others for c in candidates}
+    ids = ", ".join(f"'{c.id}'" for c in told.values())
     details = dict(
-        built.rows("SELECT first_failed_rule, detail FROM fct_clips WHERE status = 'dropped' AND url NOT LIKE '%t.mp4'")
+        fated.rows(
+            f"SELECT first_failed_rule, detail FROM fct_clips WHERE status = 'dropped' AND candidate_id IN ({ids})"
+        )
     )
     assert details["low_correspondence"] == "effective_z 1.6 < 1.645 sigma"
     assert details["unmeasured"] == "visual: undecodable"
 
 
-def clip_of(video: str) -> str:
-    """The id of a candidate's only clip, from which its bytes are made."""
-    return rows_of(Candidate(video))["clip"][0]["sample_id"]
-
-
-def test_a_clip_that_would_join_two_splits_is_dropped_by_that_rule(build: Callable[..., Built], lake: Lake) -> None:
+def test_a_clip_that_would_join_two_splits_is_dropped_by_that_rule(fated: Built) -> None:
     """The second day's video has the file of one uploader's group and the uploader of another's, in another split."""
-    first = [Candidate(f"v{n}", f"u{n}", source=f"f{n}") for n in range(40)]
-    expected = {c.uploader: list(SHARES)[bucket(c.video_id, list(SHARES.values()))] for c in first}
-    other = next(c for c in first if expected[c.uploader] != expected["u0"])
-    torn = Candidate("torn", "u0", source=other.source)
-    write_batch(lake, DAYS[0], 0, first)
-    write_batch(lake, DAYS[1], 1, [torn, Candidate("new", "u0")])
-    built = build(lake)
-    assert built.rows(f"SELECT status, reason FROM fct_outcomes WHERE candidate_id = '{torn.id}'") == [
+    assert fated.rows(f"SELECT status, reason FROM fct_outcomes WHERE candidate_id = '{fates.TORN.id}'") == [
         ("dropped", "joins_two_splits")
     ]
-    assert dict(built.rows("SELECT DISTINCT uploader_key, split FROM splits")) == expected
-    assert built.rows("SELECT count(*), count(DISTINCT group_id) FROM splits WHERE uploader_key = 'u0'") == [(2, 1)]
+    splits = fated.rows("SELECT DISTINCT uploader_key, split FROM splits WHERE uploader_key IS NOT NULL")
+    assert (len(splits), dict(splits)) == (len(fates.SPLIT), fates.SPLIT)
+    assert fated.rows("SELECT count(*), count(DISTINCT group_id) FROM splits WHERE uploader_key = 'u0'") == [(2, 1)]
 
 
 def test_the_funnel_adds_up_and_covers_everything(release: Built) -> None:
@@ -156,14 +107,9 @@ def test_the_same_rows_give_the_same_bytes(release: Built, build: Callable[..., 
     assert tables[0].equals(tables[1])
 
 
-def test_the_last_release_does_not_depend_on_which_ran(release: Built, build: Callable[..., Built], lake: Lake) -> None:
+def test_the_last_release_does_not_depend_on_which_ran(release: Built, grown: tuple[Built, Built]) -> None:
     """After the first day and then all three: the same as all three at once; and what changed is told."""
-    for seq, (day, candidates) in enumerate(zip(DAYS, three_days(), strict=True)):
-        write_batch(lake, day, seq, candidates)
-        if seq == 0:
-            first = build(lake)
-            first.publish("one")
-    last = build(lake)
+    first, last = grown
     assert last.tables() == release.tables()
     assert release.rows("SELECT count(*) FROM ops.rpt_changes") == [(0,)]
     entered = last.rows("SELECT count(*) FROM ops.rpt_changes WHERE change = 'entered'")[0][0]

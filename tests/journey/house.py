@@ -37,6 +37,12 @@ class House:
         }
         self.lake = Lake(root / "lake")
 
+    def parse_into(self, folder: Path) -> None:
+        """Share with other lakes what dbt parsed of the one project."""
+        cache = self.root / "lake/cache/dbt"
+        cache.parent.mkdir(parents=True)
+        cache.symlink_to(folder)
+
     def __call__(self, *arguments: str) -> dict | str:
         """A command in this process; its answer. What it raises, the test sees."""
         saved = dict(os.environ)
