@@ -9,7 +9,6 @@ them.
 
 from __future__ import annotations
 
-import json
 import queue
 import shutil
 import threading
@@ -50,7 +49,7 @@ class Fetch(Stage):
     resources = Resources(cpu=0.5, memory_mb=1024)
 
     lifted_by = {
-        Reason.blocked_address: ("WINNOW_FETCH_ALLOW_NETWORKS", "WINNOW_FETCH_REWRITES"),
+        Reason.blocked_address: ("WINNOW_FETCH_ALLOW_NETWORKS",),
         Reason.too_large: ("WINNOW_FETCH_MAX_BYTES",),
         Reason.unsupported_site: ("yt-dlp",),
     }
@@ -66,7 +65,6 @@ class Fetch(Stage):
         settings = self.settings
         return {
             "WINNOW_FETCH_ALLOW_NETWORKS": ",".join(map(str, settings.fetch_allow_networks)),
-            "WINNOW_FETCH_REWRITES": json.dumps(settings.fetch_rewrites, sort_keys=True),
             "WINNOW_FETCH_MAX_BYTES": str(settings.fetch_max_bytes),
             "yt-dlp": _version("yt-dlp"),
         }
