@@ -75,6 +75,7 @@ def test_clips_of_a_lake(tmp_path: Path) -> None:
     folder = tmp_path / "lake" / "releases" / "abc" / "tables"
     folder.mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist(rows), folder / "fct_clips.parquet")
+    folder.with_name("manifest.json").write_text("{}")
     (folder.parents[1] / "current").write_text("abc\n")
     released = from_release(lake)
     assert len(set(released.first_class)) == KINDS - 1

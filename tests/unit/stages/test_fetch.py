@@ -242,14 +242,6 @@ def test_an_unforeseen_error_is_one_row(fetch: Fetcher, monkeypatch: pytest.Monk
     assert (outcome.reason, outcome.detail) == (Reason.internal_error, "ZeroDivisionError")
 
 
-def test_overhead_of_a_small_file(fetch: Fetcher, server: WorldServer) -> None:
-    fetch(HOST + "a.mp4")
-    urls = [f"{HOST}a.mp4?{i}" for i in range(20)]
-    clock = time.process_time()
-    assert {o.reason for o in fetch(*urls)} == {None}
-    assert (time.process_time() - clock) / len(urls) < 0.03
-
-
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
