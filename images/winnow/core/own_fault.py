@@ -28,7 +28,7 @@ _OURS_UNLESS_MEDIA = {errno.EIO: "a disk fails", errno.ENOMEM: "there is no memo
 def of(error: BaseException | None) -> TransientError | None:
     """The TransientError that an exception stands for, itself or by what it comes from; None where it is no fault of
     our own side."""
-    for link in _chain(error):
+    for link in chain(error):
         if isinstance(link, TransientError):
             return link
         said = _said(link)
@@ -59,8 +59,9 @@ def _said(error: BaseException) -> str | None:
     return _OURS.get(error.errno) or (None if media else _OURS_UNLESS_MEDIA.get(error.errno))
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception and what it says it comes from; libraries also keep that in `cause` and `exc_info`."""
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and everything that it says it comes from, outermost first; libraries keep that in attributes of
+    their own too (`cause`, `exc_info`, `reason`)."""
     todo, seen = [error], set()
     while todo:
         link = todo.pop(0)
@@ -68,6 +69,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
             continue
         seen.add(id(link))
         yield link
-        kept = getattr(link, "exc_info", None)
-        near = (getattr(link, "cause", None), kept[1] if isinstance(kept, tuple) and len(kept) > 1 else None)
-        todo += [one for one in (*near, link.__cause__, link.__context__) if isinstance(one, BaseException)]
+        inner = getattr(link, "exc_info", None)
+        near = (getattr(link, "cause", None), inner[1] if inner else None, getattr(link, "reason", None))
+        far = (link.__cause__, link.__context__)
+        todo += [one for one in (*near, *far) if isinstance(one, BaseException)]

@@ -11,11 +11,11 @@ import http.client
 import re
 import socket
 import ssl
-from collections.abc import Iterator
 
 from yt_dlp.networking.exceptions import HTTPError, IncompleteRead, RequestError, TransportError
 from yt_dlp.utils import ContentTooShortError, DownloadError, ExtractorError, GeoRestrictedError, UnsupportedError
 
+from winnow.core.own_fault import chain
 from winnow.core.sample import Reason, SampleFailed
 from winnow.fetching.egress import Blocked, Guard
 
@@ -48,7 +48,7 @@ def explain(error: BaseException | None, guard: Guard, trouble: BaseException | 
     if guard.aborted:
         return SampleFailed(Reason.timeout, "not complete within the time for one file")
     assert error is not None
-    links = list(_chain(error))
+    links = list(chain(error))
     for link in links:
         if isinstance(link, SampleFailed):
             return link
@@ -69,21 +69,6 @@ def explain(error: BaseException | None, guard: Guard, trouble: BaseException | 
     if isinstance(error, DownloadError):
         return SampleFailed(Reason.unsupported_site, _words(error.msg or str(error)))
     raise error
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception and everything that it says it comes from, outermost first."""
-    todo, seen = [error], set()
-    while todo:
-        link = todo.pop(0)
-        if id(link) in seen:
-            continue
-        seen.add(id(link))
-        yield link
-        inner = getattr(link, "exc_info", None)
-        near = (getattr(link, "cause", None), inner[1] if inner else None, getattr(link, "reason", None))
-        far = (link.__cause__, link.__context__)
-        todo += [e for e in (*near, *far) if isinstance(e, BaseException)]
 
 
 def _of(error: BaseException) -> SampleFailed | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from winnow.sources import youtube_clips
-from winnow.sources.cells import records
+from winnow.sources.cells import records, row_of
 from winnow.sources.row import Row
 from winnow.sources.urls import shown
 
@@ -32,13 +32,7 @@ def looks_like(path: Path, head: str) -> bool:
 def read(path: Path) -> Iterator[Row]:
     """Rows of a file: youtube_id, start, end (s), shard, filename."""
     for number, (line, cells, problem) in enumerate(records(path)):
-        if cells is None:
-            yield Row(number, problem=problem)
-            continue
-        try:
-            yield Row(number, _values(cells))
-        except ValueError as error:
-            yield Row(number, problem=f"line {line}: {error}")
+        yield row_of(number, line, cells, problem, _values)
 
 
 def _values(cells: list[str]) -> dict[str, object]:

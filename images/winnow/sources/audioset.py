@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-from winnow.sources.cells import one_record
+from winnow.sources.cells import one_record, row_of
 from winnow.sources.row import MAX_ROW_BYTES, Row
 from winnow.sources.urls import shown
 
@@ -62,16 +62,7 @@ def read(path: Path) -> Iterator[Row]:
                 continue
             cells, problem = one_record(file, text, line)
             if cells or problem:
-                yield _row(next(numbers), line, cells, problem)
-
-
-def _row(number: int, line: int, cells: list[str] | None, problem: str | None) -> Row:
-    if cells is None:
-        return Row(number, problem=problem)
-    try:
-        return Row(number, _values(cells))
-    except ValueError as error:
-        return Row(number, problem=f"line {line}: {error}")
+                yield row_of(next(numbers), line, cells, problem, _values)
 
 
 def _values(cells: list[str]) -> dict[str, object]:

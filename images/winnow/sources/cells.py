@@ -8,11 +8,11 @@ hold: a record that cannot be read is a problem with its line, and the others go
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from winnow.sources.row import MAX_COLUMNS, MAX_ROW_BYTES
+from winnow.sources.row import MAX_COLUMNS, MAX_ROW_BYTES, Row
 
 DELIMITERS = ",\t;"
 
@@ -90,3 +90,20 @@ def _split(text: str, delimiter: str) -> tuple[list[str], str | None]:
     if len(cells) > MAX_COLUMNS:
         return [], f"{len(cells)} cells; the most is {MAX_COLUMNS}"
     return [cell.replace("\x00", "").strip() for cell in cells], None
+
+
+def row_of(
+    number: int,
+    line: int,
+    cells: list[str] | None,
+    problem: str | None,
+    values: Callable[[list[str]], dict[str, object]],
+) -> Row:
+    """A record as a row: what `values` makes of its cells, or what is wrong with it (a ValueError of `values`, with the
+    record's first line)."""
+    if cells is None:
+        return Row(number, problem=problem)
+    try:
+        return Row(number, values(cells))
+    except ValueError as error:
+        return Row(number, problem=f"line {line}: {error}")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from winnow.sources import youtube_clips
-from winnow.sources.cells import records
+from winnow.sources.cells import records, row_of
 from winnow.sources.columns import is_known, plain
 from winnow.sources.row import Row
 
@@ -41,13 +41,7 @@ def _is_row(line: str) -> bool:
 def read(path: Path) -> Iterator[Row]:
     """Rows of a list: youtube_id, start, end (s), labels, vggsound_split (None in the test list)."""
     for number, (line, cells, problem) in enumerate(records(path)):
-        if cells is None:
-            yield Row(number, problem=problem)
-            continue
-        try:
-            yield Row(number, _values(cells))
-        except ValueError as error:
-            yield Row(number, problem=f"line {line}: {error}")
+        yield row_of(number, line, cells, problem, _values)
 
 
 def starts(path: Path) -> dict[tuple[str, str | None], float]:
