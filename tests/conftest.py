@@ -12,6 +12,7 @@ import pytest  # noqa: E402
 from xdist.scheduler import LoadScopeScheduling  # noqa: E402
 from xdist.workermanage import WorkerController  # noqa: E402
 
+import tests.parsed as parsed  # noqa: E402
 import winnow.media.ffmpeg  # noqa: E402, F401  tests that use `av` by itself make the same bytes
 from winnow.core import settings  # noqa: E402
 
@@ -52,6 +53,17 @@ class Rooms(LoadScopeScheduling):
         scopes = list(self.workqueue)
         self.workqueue.move_to_end(min(scopes, key=lambda scope: RANK.get(scope, len(RANK))), last=False)
         super()._assign_work_unit(node)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What dbt parsed is kept for the run."""
+    parsed.keep()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """And no longer."""
+    if not hasattr(config, "workerinput"):
+        parsed.remove()
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests import parsed
 from tests.dbt import fates
 from tests.dbt.lake import Candidate, random_candidates, write_batch
 from tests.unit.mixed import Mixed, mixture, publish
@@ -41,20 +42,13 @@ class Built:
 
 
 @pytest.fixture(scope="session")
-def parsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of what dbt parsed, shared by all lakes of the session."""
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="session")
-def build(tmp_path_factory: pytest.TempPathFactory, parsed: Path) -> Callable[..., Built]:
+def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Built]:
     """Build a release over a lake."""
 
     def run(lake: Lake, policy: str = "hash", threads: int = 2, dbt_dir: Path | None = None) -> Built:
         settings = Settings(lake=lake.root, **({"dbt_dir": dbt_dir} if dbt_dir else {}))
         work = tmp_path_factory.mktemp("work")
-        if Path(lake.root).is_dir() and not lake.exists("cache"):
-            Path(lake.full("cache")).symlink_to(parsed)
+        parsed.share(lake.root)
         build_release(work, lake, settings, policy=policy, threads=threads)
         return Built(work, lake, settings)
 
@@ -62,10 +56,9 @@ def build(tmp_path_factory: pytest.TempPathFactory, parsed: Path) -> Callable[..
 
 
 @pytest.fixture
-def lake(tmp_path: Path, parsed: Path) -> Lake:
+def lake(tmp_path: Path) -> Lake:
     """An empty lake."""
-    (tmp_path / "lake").mkdir()
-    (tmp_path / "lake/cache").symlink_to(parsed)
+    parsed.share(tmp_path / "lake")
     return Lake(tmp_path / "lake")
 
 

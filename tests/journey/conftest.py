@@ -31,16 +31,9 @@ def server(world: World) -> Iterator[WorldServer]:
 
 
 @pytest.fixture(scope="session")
-def parsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of what dbt parsed, shared by the lakes of this folder's tests."""
-    return tmp_path_factory.mktemp("parsed")
-
-
-@pytest.fixture(scope="session")
-def journey(tmp_path_factory: pytest.TempPathFactory, world: World, server: WorldServer, parsed: Path) -> House:
+def journey(tmp_path_factory: pytest.TempPathFactory, world: World, server: WorldServer) -> House:
     """Three batches curated, the scorer fitted on them, the batches scored and admitted, a release published."""
     house = House(tmp_path_factory.mktemp("journey"), world.root, server)
-    house.parse_into(parsed)
     curate_all(house)
     house("release")
     return house
@@ -59,8 +52,7 @@ def curate_all(house: House, days: tuple[str, ...] = DAYS, *options: str) -> Non
 
 
 @pytest.fixture
-def fresh(tmp_path: Path, world: World, server: WorldServer, parsed: Path) -> House:
+def fresh(tmp_path: Path, world: World, server: WorldServer) -> House:
     """A deployment that has not run anything yet, over the same world."""
     house = House(tmp_path, world.root, server)
-    house.parse_into(parsed)
     return house

@@ -12,6 +12,7 @@ import duckdb
 import pytest
 from click.testing import CliRunner
 
+from tests import parsed
 from tests.world import WorldServer
 from winnow.cli.main import cli
 from winnow.core import settings
@@ -36,12 +37,7 @@ class House:
             "WINNOW_FETCH_DEADLINE_S": "20",
         }
         self.lake = Lake(root / "lake")
-
-    def parse_into(self, folder: Path) -> None:
-        """Share with other lakes what dbt parsed of the one project."""
-        cache = self.root / "lake/cache/dbt"
-        cache.parent.mkdir(parents=True)
-        cache.symlink_to(folder)
+        parsed.share(root / "lake")
 
     def __call__(self, *arguments: str) -> dict | str:
         """A command in this process; its answer. What it raises, the test sees."""

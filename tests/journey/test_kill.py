@@ -55,11 +55,10 @@ def kill_9(house: House, stage: str, after_s: float = 120.0, committed: int | No
 
 
 def test_killed_stages_resume_to_the_same_tables(
-    fresh: House, tmp_path: Path, world: World, server: WorldServer, parsed: Path
+    fresh: House, tmp_path: Path, world: World, server: WorldServer
 ) -> None:
     day, chance = DAYS[0], random.Random(7)
     undisturbed = House(tmp_path / "undisturbed", world.root, server)
-    undisturbed.parse_into(parsed)
     plan(undisturbed, day)
     plan(fresh, day)
     killed = partial = 0

@@ -18,9 +18,8 @@ from tests.world import WorldServer
 @pytest.fixture
 def curated(journey: House, server: WorldServer, tmp_path: Path) -> House:
     """The journey's lake with its release, to be changed."""
-    house = House(tmp_path, journey.world, server)
-    shutil.copytree(journey.root / "lake", tmp_path / "lake")
-    return house
+    shutil.copytree(journey.root / "lake", tmp_path / "lake", symlinks=True)
+    return House(tmp_path, journey.world, server)
 
 
 def test_a_corpus_is_clustered_selected_and_published(curated: House) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from tests import parsed
 from tests.dbt.lake import Candidate, Clip, rows_of
 from winnow.core import table
 from winnow.core.lake import Lake, sha256_bytes
@@ -252,6 +253,7 @@ def published() -> tuple[Lake, Settings, str]:
     root = Path(tempfile.mkdtemp(prefix="winnow-test-lake-"))
     atexit.register(shutil.rmtree, root, True)
     lake, settings = Lake(root), Settings(lake=str(root))
+    parsed.share(root)
     for day, batch in enumerate(BATCHES):
         commit(lake, batch, rows(candidates(day)))
     gate_batch(list(BATCHES[:2]), settings, lake)
