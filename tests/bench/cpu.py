@@ -58,7 +58,7 @@ def work(side: str, seconds: float) -> dict[str, object]:
     times = {name: _best(body, seconds) for name, body in bodies.items()}
     umath = sys.modules["numpy._core._multiarray_umath"]
     used = [name for name in umath.__cpu_dispatch__ if umath.__cpu_features__[name]]
-    found = f"{cpu._blas_of(umath.__file__)}, NumPy {'+'.join(used)}, FFmpeg {flags.av_get_cpu_flags() & 0xFFFFFFFF:#x}"
+    found = f"{cpu.blas_of(umath.__file__)}, NumPy {'+'.join(used)}, FFmpeg {flags.av_get_cpu_flags() & 0xFFFFFFFF:#x}"
     return {"times": times, "found": found}
 
 

@@ -46,7 +46,7 @@ from threadpoolctl import threadpool_limits
 from tests.bench.figures import show
 from tests.bench.selection import forget_peak, memory
 from winnow.fitting.candidates import Candidates
-from winnow.fitting.select import SelectParams, _rounds
+from winnow.fitting.select import SelectParams, rounds
 from winnow.selection import mutual_information, pairing
 from winnow.selection.kmeans.centroids import ID, KMeansParams, fit_layers
 
@@ -216,7 +216,7 @@ def incremental(clips: int, clusters: int = 32) -> dict[str, object]:
     def batches() -> pa.Table:
         rows = None
         for end in (clips // 3, 2 * clips // 3, clips):
-            rows, _ = _rounds(Candidates(ids[:end], matrix[:end], 5, "m"), pairs, weights, params, rows)
+            rows, _ = rounds(Candidates(ids[:end], matrix[:end], 5, "m"), pairs, weights, params, rows)
         return rows
 
     def information(rows: pa.Table) -> float:
@@ -224,7 +224,7 @@ def incremental(clips: int, clusters: int = 32) -> dict[str, object]:
         return mutual_information(matrix, pairs, np.searchsorted(ids, chosen))
 
     step, step_s, _ = timed(batches)
-    whole, whole_s, _ = timed(lambda: _rounds(Candidates(ids, matrix, 5, "m"), pairs, weights, params, None)[0])
+    whole, whole_s, _ = timed(lambda: rounds(Candidates(ids, matrix, 5, "m"), pairs, weights, params, None)[0])
     mi, scratch = information(step), information(whole)
     return {
         "bench": "select incremental", "clips": clips,

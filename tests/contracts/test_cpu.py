@@ -12,8 +12,10 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from numpy._core import _multiarray_umath
 
 from tests.contracts import computed
 from tests.unit.house import Count, cut, runtime
@@ -25,7 +27,7 @@ from winnow.media.clip_writer import Encoding
 
 ROOT = Path(__file__).resolve().parents[2]
 needs_the_level = pytest.mark.skipif(
-    not cpu._x86() or bool(cpu._lacking()), reason="equality is claimed for x86-64 CPUs with AVX2"
+    not cpu.is_x86() or bool(cpu.lacking()), reason="equality is claimed for x86-64 CPUs with AVX2"
 )
 #: Environments that want other instructions, all at once; the pin must win over each. A core or level that this CPU
 #: lacks is named too: it would end the process if it were obeyed.
@@ -164,9 +166,13 @@ def test_a_process_whose_libraries_are_not_pinned_commits_nothing(
     Count.calls, Count.cured = [], set()
     lake = Lake(tmp_path / "lake")
     cut(lake, "words", "day", [[("a", "bee")]])
-    monkeypatch.setattr(cpu, "_numpy", lambda: ["NumPy uses X86_V3, X86_V4, not X86_V3"])
+    both = ["X86_V3", "X86_V4"]
+    told = SimpleNamespace(
+        __cpu_dispatch__=both, __cpu_features__=dict.fromkeys(both, True), __file__=_multiarray_umath.__file__
+    )
+    monkeypatch.setitem(sys.modules, "numpy._core._multiarray_umath", told)
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(cpu, "_lacking", frozenset)
+    monkeypatch.setattr(cpu, "lacking", frozenset)
     before = sorted(path.name for path in tmp_path.rglob("*.parquet"))
     with pytest.raises(ConfigError, match=r"X86_V4.*pin\(\) before NumPy"):
         runtime(lake, Count).run()
@@ -177,7 +183,7 @@ def test_a_cpu_below_the_level_is_refused_and_another_architecture_is_left_alone
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(cpu, "_lacking", lambda: frozenset({"avx2", "fma"}))
+    monkeypatch.setattr(cpu, "lacking", lambda: frozenset({"avx2", "fma"}))
     with pytest.raises(ConfigError, match=r"lacks avx2, fma.*Run this on an x86-64 CPU with AVX2"):
         cpu.check()
     said = {"OPENBLAS_CORETYPE": "Nehalem", "NPY_DISABLE_CPU_FEATURES": "X86_V3"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
@@ -141,6 +142,23 @@ def test_a_bench_runs_alone_and_says_how(bench: Path) -> None:
     assert f".venv/bin/python tests/bench/{bench.name}" in said
     assert "cpu.pin()" in text, "it measures with other instructions than the command line computes with"
     assert "required=True" not in text, "an option must be given: it does not run alone"
+
+
+@pytest.mark.parametrize("bench", sorted((ROOT / "tests/bench").glob("*.py")), ids=lambda p: p.stem)
+def test_what_a_bench_takes_from_winnow_is_there(bench: Path) -> None:
+    """`make test` runs no bench: a name that moved would be missed only when somebody measures."""
+    for node in ast.walk(ast.parse(bench.read_text())):
+        if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith(("winnow", "tests")):
+            continue
+        try:
+            module = importlib.import_module(node.module)
+        except ModuleNotFoundError as missing:
+            if missing.name.partition(".")[0] in MODELS:
+                continue
+            raise
+        for name in (alias.name for alias in node.names):
+            inside = importlib.util.find_spec(f"{node.module}.{name}") if hasattr(module, "__path__") else None
+            assert hasattr(module, name) or inside, f"{bench.name}: {node.module} has no {name}"
 
 
 #: What `make models` brings, as it is imported.

@@ -61,9 +61,10 @@ def deferred(**environment: str) -> dict[str, object]:
     """How a task waits for its Job."""
     operator = winnow_stage.command("ingest", "--batch", "2026-11-01")
     task = SimpleNamespace(dag_id="curate", run_id="r", task_id="ingest", map_index=None, try_number=1, id=UUID(int=7))
-    with mock.patch.dict(os.environ, {"WINNOW_TAG": "0123456789ab", **environment}):
+    settings = {"WINNOW_RUNTIME": "kubernetes", "WINNOW_TAG": "0123456789ab", **environment}
+    with mock.patch.dict(os.environ, settings):
         try:
-            operator._defer(["ingest", "--batch", "2026-11-01"], {"ti": task})
+            operator.execute({"ti": task})
         except TaskDeferred as waits:
             job = waits.trigger.job
             return {

@@ -64,7 +64,7 @@ def pinned(environment: Mapping[str, str]) -> dict[str, str]:
     """An environment with the pins in place of what it said; only the number of threads where this CPU has no such
     level (`check` refuses it) or is no x86-64."""
     out = {**environment, **THREADS}
-    if not _x86() or _lacking():
+    if not is_x86() or lacking():
         return out
     return {name: value for name, value in out.items() if name not in REMOVED} | INSTRUCTIONS
 
@@ -81,23 +81,23 @@ def pin(environment: MutableMapping[str, str] = os.environ) -> None:
 def hold_ffmpeg() -> None:
     """Hold the FFmpeg that PyAV has loaded to the level, for the whole process; what was opened before keeps its own.
     Nothing on other architectures, and on a CPU below the level."""
-    if _x86() and not _lacking():
+    if is_x86() and not lacking():
         _avutil().av_force_cpu_flags(_ffmpeg_flags())
 
 
 def x264_options() -> dict[str, str]:
     """What libx264's `x264-params` must hold besides their own: {"asm": …}; {} on other architectures."""
-    return {"asm": X264} if _x86() and not _lacking() else {}
+    return {"asm": X264} if is_x86() and not lacking() else {}
 
 
 def check() -> None:
     """ConfigError, with what is wrong and what to do, when this process's libraries compute with other instructions
     than the pinned ones. Only what is loaded by now is asked: call it when results are there."""
-    if not _x86():
+    if not is_x86():
         return
-    if lacking := sorted(_lacking()):
+    if missing := sorted(lacking()):
         raise ConfigError(
-            f"this CPU lacks {', '.join(lacking)}: results would differ in their last digits from those of every CPU "
+            f"this CPU lacks {', '.join(missing)}: results would differ in their last digits from those of every CPU "
             "with AVX2, so nothing is published from it. Run this on an x86-64 CPU with AVX2 (or, in a virtual "
             "machine, let it pass the host's CPU on)"
         )
@@ -106,12 +106,13 @@ def check() -> None:
         raise ConfigError(f"results here would not be those of other machines: {'; '.join(wrong)}. {_NEXT}")
 
 
-def _x86() -> bool:
+def is_x86() -> bool:
+    """Whether this is an x86-64 machine: only there are instructions chosen."""
     return platform.machine() in ("x86_64", "AMD64")
 
 
 @lru_cache(maxsize=1)
-def _lacking() -> frozenset[str]:
+def lacking() -> frozenset[str]:
     """What this CPU lacks of the level; nothing where the system does not say."""
     try:
         with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
@@ -142,13 +143,13 @@ def _blas() -> list[str]:
     wanted, wrong = f"OpenBLAS for {INSTRUCTIONS['OPENBLAS_CORETYPE']}", {}
     for name in _BLAS:
         module, library = sys.modules.get(name), name.partition(".")[0]
-        if module is not None and (found := _blas_of(str(module.__file__))) != wanted:
+        if module is not None and (found := blas_of(str(module.__file__))) != wanted:
             wrong[library] = f"the linear algebra of {library} is {found}, not {wanted}"
     return list(wrong.values())
 
 
 @lru_cache
-def _blas_of(extension: str) -> str:
+def blas_of(extension: str) -> str:
     """Which OpenBLAS an extension module is linked to, by the core that it computes for."""
     library = ctypes.CDLL(extension)
     for symbol in _CORENAMES:

@@ -167,7 +167,7 @@ class Vectors:
 
         held: list[dict[str, np.ndarray]] = []
         for ids, layers in self._rows():
-            held.append({ID: np.array([_number(clip) for clip in ids], np.uint64), **layers})
+            held.append({ID: np.array([number_of(clip) for clip in ids], np.uint64), **layers})
             if sum(len(block[ID]) for block in held) >= BLOCK_ROWS:
                 yield {name: np.concatenate([block[name] for block in held]) for name in held[0]}
                 held = []
@@ -181,7 +181,7 @@ class Vectors:
         seen = Seen()
         for shard in self._shards:
             clips = self._ok(shard["clip"], [])["sample_id"].to_pylist()
-            new = {clip for clip in clips if seen.add(_number(clip))}
+            new = {clip for clip in clips if seen.add(number_of(clip))}
             tables = {stage: self._ok(shard[stage], names) for stage, names in self.columns.items()}
             whole = new.intersection(*(table["sample_id"].to_pylist() for table in tables.values()))
             layers: dict[str, np.ndarray] = {}
@@ -236,6 +236,6 @@ class Seen:
         return True
 
 
-def _number(clip: str) -> int:
+def number_of(clip: str) -> int:
     """The first 64 bits of a clip's id."""
     return int(clip[:16], 16)

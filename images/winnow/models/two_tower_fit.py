@@ -51,7 +51,7 @@ class FitParams:
     seed: int = 0
 
 
-class _Side(torch.nn.Module):
+class Side(torch.nn.Module):
     """A tower while it is trained: two linear layers over standardised features, blurred."""
 
     def __init__(self, inputs: int, params: FitParams, generator: torch.Generator) -> None:
@@ -98,7 +98,7 @@ def fit_fold(corpus: Corpus, params: FitParams, k: int) -> tuple[Tower, Tower]:
         mean, scale = features.mean(axis=0), 1 / (features.std(axis=0) + 1e-3)
         plain.append((mean, scale))
         sides.append(torch.from_numpy(cut_features(features, mean, scale).astype(np.float32)))
-        modules.append(_Side(features.shape[1], params, generator))
+        modules.append(Side(features.shape[1], params, generator))
     video = torch.from_numpy(np.unique(corpus.video, return_inverse=True)[1])
     batches = max(round(len(corpus) / params.batch), 1)
     steps = min(max(params.epochs * batches, params.min_steps), params.max_steps)

@@ -73,10 +73,10 @@ def choose(con: duckdb.DuckDBPyConnection) -> list[dict[str, object]]:
     for _ in range(room - len(picks)):
         if more := [rule for rule, n in picks.items() if n < len(by_rule[rule])]:
             picks[max(more, key=lambda rule: by_rule[rule][0]["of_rule"] / (picks[rule] + 1))] += 1
-    return kept + [row for rule, n in picks.items() for row in _spread(by_rule[rule])[:n]]
+    return kept + [row for rule, n in picks.items() for row in spread(by_rule[rule])[:n]]
 
 
-def _spread(found: list[dict]) -> list[dict]:
+def spread(found: list[dict]) -> list[dict]:
     """First, last, then the rest: the two ends say most."""
     return found if len(found) < 3 else [found[0], found[-1], *found[1:-1]]
 

@@ -26,7 +26,7 @@ _HEADER = re.compile(
     r"^#[ \t]*YTID[ \t]*,[ \t]*start_seconds[ \t]*,[ \t]*end_seconds[ \t]*,[ \t]*positive_labels[ \t]*$", re.IGNORECASE
 )
 #: A line as AudioSet writes it: fewer than 200 labels, each of them plain.
-_LINE = re.compile(
+LINE = re.compile(
     rb'([A-Za-z0-9_-]{11}), (\d{1,6}\.\d{3}), (\d{1,6}\.\d{3}), "([a-z0-9_/]{1,40}(?:,[a-z0-9_/]{1,40}){0,200})"\r?\n'
 )
 _TIME = re.compile(r"\d{1,9}(?:\.\d{1,9})?\Z", re.ASCII)
@@ -52,7 +52,7 @@ def read(path: Path) -> Iterator[Row]:
         line = 0
         while text := file.readline(MAX_ROW_BYTES + 1):
             line += 1
-            if found := _LINE.match(text):
+            if found := LINE.match(text):
                 video, start, end, mids = found.groups()
                 values = {
                     "youtube_id": video.decode(), "start": float(start), "end": float(end),
@@ -62,10 +62,11 @@ def read(path: Path) -> Iterator[Row]:
                 continue
             cells, problem = one_record(file, text, line)
             if cells or problem:
-                yield row_of(next(numbers), line, cells, problem, _values)
+                yield row_of(next(numbers), line, cells, problem, values_of)
 
 
-def _values(cells: list[str]) -> dict[str, object]:
+def values_of(cells: list[str]) -> dict[str, object]:
+    """Values of a line's four cells; ValueError that says which cell is wrong, and what is wanted there."""
     if len(cells) != 4:
         raise ValueError(f"{len(cells)} cells; 4 (id, start, end, labels in quotes) are wanted")
     video, start, end, mids = cells

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from winnow.core.settings import Settings
 from winnow.core.shard import Chain
 from winnow.core.stage import stage_needs
 from winnow.gates import gate_batch
+from winnow.media.mixture_render import Level
 
 
 def tone(hz: float, seconds: float) -> bytes:
@@ -93,9 +95,14 @@ def test_one_command_renders_and_gates_and_the_gate_sees_a_wrong_level(
     assert done["gate"]["computed"] == 1
     assert set(json.loads(lake.read("batches/mix-aaaa.json"))["stages"]) == {"mixtures", "mix"}
 
-    monkeypatch.setattr(
-        "winnow.media.mixture_render._dbfs", lambda value: 20 * np.log10(value) if value > 0.4 else -60.0
-    )
+    right = Level.of
+
+    def wrong(wave: np.ndarray) -> Level:
+        """Quiet signals are said to be nearly silent: each part, but not their sum."""
+        said = right(wave)
+        return said if said.peak_dbfs > -8 else replace(said, rms_dbfs=-60.0, peak_dbfs=-60.0)
+
+    monkeypatch.setattr(Level, "of", wrong)
     run_stage(lake, "mix", "mix-aaaa", {"rate_hz": 12_000}, Settings(lake=lake.root))
     with pytest.raises(GateFailed, match="a_sum_is_no_louder_than_its_parts"):
         gate_batch(["mix-aaaa"], Settings(lake=lake.root), lake)

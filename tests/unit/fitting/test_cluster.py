@@ -20,7 +20,7 @@ from winnow.core.sample import Outcome, Reason
 from winnow.core.settings import Settings
 from winnow.core.shard import Chain, shard_name
 from winnow.core.stage import stage_class, stage_needs, stage_wants
-from winnow.fitting.cluster import Seen, Vectors, cluster
+from winnow.fitting.cluster import Seen, Vectors, cluster, number_of
 from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
 from winnow.selection.kmeans import centroids as kmeans
 from winnow.selection.kmeans.centroids import Centroids, KMeansParams
@@ -162,10 +162,10 @@ def test_the_stage_gives_the_nearest_centres(tmp_path: Path) -> None:
     assert [(row["reason"], row["detail"]) for row in silent] == [("no_input", "audio: no_audio_stream")] * 2
     centroids = Centroids.loads(lake.read(lake.model_key("cluster", model)))
     corpus = Vectors(lake, BATCHES[:1], list(centroids.layers))
-    seen = 0
-    for ids, layers in corpus._rows():
-        for place, clip in enumerate(ids):
-            row = rows[clip]
+    seen, named = 0, {number_of(clip): row for clip, row in rows.items()}
+    for layers in corpus.blocks():
+        for place, number in enumerate(layers["id"].tolist()):
+            row = named[number]
             assert row["model"] == model
             for side, prefix, count in (("visual", "v", 5), ("audio", "a", 5)):
                 for i in range(count):

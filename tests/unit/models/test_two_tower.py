@@ -170,9 +170,9 @@ def test_the_frozen_towers_are_the_trained_ones_without_their_blur(scored: tuple
     """NumPy's numbers against torch's."""
     import torch
 
-    from winnow.models.two_tower_fit import FitParams, _Side
+    from winnow.models.two_tower_fit import FitParams, Side
 
-    side = _Side(20, FitParams(noise=0, dropout=0), torch.Generator().manual_seed(0))
+    side = Side(20, FitParams(noise=0, dropout=0), torch.Generator().manual_seed(0))
     rng = np.random.default_rng(0)
     features, mean, scale = rng.normal(3, 9, (7, 20)), rng.normal(size=20), rng.uniform(0.5, 2, 20)
     tower = side.frozen(mean, scale)

@@ -160,7 +160,7 @@ KILLED = """
     from tests.unit.published import put
     point, calls = sys.argv[3], []
     def die(): os.kill(os.getpid(), signal.SIGKILL)
-    rename, write, link = os.rename, lakes.Lake.write, publish._link
+    rename, write, link = os.rename, lakes.Lake.write, os.link
     def renamed(*args):
         if point == "before the rename": die()
         rename(*args)
@@ -173,11 +173,11 @@ KILLED = """
                 die()
         write(self, key, data)
         if point == "after current" and key == "releases/current": die()
-    def linked(source, target):
+    def linked(source, target, **options):
         calls.append(source)
         if point == "while copying" and len(calls) == 3: die()
-        return link(source, target)
-    os.rename, lakes.Lake.write, publish._link = renamed, written, linked
+        return link(source, target, **options)
+    os.rename, lakes.Lake.write, os.link = renamed, written, linked
     put(lakes.Lake(sys.argv[1]), 2)
 """
 

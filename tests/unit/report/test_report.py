@@ -234,7 +234,7 @@ def test_steps_are_round_numbers(rough, step):
 
 def test_dropped_clips_show_every_rule_and_both_ends_of_the_fullest():
     found = [{"z": z} for z in (3, 2, 1, 0)]
-    assert [row["z"] for row in clips._spread(found)] == [3, 0, 2, 1]
+    assert [row["z"] for row in clips.spread(found)] == [3, 0, 2, 1]
     lake, _, _ = synthetic.published()
     with data.open_tables(publish.folder(lake) / "winnow.duckdb") as con:
         chosen = [row for row in clips.choose(con) if row["status"] == "dropped"]

@@ -106,13 +106,15 @@ def test_other_lists_are_not_audiosets(tmp_path: Path, text: str) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.binary(max_size=80) | st.from_regex(audioset._LINE.pattern.decode(), fullmatch=False).map(str.encode))
+@given(st.binary(max_size=80) | st.from_regex(audioset.LINE.pattern.decode(), fullmatch=False).map(str.encode))
 @example(f'{ID}, 0.000, 10.000, "/m/09x0r"\r\n'.encode())
 def test_the_short_way_through_a_line_gives_what_the_long_one_gives(tmp_path_factory, line: bytes) -> None:
-    """Every line is read as `cells.records` and `_values` read it, whether or not the one pattern takes it."""
+    """Every line is read as `cells.records` and `values_of` read it, whether or not the one pattern takes it."""
     path = tmp_path_factory.getbasetemp() / "line.csv"
     path.write_bytes(b"#\n" + line)
-    slow = [row_of(number, at, cells, said, audioset._values) for number, (at, cells, said) in enumerate(records(path))]
+    slow = [
+        row_of(number, at, cells, said, audioset.values_of) for number, (at, cells, said) in enumerate(records(path))
+    ]
     if b"," in line and not any(sign in line for sign in b"\t;"):
         assert list(audioset.read(path)) == slow
     else:
