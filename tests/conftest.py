@@ -22,6 +22,7 @@ GUESTS = {
     "tests/unit/report/test_report.py": "browser",
     "tests/unit/gates/test_gates.py": "browser",
     "tests/unit/gates/test_planted.py": "browser",
+    "tests/unit/gates/test_quarantine.py": "browser",
 }
 
 #: Files of such folders that share nothing costly with the others: a third process waits for their Airflow or cluster

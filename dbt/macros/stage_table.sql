@@ -2,12 +2,47 @@
     The files of one stage table, as a subquery: every column that a file has, and which batch and shard it came from
     (lake_batch, lake_seq, lake_shard).
 
+    A row that a gate set aside (`quarantined.parquet`, beside the list) is here a failed row with the reason `quarantined`
+    and none of the values that broke a rule; a row of `clip` stays, since the rows of its stages hang on it.
+
     The files are listed when the model is compiled, from `inputs.parquet` in the folder where dbt was started
     (winnow/release/inputs.py writes it): an explicit list, never a glob, so what a build contains is exactly what was admitted. A stage that has not run
     is a typed empty file in that list. Columns that a model does not name are never read: feature vectors stay on disk.
 #}
 {% macro stage_table(stage) -%}
     {%- do source('lake', stage) -%}
+    {%- set aside = 0 -%}
+    {%- if execute and stage != 'clip' -%}
+        {%- set counted -%}
+            select count(*) from read_parquet('quarantined.parquet') where stage = '{{ stage }}'
+        {%- endset -%}
+        {%- set aside = run_query(counted).columns[0].values()[0] -%}
+    {%- endif -%}
+    {%- if not aside -%}
+        {{ stage_files(stage) }}
+    {%- else -%}
+    (
+        with files as (select * from {{ stage_files(stage) }}),
+
+        aside as (
+            select batch as lake_batch, sample_id, rules
+            from read_parquet('quarantined.parquet')
+            where stage = '{{ stage }}'
+        )
+
+        select files.* from files anti join aside using (lake_batch, sample_id)
+        union all by name
+        select
+            lake_batch, lake_seq, lake_shard, sample_id,
+            'failed' as outcome, 'quarantined' as reason, aside.rules as detail
+        from files
+        join aside using (lake_batch, sample_id)
+    )
+    {%- endif -%}
+{%- endmacro %}
+
+{# The files themselves, as a subquery. #}
+{% macro stage_files(stage) -%}
     {%- set paths = [] -%}
     {%- if execute -%}
         {%- set listed -%}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,6 +97,8 @@ def grown(build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactory)
 def fated(build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactory) -> Built:
     """A release of two days in which every fate is met once (tests/dbt/fates.py)."""
     lake = Lake(tmp_path_factory.mktemp("fated"))
-    write_batch(lake, DAYS[0], 0, [*fates.TOLD.values(), *fates.BOUNDS, *fates.OWNED, *fates.flagged()])
+    listed = [*fates.TOLD.values(), *fates.BOUNDS, *fates.OWNED, *fates.flagged()]
+    head = write_batch(lake, DAYS[0], 0, listed, admit=False) | {"quarantined": fates.ASIDE}
+    lake.write(f"batches/{DAYS[0]}.json", json.dumps(head).encode())
     write_batch(lake, DAYS[1], 1, [fates.AGAIN, fates.COPY, fates.TORN, fates.NEW])
     return build(lake)

@@ -45,8 +45,11 @@ TOLD: dict[str, Candidate] = {
         "q", clips=(Clip(failed={"visual": "undecodable", "correspond": "no_input"}),)
     ),
     "release dropped low_correspondence": Candidate("r", clips=(Clip(0, 10, 1.6),)),
+    "release dropped quarantined": Candidate("y", clips=(Clip(0, 10, 5.0, probe={"stillness": 1.5, **BLACK}),)),
     "release pending not_measured": Candidate("s", clips=(Clip(absent=("correspond",)),)),
 }
+#: What the first day's gate set aside.
+ASIDE = {"probe": {clip_of("y"): ["stillness_is_a_ratio", "blackness_is_a_ratio"]}}
 NAN = Candidate("t", clips=(Clip(0, 10, float("nan")),))
 AT_THRESHOLD = Candidate(
     "u", clips=(Clip(0, 3.0, 1.645, probe={"silence_ratio": 0.9, "stillness": 0.95, "black_ratio": 0.9}),)

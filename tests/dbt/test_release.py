@@ -41,6 +41,11 @@ def test_every_candidate_and_clip_gets_its_first_reason(fated: Built) -> None:
     )
     assert details["low_correspondence"] == "effective_z 1.6 < 1.645 sigma"
     assert details["unmeasured"] == "visual: undecodable"
+    assert details["quarantined"] == "probe: stillness_is_a_ratio, blackness_is_a_ratio"
+    y = fates.clip_of("y")
+    (measured,) = fated.rows(f"SELECT stillness, black_ratio, z, duration_s FROM fct_clips WHERE sample_id = '{y}'")
+    assert measured == (None, None, 5.0, 10.0), "no value of a row that was set aside is published"
+    assert fated.rows("SELECT sum(abs(unexplained)) FROM rpt_funnel") == [(0,)]
 
 
 def test_a_clip_that_would_join_two_splits_is_dropped_by_that_rule(fated: Built) -> None:

@@ -6,7 +6,7 @@ with ruled as (
         clips.sample_id,
         clips.is_pending,
         clips.failed_stage,
-        failures.detail,
+        if(failures.rule = 'quarantined', quarantined.rules, failures.detail) as detail,
         case
             when failures.rule is not null then failures.rule
             when splits.joins_two_splits then 'joins_two_splits'
@@ -15,6 +15,7 @@ with ruled as (
         splits.split
     from {{ ref('int_clips') }} as clips
     left join {{ ref('int_clip_failures') }} as failures using (batch, candidate_id, sample_id)
+    left join {{ ref('stg_quarantined') }} as quarantined using (batch, sample_id)
     left join {{ ref('int_splits') }} as splits
         on failures.rule is null
         and splits.seq = clips.seq

@@ -12,6 +12,7 @@ select
     batch,
     candidate_id,
     sample_id,
+    (quarantined.sample_id is not null)::integer::double as is_quarantined,
     occurrence::double as occurrence,
     media_copy::double as media_copy,
     duration_s,
@@ -54,6 +55,7 @@ select
     if(avset.scored_id is not null, (sigmas.sigma_avset is not null)::integer::double, null) as is_calibrated,
     is_measured::integer::double as is_measured
 from {{ ref('int_clips') }} as clips
+left join {{ ref('stg_quarantined') }} as quarantined using (batch, sample_id)
 left join {{ ref('int_sigmas') }} as sigmas using (sample_id)
 left join avset
     on avset.scored_id = clips.sample_id

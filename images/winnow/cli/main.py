@@ -146,6 +146,23 @@ def gate(batches: list[str]) -> None:
 
 
 @cli.command()
+@batch_option
+@click.option("--release", "ids", callback=comma_list, help="Comma-separated ids that may go on as they are.")
+@click.option("--why", default="", help="Why they may: written down, and wanted with --release.")
+def quarantine(batch: str, ids: list[str], why: str) -> None:
+    """List the rows of a batch that its gate set aside; with --release, let some go on and gate the batch again."""
+    from winnow.gates import gate_batch
+    from winnow.gates.quarantine import quarantine as body
+
+    lake, settings = deployment()
+    found = body(lake, batch, ids, why)
+    if ids:
+        gate_batch([batch], settings, lake)
+        found = body(lake, batch)
+    answer(found)
+
+
+@cli.command()
 @click.argument("step", type=click.Choice(["all", "build", "gate", "report", "publish"]), default="all")
 @click.option(
     "--policy", type=click.Choice(["hash", "quota"]), default="hash", show_default=True, help="How splits are assigned."

@@ -1,9 +1,9 @@
 """The batch gate: what stands between a batch's stage tables and every release.
 
 It checks that the batch is whole (every shard of every stage committed, every input with an outcome) and that its
-values are possible, then writes the batch's head, `batches/<key>.json`: the list of tables that a release reads. A
-batch without a head is in no release, so a batch enters one all at once or not at all. Batches are numbered (`seq`) in
-the order in which they were first admitted; splits that were published earlier are kept by that order.
+values are possible, then writes the batch's head, `batches/<key>.json`: the list of tables that a release reads, and
+which rows are set aside (`winnow.gates.quarantine`). A batch without a head is in no release. Batches are numbered
+(`seq`) in the order in which they were first admitted; splits that were published earlier are kept by that order.
 
 Nothing is read again for a batch whose tables were admitted before under the same suites.
 """
@@ -22,6 +22,7 @@ from winnow.core.planned_table import DECIDE
 from winnow.core.sample import Reason, check_batch
 from winnow.core.settings import Settings
 from winnow.core.stage import stage_columns
+from winnow.gates import quarantine
 from winnow.gates.results import GateResult
 from winnow.gates.suites import load_suites, suites_digest
 from winnow.gates.tables import Table, batch_tables, views
@@ -32,8 +33,9 @@ BOUNDARY = "batch"
 def gate_batch(batches: Sequence[str], settings: Settings, lake: Lake) -> dict[str, object]:
     """Gate batches and admit them, in the order of their keys; GateFailed, and none of them admitted, when one fails.
 
-    Returns {"batches": [{"batch", "seq", "computed", "rules", "page"}], "computed"}: `computed` counts the batches
-    that were checked, the others' very tables were admitted before under the same suites.
+    Returns {"batches": [{"batch", "seq", "computed", "rules", "quarantined", "page"}], "computed"}: `computed` counts
+    the batches that were checked, the others' very tables were admitted before under the same suites; `quarantined`
+    counts the samples that are set aside.
     """
     suites = suites_digest(settings.dbt_dir, BOUNDARY)
     found = {key: batch_tables(lake, key) for key in sorted({check_batch(b) for b in batches})}
@@ -45,6 +47,8 @@ def gate_batch(batches: Sequence[str], settings: Settings, lake: Lake) -> dict[s
         raise GateFailed("\n".join([*failed, f"  admitted now: none of {', '.join(heads)}"]))
     for key in fresh:
         head = {**heads[key], "seq": _seq(lake, key)}
+        if aside := quarantine.set_aside(results[key]):
+            head["quarantined"] = aside
         lake.write(f"batches/{key}.json", (json.dumps(head, indent=1, sort_keys=True) + "\n").encode())
     batches_done = [
         {
@@ -52,6 +56,7 @@ def gate_batch(batches: Sequence[str], settings: Settings, lake: Lake) -> dict[s
             "seq": batch_head(lake, key)["seq"],
             "computed": key in results,
             "rules": results[key].counts[1] if key in results else None,
+            "quarantined": len({row["sample_id"] for row in quarantine.quarantined_rows([batch_head(lake, key)])}),
             "page": lake.full(f"gates/{key}/index.html"),
         }
         for key in heads
@@ -68,11 +73,12 @@ def check_tables(lake: Lake, settings: Settings, batch: str, tables: Mapping[str
     suites = [suite for suite in loaded if not suite.each_stage and suite.table not in absent]
     suites += [suite.for_stage(stage) for suite in loaded if suite.each_stage for stage in tables]
     order = [*(s.table for s in suites if s.table not in tables), *tables]
+    aside = quarantine.Quarantine(frozenset(quarantine.released(lake, batch)))
     results = []
     with views(lake, tables) as con:
         for suite in sorted(suites, key=lambda s: order.index(s.table)):
             reasons = [reason.value for reason in Reason] + (rules if suite.table == "decide" else [])
-            results.append(validate(suite, con.sql(suite.frame).df(), {"reasons": reasons}))
+            results.append(validate(suite, con.sql(suite.frame).df(), {"reasons": reasons}, aside))
     return GateResult(BOUNDARY, batch, suites_digest(settings.dbt_dir, BOUNDARY), tuple(results))
 
 
@@ -95,7 +101,10 @@ def _head(lake: Lake, batch: str, tables: Mapping[str, Table], suites: str) -> d
         for stage, table in tables.items()
     }
     whole = all(m is not None for table in tables.values() for m in table.shards.values())
-    return {"batch": batch, "stages": stages, "gate": {"suites": suites, "tables": digest(stages), "whole": whole}}
+    gate: dict[str, object] = {"suites": suites, "tables": digest(stages), "whole": whole}
+    if released := quarantine.released(lake, batch):
+        gate["released"] = sorted(released)
+    return {"batch": batch, "stages": stages, "gate": gate}
 
 
 def _admitted(lake: Lake, head: dict) -> bool:

@@ -9,7 +9,9 @@ EXAMPLES = 20
 
 @dataclass(frozen=True)
 class RuleResult:
-    """One rule on one table. `failed` counts rows (or is 1 for a statement about the whole table)."""
+    """One rule on one table. `failed` counts rows (or is 1 for a statement about the whole table); `set_aside` names
+    the samples whose rows broke it and do not go on, `released` those that go on because somebody said so. Where every
+    offending row is one of these, nothing is stopped."""
 
     name: str
     expectation: str
@@ -21,6 +23,13 @@ class RuleResult:
     observed: object = None
     examples: tuple[dict[str, object], ...] = ()
     error: str | None = None
+    set_aside: tuple[str, ...] = ()
+    released: tuple[str, ...] = ()
+
+    @property
+    def stops(self) -> bool:
+        """Whether the rule stops what wanted to pass."""
+        return not self.passed and not self.set_aside and not self.released
 
 
 @dataclass(frozen=True)
@@ -35,8 +44,8 @@ class TableResult:
 
     @property
     def passed(self) -> bool:
-        """Whether every rule holds."""
-        return all(rule.passed for rule in self.rules)
+        """Whether no rule stops it."""
+        return not any(rule.stops for rule in self.rules)
 
 
 @dataclass(frozen=True)
@@ -66,11 +75,12 @@ class GateResult:
 
     def message(self, page: str) -> str:
         """What a terminal shows of a failed gate: table, rule, why, the offending rows."""
-        held, rules = self.counts
-        lines = [f"the gate of {self.boundary} {self.subject} stopped it: {rules - held} of {rules} rules do not hold"]
+        rules = self.counts[1]
+        stops = sum(rule.stops for table in self.tables for rule in table.rules)
+        lines = [f"the gate of {self.boundary} {self.subject} stopped it: {stops} of {rules} rules do not hold"]
         for table in self.tables:
             for rule in table.rules:
-                if not rule.passed:
+                if rule.stops:
                     lines += _lines(table, rule)
         return "\n".join([*lines, f"  every rule and its rows: {page}"])
 

@@ -16,6 +16,10 @@ statements over several tables ("clips × mean = clip-hours") into rows that a r
 
 `each_stage: true` repeats a suite for every stage table, `{stage}` standing for its name. A value `$reasons` in kwargs
 is filled in by the boundary.
+
+`sets_aside: true` says that a row which breaks a rule is set aside (`winnow.gates.quarantine`) and the rest of its
+batch goes on; a rule with `systemic: true`, one about a share of the rows (`mostly`) and every rule of other suites
+stop the batch.
 """
 
 from __future__ import annotations
@@ -39,6 +43,7 @@ class Rule:
     expectation: str
     kwargs: Mapping[str, object]
     why: str
+    systemic: bool = True
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class Suite:
     frame: str
     rules: tuple[Rule, ...]
     each_stage: bool = False
+    sets_aside: bool = False
 
     def for_stage(self, stage: str) -> Suite:
         """The same suite about one stage's table."""
@@ -77,7 +83,7 @@ def load_suites(dbt_dir: Path, boundary: str) -> list[Suite]:
     suites = []
     for path in paths:
         try:
-            suites.append(_parse(yaml.safe_load(path.read_text(encoding="utf-8"))))
+            suites.append(_parse(yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)))
         except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{path} is not a suite: {type(error).__name__} {error}") from error
     return suites
@@ -92,13 +98,14 @@ def suites_digest(dbt_dir: Path, boundary: str) -> str:
     for path in sorted(folder(dbt_dir, boundary).glob("*.yml")):
         text = path.read_text(encoding="utf-8")
         with contextlib.suppress(yaml.YAMLError):
-            text = yaml.safe_load(text)
+            text = yaml.load(text, yaml.CSafeLoader)
         said.append([path.name, text])
     return digest(said)
 
 
 def _parse(document: Mapping) -> Suite:
-    rules = tuple(Rule(r["name"], r["expectation"], r.get("kwargs") or {}, r["why"]) for r in document["rules"])
+    sets_aside = bool(document.get("sets_aside", False))
+    rules = tuple(_rule(said, sets_aside) for said in document["rules"])
     names = [rule.name for rule in rules]
     if len(set(names)) != len(names) or not names:
         raise TypeError("rule names must be there and unique")
@@ -109,4 +116,11 @@ def _parse(document: Mapping) -> Suite:
         frame=document["frame"].strip(),
         rules=rules,
         each_stage=bool(document.get("each_stage", False)),
+        sets_aside=sets_aside,
     )
+
+
+def _rule(said: Mapping, sets_aside: bool) -> Rule:
+    kwargs = said.get("kwargs") or {}
+    systemic = not sets_aside or bool(said.get("systemic", False)) or "mostly" in kwargs
+    return Rule(said["name"], said["expectation"], kwargs, said["why"], systemic)

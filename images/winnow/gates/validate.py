@@ -12,10 +12,12 @@ import math
 import os
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from winnow.core.errors import ConfigError
+from winnow.gates.quarantine import Quarantine
 from winnow.gates.results import EXAMPLES, RuleResult, TableResult
 from winnow.gates.suites import Rule, Suite
 
@@ -24,8 +26,9 @@ if TYPE_CHECKING:
 
 
 @lru_cache(maxsize=1)
-def _context() -> Any:
-    """One quiet ephemeral context per process, telemetry off before the import reads the environment."""
+def _frames() -> Any:
+    """Where frames go in: one quiet ephemeral context per process, telemetry off before the import reads the
+    environment. Nothing else is added to it: what a context stores it writes as YAML, and looks through every time."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     os.environ["DO_NOT_TRACK"] = "1"
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
@@ -35,12 +38,15 @@ def _context() -> Any:
 
         context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
-    context.data_sources.add_pandas("frames")
-    return context
+    asset = context.data_sources.add_pandas("frames").add_dataframe_asset("frames")
+    return asset.add_batch_definition_whole_dataframe("whole")
 
 
-def validate(suite: Suite, frame: pd.DataFrame, values: Mapping[str, object] | None = None) -> TableResult:
-    """Check one frame against its suite; `values` fill the `$names` in kwargs. Never raises for bad data."""
+def validate(
+    suite: Suite, frame: pd.DataFrame, values: Mapping[str, object] | None = None, quarantine: Quarantine | None = None
+) -> TableResult:
+    """Check one frame against its suite; `values` fill the `$names` in kwargs. Never raises for bad data. With a
+    `quarantine`, offenders against rules about single rows are named one and all."""
     rules = [_filled(rule, values or {}) for rule in suite.rules]
     missing = [column for column in suite.key if column not in frame.columns]
     if missing:
@@ -48,13 +54,26 @@ def validate(suite: Suite, frame: pd.DataFrame, values: Mapping[str, object] | N
     frame = frame.sort_values(list(suite.key), ignore_index=True)  # so that the same rows are named every time
     found = _run(suite, rules, frame)
     results = tuple(_result(rule, found[rule.name], suite, frame) for rule in rules)
+    if quarantine is not None:
+        results = tuple(_sorted_out(result, rule, suite, frame, quarantine) for result, rule in zip(results, rules, strict=True))
     return TableResult(suite.table, suite.grain, len(frame), suite.key, results)
 
 
-def _run(suite: Suite, rules: list[Rule], frame: pd.DataFrame) -> dict[str, Any]:
-    import great_expectations as gx  # after _context() has switched telemetry off
+def _sorted_out(
+    result: RuleResult, rule: Rule, suite: Suite, frame: pd.DataFrame, quarantine: Quarantine
+) -> RuleResult:
+    """The result with its offenders set aside or let go on, where the rule is about single rows and breaks in few."""
+    if result.passed or rule.systemic or result.error or not quarantine.takes(result.failed, result.checked):
+        return result
+    known = _run(suite, [rule], frame, "COMPLETE")[rule.name].result
+    ids = {str(row[suite.key[0]]) for row in known["unexpected_index_list"]}
+    let_go = quarantine.released & ids
+    return replace(result, set_aside=tuple(sorted(ids - let_go)), released=tuple(sorted(let_go)))
 
-    context = _context()
+
+def _run(suite: Suite, rules: list[Rule], frame: pd.DataFrame, result_format: str = "SUMMARY") -> dict[str, Any]:
+    frames = _frames()
+    import great_expectations as gx  # now that telemetry is off
     from great_expectations.expectations.registry import get_expectation_impl
 
     with warnings.catch_warnings():
@@ -63,30 +82,16 @@ def _run(suite: Suite, rules: list[Rule], frame: pd.DataFrame) -> dict[str, Any]
             expectations = [get_expectation_impl(r.expectation)(**r.kwargs, meta={"rule": r.name}) for r in rules]
         except Exception as error:  # an unknown expectation or a wrong argument: GX and pydantic raise many kinds
             raise ConfigError(f"suite {suite.table} names an expectation that GX refuses: {error}") from error
-        asset = context.data_sources.get("frames").add_dataframe_asset(f"{suite.table}-{_serial()}")
-        definition = gx.ValidationDefinition(
-            name=asset.name,
-            data=asset.add_batch_definition_whole_dataframe("whole"),
-            suite=context.suites.add(gx.ExpectationSuite(name=asset.name, expectations=expectations)),
-        )
-        done = context.validation_definitions.add(definition).run(
-            batch_parameters={"dataframe": frame},
+        done = frames.get_batch(batch_parameters={"dataframe": frame}).validate(
+            gx.ExpectationSuite(name=suite.table, expectations=expectations),
             result_format={
-                "result_format": "SUMMARY",
+                "result_format": result_format,
                 "partial_unexpected_count": EXAMPLES,
                 "unexpected_index_column_names": list(suite.key),
                 "return_unexpected_index_query": False,
             },
         )
     return {result.expectation_config.meta["rule"]: result for result in done.results}
-
-
-_count = iter(range(1 << 62))
-
-
-def _serial() -> int:
-    """A context's names must be unique; one batch may pass several times in one process."""
-    return next(_count)
 
 
 def _filled(rule: Rule, values: Mapping[str, object]) -> Rule:
@@ -97,7 +102,7 @@ def _filled(rule: Rule, values: Mapping[str, object]) -> Rule:
                 raise ConfigError(f"rule {rule.name}: nothing is known as {value} at this boundary")
             value = values[value[1:]]
         kwargs[name] = value
-    return Rule(rule.name, rule.expectation, kwargs, rule.why)
+    return replace(rule, kwargs=kwargs)
 
 
 def _result(rule: Rule, found: Any, suite: Suite, frame: pd.DataFrame) -> RuleResult:

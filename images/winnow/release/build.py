@@ -15,6 +15,7 @@ from winnow import exports
 from winnow.core.admitted import batch_heads
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, digest
+from winnow.gates.quarantine import quarantined_rows
 from winnow.release import snapshot
 from winnow.release.behaviour import code_behaviour, project_behaviour
 from winnow.release.dbt_run import run_dbt
@@ -39,7 +40,7 @@ def build_release(
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     files = [*head_files(lake, heads), *corpus_files(lake), *published_files(lake)]
-    write_inputs(files, out, input_columns())
+    write_inputs(files, out, input_columns(), quarantined_rows(heads.values()))
     variables = json.dumps({"split_policy": policy})
     selection = ["--exclude", "tag:decide_fetch", "tag:decide_separate", "--exclude-resource-type", "unit_test"]
     run_dbt(["build", "--vars", variables, *selection], out, settings, threads=threads, cache=lake)
@@ -60,4 +61,6 @@ def release_key(lake: Lake, settings: Settings, policy: str = "hash") -> str:
         for stage, at in sorted(h["stages"].items())
     ]
     annotated = [file.path.rpartition("/corpus/")[2] for file in corpus_files(lake)]
-    return digest([policy, heads, annotated, project_behaviour(Path(settings.dbt_dir)), code_behaviour()])
+    aside = [[row["stage"], row["batch"], row["sample_id"]] for row in quarantined_rows(batch_heads(lake).values())]
+    said = [policy, heads, annotated, project_behaviour(Path(settings.dbt_dir)), code_behaviour()]
+    return digest([*said, aside] if aside else said)

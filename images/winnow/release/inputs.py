@@ -3,7 +3,7 @@ and what the release before hands on. What a build contains is exactly what this
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ PUBLISHED_COLUMNS = {
 PUBLISHED_FILES = {
     "published_splits": "splits", "published_clips": "fct_clips", "published_thresholds": "thresholds",
 }  # fmt: skip
+_QUARANTINED_FIELDS = ("stage", "batch", "sample_id", "rules")
 _INPUT_FIELDS = ("stage", "batch", "seq", "v", "shard", "path", "sha256")
 
 
@@ -49,8 +50,14 @@ def input_columns() -> dict[str, Mapping[str, str]]:
     return {**stage_columns(), **{name: t.columns for name, t in corpus_table.TABLES.items()}, **PUBLISHED_COLUMNS}
 
 
-def write_inputs(files: Iterable[InputFile], out: Path, columns: Mapping[str, Mapping[str, str]]) -> Path:
-    """Write `<out>/inputs.parquet`, with a typed empty file for every stage of `columns` that has none; its path."""
+def write_inputs(
+    files: Iterable[InputFile],
+    out: Path,
+    columns: Mapping[str, Mapping[str, str]],
+    quarantined: Sequence[Mapping[str, str]] = (),
+) -> Path:
+    """Write `<out>/inputs.parquet`, with a typed empty file for every stage of `columns` that has none; its path.
+    Beside it `quarantined.parquet`: rows that gates set aside, by stage, batch and sample."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -70,6 +77,8 @@ def write_inputs(files: Iterable[InputFile], out: Path, columns: Mapping[str, Ma
     pq.write_table(
         pa.Table.from_pylist([{n: getattr(f, n) for n in _INPUT_FIELDS} for f in listed], schema=schema), path
     )
+    aside = pa.schema([(name, pa.string()) for name in _QUARANTINED_FIELDS])
+    pq.write_table(pa.Table.from_pylist([dict(row) for row in quarantined], schema=aside), out / "quarantined.parquet")
     return path
 
 

@@ -6,12 +6,11 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from tests.unit import synthetic
+from tests.unit.gates.gated import DAY, commit, head
 from winnow.core.admitted import batch_heads
 from winnow.core.errors import ConfigError, ContractError, GateFailed
 from winnow.core.lake import Lake
@@ -22,46 +21,6 @@ from winnow.gates import gate_batch, validate
 from winnow.gates.suites import load_suites, suites_digest
 from winnow.gates.tables import batch_tables
 from winnow.release.inputs import head_files
-
-DAY = "2026-11-01"
-
-
-@pytest.fixture
-def lake(tmp_path) -> Lake:
-    return Lake(tmp_path / "lake")
-
-
-@pytest.fixture
-def settings(lake) -> Settings:
-    """All suites: seconds for each batch."""
-    return Settings(lake=lake.root)
-
-
-@pytest.fixture
-def few(tmp_path: Path, lake: Lake) -> Callable[..., Settings]:
-    """Settings of a gate with some of the batch's suites, for tests of what a gate does rather than of what it asks."""
-
-    def of(*suites: str) -> Settings:
-        real, project = Settings().dbt_dir, tmp_path / "project"
-        (project / "gx" / "batch").mkdir(parents=True)
-        (project / "seeds").mkdir()
-        shutil.copy(real / "seeds" / "thresholds.csv", project / "seeds")
-        for suite in suites:
-            shutil.copy(real / "gx" / "batch" / f"{suite}.yml", project / "gx" / "batch")
-        return Settings(lake=lake.root, dbt_dir=project)
-
-    return of
-
-
-def commit(lake: Lake, batch: str = DAY, day: int = 0, change=lambda rows: None, **kwargs) -> dict[str, list[dict]]:
-    rows = synthetic.rows(synthetic.candidates(day, 12))
-    change(rows)
-    synthetic.commit(lake, batch, rows, **kwargs)
-    return rows
-
-
-def head(lake: Lake, batch: str = DAY) -> dict:
-    return json.loads(lake.read(f"batches/{batch}.json"))
 
 
 @pytest.fixture(scope="module")
@@ -122,13 +81,13 @@ def test_a_number_taken_by_a_gate_that_died_is_found_again(lake, few):
     assert gate_batch([DAY], few("ingest"), lake)["batches"][0]["seq"] == 2
 
 
-def test_a_bad_value_stops_the_batch_and_is_named(lake, settings):
+def test_bad_values_everywhere_stop_the_batch_and_are_named(lake, settings):
     bad = []
 
     def plant(rows):
-        row = next(r for r in rows["probe"] if r["outcome"] == "ok")
-        row["silence_ratio"] = 1.5
-        bad.append(row["sample_id"])
+        for row in (r for r in rows["probe"] if r["outcome"] == "ok"):
+            row["silence_ratio"] = 1.5
+            bad.append(row["sample_id"])
 
     commit(lake, change=plant)
     with pytest.raises(GateFailed) as stopped:
