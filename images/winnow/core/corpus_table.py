@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.pointer import Pointer
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -184,16 +185,26 @@ def add(
     return _write(lake, name, rows, provenance)
 
 
+def pointer(lake: Lake, name: str) -> Pointer:
+    """Which file is a replaced table's, to move it from there; to be taken before anything else is read."""
+    return Pointer(lake, f"corpus/{name}/current")
+
+
 def replace(
-    lake: Lake, name: str, rows: Iterable[Mapping[str, object]] | pa.Table, *, provenance: Mapping[str, object]
+    lake: Lake,
+    name: str,
+    rows: Iterable[Mapping[str, object]] | pa.Table,
+    *,
+    provenance: Mapping[str, object],
+    since: Pointer | None = None,
 ) -> dict[str, object]:
-    """Make these rows the whole of a table that is replaced; earlier files stay. Returns what `add` does."""
+    """Make these rows the whole of a table that is replaced; earlier files stay. Returns what `add` does. StaleWriter
+    when the table was replaced after `since` (`pointer`) was taken."""
     if _table(name).grows:
         raise ConfigError(f"corpus table {name} grows: rows are added to it, none is taken away")
+    since = since or pointer(lake, name)
     done = _write(lake, name, rows, provenance)
-    pointer = f"{done['file']}\n".encode()
-    if lake.read_or_none(f"corpus/{name}/current") != pointer:
-        lake.write(f"corpus/{name}/current", pointer)
+    since.move(f"{done['file']}\n".encode(), f"the command that makes {name}")
     return done
 
 

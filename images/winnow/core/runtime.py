@@ -60,6 +60,7 @@ class Runtime:
 
     def __init__(self, stage: Stage, lake: Lake, batch: str, log=None) -> None:
         self.stage, self.lake, self.batch = stage, lake, batch
+        self.since = lake.stand_pointer(stage.name, batch)
         self.identity = identity(stage)
         self.v = digest(self.identity)
         self.conditions = stage.conditions()
@@ -84,7 +85,7 @@ class Runtime:
                 f"run the stages before it (`winnow ingest --batch {self.batch}` is the first)"
             )
         before = self.lake.stand(self.stage.name, self.batch)
-        self.lake.set_stand(self.stage.name, self.batch, {"v": self.v})
+        self.lake.set_stand(self.stage.name, self.batch, {"v": self.v}, self.since)
         self.lake.sweep(self.lake.folder(self.stage.name, self.v, self.batch))
         for number in self.chain.numbers(self.stage.name)[part::parts]:
             manifest = self._shard(number, retry, before, summary)

@@ -25,7 +25,8 @@ from pathlib import Path
 
 from winnow import __version__
 from winnow.core.errors import ConfigError, ContractError
-from winnow.core.lake import Lake, digest, sha256_file
+from winnow.core.lake import Lake, digest, sha256_file, sync
+from winnow.core.pointer import Pointer
 
 CONTENT = ("tables", "ops", "gates", "exports", "winnow.duckdb", "report.html")
 REQUIRED = ("tables", "ops", "gates", "winnow.duckdb", "report.html")
@@ -105,6 +106,7 @@ def publish(
         raise ContractError(f"the gate of release {release} did not pass; its page is {work / 'gates' / 'index.html'}")
     if content_id(work, policy) != release:
         raise ContractError(f"the tables in {work} changed after they were built: run `winnow release build` again")
+    since = Pointer(lake, "releases/current")
     before = current(lake)
     if before not in (base, release):
         raise ContractError(
@@ -117,7 +119,7 @@ def publish(
     if key is not None:
         lake.write(f"releases/inputs/{key}", f"{release}\n".encode())
     if before != release:
-        lake.write("releases/current", f"{release}\n".encode())
+        since.move(f"{release}\n".encode(), "winnow release")
     return {
         "release": release,
         "before": before,
@@ -128,7 +130,7 @@ def publish(
 
 
 def _place(work: Path, target: Path, manifest: dict[str, object]) -> None:
-    """Assemble the release's folder beside its place, then rename it there."""
+    """Assemble the release's folder beside its place, all of it on the disk, then rename it there."""
     staged = work / "publish"
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir()
@@ -138,13 +140,14 @@ def _place(work: Path, target: Path, manifest: dict[str, object]) -> None:
             shutil.copytree(source, staged / name, copy_function=_link)
         elif source.exists():
             _link(str(source), str(staged / name))
-    with (staged / "manifest.json").open("w", encoding="utf-8") as file:
-        file.write(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    (staged / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     for path in _files(staged):
         path.chmod(0o444)
+        sync(path)
+    for folder in [staged, *(path for path in staged.rglob("*") if path.is_dir())]:
+        sync(folder)
     os.rename(staged, target)
+    sync(target.parent)
 
 
 def _link(source: str, target: str) -> str:
