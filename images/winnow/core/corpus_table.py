@@ -214,8 +214,22 @@ def read(lake: Lake, name: str) -> pa.Table:
     import pyarrow.parquet as pq
 
     schema = _schema(_table(name))
-    parts = [pq.read_table(io.BytesIO(lake.read(key)), schema=schema) for key in files(lake, name)]
+    parts = [pq.read_table(io.BytesIO(_checked(lake, key)), schema=schema) for key in files(lake, name)]
     return pa.concat_tables(parts) if parts else schema.empty_table()
+
+
+def _checked(lake: Lake, key: str) -> bytes:
+    """A file's bytes; ContractError when they are not those that it is named by."""
+    data = lake.read_or_none(key)
+    if data is None or not holds(key, sha256_bytes(data)):
+        what = "is not there" if data is None else "changed after it was written (its name is no longer its digest)"
+        raise ContractError(f"{lake.full(key)} {what}: run `winnow verify --all`, which says how to mend it")
+    return data
+
+
+def holds(key: str, sha256: str) -> bool:
+    """Whether a file of a corpus table is what its name says."""
+    return key.rpartition("/")[2].removesuffix(".parquet") == sha256[:DIGEST_CHARS]
 
 
 def files(lake: Lake, name: str) -> list[str]:

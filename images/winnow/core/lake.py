@@ -275,6 +275,10 @@ class Lake:
         """Key of the table that a manifest commits."""
         return f"{self.folder(manifest.stage, manifest.v, manifest.batch)}/{manifest.file}"
 
+    def tar_key(self, manifest: Manifest) -> str:
+        """Key of the tar beside a table, of a manifest with a sidecar."""
+        return self.table_key(manifest).removesuffix(".parquet") + ".tar"
+
     def read_table(self, manifest: Manifest) -> bytes:
         """The committed bytes; ContractError when they are not the ones that were committed."""
         key = self.table_key(manifest)
@@ -291,7 +295,7 @@ class Lake:
         """Commit a shard: its sidecar, its table, its manifest last. Returns the manifest that counts: of two attempts
         the first one's, and then what the late one wrote is removed."""
         if sidecar is not None:
-            self.put_file(sidecar, self.table_key(manifest).removesuffix(".parquet") + ".tar", move=True)
+            self.put_file(sidecar, self.tar_key(manifest), move=True)
         key = self.table_key(manifest)
         self.write(key, table)
         folder = self.folder(manifest.stage, manifest.v, manifest.batch)
@@ -302,7 +306,7 @@ class Lake:
         if winner.file != manifest.file:
             self.remove(key)
             if sidecar is not None:
-                self.remove(key.removesuffix(".parquet") + ".tar")
+                self.remove(self.tar_key(manifest))
         return winner
 
     def stand(self, stage: str, batch: str) -> dict | None:
@@ -337,8 +341,19 @@ class Lake:
 
     @contextlib.contextmanager
     def open_media(self, sha256: str, ext: str) -> Iterator[Path]:
-        """A local path of a stored source video."""
-        with self.local(self.media_key(sha256, ext)) as path:
+        """A local path of a stored source video; ContractError when it is not there, or not what its name says."""
+        key = self.media_key(sha256, ext)
+        with contextlib.ExitStack() as stack:
+            try:
+                path = stack.enter_context(self.local(key))
+                there = sha256_file(path)
+            except FileNotFoundError:
+                there = None
+            if there != sha256:
+                what = "changed after it was stored" if there else "is not there"
+                raise ContractError(
+                    f"{self.full(key)} {what}: run `winnow verify --all`, which names the batch to fetch it again for"
+                )
             yield path
 
     def media_path(self, sha256: str, ext: str) -> Path:

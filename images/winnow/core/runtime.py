@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.sample import RETRYABLE, Outcome, Reason
 from winnow.core.shard import Chain, retry_name, shard_name
-from winnow.core.shard_tar import Shelf
+from winnow.core.shard_tar import DIGESTS, Shelf
 from winnow.core.stage import Batch, Sample, Stage, identity, stage_needs, stage_wants
 
 MIN_BUDGET_ROWS = 10
@@ -206,13 +206,14 @@ class Runtime:
         import pyarrow.parquet as pq
 
         tables: dict[str, dict[str, dict]] = {}
+        beside: list[str] = []
         tars: list[Path] = []
         for need, manifest in inputs.items():
             rows = pq.read_table(io.BytesIO(self.lake.read_table(manifest))).to_pylist()
             tables[need] = {row["sample_id"]: row for row in rows}
             if manifest.sidecar:
-                tar = self.lake.table_key(manifest).removesuffix(".parquet") + ".tar"
-                tars.append(stack.enter_context(self.lake.local(tar)))
+                beside.append(need)
+                tars.append(stack.enter_context(self.lake.local(self.lake.tar_key(manifest))))
         shelf = Shelf(*tars) if tars else None
         if shelf:
             stack.callback(shelf.close)
@@ -229,7 +230,9 @@ class Runtime:
                 missing.append(Outcome.failed(sample_id, Reason.no_input, detail))
             else:
                 more = [n for n in wanted if tables[n].get(sample_id, {}).get("outcome") == "ok"]
-                samples.append(Sample(sample_id, row, {n: tables[n][sample_id] for n in (*others, *more)}, shelf))
+                needs = {n: tables[n][sample_id] for n in (*others, *more)}
+                said = _said_of_files(tables[n].get(sample_id, {}) for n in beside)
+                samples.append(Sample(sample_id, row, needs, shelf, said))
         return samples, missing
 
     def _kept(self, done: Manifest, again: set[str]):
@@ -274,6 +277,11 @@ class Runtime:
                 if outcome.files:
                     tar.write({"__key__": outcome.sample_id, **outcome.files})
         return path
+
+
+def _said_of_files(rows: Iterable[dict]) -> dict[str, str]:
+    """SHA-256 of a sample's files by extension, as its rows in the tables that have files beside them say."""
+    return {ext: row[column] for row in rows for ext, column in DIGESTS.items() if row.get(column)}
 
 
 def _strings(values: list[str]):

@@ -70,8 +70,35 @@ def releases(lake: Lake) -> list[str]:
 
 
 def folder(lake: Lake, release: str | None = None) -> Path:
-    """Folder of a release; resolve it once and read everything from there."""
-    return Path(lake.full(f"releases/{resolve(lake, release)}"))
+    """Folder of a release; resolve it once and read everything from there. ContractError when one of its files is not
+    there or has another size than was published (digests are compared by `winnow verify`)."""
+    found = resolve(lake, release)
+    root = Path(lake.full(f"releases/{found}"))
+    wrong = []
+    for name, entry in manifest(lake, found).get("files", {}).items():
+        try:
+            size = (root / name).stat().st_size
+        except FileNotFoundError:
+            wrong.append(f"{root / name} is missing")
+            continue
+        if size != entry["bytes"]:
+            wrong.append(f"{root / name} has {size} bytes and was published with {entry['bytes']}")
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise ContractError(
+            f"release {found} is damaged: {wrong[0]}{more}. Run `winnow verify --release {found}`: it names all and "
+            "the command that mends them; `--release` of another one reads that one"
+        )
+    return root
+
+
+def manifest(lake: Lake, release: str) -> dict:
+    """What a release says of itself; ContractError for one that is empty, cut short or not there."""
+    key = f"releases/{release}/manifest.json"
+    value = lake.read_json(key, f"run `winnow verify --release {release}`, which says how to mend it")
+    if value is None:
+        raise ContractError(_wrong(lake, f"names {release!r}, and no such release lies beside it"))
+    return value
 
 
 def report_path(lake: Lake, release: str | None = None) -> Path:
