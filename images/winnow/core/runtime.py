@@ -28,6 +28,10 @@ from winnow.core.shard_tar import DIGESTS, Shelf
 from winnow.core.stage import Batch, Sample, Stage, identity, stage_needs, stage_wants
 
 MIN_BUDGET_ROWS = 10
+#: Samples of a shard that may end as `internal_error`: fewer than so many, or up to this share. Below that a few odd
+#: samples do not stop the others; above it something is broken, and committing would hide it.
+MIN_INTERNAL_ROWS = 4
+INTERNAL_BUDGET = 0.1
 
 
 @dataclass
@@ -91,6 +95,17 @@ class Runtime:
             manifest = self._shard(number, retry, before, summary)
             summary.shards += 1
             summary.add(manifest)
+        return summary
+
+    def try_again(self, reasons: frozenset[Reason]) -> Summary:
+        """Try the rows of committed shards again that failed for any of these reasons. Shards that are not done, and a
+        stage that stands at another version, are left alone."""
+        summary = Summary(self.stage.name, self.batch, self.v)
+        for number in self.chain.numbers(self.stage.name):
+            done = self.chain.committed(self.stage.name, number)
+            if done is not None and done.v == self.v and {reason.value for reason in reasons} & set(done.reasons):
+                summary.shards += 1
+                summary.add(self._shard(number, reasons, None, summary))
         return summary
 
     def _shard(self, number: int, retry: frozenset[Reason], before: dict | None, summary: Summary) -> Manifest:
@@ -257,9 +272,12 @@ class Runtime:
             )
 
     def _budget(self, rows: int, systemic: Counter, name: str) -> None:
-        """Fail the shard when more of its samples failed through the system's fault than it may lose."""
-        count = sum(systemic.values())
-        if count >= MIN_BUDGET_ROWS and count > self.stage.failure_budget * rows:
+        """Fail the shard when more of its samples failed through the system's fault than it may lose: few where the
+        fault is our own, more where the outside may take it back."""
+        count, ours = sum(systemic.values()), systemic[Reason.internal_error]
+        if (count >= MIN_BUDGET_ROWS and count > self.stage.failure_budget * rows) or (
+            ours >= MIN_INTERNAL_ROWS and ours > INTERNAL_BUDGET * rows
+        ):
             reasons = ", ".join(f"{r.value} {n}" for r, n in sorted(systemic.items()))
             raise FailureBudgetExceeded(
                 f"{self.stage.name} {name} of batch {self.batch}: {count} of {rows} samples failed for reasons that "
