@@ -236,13 +236,18 @@ def files(lake: Lake, name: str) -> list[str]:
     """Keys of the files that count, ordered."""
     if _table(name).grows:
         return [f"corpus/{name}/{file}" for file in lake.list(f"corpus/{name}") if file.endswith(".parquet")]
-    current = lake.read_or_none(f"corpus/{name}/current")
-    return [] if current is None else [f"corpus/{name}/{current.decode().strip()}.parquet"]
+    mend = f"remove it, then run the command that makes {name} again"
+    current = lake.read_name(f"corpus/{name}/current", mend)
+    return [] if current is None else [f"corpus/{name}/{current}.parquet"]
 
 
 def provenance(lake: Lake, key: str) -> dict[str, object]:
     """Where the rows of a file come from."""
-    return json.loads(lake.read(key.removesuffix(".parquet") + ".json"))
+    card = key.removesuffix(".parquet") + ".json"
+    value = lake.read_json(card, f"remove it and {key}, then add its rows again")
+    if value is None:
+        raise ContractError(f"{lake.full(card)} is not there: remove {key} too, then add its rows again")
+    return value
 
 
 def _table(name: str) -> CorpusTable:

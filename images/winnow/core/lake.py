@@ -337,6 +337,7 @@ class Lake:
         key = self.media_key(sha256, ext)
         if not self.exists(key):
             self.put_file(path, key, move=move)
+            self.sync_folder(key)
         return sha256
 
     @contextlib.contextmanager

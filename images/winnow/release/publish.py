@@ -37,7 +37,7 @@ def current(lake: Lake) -> str | None:
     data = lake.read_or_none("releases/current")
     if data is not None and not data.strip():
         raise ContractError(_wrong(lake, "is empty"))
-    return data.decode().strip() if data else None
+    return data.decode(errors="replace").strip() if data else None
 
 
 def resolve(lake: Lake, release: str | None = None) -> str:
@@ -129,7 +129,13 @@ def publish(
         raise ContractError(
             f"{work} has no {', '.join(missing)}: run `winnow release {steps.get(missing[0], 'build')}` first"
         )
-    if not json.loads((work / "gates" / "release.json").read_text(encoding="utf-8"))["passed"]:
+    try:
+        passed = json.loads((work / "gates" / "release.json").read_text(encoding="utf-8"))["passed"]
+    except (ValueError, KeyError, TypeError):
+        raise ContractError(
+            f"{work / 'gates' / 'release.json'} is cut short or damaged: run `winnow release gate` first"
+        ) from None
+    if not passed:
         raise ContractError(f"the gate of release {release} did not pass; its page is {work / 'gates' / 'index.html'}")
     if content_id(work, policy) != release:
         raise ContractError(f"the tables in {work} changed after they were built: run `winnow release build` again")

@@ -49,12 +49,13 @@ class Draft:
     @classmethod
     def read(cls, work: Path, policy: str) -> Draft:
         """The complete build of a work folder; ContractError without one."""
+        again = f"run `winnow release build --policy {policy}` first"
         try:
             return cls(**json.loads((work / "draft.json").read_text(encoding="utf-8")))
         except FileNotFoundError:
-            raise ContractError(
-                f"nothing is built in {work}: run `winnow release build --policy {policy}` first"
-            ) from None
+            raise ContractError(f"nothing is built in {work}: {again}") from None
+        except (ValueError, TypeError) as error:
+            raise ContractError(f"{work / 'draft.json'} is cut short or damaged ({error}): {again}") from None
 
 
 def release(lake: Lake, settings: Settings, *, step: str = "all", policy: str = "hash") -> dict[str, object]:
