@@ -86,6 +86,18 @@ def test_a_pointer_to_no_release_says_what_there_is(lake: Lake, text: bytes, wha
         publish.resolve(lake)
 
 
+@pytest.mark.parametrize("torn", [b"", b"\n", b"\xff\x00"], ids=["empty", "blank", "bytes"])
+def test_a_pointer_that_holds_no_name_is_named(lake: Lake, torn: bytes) -> None:
+    for key in ("models/toy/current", "corpus/ontology/current"):
+        lake.write(key, torn)
+    with pytest.raises(
+        ContractError, match=r"models/toy/current .*remove it, then run the command that fits toy again"
+    ):
+        lake.model_current("toy")
+    with pytest.raises(ContractError, match=r"corpus/ontology/current .*the command that makes ontology again"):
+        corpus_table.read(lake, "ontology")
+
+
 def test_a_model_in_use_without_its_card_says_so(lake: Lake) -> None:
     lake.remove(lake.model_key("toy", lake.model_current("toy"), "json"))
     with pytest.raises(ContractError, match="is not there, and `current` beside it names its model"):
