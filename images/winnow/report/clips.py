@@ -30,7 +30,7 @@ MAX_CLIP_BYTES = 1_500_000
 _FIELDS = """
     select c.sample_id, c.status, c.first_failed_rule as rule, c.detail, c.title, c.uploader, c.url, c.label, a.name,
         c.split, c.start_s, c.end_s, c.duration_s, c.is_recycled, if(c.is_recycled, c.residual_z, c.z) as judged_z,
-        c.media_bytes, c.media_sha256, f.tar
+        c.media_bytes, f.tar
     from fct_clips c join ops.fct_clip_files f using (sample_id)
         left join audioset_classes a on a.mid = c.label
     where c.media_bytes <= ? and c.status = ?
@@ -91,7 +91,7 @@ def load(lake: Lake, chosen: list[dict[str, object]]) -> list[Shown]:
             with lake.local(str(row["tar"])) as path:
                 shelf = Shelf(path)
                 try:
-                    data = shelf.read(f"{row['sample_id']}.mp4", row.get("media_sha256"))
+                    data = shelf.read(f"{row['sample_id']}.mp4")
                 finally:
                     shelf.close()
         except (FileNotFoundError, ContractError):
