@@ -13,6 +13,8 @@ Each stage runs under the Runtime in this process, as `winnow run` would; the wo
 process. The reference runs before and after what it is compared with and counts by its mean. A size above the world's
 60 videos holds the same files again under other addresses, so a video costs the same and only growth shows.
 
+fsync_share is what bringing each shard's files to the disk takes of the wall; it should be below 0.05.
+
 Everything is given by the wall (ratio) and by this process's CPU (ratio_cpu). Both agree on an idle machine; on a busy
 one the wall measures the neighbours, so the exit status goes by the CPU: 1 when a ratio, or the growth of the time per
 second of media, passes its limit.
@@ -86,12 +88,22 @@ def cut_plan(lake: Lake, urls: list[str], batch: str = BATCH, shard_size: int = 
     lake.set_stand("plan", batch, {"v": "0" * 12, "shards": names})
 
 
-def run_stage(lake: Lake, settings: Settings, name: str, batch: str = BATCH) -> tuple[float, float, int]:
-    """Run a stage over all shards: wall s, CPU s, rows ok."""
-    cls = stage_class(name)
+def run_stage(lake: Lake, settings: Settings, name: str, batch: str = BATCH) -> tuple[float, float, float]:
+    """Run a stage over all shards of 16: wall s, CPU s, and wall s of it in fsync."""
+    cls, synced, fsync = stage_class(name), [0.0], os.fsync
+
+    def timed_fsync(handle: int) -> None:
+        began = time.perf_counter()
+        fsync(handle)
+        synced[0] += time.perf_counter() - began
+
     clock, cpu = time.perf_counter(), time.process_time()
-    summary = Runtime(cls(cls.Params(), lake, settings), lake, batch, log=lambda line: None).run()
-    return time.perf_counter() - clock, time.process_time() - cpu, summary.ok
+    os.fsync = timed_fsync
+    try:
+        Runtime(cls(cls.Params(), lake, settings), lake, batch, log=lambda line: None).run()
+    finally:
+        os.fsync = fsync
+    return time.perf_counter() - clock, time.process_time() - cpu, synced[0]
 
 
 @contextmanager
@@ -252,6 +264,7 @@ def measure(world: World, videos: int, folder: Path, limits: dict[str, float] = 
                 "ratio_cpu": round(cpu_s / bare_cpu_s, 3),
                 "limit": limits[name],
                 "stage_cpu_s": {s: round(times[s][1], 3) for s in stages},
+                "fsync_share": round(sum(times[s][2] for s in stages) / wall_s, 4),
             }
         )
     return figures

@@ -39,6 +39,7 @@ class Built:
         """What `winnow publish` does, as far as the next build can see."""
         for table in ("splits", "fct_clips", "thresholds"):
             self.lake.write(f"releases/{release}/tables/{table}.parquet", self.tables()[table])
+        self.lake.write(f"releases/{release}/manifest.json", b"{}")
         self.lake.write("releases/current", release.encode())
 
 

@@ -32,7 +32,7 @@ def mixing(journey: House, server: WorldServer, tmp_path: Path) -> House:
         (release / folder).mkdir(parents=True)
         for path in (journey.release / folder).glob("*.parquet"):
             (release / folder / path.name).symlink_to(path)
-    (release / "manifest.json").write_bytes((journey.release / "manifest.json").read_bytes())
+    (release / "manifest.json").write_text("{}")  # of the real one's files some are not here, and one is another
     (lake / "releases/current").write_text(release.name)
     clips = [r["sample_id"] for r in journey.rows("select sample_id from fct_clips where has_audio order by 1 limit 3")]
     pairs = [(clips[0], clips[1]), (clips[1], clips[2]), (clips[2], "f" * 20)]

@@ -16,6 +16,7 @@ from pathlib import Path
 from winnow.annotations import label_studio, published_segments, values
 from winnow.annotations.segments import SEGMENTS, ten
 from winnow.core.sample import SampleFailed
+from winnow.core.spreadsheet import as_written, harmless
 from winnow.sources import ave, llp, youtube_clips
 from winnow.sources.cells import records
 from winnow.sources.columns import plain
@@ -143,7 +144,7 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, object]]) -> int:
             cells = [row[name] for name in ALIASES]
             for name in tracks:
                 cells += list(row[name] or [None] * SEGMENTS)  # type: ignore[call-overload]
-            writer.writerow(cells)
+            writer.writerow(map(harmless, cells))
             written += 1
     return written
 
@@ -169,7 +170,7 @@ def _csv(path: Path) -> Iterator[published_segments.Given]:
 
 
 def _from_cells(cells: Mapping[str, str]) -> dict[str, object]:
-    given: dict[str, object] = {_COLUMNS[name]: cell for name, cell in cells.items() if name in _COLUMNS}
+    given: dict[str, object] = {_COLUMNS[name]: as_written(cell) for name, cell in cells.items() if name in _COLUMNS}
     for track, prefix in TRACKS.items():
         found = [cells.get(f"{prefix}_{second}", "") for second in range(SEGMENTS)]
         given[track] = found if any(found) else None

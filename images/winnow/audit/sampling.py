@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from winnow.core.errors import ConfigError
 from winnow.core.lake import Lake, digest
+from winnow.core.spreadsheet import harmless
 
 if TYPE_CHECKING:
     import duckdb
@@ -107,7 +108,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(CSV_COLUMNS)
         for row in rows:
-            writer.writerow([row.get(name) for name in CSV_COLUMNS])
+            writer.writerow([harmless(row.get(name)) for name in CSV_COLUMNS])
 
 
 # -- strata ------------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.manifest import Manifest
-from winnow.core.planned_table import DECIDE, FLAG, PlannedTable
+from winnow.core.planned_table import DECIDE, FLAG, PlannedTable, again
 from winnow.core.sample import check_batch
 from winnow.core.shard import Chain, shard_name
 from winnow.core.stage import stage_columns, stage_needs, stage_wants
@@ -56,6 +56,7 @@ SEPARATE = Point("separate", FLAG, "decide_separate", ("ingest", "clip", "tags")
 
 def decide_fetch(batch: str, settings: Settings, lake: Lake) -> dict:
     """Accept or reject every readable candidate of a batch; returns counts and whether dbt had to run."""
+    since = lake.stand_pointer("decide", check_batch(batch))
     inputs, digests, v = _begin(FETCH, batch, settings, lake)
     name = shard_name(0, digests)
     manifest = lake.manifest("decide", v, batch, name)
@@ -71,7 +72,7 @@ def decide_fetch(batch: str, settings: Settings, lake: Lake) -> dict:
         manifest = DECIDE.commit(
             lake, batch, v, name, data, rows=rows, reasons=rejected, inputs=digests, code=v, began=began
         )
-    lake.set_stand("decide", batch, {"v": v, "shards": [name]})
+    lake.set_stand("decide", batch, {"v": v, "shards": [name]}, since, again("decide", batch))
     return {
         "batch": batch, "point": "fetch", "computed": computed, "v": v, "rows": manifest.rows,
         "accepted": manifest.ok, "rejected": manifest.failed, "reasons": manifest.reasons,
@@ -81,6 +82,7 @@ def decide_fetch(batch: str, settings: Settings, lake: Lake) -> dict:
 def decide_separate(batch: str, settings: Settings, lake: Lake) -> dict:
     """Flag the clips of a batch whose sound has to be separated, shard by shard of its plan; returns counts, by why,
     and whether dbt had to run. A shard whose flags are what they were keeps its name, and so what was separated."""
+    since = lake.stand_pointer("flag", check_batch(batch))
     inputs, digests, v = _begin(SEPARATE, batch, settings, lake)
     made_from = digest([v, digests])
     if (known := FLAG.unchanged(lake, batch, made_from)) is not None:
@@ -103,13 +105,12 @@ def decide_separate(batch: str, settings: Settings, lake: Lake) -> dict:
         names.append(name)
     reasons = pc.value_counts(rows["why"]).to_pylist()
     counts = {"flagged": rows.num_rows, "reasons": {r["values"]: r["counts"] for r in sorted(reasons, key=str)}}
-    FLAG.set_head(lake, batch, v, names, made_from, counts)
+    FLAG.set_head(lake, batch, v, names, made_from, counts, since)
     return {**counts, "batch": batch, "point": "separate", "computed": True, "v": v}
 
 
 def _begin(point: Point, batch: str, settings: Settings, lake: Lake) -> tuple[Inputs, dict[str, str], str]:
     """The tables that a decision reads, their digests, and its `v`; ContractError for one that is not committed."""
-    check_batch(batch)
     chain = Chain(lake, batch, stage_needs(), stage_wants())
     inputs: Inputs = {}
     for stage in (*point.reads, *point.takes):

@@ -41,10 +41,12 @@ def ingest(batch: str, settings: Settings, lake: Lake, *, shard_rows: int = SHAR
     Returns counts, `computed`, what was passed over as `skipped`, and under `lists` what each list is: its format, the
     column that each thing was taken from, what was inferred from content, columns kept as extra, rows listed, rows of
     the table, rows joined into others, bad rows. {"empty": True} when there is no row. ConfigError when there is no
-    inbox at all: a volume that is not mounted is no empty day. TransientError when a file changes while it is read.
+    inbox at all: a volume that is not mounted is no empty day. TransientError when a file changes while it is read,
+    or another ingest of the batch ended since this one began: the table is then that one's.
     ContractError, after everything else is committed, when there is a list of which nothing could be read.
     """
     check_batch(batch)
+    since = lake.stand_pointer("ingest", batch)
     inbox = Inbox.of(Path(settings.inbox), batch)
     nothing = {"batch": batch, "empty": True, **({"skipped": inbox.skipped} if inbox.skipped else {})}
     if not inbox.files:
@@ -78,7 +80,7 @@ def ingest(batch: str, settings: Settings, lake: Lake, *, shard_rows: int = SHAR
     }  # fmt: skip
     if made:
         names = [manifest.shard for manifest in made]
-        INGEST.set_head(lake, batch, INGEST.fingerprint(code), names, made_from, counts)
+        INGEST.set_head(lake, batch, INGEST.fingerprint(code), names, made_from, counts, since)
     _refuse(batch, counts)
     return {**counts, "batch": batch, "computed": True, "skipped": inbox.skipped} if made else nothing
 

@@ -53,6 +53,7 @@ def cut(lake: Lake, release: str | None = None, batch: str | None = None, shard_
         raise ConfigError(
             f"batch {batch} holds candidates: mixtures need a batch of their own, as in mix-{folder.name}"
         )
+    since = lake.stand_pointer("mixtures", batch)
     inputs = {name: sha256_file(_there(folder, name)) for name in _READ}
     code = code_digest(__name__)
     made_from = digest([inputs, shard_size, code, MIXTURES.columns])
@@ -71,7 +72,8 @@ def cut(lake: Lake, release: str | None = None, batch: str | None = None, shard_
         "release": folder.name, "shards": len(committed), "rows": len(rows), "ok": sum(m.ok for m in committed),
         "failed": sum(m.failed for m in committed), "reasons": dict(sorted(reasons.items())),
     }  # fmt: skip
-    MIXTURES.set_head(lake, batch, MIXTURES.fingerprint(code), [m.shard for m in committed], made_from, counts)
+    names = [m.shard for m in committed]
+    MIXTURES.set_head(lake, batch, MIXTURES.fingerprint(code), names, made_from, counts, since)
     return {**counts, "batch": batch, "computed": True}
 
 

@@ -23,6 +23,7 @@ def plan(lake: Lake, batch: str, shard_size: int = SHARD_SIZE) -> dict:
     check_batch(batch)
     if shard_size < 1:
         raise ConfigError(f"--shard-size {shard_size}: a shard holds at least one sample")
+    since = lake.stand_pointer("plan", batch)
     chain = Chain(lake, batch, {})
     decided = [chain.committed("decide", n) for n in chain.numbers("decide")]
     if not decided or None in decided:
@@ -50,7 +51,7 @@ def plan(lake: Lake, batch: str, shard_size: int = SHARD_SIZE) -> dict:
         params = {"shard_size": shard_size}
         shards.append(PLAN.commit_rows(lake, batch, number, planned, inputs=inputs, code=code, params=params))
     counts = {"shards": len(shards), "rows": sum(m.rows for m in shards)}
-    PLAN.set_head(lake, batch, PLAN.fingerprint(code), [m.shard for m in shards], made_from, counts)
+    PLAN.set_head(lake, batch, PLAN.fingerprint(code), [m.shard for m in shards], made_from, counts, since)
     return {**counts, "batch": batch, "computed": True}
 
 

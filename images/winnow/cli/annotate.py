@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from winnow.cli.common import answer, deployment
+from winnow.core.spreadsheet import harmless
 
 if TYPE_CHECKING:
     from winnow.sources.row import Row
@@ -216,6 +217,6 @@ def _good(
             continue
         counts["bad"] += 1
         if writer:
-            writer.writerow((row.number, row.problem))
+            writer.writerow((row.number, harmless(row.problem)))
         if counts["bad"] <= SHOWN:
             click.echo(f"{file}: row {row.number}: {row.problem}", err=True)

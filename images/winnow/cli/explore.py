@@ -19,15 +19,17 @@ def explore(port: int, host: str) -> None:
 
     from winnow.explorer.app import application
     from winnow.explorer.safety import LOOPBACK
+    from winnow.explorer.server import Patient
     from winnow.release import publish
 
     lake, settings = deployment()
-    release = publish.resolve(lake)
+    release = publish.folder(lake).name  # and it is whole
     open_to_all = host in ("0.0.0.0", "::")
     shown = f"[{host}]" if ":" in host else host
     if shown not in LOOPBACK:
         click.echo(f"{host} is no loopback address, and there is no login: whoever reaches it may answer", err=True)
     hosts = None if open_to_all else (*LOOPBACK, shown)
     click.echo(f"http://{'127.0.0.1' if open_to_all else shown}:{port}/ (release {release}; Ctrl-C ends it)", err=True)
-    uvicorn.run(application(lake, settings, hosts=hosts), host=host, port=port, log_level="warning", access_log=False)
+    app = application(lake, settings, hosts=hosts)
+    uvicorn.run(app, host=host, port=port, http=Patient, ws="none", log_level="warning", access_log=False)
     answer({"host": host, "port": port, "release": release})

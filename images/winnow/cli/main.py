@@ -31,7 +31,8 @@ class _Lazy(click.Group):
     modules = {
         "annotate": "annotate", "audit": "audit", "benchmark": "benchmark", "calibrate": "calibrate",
         "cluster": "corpus", "explore": "explore",
-        "export": "export", "metrics": "metrics", "mix": "mix", "select": "corpus",
+        "export": "export", "metrics": "metrics", "mix": "mix",
+        "retry": "care", "select": "corpus", "verify": "care",
     }  # fmt: skip
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake
+from winnow.core.pointer import Pointer
 
 
 def admitted_keys(lake: Lake) -> list[str]:
@@ -19,6 +20,11 @@ def batch_heads(lake: Lake) -> dict[str, dict]:
 def batch_head(lake: Lake, key: str) -> dict | None:
     """Head of a batch; None for one that is not admitted, ContractError for a damaged one."""
     return lake.read_json(f"batches/{key}.json", f"remove it, then run `winnow gate --batch {key}` again")
+
+
+def head_pointer(lake: Lake, key: str) -> Pointer:
+    """A batch's head, to move it from what it is now; to be taken before the batch's tables are read."""
+    return Pointer(lake, f"batches/{key}.json")
 
 
 def admitted_with(lake: Lake, stage: str, *, or_none: bool = False) -> list[str]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.pointer import Pointer
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -184,16 +185,26 @@ def add(
     return _write(lake, name, rows, provenance)
 
 
+def pointer(lake: Lake, name: str) -> Pointer:
+    """Which file is a replaced table's, to move it from there; to be taken before anything else is read."""
+    return Pointer(lake, f"corpus/{name}/current")
+
+
 def replace(
-    lake: Lake, name: str, rows: Iterable[Mapping[str, object]] | pa.Table, *, provenance: Mapping[str, object]
+    lake: Lake,
+    name: str,
+    rows: Iterable[Mapping[str, object]] | pa.Table,
+    *,
+    provenance: Mapping[str, object],
+    since: Pointer | None = None,
 ) -> dict[str, object]:
-    """Make these rows the whole of a table that is replaced; earlier files stay. Returns what `add` does."""
+    """Make these rows the whole of a table that is replaced; earlier files stay. Returns what `add` does. StaleWriter
+    when the table was replaced after `since` (`pointer`) was taken."""
     if _table(name).grows:
         raise ConfigError(f"corpus table {name} grows: rows are added to it, none is taken away")
+    since = since or pointer(lake, name)
     done = _write(lake, name, rows, provenance)
-    pointer = f"{done['file']}\n".encode()
-    if lake.read_or_none(f"corpus/{name}/current") != pointer:
-        lake.write(f"corpus/{name}/current", pointer)
+    since.move(f"{done['file']}\n".encode(), f"the command that makes {name}")
     return done
 
 
@@ -203,21 +214,40 @@ def read(lake: Lake, name: str) -> pa.Table:
     import pyarrow.parquet as pq
 
     schema = _schema(_table(name))
-    parts = [pq.read_table(io.BytesIO(lake.read(key)), schema=schema) for key in files(lake, name)]
+    parts = [pq.read_table(io.BytesIO(_checked(lake, key)), schema=schema) for key in files(lake, name)]
     return pa.concat_tables(parts) if parts else schema.empty_table()
+
+
+def _checked(lake: Lake, key: str) -> bytes:
+    """A file's bytes; ContractError when they are not those that it is named by."""
+    data = lake.read_or_none(key)
+    if data is None or not holds(key, sha256_bytes(data)):
+        what = "is not there" if data is None else "changed after it was written (its name is no longer its digest)"
+        raise ContractError(f"{lake.full(key)} {what}: run `winnow verify --all`, which says how to mend it")
+    return data
+
+
+def holds(key: str, sha256: str) -> bool:
+    """Whether a file of a corpus table is what its name says."""
+    return key.rpartition("/")[2].removesuffix(".parquet") == sha256[:DIGEST_CHARS]
 
 
 def files(lake: Lake, name: str) -> list[str]:
     """Keys of the files that count, ordered."""
     if _table(name).grows:
         return [f"corpus/{name}/{file}" for file in lake.list(f"corpus/{name}") if file.endswith(".parquet")]
-    current = lake.read_or_none(f"corpus/{name}/current")
-    return [] if current is None else [f"corpus/{name}/{current.decode().strip()}.parquet"]
+    mend = f"remove it, then run the command that makes {name} again"
+    current = lake.read_name(f"corpus/{name}/current", mend)
+    return [] if current is None else [f"corpus/{name}/{current}.parquet"]
 
 
 def provenance(lake: Lake, key: str) -> dict[str, object]:
     """Where the rows of a file come from."""
-    return json.loads(lake.read(key.removesuffix(".parquet") + ".json"))
+    card = key.removesuffix(".parquet") + ".json"
+    value = lake.read_json(card, f"remove it and {key}, then add its rows again")
+    if value is None:
+        raise ContractError(f"{lake.full(card)} is not there: remove {key} too, then add its rows again")
+    return value
 
 
 def _table(name: str) -> CorpusTable:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from winnow.core import cpu
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, digest, sha256_bytes
+from winnow.core.pointer import Pointer
 
 
 @dataclass(frozen=True)
@@ -23,25 +24,43 @@ class FrozenModel:
     name: str
     kind: str = "npz"
 
-    def reuse(self, lake: Lake, identity: Mapping[str, object]) -> tuple[str, dict | None]:
-        """The digest of what has this identity, and its card where it was frozen before: it is then the one in use."""
+    def reuse(
+        self, lake: Lake, identity: Mapping[str, object], since: Pointer | None = None
+    ) -> tuple[str, dict | None]:
+        """The digest of what has this identity, and its card where it was frozen before: it is then the one in use.
+        StaleWriter when another was put in use after `since` (`lake.model_pointer`) was taken."""
         model = digest(identity)
         card = self._known(lake, model)
         if card is not None:
-            lake.set_model_current(self.name, model)
+            lake.set_model_current(self.name, model, since)
         return model, card
 
     def freeze(
-        self, lake: Lake, model: str, identity: Mapping[str, object], data: bytes, card: Mapping[str, object]
+        self,
+        lake: Lake,
+        model: str,
+        identity: Mapping[str, object],
+        data: bytes,
+        card: Mapping[str, object],
+        since: Pointer | None = None,
     ) -> None:
         """Keep a fitted model and its card, the card last, and make it the one in use. ConfigError where this process
-        computes with other instructions than the pinned ones."""
+        computes with other instructions than the pinned ones; StaleWriter when another was put in use after `since`."""
         cpu.check()
         whole = {**card, "identity": identity, "sha256": sha256_bytes(data)}
         lake.create(lake.model_key(self.name, model, self.kind), data)
         text = json.dumps(whole, indent=1, sort_keys=True) + "\n"
         lake.create(lake.model_key(self.name, model, "json"), text.encode())
-        lake.set_model_current(self.name, model)
+        lake.set_model_current(self.name, model, since)
+
+    def read(self, lake: Lake, model: str) -> bytes:
+        """The file of a frozen model; ContractError when it is not the one that its card says, or is not there."""
+        key = lake.model_key(self.name, model, self.kind)
+        data, card = lake.read_or_none(key), self._known(lake, model)
+        if data is None or (card is not None and sha256_bytes(data) != card.get("sha256", sha256_bytes(data))):
+            what = "is not there" if data is None else "changed after it was frozen (its card says another sha256)"
+            raise ContractError(f"{lake.full(key)} {what}: remove it and its card, then fit it again")
+        return data
 
     def current_card(self, lake: Lake) -> dict | None:
         """The card of the model in use, or None before the first."""

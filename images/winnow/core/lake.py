@@ -11,6 +11,8 @@
 Files are immutable. A table's name holds a digest of its bytes, so of two attempts at one shard each writes its own
 file, and the manifest, created exclusively, says which one counts: the late attempt changes nothing.
 
+The files that say which of these counts (heads, `current`) are moved by compare-and-swap: `winnow.core.pointer`.
+
 A root is a local folder or any fsspec URL. Exclusive creation is a hard link on a local file system and the store's
 conditional write elsewhere (`mode="create"` of fsspec; S3 and GCS have it).
 """
@@ -21,6 +23,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -32,6 +35,7 @@ import fsspec
 
 from winnow.core.errors import ConfigError, ContractError, TransientError
 from winnow.core.manifest import Manifest
+from winnow.core.pointer import Pointer
 
 MODEL_DIGEST_CHARS = 12
 #: What a store's client is told. No listing is remembered: other processes write. A store that throttles is asked
@@ -44,6 +48,10 @@ OPTIONS: dict[str, dict[str, object]] = {
 READ_OPTIONS: dict[str, dict[str, object]] = {"s3": {"max_concurrency": 1}}
 #: How long to wait after each refusal of an exclusive write because another write to the same key is under way, s.
 CONFLICT_WAITS_S = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+
+
+#: What a pointer may hold: a digest, a release's id.
+NAME = re.compile(r"[\w.-]+")
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -74,6 +82,8 @@ class Lake:
         except (ImportError, ValueError) as error:
             raise ConfigError(f"WINNOW_LAKE={self.root!r}: {error}") from error
         self.is_local = "file" in self.fs.protocol
+        #: Whether the store itself can replace a file only if it is the one that was seen.
+        self.compares = "s3" in self.fs.protocol
 
     def __repr__(self) -> str:
         return f"Lake({self.root!r})"
@@ -115,6 +125,17 @@ class Lake:
             raise ContractError(f"{self.full(key)} {what}: {mend}") from error
         return value
 
+    def read_name(self, key: str, mend: str) -> str | None:
+        """The name that a pointer holds, or None when there is no pointer; ContractError, which says what to do
+        (`mend`), for one that is empty or no name."""
+        data = self.read_or_none(key)
+        if data is None:
+            return None
+        name = data.decode(errors="replace").strip()
+        if not NAME.fullmatch(name):
+            raise ContractError(f"{self.full(key)} {'holds no name' if name else 'is empty'}: {mend}")
+        return name
+
     def list(self, folder: str) -> list[str]:
         """Names of what lies in a folder, sorted; [] when there is none."""
         if self.is_local:
@@ -147,13 +168,13 @@ class Lake:
                 os.link(scratch, target)
             except FileExistsError:
                 return False
-            _sync(target.parent)  # with it, what was moved into this folder before
+            sync(target.parent)  # with it, what was moved into this folder before
         return True
 
-    def _create_in_store(self, key: str, data: bytes) -> bool:
+    def _create_in_store(self, key: str, data: bytes, **condition: str) -> bool:
         for wait_s in CONFLICT_WAITS_S:
             try:
-                self.fs.pipe_file(self.full(key), data, mode="create")
+                self.fs.pipe_file(self.full(key), data, **(condition or {"mode": "create"}))
             except FileExistsError:
                 return False
             except OSError as error:
@@ -167,6 +188,26 @@ class Lake:
                 return True
         raise TransientError(f"{self.full(key)}: its store goes on saying that another write to it is under way (409)")
 
+    def etag(self, key: str) -> str:
+        """The store's own name of a file's content (of stores that `compares`); "" when it is not there."""
+        bucket, name, _ = self.fs.split_path(self.full(key))
+        try:
+            return self.fs.call_s3("head_object", Bucket=bucket, Key=name)["ETag"]
+        except FileNotFoundError:
+            return ""
+
+    def replace_in_store(self, key: str, data: bytes, etag: str) -> bool:
+        """Replace a file where the store `compares`; False, and nothing changed, when it is another one, or gone."""
+        try:
+            return self._create_in_store(key, data, IfMatch=etag)
+        except FileNotFoundError:
+            return False
+
+    def sync_folder(self, key: str) -> None:
+        """Bring the names in a file's folder to the disk: what was moved there stays there."""
+        if self.is_local:
+            sync(Path(self.full(key)).parent)
+
     def remove(self, key: str) -> None:
         """Remove a file if it is there."""
         with contextlib.suppress(FileNotFoundError):
@@ -179,7 +220,7 @@ class Lake:
             return
         with self._scratch(key) as (scratch, target):
             (shutil.move if move else shutil.copyfile)(source, scratch)
-            _sync(scratch)
+            sync(scratch)
             os.replace(scratch, target)
 
     @contextlib.contextmanager
@@ -234,6 +275,10 @@ class Lake:
         """Key of the table that a manifest commits."""
         return f"{self.folder(manifest.stage, manifest.v, manifest.batch)}/{manifest.file}"
 
+    def tar_key(self, manifest: Manifest) -> str:
+        """Key of the tar beside a table, of a manifest with a sidecar."""
+        return self.table_key(manifest).removesuffix(".parquet") + ".tar"
+
     def read_table(self, manifest: Manifest) -> bytes:
         """The committed bytes; ContractError when they are not the ones that were committed."""
         key = self.table_key(manifest)
@@ -250,7 +295,7 @@ class Lake:
         """Commit a shard: its sidecar, its table, its manifest last. Returns the manifest that counts: of two attempts
         the first one's, and then what the late one wrote is removed."""
         if sidecar is not None:
-            self.put_file(sidecar, self.table_key(manifest).removesuffix(".parquet") + ".tar", move=True)
+            self.put_file(sidecar, self.tar_key(manifest), move=True)
         key = self.table_key(manifest)
         self.write(key, table)
         folder = self.folder(manifest.stage, manifest.v, manifest.batch)
@@ -261,7 +306,7 @@ class Lake:
         if winner.file != manifest.file:
             self.remove(key)
             if sidecar is not None:
-                self.remove(key.removesuffix(".parquet") + ".tar")
+                self.remove(self.tar_key(manifest))
         return winner
 
     def stand(self, stage: str, batch: str) -> dict | None:
@@ -269,10 +314,16 @@ class Lake:
         mend = f"remove it, then run what makes {stage} of batch {batch} again; its shards are kept"
         return self.read_json(f"{stage}/batch={batch}.json", mend)
 
-    def set_stand(self, stage: str, batch: str, value: dict) -> None:
-        """Move a stage to another v for a batch; untouched when it stands there already."""
+    def stand_pointer(self, stage: str, batch: str) -> Pointer:
+        """Where a stage stands for a batch, to move it from there; to be taken before anything else is read."""
+        return Pointer(self, f"{stage}/batch={batch}.json")
+
+    def set_stand(self, stage: str, batch: str, value: dict, since: Pointer | None = None, again: str = "") -> None:
+        """Move a stage to another v for a batch; untouched when it stands there already. StaleWriter when it was moved
+        after `since` was taken; `again` is the command to run then."""
         if self.stand(stage, batch) != value:
-            self.write(f"{stage}/batch={batch}.json", json.dumps(value, sort_keys=True).encode())
+            since = since or self.stand_pointer(stage, batch)
+            since.move(json.dumps(value, sort_keys=True).encode(), again or f"winnow run {stage} --batch {batch}")
 
     # -- source videos -------------------------------------------------------------------------------------------------
     @staticmethod
@@ -286,12 +337,24 @@ class Lake:
         key = self.media_key(sha256, ext)
         if not self.exists(key):
             self.put_file(path, key, move=move)
+            self.sync_folder(key)
         return sha256
 
     @contextlib.contextmanager
     def open_media(self, sha256: str, ext: str) -> Iterator[Path]:
-        """A local path of a stored source video."""
-        with self.local(self.media_key(sha256, ext)) as path:
+        """A local path of a stored source video; ContractError when it is not there, or not what its name says."""
+        key = self.media_key(sha256, ext)
+        with contextlib.ExitStack() as stack:
+            try:
+                path = stack.enter_context(self.local(key))
+                there = sha256_file(path)
+            except FileNotFoundError:
+                there = None
+            if there != sha256:
+                what = "changed after it was stored" if there else "is not there"
+                raise ContractError(
+                    f"{self.full(key)} {what}: run `winnow verify --all`, which names the batch to fetch it again for"
+                )
             yield path
 
     def media_path(self, sha256: str, ext: str) -> Path:
@@ -301,13 +364,17 @@ class Lake:
     # -- models --------------------------------------------------------------------------------------------------------
     def model_current(self, name: str) -> str | None:
         """Digest of the fitted model in use, or None before the first fit."""
-        data = self.read_or_none(f"models/{name}/current")
-        return None if data is None else data.decode().strip()
+        return self.read_name(f"models/{name}/current", f"remove it, then run the command that fits {name} again")
 
-    def set_model_current(self, name: str, model: str) -> None:
-        """Use this fitted model from now on."""
+    def model_pointer(self, name: str) -> Pointer:
+        """Which fitted model is in use, to move it from there; to be taken before anything else is read."""
+        return Pointer(self, f"models/{name}/current")
+
+    def set_model_current(self, name: str, model: str, since: Pointer | None = None) -> None:
+        """Use this fitted model from now on; StaleWriter when another was put in use after `since` was taken."""
         if self.model_current(name) != model:
-            self.write(f"models/{name}/current", f"{model}\n".encode())
+            since = since or self.model_pointer(name)
+            since.move(f"{model}\n".encode(), f"the command that fitted {name}")
 
     @staticmethod
     def model_key(name: str, model: str, ext: str = "npz") -> str:
@@ -332,7 +399,7 @@ def _write_through(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Bring a file's bytes, or a folder's names, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:

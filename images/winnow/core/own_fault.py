@@ -1,6 +1,6 @@
-"""Faults of our own side: a full or read-only disk, too many open files, no memory left. They say nothing about a
-sample, so they are never its outcome: the shard ends with a TransientError, nothing of it is committed, and the same
-command works once there is room.
+"""Faults of our own side: a full or read-only disk, too many open files, no memory left; a file of the lake that is
+not what was committed. They say nothing about a sample, so they are never its outcome: the shard ends with a
+TransientError (or the ContractError), nothing of it is committed, and the same command works once there is room.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 
-from winnow.core.errors import TransientError
+from winnow.core.errors import TransientError, WinnowError
 from winnow.core.sample import Reason, SampleFailed
 
 #: Of the operating system, whoever raised it.
@@ -43,7 +43,9 @@ def of(error: BaseException | None) -> TransientError | None:
 
 def internal_error(error: Exception) -> SampleFailed:
     """The failure of a sample that an exception nobody foresaw stands for, its traceback on stderr; a fault of our own
-    side is raised instead, as a TransientError."""
+    side is raised instead, as a TransientError, and so is what Winnow itself raises on purpose."""
+    if isinstance(error, WinnowError):
+        raise error
     if fault := of(error):
         raise fault from error
     traceback.print_exception(error, file=sys.stderr)

@@ -19,6 +19,7 @@ from operator import itemgetter
 
 from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.manifest import Manifest
+from winnow.core.pointer import Pointer
 from winnow.core.shard import shard_name
 
 
@@ -40,9 +41,20 @@ class PlannedTable:
         head = lake.stand(self.name, batch)
         return head["counts"] if head and head.get("cut") == made_from else None
 
-    def set_head(self, lake: Lake, batch: str, v: str, shards: Sequence[str], made_from: str, counts: dict) -> None:
-        """Make these shards the batch's table."""
-        lake.set_stand(self.name, batch, {"v": v, "shards": list(shards), "cut": made_from, "counts": counts})
+    def set_head(
+        self,
+        lake: Lake,
+        batch: str,
+        v: str,
+        shards: Sequence[str],
+        made_from: str,
+        counts: dict,
+        since: Pointer | None = None,
+    ) -> None:
+        """Make these shards the batch's table; StaleWriter when others were made it after `since` (the head as this
+        run found it) was taken."""
+        head = {"v": v, "shards": list(shards), "cut": made_from, "counts": counts}
+        lake.set_stand(self.name, batch, head, since, again(self.name, batch))
 
     def to_bytes(self, rows: Sequence[Mapping[str, object]]) -> bytes:
         """Rows, each with every column, as the bytes of a Parquet file; the same bytes whatever the rows' order."""
@@ -104,6 +116,12 @@ class PlannedTable:
             seconds=round((now - (began or now)).total_seconds(), 3),
         )  # fmt: skip
         return lake.commit(manifest, data)
+
+
+def again(table: str, batch: str) -> str:
+    """The command that makes a planned table."""
+    command = {"decide": "decide --point fetch", "flag": "decide --point separate", "mixtures": "mix"}.get(table, table)
+    return f"winnow {command} --batch {batch}"
 
 
 _LISTED = {

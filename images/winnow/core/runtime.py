@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -24,10 +24,14 @@ from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.sample import RETRYABLE, Outcome, Reason
 from winnow.core.shard import Chain, retry_name, shard_name
-from winnow.core.shard_tar import Shelf
+from winnow.core.shard_tar import DIGESTS, Shelf
 from winnow.core.stage import Batch, Sample, Stage, identity, stage_needs, stage_wants
 
 MIN_BUDGET_ROWS = 10
+#: Samples of a shard that may end as `internal_error`: fewer than so many, or up to this share. Below that a few odd
+#: samples do not stop the others; above it something is broken, and committing would hide it.
+MIN_INTERNAL_ROWS = 4
+INTERNAL_BUDGET = 0.1
 
 
 @dataclass
@@ -60,6 +64,7 @@ class Runtime:
 
     def __init__(self, stage: Stage, lake: Lake, batch: str, log=None) -> None:
         self.stage, self.lake, self.batch = stage, lake, batch
+        self.since = lake.stand_pointer(stage.name, batch)
         self.identity = identity(stage)
         self.v = digest(self.identity)
         self.conditions = stage.conditions()
@@ -84,12 +89,23 @@ class Runtime:
                 f"run the stages before it (`winnow ingest --batch {self.batch}` is the first)"
             )
         before = self.lake.stand(self.stage.name, self.batch)
-        self.lake.set_stand(self.stage.name, self.batch, {"v": self.v})
+        self.lake.set_stand(self.stage.name, self.batch, {"v": self.v}, self.since)
         self.lake.sweep(self.lake.folder(self.stage.name, self.v, self.batch))
         for number in self.chain.numbers(self.stage.name)[part::parts]:
             manifest = self._shard(number, retry, before, summary)
             summary.shards += 1
             summary.add(manifest)
+        return summary
+
+    def try_again(self, reasons: frozenset[Reason]) -> Summary:
+        """Try the rows of committed shards again that failed for any of these reasons. Shards that are not done, and a
+        stage that stands at another version, are left alone."""
+        summary = Summary(self.stage.name, self.batch, self.v)
+        for number in self.chain.numbers(self.stage.name):
+            done = self.chain.committed(self.stage.name, number)
+            if done is not None and done.v == self.v and {reason.value for reason in reasons} & set(done.reasons):
+                summary.shards += 1
+                summary.add(self._shard(number, reasons, None, summary))
         return summary
 
     def _shard(self, number: int, retry: frozenset[Reason], before: dict | None, summary: Summary) -> Manifest:
@@ -205,13 +221,14 @@ class Runtime:
         import pyarrow.parquet as pq
 
         tables: dict[str, dict[str, dict]] = {}
+        beside: list[str] = []
         tars: list[Path] = []
         for need, manifest in inputs.items():
             rows = pq.read_table(io.BytesIO(self.lake.read_table(manifest))).to_pylist()
             tables[need] = {row["sample_id"]: row for row in rows}
             if manifest.sidecar:
-                tar = self.lake.table_key(manifest).removesuffix(".parquet") + ".tar"
-                tars.append(stack.enter_context(self.lake.local(tar)))
+                beside.append(need)
+                tars.append(stack.enter_context(self.lake.local(self.lake.tar_key(manifest))))
         shelf = Shelf(*tars) if tars else None
         if shelf:
             stack.callback(shelf.close)
@@ -228,7 +245,9 @@ class Runtime:
                 missing.append(Outcome.failed(sample_id, Reason.no_input, detail))
             else:
                 more = [n for n in wanted if tables[n].get(sample_id, {}).get("outcome") == "ok"]
-                samples.append(Sample(sample_id, row, {n: tables[n][sample_id] for n in (*others, *more)}, shelf))
+                needs = {n: tables[n][sample_id] for n in (*others, *more)}
+                said = _said_of_files(tables[n].get(sample_id, {}) for n in beside)
+                samples.append(Sample(sample_id, row, needs, shelf, said))
         return samples, missing
 
     def _kept(self, done: Manifest, again: set[str]):
@@ -253,9 +272,12 @@ class Runtime:
             )
 
     def _budget(self, rows: int, systemic: Counter, name: str) -> None:
-        """Fail the shard when more of its samples failed through the system's fault than it may lose."""
-        count = sum(systemic.values())
-        if count >= MIN_BUDGET_ROWS and count > self.stage.failure_budget * rows:
+        """Fail the shard when more of its samples failed through the system's fault than it may lose: few where the
+        fault is our own, more where the outside may take it back."""
+        count, ours = sum(systemic.values()), systemic[Reason.internal_error]
+        if (count >= MIN_BUDGET_ROWS and count > self.stage.failure_budget * rows) or (
+            ours >= MIN_INTERNAL_ROWS and ours > INTERNAL_BUDGET * rows
+        ):
             reasons = ", ".join(f"{r.value} {n}" for r, n in sorted(systemic.items()))
             raise FailureBudgetExceeded(
                 f"{self.stage.name} {name} of batch {self.batch}: {count} of {rows} samples failed for reasons that "
@@ -273,6 +295,11 @@ class Runtime:
                 if outcome.files:
                     tar.write({"__key__": outcome.sample_id, **outcome.files})
         return path
+
+
+def _said_of_files(rows: Iterable[dict]) -> dict[str, str]:
+    """SHA-256 of a sample's files by extension, as its rows in the tables that have files beside them say."""
+    return {ext: row[column] for row in rows for ext, column in DIGESTS.items() if row.get(column)}
 
 
 def _strings(values: list[str]):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import tarfile
 from pathlib import Path
 
 from winnow.core.errors import ContractError
+
+#: Columns that hold the SHA-256 of a row's file beside its table, by the file's extension.
+DIGESTS = {"mp4": "media_sha256", "flac": "residual_sha256"}
 
 
 class Shelf:
@@ -24,8 +28,9 @@ class Shelf:
         """Names of the members."""
         return list(self._members)
 
-    def read(self, name: str) -> bytes:
-        """One member's bytes; ContractError when the table speaks of it and no tar has it."""
+    def read(self, name: str, sha256: str | None = None) -> bytes:
+        """One member's bytes; ContractError when the table speaks of it and no tar has it, or when it is no longer what
+        was committed (`sha256`, hex, where the table says it)."""
         try:
             place, offset, size = self._members[name]
         except KeyError:
@@ -34,7 +39,13 @@ class Shelf:
                 "it again"
             ) from None
         self._files[place].seek(offset)
-        return self._files[place].read(size)
+        data = self._files[place].read(size)
+        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+            raise ContractError(
+                f"{self.paths[place]}: {name} changed after it was committed (its table says sha256 {sha256[:12]}…): "
+                "run `winnow verify --all`, which names what to remove and to run again"
+            )
+        return data
 
     def close(self) -> None:
         """Close the tars."""

@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from winnow.core import own_fault
 from winnow.core.errors import ConfigError
 from winnow.core.fingerprint import PACKAGE, code_digest
+from winnow.core.frozen_model import FrozenModel
 from winnow.core.lake import Lake
 from winnow.core.planned_table import PLANNED_TABLES
 from winnow.core.sample import Outcome, Reason, SampleFailed
@@ -57,18 +58,20 @@ class Resources:
 
 @dataclass
 class Sample:
-    """One input of a stage: its id, the row of the table that gives the shards, and its rows in the other tables."""
+    """One input of a stage: its id, the row of the table that gives the shards, its rows in the other tables; and the
+    files beside these tables, with the SHA-256 that the tables say of each, by extension."""
 
     id: str
     row: dict[str, object]
     needs: dict[str, dict[str, object]] = field(default_factory=dict)
     shelf: Shelf | None = None
+    digests: dict[str, str] = field(default_factory=dict)
 
     def media(self, ext: str = "mp4") -> bytes:
-        """The clip's file of this kind, out of the tars of the shard's inputs."""
+        """The clip's file of this kind, out of the tars of the shard's inputs; ContractError when it changed."""
         if self.shelf is None:
             raise ConfigError("this stage's inputs have no media beside them: it must need a stage with a sidecar")
-        return self.shelf.read(f"{self.id}.{ext}")
+        return self.shelf.read(f"{self.id}.{ext}", self.digests.get(ext))
 
 
 @dataclass
@@ -90,7 +93,7 @@ class Batch:
     def map(self, measure: Callable[[Sample], Mapping[str, object]]) -> Iterator[Outcome]:
         """One outcome a sample. `SampleFailed` becomes a failed row, any other exception an `internal_error` row with
         its traceback on stderr: one broken sample never ends a shard (many do: the failure budget). A fault of our own
-        side (a full disk) ends it as a TransientError."""
+        side ends it: a full disk as a TransientError, a file of the lake that changed as a ContractError."""
         for sample in self.samples:
             try:
                 yield Outcome.ok(sample.id, measure(sample))
@@ -161,7 +164,7 @@ class Stage(ABC):
         model = self.model_digest()
         if self.fitted is None or model is None:
             raise ConfigError(f"{self.name} needs a fitted model and the lake has none: run `{self.fitted_by}`")
-        return model, self.lake.read(self.lake.model_key(self.fitted, model, kind))
+        return model, FrozenModel(self.fitted, kind).read(self.lake, model)
 
 
 def stage_names() -> list[str]:

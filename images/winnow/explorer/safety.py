@@ -3,17 +3,21 @@
 The explorer has no login of its own: alone it listens on the loopback address, inside Airflow it stands behind
 Airflow's login. A browser on the same machine may still carry other pages, so a request must name a host that we
 answer for (a foreign name that resolves to 127.0.0.1 is refused), and a form must carry a token that only our own pages
-could have read.
+could have read, and come from one of them as far as the browser says (`Sec-Fetch-Site`, else `Origin`).
+
+A request that stops coming is dropped: its body here, what comes before it in `winnow.explorer.server`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request
 from starlette.responses import PlainTextResponse
@@ -23,6 +27,8 @@ Channel = Callable[..., Awaitable[Any]]
 
 #: Largest body of a request, bytes. A form of the explorer has a few hundred.
 MAX_BODY_BYTES = 16 * 1024
+#: How long a request may take to arrive, s.
+STALLED_S = 30.0
 SESSION_COOKIE = "winnow_explorer"
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _SESSION = re.compile(r"[0-9a-f]{32}\Z")
@@ -65,7 +71,13 @@ class Guard:
             refused = PlainTextResponse("this server does not answer for that host name", 421)
             await refused(scope, receive, answered)
             return
-        body = await _body(receive) if scope["method"] not in ("GET", "HEAD") else b""
+        try:
+            async with asyncio.timeout(STALLED_S):
+                body = await _body(receive) if scope["method"] not in ("GET", "HEAD") else b""
+        except TimeoutError:
+            stopped = PlainTextResponse(f"nothing more came within {STALLED_S:g} s", 408, {"connection": "close"})
+            await stopped(scope, receive, answered)
+            return
         if body is None:
             await PlainTextResponse(f"a body has at most {MAX_BODY_BYTES} bytes", 413)(scope, receive, answered)
             return
@@ -123,9 +135,17 @@ def token_of(session: str) -> str:
     return hmac.new(session.encode(), b"winnow explorer form", hashlib.sha256).hexdigest()
 
 
+def _from_us(request: Request) -> bool:
+    """Whether the browser says that one of our own pages sent this; older ones name that page's origin, if anything."""
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    if site is not None:
+        return site == "same-origin"
+    return origin is None or urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
+
+
 def check_form(request: Request, token: str) -> None:
     """HTTPException 403 unless a form was sent from one of our own pages in the same browser."""
     session = session_of(request)
-    from_us = request.headers.get("sec-fetch-site", "same-origin") == "same-origin"
-    if session is None or not from_us or not hmac.compare_digest(token.encode(), token_of(session).encode()):
+    if session is None or not _from_us(request) or not hmac.compare_digest(token.encode(), token_of(session).encode()):
         raise HTTPException(403, "This form is not of this browser's session. Load the page again and answer anew.")

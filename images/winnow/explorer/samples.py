@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -78,4 +77,4 @@ class Samples:
 
     def _when(self, release: str) -> str:
         """When a release was published, as text that orders as time does."""
-        return str(json.loads(self.lake.read(f"releases/{release}/manifest.json")).get("published_at", ""))
+        return str(publish.manifest(self.lake, release).get("published_at", ""))

@@ -157,9 +157,10 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float | None:
 def _replace(
     lake: Lake, table: str, rows: Sequence[Mapping], key: Sequence[str], provenance: Mapping[str, object]
 ) -> dict[str, object]:
-    """Put rows into a corpus table: over those of the same key, beside the others."""
+    """Put rows into a corpus table: over those of the same key, beside the others, which may have come meanwhile."""
+    since = corpus_table.pointer(lake, table)
     named = {tuple(row[name] for name in key): row for row in [*corpus_table.read(lake, table).to_pylist(), *rows]}
-    return corpus_table.replace(lake, table, [named[at] for at in sorted(named)], provenance=provenance)
+    return corpus_table.replace(lake, table, [named[at] for at in sorted(named)], provenance=provenance, since=since)
 
 
 def _told(row: Mapping[str, object]) -> dict[str, object]:

@@ -69,7 +69,7 @@ def cluster(
     answer: dict[str, object] = {"batches": keys, "layers": sides}
     if dry_run:
         return answer if keys else answer | {"empty": True}
-    frozen = FrozenModel(MODEL)
+    frozen, since = FrozenModel(MODEL), lake.model_pointer(MODEL)
     if keep and (card := frozen.current_card(lake)) is not None:
         current = card["model"]
         if card["layers"] != {side: list(layers) for side, layers in sides.items()}:
@@ -89,7 +89,7 @@ def cluster(
         "features": corpus.features,
         "params": asdict(params),
     }
-    model, known = frozen.reuse(lake, identity)
+    model, known = frozen.reuse(lake, identity, since)
     answer |= {"model": model, "clips": corpus.clips, "left_out": corpus.left_out, "clusters": params.clusters}
     if known is not None:
         inertia = {name: layer["inertia"] for name, layer in known["figures"].items()}
@@ -97,7 +97,7 @@ def cluster(
     centroids = fit_layers(corpus.blocks, params, threads=settings.threads)
     figures = {name: dict(layer.figures) for name, layer in centroids.layers.items()}
     card = answer | {"features": corpus.features, "figures": figures}
-    frozen.freeze(lake, model, identity, centroids.dumps(), card)
+    frozen.freeze(lake, model, identity, centroids.dumps(), card, since)
     return answer | {"computed": True, "inertia": {name: layer["inertia"] for name, layer in figures.items()}}
 
 

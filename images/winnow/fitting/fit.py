@@ -94,6 +94,7 @@ def freeze(
     keys = sorted({check_batch(key) for key in batches})
     if not keys:
         raise ContractError(f"no batch was named: winnow fit {option}--batches 2026-11-01,2026-11-02")
+    since = lake.model_pointer(name)
     corpus, content = read_corpus(lake, keys)
     folds, videos = choose_folds(corpus.video.tolist(), params.folds), len(np.unique(corpus.video))
     if not folds:
@@ -108,7 +109,7 @@ def freeze(
         "batches": keys,
     }
     frozen = FrozenModel(name, kind)
-    model, before = frozen.reuse(lake, identity)
+    model, before = frozen.reuse(lake, identity, since)
     answer = {**known, "model": model, "batches": keys, "clips": len(corpus), "videos": videos, "folds": folds}
     if before is not None:
         return answer | {"computed": False, "auc": before["training"]["auc"]}
@@ -119,7 +120,7 @@ def freeze(
         "fold_of_a_video": "sha256('fold' + 0x1f + video_id), its first 15 hex digits, modulo folds",
         **more(fitted),
     }
-    frozen.freeze(lake, model, identity, fitted.dumps(), card)
+    frozen.freeze(lake, model, identity, fitted.dumps(), card, since)
     return answer | {"computed": True, "auc": training["auc"]}
 
 

@@ -89,6 +89,7 @@ def select(
         raise ConfigError("an incremental selection adds a share of the clips that came since: give --share, no --size")
     if incremental and params.method == "mixture":
         raise ConfigError("the method mixture looks at all clips at once and cannot go on: select from scratch")
+    since = corpus_table.pointer(lake, TABLE)
     keys = sorted({check_batch(key) for key in batches}) or admitted_with(lake, "clip")
     found = candidates(lake, keys, params.among)
     pairs = pairing(params.pairing, found.n_visual, found.clusters.shape[1] - found.n_visual)
@@ -100,6 +101,7 @@ def select(
         lake,
         TABLE,
         rows,
+        since=since,
         provenance={
             "command": "winnow select", "batches": keys, "model": found.model, "incremental": incremental,
             "params": asdict(params), "code": code_digest(__name__),

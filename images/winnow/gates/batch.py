@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from winnow.core.admitted import batch_head
+from winnow.core.admitted import batch_head, head_pointer
 from winnow.core.errors import GateFailed
 from winnow.core.lake import Lake, digest
 from winnow.core.planned_table import DECIDE
@@ -37,8 +37,10 @@ def gate_batch(batches: Sequence[str], settings: Settings, lake: Lake) -> dict[s
     the batches that were checked, the others' very tables were admitted before under the same suites; `quarantined`
     counts the samples that are set aside.
     """
+    keys = sorted({check_batch(b) for b in batches})
+    since = {key: head_pointer(lake, key) for key in keys}
     suites = suites_digest(settings.dbt_dir, BOUNDARY)
-    found = {key: batch_tables(lake, key) for key in sorted({check_batch(b) for b in batches})}
+    found = {key: batch_tables(lake, key) for key in keys}
     heads = {key: _head(lake, key, tables, suites) for key, tables in found.items()}
     fresh = [key for key, head in heads.items() if not _admitted(lake, head)]
     results = {key: check_tables(lake, settings, key, found[key]) for key in fresh}
@@ -49,7 +51,8 @@ def gate_batch(batches: Sequence[str], settings: Settings, lake: Lake) -> dict[s
         head = {**heads[key], "seq": _seq(lake, key)}
         if aside := quarantine.set_aside(results[key]):
             head["quarantined"] = aside
-        lake.write(f"batches/{key}.json", (json.dumps(head, indent=1, sort_keys=True) + "\n").encode())
+        data = (json.dumps(head, indent=1, sort_keys=True) + "\n").encode()
+        since[key].move(data, f"winnow gate --batch {key}")
     batches_done = [
         {
             "batch": key,

@@ -38,9 +38,11 @@ def gate_release(
     )
     results = [result.to_json()]
     for batch in batches:
-        if data := lake.read_or_none(f"gates/{batch}/result.json"):
-            (folder / f"batch-{batch}.json").write_bytes(data)
-            results.append(json.loads(data))
+        key = f"gates/{batch}/result.json"
+        found = lake.read_json(key, f"remove it and batches/{batch}.json, then run `winnow gate --batch {batch}`")
+        if found is not None:
+            (folder / f"batch-{batch}.json").write_bytes(lake.read(key))
+            results.append(found)
     html = gate_page(results)
     (folder / "index.html").write_text(html, encoding="utf-8")
     lake.write("gates/release/index.html", html.encode())

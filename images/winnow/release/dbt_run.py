@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from importlib.metadata import distributions
@@ -13,13 +14,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow.core import cpu
-from winnow.core.errors import ConfigError, ContractError
+from winnow.core.errors import ConfigError, ContractError, TransientError
 from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.release.inputs import input_columns, write_inputs
 
 if TYPE_CHECKING:
     from winnow.core.settings import Settings
 
+#: The kernel ends dbt when the process that started it is gone, however that ended: the next release removes its
+#: folder.
+_ENDS_WITH_US = """
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != int(os.environ.pop("WINNOW_PARENT")):
+        sys.exit("the process that started dbt is gone")
+"""
 #: dbt's own console script, without what costs half of a build's time and shows nobody anything: the walks of the
 #: garbage collector through the whole project that dbt holds in memory (it still runs, rarely); a grammar of URIs that
 #: jsonschema compiles at its import where the optional `rfc3987_syntax` happens to be installed; the messages of level
@@ -51,19 +61,27 @@ gc.enable()
 sys.argv[0] = "dbt"
 sys.exit(cli())
 """
+MEMORY = ", as the kernel does where memory runs out (give it more, or fewer WINNOW_THREADS)"
 
 
 def run_dbt(
     arguments: list[str], out: Path, settings: Settings, *, threads: int | None = None, cache: Lake | None = None
 ) -> None:
     """Run one dbt command in the private folder `out`, where `inputs.parquet` lies; ContractError with every failing
-    node and its message. What dbt parsed is kept in the `cache` under a digest of all that it parsed, which saves the
-    next call a third of its time; each call works on a copy, so concurrent ones share it safely."""
+    node and its message, TransientError when dbt was killed. What dbt parsed is kept in the `cache` under a digest of
+    all that it parsed, which saves the next call a third of its time; each call works on a copy, so concurrent ones
+    share it safely."""
     project = Path(settings.dbt_dir).resolve()
     if not (project / "dbt_project.yml").is_file():
         raise ConfigError(f"WINNOW_DBT_DIR={project}: no dbt_project.yml there")
     beside = (Path(sys.executable).parent / "dbt").exists()
-    program = [sys.executable, "-P", "-c", _DBT] if beside else [found] if (found := shutil.which("dbt")) else None
+    program = (
+        [sys.executable, "-P", "-c", _ENDS_WITH_US + _DBT]
+        if beside
+        else [found]
+        if (found := shutil.which("dbt"))
+        else None
+    )
     if program is None:
         raise ConfigError(
             "dbt is not installed here: decisions run in the warehouse image, or `pip install 'winnow[warehouse]'`"
@@ -74,6 +92,7 @@ def run_dbt(
         "WINNOW_THREADS": str(threads),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
+        "WINNOW_PARENT": str(os.getpid()),
     }
     command = [*program, "--no-version-check", "--no-use-colors", "--log-level", "warn", "--log-level-file", "none"]
     variables = arguments[arguments.index("--vars") + 1] if "--vars" in arguments else ""
@@ -88,6 +107,12 @@ def run_dbt(
         "--target-path", str(out / "target"), "--log-path", str(out / "logs"),
     ]  # fmt: skip
     done = subprocess.run(command, env=environment, cwd=out, capture_output=True, text=True, check=False)
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        raise TransientError(
+            f"dbt {arguments[0]} was ended by signal {name}{MEMORY if name == 'SIGKILL' else ''}. Nothing was "
+            "committed: run the same command again"
+        )
     if done.returncode:
         raise ContractError(
             f"dbt {arguments[0]} failed:\n{_failures(out) or (done.stdout + done.stderr).strip()[-4000:]}"
@@ -112,7 +137,7 @@ def _failures(out: Path) -> str:
     """One paragraph per node that dbt says failed."""
     try:
         results = json.loads((out / "target" / "run_results.json").read_text())["results"]
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, KeyError):  # it died before, or while, writing it
         return ""
     bad = [r for r in results if r["status"] in ("error", "fail", "runtime error")]
     return "\n".join(

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from winnow.core import corpus_table
-from winnow.core.lake import Lake
+from winnow.core.errors import ContractError
+from winnow.core.lake import Lake, sha256_file
 from winnow.core.stage import stage_columns
+from winnow.release import publish
 
 #: Tables that the release now current hands to the next one.
 PUBLISHED_COLUMNS = {
@@ -28,6 +30,8 @@ PUBLISHED_COLUMNS = {
 PUBLISHED_FILES = {
     "published_splits": "splits", "published_clips": "fct_clips", "published_thresholds": "thresholds",
 }  # fmt: skip
+#: Damaged files that a message names.
+SHOWN = 20
 _QUARANTINED_FIELDS = ("stage", "batch", "sample_id", "rules")
 _INPUT_FIELDS = ("stage", "batch", "seq", "v", "shard", "path", "sha256")
 
@@ -48,6 +52,36 @@ class InputFile:
 def input_columns() -> dict[str, Mapping[str, str]]:
     """Columns of everything that a release reads: stage tables, the corpus's tables, and the release before it."""
     return {**stage_columns(), **{name: t.columns for name, t in corpus_table.TABLES.items()}, **PUBLISHED_COLUMNS}
+
+
+def check(lake: Lake, files: Iterable[InputFile]) -> None:
+    """ContractError that names every file that is not there, or is no longer what was committed, added or published."""
+    current = publish.current(lake)
+    published = publish.manifest(lake, current).get("files", {}) if current else {}
+    wrong = []
+    for file in files:
+        key = file.path.removeprefix(lake.full(""))
+        try:
+            with lake.local(key) as path:
+                there = sha256_file(path)
+        except FileNotFoundError:
+            wrong.append(f"  {file.path} is missing")
+            continue
+        if file.stage in corpus_table.TABLES:
+            holds = corpus_table.holds(key, there)
+        elif file.stage in PUBLISHED_FILES:
+            holds = published.get(f"tables/{Path(key).name}", {}).get("sha256", there) == there
+        else:
+            holds = file.sha256 == there
+        if not holds:
+            of_batch = f" (batch {file.batch})" if file.batch else ""
+            wrong.append(f"  {file.path}{of_batch} changed after it was committed")
+    if wrong:
+        told = "\n".join([*wrong[:SHOWN], *([f"  … and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else [])])
+        raise ContractError(
+            f"{len(wrong)} of the files that a release reads are not what they were:\n{told}\n"
+            "Nothing was built. Run `winnow verify --all`: it names the command that mends each."
+        )
 
 
 def write_inputs(

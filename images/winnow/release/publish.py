@@ -25,7 +25,8 @@ from pathlib import Path
 
 from winnow import __version__
 from winnow.core.errors import ConfigError, ContractError
-from winnow.core.lake import Lake, digest, sha256_file
+from winnow.core.lake import Lake, digest, sha256_file, sync
+from winnow.core.pointer import Pointer
 
 CONTENT = ("tables", "ops", "gates", "exports", "winnow.duckdb", "report.html")
 REQUIRED = ("tables", "ops", "gates", "winnow.duckdb", "report.html")
@@ -36,7 +37,7 @@ def current(lake: Lake) -> str | None:
     data = lake.read_or_none("releases/current")
     if data is not None and not data.strip():
         raise ContractError(_wrong(lake, "is empty"))
-    return data.decode().strip() if data else None
+    return data.decode(errors="replace").strip() if data else None
 
 
 def resolve(lake: Lake, release: str | None = None) -> str:
@@ -69,8 +70,35 @@ def releases(lake: Lake) -> list[str]:
 
 
 def folder(lake: Lake, release: str | None = None) -> Path:
-    """Folder of a release; resolve it once and read everything from there."""
-    return Path(lake.full(f"releases/{resolve(lake, release)}"))
+    """Folder of a release; resolve it once and read everything from there. ContractError when one of its files is not
+    there or has another size than was published (digests are compared by `winnow verify`)."""
+    found = resolve(lake, release)
+    root = Path(lake.full(f"releases/{found}"))
+    wrong = []
+    for name, entry in manifest(lake, found).get("files", {}).items():
+        try:
+            size = (root / name).stat().st_size
+        except FileNotFoundError:
+            wrong.append(f"{root / name} is missing")
+            continue
+        if size != entry["bytes"]:
+            wrong.append(f"{root / name} has {size} bytes and was published with {entry['bytes']}")
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise ContractError(
+            f"release {found} is damaged: {wrong[0]}{more}. Run `winnow verify --release {found}`: it names all and "
+            "the command that mends them; `--release` of another one reads that one"
+        )
+    return root
+
+
+def manifest(lake: Lake, release: str) -> dict:
+    """What a release says of itself; ContractError for one that is empty, cut short or not there."""
+    key = f"releases/{release}/manifest.json"
+    value = lake.read_json(key, f"run `winnow verify --release {release}`, which says how to mend it")
+    if value is None:
+        raise ContractError(_wrong(lake, f"names {release!r}, and no such release lies beside it"))
+    return value
 
 
 def report_path(lake: Lake, release: str | None = None) -> Path:
@@ -101,10 +129,17 @@ def publish(
         raise ContractError(
             f"{work} has no {', '.join(missing)}: run `winnow release {steps.get(missing[0], 'build')}` first"
         )
-    if not json.loads((work / "gates" / "release.json").read_text(encoding="utf-8"))["passed"]:
+    try:
+        passed = json.loads((work / "gates" / "release.json").read_text(encoding="utf-8"))["passed"]
+    except (ValueError, KeyError, TypeError):
+        raise ContractError(
+            f"{work / 'gates' / 'release.json'} is cut short or damaged: run `winnow release gate` first"
+        ) from None
+    if not passed:
         raise ContractError(f"the gate of release {release} did not pass; its page is {work / 'gates' / 'index.html'}")
     if content_id(work, policy) != release:
         raise ContractError(f"the tables in {work} changed after they were built: run `winnow release build` again")
+    since = Pointer(lake, "releases/current")
     before = current(lake)
     if before not in (base, release):
         raise ContractError(
@@ -117,7 +152,7 @@ def publish(
     if key is not None:
         lake.write(f"releases/inputs/{key}", f"{release}\n".encode())
     if before != release:
-        lake.write("releases/current", f"{release}\n".encode())
+        since.move(f"{release}\n".encode(), "winnow release")
     return {
         "release": release,
         "before": before,
@@ -128,7 +163,7 @@ def publish(
 
 
 def _place(work: Path, target: Path, manifest: dict[str, object]) -> None:
-    """Assemble the release's folder beside its place, then rename it there."""
+    """Assemble the release's folder beside its place, all of it on the disk, then rename it there."""
     staged = work / "publish"
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir()
@@ -138,13 +173,14 @@ def _place(work: Path, target: Path, manifest: dict[str, object]) -> None:
             shutil.copytree(source, staged / name, copy_function=_link)
         elif source.exists():
             _link(str(source), str(staged / name))
-    with (staged / "manifest.json").open("w", encoding="utf-8") as file:
-        file.write(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    (staged / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     for path in _files(staged):
         path.chmod(0o444)
+        sync(path)
+    for folder in [staged, *(path for path in staged.rglob("*") if path.is_dir())]:
+        sync(folder)
     os.rename(staged, target)
+    sync(target.parent)
 
 
 def _link(source: str, target: str) -> str:

@@ -3,7 +3,8 @@
 The snapshot is opened read-only with DuckDB's access to files, networks and extensions switched off and its
 configuration locked, so that a query, wherever it comes from, reads the published tables and nothing else:
 `read_csv('/etc/passwd')` fails, and anything but a question is refused by its kind before it runs. Tables of the
-schema `ops` need no prefix.
+schema `ops` need no prefix. In `--format csv` a text that a spreadsheet would compute has a ' before it
+(`winnow.core.spreadsheet`); `--format json` gives every text as it is.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake
+from winnow.core.spreadsheet import harmless
 from winnow.release import publish
 
 if TYPE_CHECKING:
@@ -107,7 +109,7 @@ def _csv(relation: duckdb.DuckDBPyRelation) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(relation.columns)
     for row in relation.fetchall():
-        writer.writerow([_dumps(value) if isinstance(value, list | dict) else value for value in row])
+        writer.writerow([harmless(_dumps(value) if isinstance(value, list | dict) else value) for value in row])
     return text.getvalue()
 
 

@@ -49,12 +49,13 @@ class Draft:
     @classmethod
     def read(cls, work: Path, policy: str) -> Draft:
         """The complete build of a work folder; ContractError without one."""
+        again = f"run `winnow release build --policy {policy}` first"
         try:
             return cls(**json.loads((work / "draft.json").read_text(encoding="utf-8")))
         except FileNotFoundError:
-            raise ContractError(
-                f"nothing is built in {work}: run `winnow release build --policy {policy}` first"
-            ) from None
+            raise ContractError(f"nothing is built in {work}: {again}") from None
+        except (ValueError, TypeError) as error:
+            raise ContractError(f"{work / 'draft.json'} is cut short or damaged ({error}): {again}") from None
 
 
 def release(lake: Lake, settings: Settings, *, step: str = "all", policy: str = "hash") -> dict[str, object]:
@@ -106,8 +107,11 @@ def _sweep(root: Path) -> None:
 def build(work: Path, lake: Lake, settings: Settings, policy: str) -> dict[str, object]:
     """Run dbt over all admitted batches into the work folder, unless the content is the current release's."""
     shutil.rmtree(work, ignore_errors=True)
+    (work.parent / f"published-{policy}").unlink(missing_ok=True)
     key = input_key(lake, settings, policy)
     base = publish.current(lake)
+    if base is not None:
+        publish.resolve(lake)  # one that names nothing is no release to go on from
     known = lake.read_or_none(f"releases/inputs/{key}")
     if base is not None and known is not None and known.decode().strip() == base:
         return {"release": base, "already": True, "step": "build", "policy": policy}
@@ -138,9 +142,18 @@ def report(work: Path, lake: Lake, settings: Settings, policy: str) -> dict[str,
 
 
 def publish_step(work: Path, lake: Lake, settings: Settings, policy: str) -> dict[str, object]:
-    """Make the release visible; the work folder is removed afterwards."""
-    draft = Draft.read(work, policy)
+    """Make the release visible; the work folder is removed afterwards. What was published from it is noted before, so
+    that a run that was killed in between can be repeated."""
+    noted = work.parent / f"published-{policy}"
+    try:
+        draft = Draft.read(work, policy)
+    except ContractError:
+        if noted.is_file() and (found := noted.read_text().strip()) and found == publish.current(lake):
+            return {"already": True, "step": "publish", "release": found, "report": str(publish.report_path(lake))}
+        raise
     result = publish.publish(work, lake, release=draft.release, key=draft.key, base=draft.base, policy=policy)
+    noted.write_text(f"{draft.release}\n", encoding="utf-8")
+    (work / "draft.json").unlink()
     shutil.rmtree(work, ignore_errors=True)
     return {"already": False, "step": "publish", **result}
 

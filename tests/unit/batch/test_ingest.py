@@ -16,6 +16,7 @@ from winnow.batch.rows import Rows
 from winnow.core.errors import ConfigError, TransientError
 from winnow.core.lake import Lake, sha256_file
 from winnow.core.planned_table import INGEST, PlannedTable
+from winnow.core.pointer import StaleWriter
 from winnow.core.sample import candidate_id, sid
 from winnow.core.settings import Settings
 from winnow.core.shard import Chain
@@ -102,6 +103,30 @@ def test_unchanged_files_are_not_read_again(day: Path, lake: Lake, settings: Set
     (day / "b.csv").write_text(f"url\n{URL}/b.mp4\n")
     assert ingest(DAY, settings, lake)["rows"] == 2
     assert lake.stand("ingest", DAY) != before
+
+
+def test_a_late_ingest_does_not_put_its_older_table_over_a_newer_one(
+    day: Path, lake: Lake, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import winnow.batch.ingest as module
+
+    def listed(inbox: Path, count: int) -> Settings:
+        (inbox / DAY).mkdir(parents=True, exist_ok=True)
+        (inbox / DAY / "a.csv").write_text("url\n" + "".join(f"{URL}/{i}.mp4\n" for i in range(count)))
+        return Settings(inbox=inbox)
+
+    blocks = module._blocks
+
+    def meanwhile(rows: Rows):
+        found = list(blocks(rows))
+        monkeypatch.setattr(module, "_blocks", blocks)
+        assert ingest(DAY, listed(tmp_path / "newer", 50), lake)["rows"] == 50
+        return found
+
+    monkeypatch.setattr(module, "_blocks", meanwhile)
+    with pytest.raises(StaleWriter, match=rf'"rows": 50.*Run `winnow ingest --batch {DAY}` again'):
+        ingest(DAY, listed(tmp_path / "inbox", 10), lake)
+    assert len(rows(lake)) == 50
 
 
 def test_shards_are_cut_by_rows_and_do_not_depend_on_the_folder(

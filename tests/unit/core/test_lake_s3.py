@@ -19,6 +19,7 @@ from winnow.core import corpus_table
 from winnow.core.errors import ConfigError, TransientError
 from winnow.core.lake import Lake
 from winnow.core.manifest import Manifest
+from winnow.core.pointer import Pointer, StaleWriter
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +205,22 @@ def test_a_write_beside_another_one_is_tried_again(bucket: str, monkeypatch: pyt
     assert seen == [409, 409, 200]
     assert not lake.create("a", b"theirs")
     assert lake.read("a") == b"ours"
+
+
+def test_a_pointer_is_moved_by_one_of_two(bucket: str) -> None:
+    """The store compares, so of two that began together one is refused, whatever lies between their halves."""
+    here, there = Lake(bucket), Lake(bucket)
+    for before in (None, b"one"):
+        late, newer = Pointer(here, "heads/a"), Pointer(there, "heads/a")
+        assert bool(late.state) == bool(before)
+        newer.move(b"one" if before is None else b"two", "")
+        with pytest.raises(StaleWriter, match=r"at 20.* UTC after this one began.*Run `winnow late` again"):
+            late.move(b"older", "winnow late")
+    assert here.read("heads/a") == b"two"
+    gone = Pointer(here, "heads/a")
+    there.remove("heads/a")
+    with pytest.raises(StaleWriter, match="It now says nothing"):
+        gone.move(b"three", "")
 
 
 def test_a_write_that_stays_refused_ends(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:

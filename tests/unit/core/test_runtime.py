@@ -12,8 +12,8 @@ import pytest
 from tests.unit.house import Both, Capitals, Count, Join, Letters, Odd, cut, read, runtime
 from winnow.core import runtime as runtime_module
 from winnow.core.errors import ConfigError, ContractError, FailureBudgetExceeded
-from winnow.core.lake import Lake
-from winnow.core.sample import Reason
+from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.sample import Outcome, Reason
 
 
 @pytest.fixture
@@ -134,6 +134,17 @@ def test_the_failure_budget_counts_what_is_the_systems_fault(lake: Lake) -> None
         runtime(lake, Count).run()
 
 
+@pytest.mark.parametrize(("broken", "rows", "stops"), [(3, 16, False), (4, 16, True), (4, 40, False), (5, 40, True)])
+def test_few_samples_may_fail_through_our_own_fault(lake: Lake, broken: int, rows: int, stops: bool) -> None:
+    shard = [(f"{i:02}", "!internal_error" if i < broken else "fine") for i in range(rows)]
+    cut(lake, "words", "day", [shard])
+    if not stops:
+        assert runtime(lake, Count).run().reasons == {"internal_error": broken}
+        return
+    with pytest.raises(FailureBudgetExceeded, match=rf"{broken} of {rows} samples .*\(internal_error {broken}\)"):
+        runtime(lake, Count).run()
+
+
 def test_the_first_of_two_attempts_wins_and_the_late_one_changes_nothing(lake: Lake) -> None:
     run = runtime(lake, Count)
     run.run()
@@ -228,3 +239,25 @@ def test_the_whole_lake_works_on_another_file_system() -> None:
     assert joined.run().computed == 1
     assert runtime(lake, Join).run().skipped == 1
     assert not lake.create("words/batch=day.json", b"")
+
+
+def test_files_beside_tables_are_compared_with_what_their_rows_say(tmp_path: Path, monkeypatch) -> None:
+    """A tar whose member changed ends the shard: it is no fault of a sample."""
+    lake = Lake(tmp_path)
+    monkeypatch.setattr(Letters, "schema", {"letter": "string", "media_sha256": "string"})
+    monkeypatch.setattr(runtime_module, "DIGESTS", {"txt": "media_sha256"})
+
+    def process(self, batch):
+        for sample in batch:
+            data = sample.row["text"].encode()
+            row = {"letter": sample.row["text"], "media_sha256": sha256_bytes(data)}
+            yield Outcome.ok(sample.id, row, files={"txt": data})
+
+    monkeypatch.setattr(Letters, "process", process)
+    cut(lake, "words", "day", [[("a", "xyz"), ("b", "uvw")]])
+    for stage in (Letters, Odd):
+        runtime(lake, stage).run()
+    (tar,) = tmp_path.glob("letters/v=*/batch=day/*.tar")
+    tar.write_bytes(tar.read_bytes().replace(b"xyz", b"xyZ"))
+    with pytest.raises(ContractError, match=r"a\.txt changed after it was committed"):
+        runtime(lake, Join).run()

@@ -8,11 +8,13 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
 
 import pytest
+import uvicorn
 from fastapi import FastAPI, HTTPException
 from fastapi.testclient import TestClient
 
@@ -22,6 +24,7 @@ from winnow.core.lake import Lake
 from winnow.core.settings import Settings
 from winnow.explorer import safety
 from winnow.explorer.app import application
+from winnow.explorer.server import Patient
 
 
 @pytest.fixture
@@ -77,12 +80,62 @@ def test_a_form_of_another_site_or_browser_is_refused(lake):
     assert rate(ann, HEARD[0], token=bob.token).status_code == 403
     given = {"token": ann.token, "person": "Ann", "sample_id": HEARD[0], "onscreen": "yes", "offscreen": "no"}
     assert ann.post("/rate", data=given, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    for origin in (
+        "https://evil.example",
+        "null",
+        "http://testserver.evil.example",
+    ):  # no Sec-Fetch-Site: an old browser
+        assert ann.post("/rate", data=given, headers={"Origin": origin}).status_code == 403
     ann.cookies.clear()
     assert ann.post("/rate", data=given).status_code == 403
     assert ratings(lake) == []
     cookie = TestClient(application(lake, Settings(lake=lake.root))).get("/").headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
+
+
+def test_a_form_of_our_own_page_is_taken_from_a_browser_without_fetch_metadata(lake):
+    ann = browser(lake)
+    given = {"token": ann.token, "person": "Ann", "sample_id": HEARD[0], "onscreen": "yes", "offscreen": "no"}
+    assert ann.post("/rate", data=given, headers={"Origin": "http://testserver"}).status_code == 200
+    assert len(ratings(lake)) == 1
+
+
+@pytest.mark.parametrize(
+    ("begun", "answer"),
+    [
+        (b"", b""),
+        (b"GET / HTTP/1.1\r\nHost: 127.0", b""),
+        (b"GET /assets/style.css HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n|GET / HT", b"HTTP/1.1 200 OK"),
+        (b"POST /rate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99\r\n\r\ntoken=", b"HTTP/1.1 408 "),
+    ],
+    ids=["nothing", "half of the headers", "half of the second headers", "half of the body"],
+)
+def test_a_request_that_stops_coming_is_dropped(patient, begun, answer):
+    with socket.create_connection(("127.0.0.1", patient), timeout=30) as client:
+        first, _, then = begun.partition(b"|")
+        client.sendall(first)
+        got = client.recv(65536) if then else b""
+        client.sendall(then)
+        while piece := client.recv(65536):  # until the server closes
+            got += piece
+    assert got.startswith(answer) if answer else not got
+
+
+@pytest.fixture
+def patient(lake, monkeypatch):
+    """The port of a server whose patience is short."""
+    monkeypatch.setattr(safety, "STALLED_S", 0.3)
+    app = application(lake, Settings(lake=lake.root))
+    config = uvicorn.Config(app, port=0, http=Patient, ws="none", log_level="warning", timeout_keep_alive=600)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    thread.join(20)
 
 
 def test_bodies_are_bounded(lake):

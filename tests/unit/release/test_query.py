@@ -41,6 +41,12 @@ def test_formats(lake):
     assert json.loads(query.run(lake, "select 'nan'::double as x", "json")) == [{"x": None}]
 
 
+def test_what_a_spreadsheet_would_compute_is_shown_in_csv_and_kept_in_json(lake):
+    question = "select '=1+1' as title, '-dQw4w9WgXc' as id, -1.5 as z"
+    assert query.run(lake, question, "csv").splitlines()[1] == "'=1+1,-dQw4w9WgXc,-1.5"
+    assert json.loads(query.run(lake, question, "json"))[0]["title"] == "=1+1"
+
+
 def test_long_tables_are_shortened_and_csv_is_not(lake):
     assert query.run(lake, "from splits").count("\n") < 250
     assert "2000 rows" in query.run(lake, "from splits").replace(",", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -147,3 +148,44 @@ def test_one_release_at_a_time_and_leftovers_are_swept(lake, pipeline):
 def test_remote_lakes_are_told_what_is_supported():
     with pytest.raises(ConfigError, match="local"):
         releases.release(Lake("memory://winnow"), Settings())
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("at", ["before it is noted", "before the folder is removed"])
+def test_a_publish_that_was_killed_before_it_cleaned_up_can_be_repeated(lake, pipeline, monkeypatch, at):
+    for step in ("build", "gate", "report"):
+        built = releases.release(lake, Settings(), step=step)
+
+    where, name = (Path, "write_text") if at == "before it is noted" else (releases.shutil, "rmtree")
+    real = getattr(where, name)
+
+    def killed(path, *args, **kwargs):
+        if Path(path).name in ("publish", "manifest.json"):  # what `publish` assembles before
+            return real(path, *args, **kwargs)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, name, killed)
+        with pytest.raises(Killed):
+            releases.release(lake, Settings(), step="publish")
+    assert publish.current(lake) == built["release"]
+    again = releases.release(lake, Settings(), step="publish")
+    assert (again["release"], publish.current(lake)) == (built["release"], built["release"])
+
+
+def test_a_current_that_names_nothing_is_no_release_to_go_on_from(lake, pipeline):
+    done = releases.release(lake, Settings())
+    os.rename(done["folder"], f"{done['folder']}-away")
+    with pytest.raises(ContractError, match=r"releases/current names .*, and no such release lies beside it"):
+        releases.release(lake, Settings())
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"release": "a', b"[]", b"{}"])
+def test_a_torn_draft_is_named(lake, pipeline, torn):
+    releases.release(lake, Settings(), step="build")
+    (Path(lake.full("releases/.work/steps-hash")) / "draft.json").write_bytes(torn)
+    with pytest.raises(ContractError, match=r"draft.json is cut short or damaged.*winnow release build --policy hash"):
+        releases.release(lake, Settings(), step="gate")

@@ -104,7 +104,7 @@ def test_overlap_and_add_is_exact() -> None:
 
 def shelf(files: dict[str, bytes]):
     class Files:
-        def read(self, name: str) -> bytes:
+        def read(self, name: str, sha256: str | None = None) -> bytes:
             return files[name]
 
     return Files()

@@ -162,7 +162,7 @@ def test_the_stage_reads_clips_and_names_what_has_no_sound(tmp_path) -> None:
     }
 
     class Shelf:
-        def read(self, name: str) -> bytes:
+        def read(self, name: str, sha256: str | None = None) -> bytes:
             return files[name.removesuffix(".mp4")]
 
     samples = [Sample(name, {}, {}, Shelf()) for name in sorted(files)]

@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from winnow.core.errors import ContractError
+from winnow.core.frozen_model import FrozenModel
 from winnow.core.lake import Lake
 from winnow.core.shard import Chain
 from winnow.core.stage import stage_names, stage_needs, stage_wants
@@ -83,7 +84,7 @@ def _builtin(
         why = f"no built-in scorer is fitted: run `winnow fit --batches {','.join(batches)}`"
         yield from ((name, why) for name in named)
         return
-    scorer = Scorer.loads(lake.read(lake.model_key(fit.MODEL, model)))
+    scorer = Scorer.loads(FrozenModel(fit.MODEL).read(lake, model))
     ids, corpus, _ = fit.read_clips(lake, batches, only=chosen)
     fold = np.array([fold_of(video, len(scorer.folds)) for video in corpus.video], np.int64)
     sets = [labels.get(video, frozenset()) for video in corpus.video]

@@ -1,0 +1,61 @@
+"""Mending: the command that makes a damaged file of a lake again. Files are immutable and follow from others, so most
+are mended by removing them and running what made them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from winnow.core.lake import Lake
+from winnow.core.planned_table import PLANNED_TABLES, again
+
+_FITTING = {"cluster": "winnow cluster", "two_tower": "winnow fit --scorer two_tower"}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one file, where it lies, and the command that mends it."""
+
+    what: str
+    where: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.where}: {self.mend}"
+
+
+def running(stage: str, batch: str) -> str:
+    """What makes a stage's or a planned table of a batch."""
+    return again(stage, batch) if stage in PLANNED_TABLES else f"winnow run {stage} --batch {batch}"
+
+
+def fitting(name: str, card: Mapping | None = None) -> str:
+    """What fits a model again, on the batches that its card names."""
+    return f"{_FITTING.get(name, 'winnow fit')} --batches {','.join((card or {}).get('batches', [])) or 'KEYS'}"
+
+
+def adding(table: str, card: Mapping) -> str:
+    """What made a corpus table's rows, as its card says."""
+    return str(card.get("provenance", {}).get("command") or f"the command that made these rows of {table}")
+
+
+def removing(lake: Lake, keys: Sequence[str], then: str) -> str:
+    """Remove those of these files that are there, then run a command."""
+    there = list(dict.fromkeys(key for key in keys if lake.exists(key)))
+    if lake.is_local:
+        gone = [f"rm {' '.join(shlex.quote(lake.full(key)) for key in there)}"] if there else []
+    elif lake.root.startswith("s3://"):
+        gone = [f"aws s3 rm {shlex.quote(f's3://{lake.full(key)}')}" for key in there]
+    else:
+        gone = [f"(remove {' and '.join(map(lake.full, there))})"] if there else []
+    return " && ".join([*gone, *([then] if then else [])])
+
+
+def republishing(lake: Lake, release: str, before: str | None) -> str:
+    """A release follows from its inputs and from the one before it: that one is made current, and it is built again."""
+    folder, current = (shlex.quote(lake.full(f"releases/{name}")) for name in (release, "current"))
+    gone = f"chmod -R u+w {folder} && rm -r {folder}"
+    if (lake.read_or_none("releases/current") or b"").decode(errors="replace").strip() != release:
+        return gone
+    return f"{gone} && {f'echo {before} > {current}' if before else f'rm {current}'} && winnow release"

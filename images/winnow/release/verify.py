@@ -1,0 +1,223 @@
+"""Verify: walks what is committed and reads all of it: manifests, tables, tars and their members, source videos,
+models, tables of the corpus, heads of batches, releases. Every fault is a line: what it is (missing, changed, cut
+short, damaged), where, and the command that mends it. Nothing is written.
+
+A digest says whether bytes are those that were committed; a size alone says "cut short" before anything is hashed.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from winnow.core import corpus_table
+from winnow.core.admitted import admitted_keys, batch_head
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.manifest import Manifest
+from winnow.core.planned_table import PLANNED_TABLES
+from winnow.core.sample import check_batch
+from winnow.core.shard_tar import DIGESTS, Shelf
+from winnow.core.stage import stage_class, stage_columns
+from winnow.release import publish
+from winnow.release.holdings import Holdings, torn
+from winnow.release.mending import Fault, removing, running
+
+
+class Verify(Holdings):
+    """One walk over batches, or over all of a lake."""
+
+    def everything(self) -> None:
+        """All of the lake: also versions that no batch stands at any more, and media that nothing names."""
+        for batch in self.batches():
+            self.batch(batch)
+        for folder in self.lake.list("media"):
+            for name in self.lake.list(f"media/{folder}"):
+                if not name.startswith("."):
+                    self.media(f"media/{folder}/{name}", [f"media/{folder}/{name}"], "winnow verify --all")
+        for name in self.lake.list("models"):
+            self.model_in_use(name)
+            for file in self.lake.list(f"models/{name}"):
+                if file.endswith(".json"):
+                    self.model(name, file.removesuffix(".json"))
+        for table in sorted(corpus_table.TABLES):
+            self.corpus(table)
+        try:
+            if publish.current(self.lake) is not None:
+                publish.resolve(self.lake)
+        except ContractError as error:
+            self.found("damaged", "releases/current", str(error))
+        for name in self.lake.list("releases"):
+            if not name.startswith(".") and name not in ("current", "inputs"):
+                self.release(name)
+
+    def batches(self) -> list[str]:
+        """Keys of all batches that have a stage's table or a head."""
+        keys = set(admitted_keys(self.lake))
+        for stage in stage_columns():
+            for name in self.lake.list(stage):
+                if name.startswith("batch=") and name.endswith(".json"):
+                    keys.add(name.removeprefix("batch=").removesuffix(".json"))
+                elif name.startswith("v="):
+                    inside = self.lake.list(f"{stage}/{name}")
+                    keys |= {one.removeprefix("batch=") for one in inside if one.startswith("batch=")}
+        return sorted(keys)
+
+    # -- batches -------------------------------------------------------------------------------------------------------
+    def batch(self, batch: str) -> None:
+        """Everything that was committed of one batch, whatever version, and its head."""
+        known: dict[str, Manifest] = {}
+        for stage in stage_columns():
+            stand = self._stand(stage, batch)
+            for v in [name[2:] for name in self.lake.list(stage) if name.startswith("v=")]:
+                current = stand is not None and stand.get("v") == v
+                for manifest in self._manifests(stage, v, batch, current):
+                    known[self.lake.table_key(manifest)] = manifest
+                    self.table(manifest, current)
+            if stand is not None and stage in PLANNED_TABLES:
+                for shard in stand.get("shards", []):
+                    key = f"{self.lake.folder(stage, stand['v'], batch)}/{shard}.json"
+                    if not self.lake.exists(key):
+                        head = f"{stage}/batch={batch}.json"
+                        self.found("missing", key, removing(self.lake, [head], running(stage, batch)))
+        self._head(batch, known)
+
+    def _stand(self, stage: str, batch: str) -> dict | None:
+        key = f"{stage}/batch={batch}.json"
+        try:
+            stand = self.lake.stand(stage, batch)
+        except ContractError as error:
+            self.found(torn(error), key, removing(self.lake, [key], running(stage, batch)))
+            return None
+        self.seen["heads"] += stand is not None
+        return stand
+
+    def _manifests(self, stage: str, v: str, batch: str, current: bool) -> Iterator[Manifest]:
+        folder = self.lake.folder(stage, v, batch)
+        for name in self.lake.list(folder):
+            if name.startswith(".") or not name.endswith(".json"):
+                continue
+            try:
+                manifest = self.lake.manifest(stage, v, batch, name.removesuffix(".json"))
+            except ContractError as error:
+                mend = removing(self.lake, [f"{folder}/{name}"], running(stage, batch) if current else "")
+                self.found(torn(error), f"{folder}/{name}", mend)
+                continue
+            if manifest is not None:
+                self.seen["manifests"] += 1
+                yield manifest
+
+    def table(self, manifest: Manifest, current: bool) -> None:
+        """A shard's table, its tar, and what its rows name: members, source videos; and the model that measured it."""
+        lake, key = self.lake, self.lake.table_key(manifest)
+        at = f"{lake.folder(manifest.stage, manifest.v, manifest.batch)}/{manifest.shard}.json"
+        tar = [lake.tar_key(manifest)] if manifest.sidecar else []
+        mend = removing(self.lake, [at, key, *tar], running(manifest.stage, manifest.batch) if current else "")
+        data = lake.read_or_none(key)
+        self.seen["tables"] += data is not None
+        if data is None:
+            self.found("missing", key, mend)
+        elif sha256_bytes(data) != manifest.sha256:
+            self.found("cut short" if len(data) < manifest.bytes else "changed", key, mend)
+            data = None
+        if manifest.sidecar:
+            self._tar(manifest, data, mend)
+        if data is not None and manifest.stage == "fetch":
+            for row in _rows(data, ["media_sha256", "media_ext"]):
+                media = lake.media_key(row["media_sha256"], row["media_ext"])
+                self.media(media, [media, at, key], f"winnow run fetch --batch {manifest.batch}")
+        fitted = stage_class(manifest.stage).fitted if manifest.stage not in PLANNED_TABLES else None
+        if fitted and manifest.model:
+            self.model(fitted, manifest.model)
+
+    def _tar(self, manifest: Manifest, table: bytes | None, mend: str) -> None:
+        key = self.lake.tar_key(manifest)
+        try:
+            with self.lake.local(key) as path:
+                size = path.stat().st_size
+                self.seen["tars"] += 1
+                if size != manifest.sidecar_bytes:
+                    self.found("cut short" if size < manifest.sidecar_bytes else "changed", key, mend)
+                elif table is not None:
+                    self._members(path, key, table, mend)
+        except FileNotFoundError:
+            self.found("missing", key, mend)
+
+    def _members(self, path: Path, key: str, table: bytes, mend: str) -> None:
+        import tarfile
+
+        try:
+            shelf = Shelf(path)
+        except tarfile.TarError:
+            self.found("damaged", key, mend)
+            return
+        try:
+            names = set(shelf.names())
+            for row in _rows(table, list(DIGESTS.values())):
+                for ext, column in DIGESTS.items():
+                    name = f"{row['sample_id']}.{ext}"
+                    if not row.get(column):
+                        continue
+                    self.seen["members"] += 1
+                    if name not in names:
+                        self.found("missing", f"{key} {name}", mend)
+                    elif sha256_bytes(shelf.read(name)) != row[column]:
+                        self.found("changed", f"{key} {name}", mend)
+        finally:
+            shelf.close()
+
+    def _head(self, batch: str, known: dict[str, Manifest]) -> None:
+        key, gate = f"batches/{batch}.json", f"winnow gate --batch {batch}"
+        try:
+            head = batch_head(self.lake, batch)
+        except ContractError as error:
+            self.found(torn(error), key, removing(self.lake, [key], gate))
+            return
+        if head is None:
+            return
+        self.seen["heads"] += 1
+        for stage, at in head.get("stages", {}).items():
+            for file in at["files"]:
+                manifest = known.get(file["path"])
+                if manifest is None and not self.lake.exists(file["path"]):
+                    self.found("missing", file["path"], f"{running(stage, batch)} && {gate}")
+                elif manifest is None:  # its manifest is gone or torn (a fault of its own), or it has none
+                    self._admitted(file, f"{running(stage, batch)} && {gate}")
+                elif manifest.sha256 != file["sha256"]:
+                    self.found("changed", f"{file['path']} after it was admitted", gate)
+
+    def _admitted(self, file: dict, mend: str) -> None:
+        if sha256_bytes(self.lake.read(file["path"])) != file["sha256"]:
+            self.found("changed", file["path"], mend)
+
+
+def verify(lake: Lake, *, batch: str | None = None, release: str | None = None, everything: bool = False) -> dict:
+    """Walk one batch, one release, or all of a lake; `Verify.answer`. ConfigError unless exactly one is asked for, and
+    for a batch or a release that there is not."""
+    if sum((batch is not None, release is not None, everything)) != 1:
+        raise ConfigError("say what to verify: --batch KEY, --release ID or --all")
+    walk = Verify(lake)
+    if everything:
+        walk.everything()
+    elif batch is not None:
+        if check_batch(batch) not in (there := walk.batches()):
+            raise ConfigError(f"there is no batch {batch} in {lake.root}; there are: {', '.join(there) or 'none'}")
+        walk.batch(batch)
+    else:
+        walk.release(publish.resolve(lake, release))
+    return walk.answer()
+
+
+def _rows(data: bytes, columns: list[str]) -> list[dict]:
+    """These columns, those that there are, of a table's measured rows."""
+    import pyarrow.parquet as pq
+
+    there = [name for name in columns if name in pq.read_schema(io.BytesIO(data)).names]
+    table = pq.read_table(io.BytesIO(data), columns=["sample_id", "outcome", *there])
+    return [row for row in table.to_pylist() if row["outcome"] == "ok"]
+
+
+def lines(answer: dict) -> list[str]:
+    """A fault a line."""
+    return [str(Fault(**fault)) for fault in answer["faults"]]
