@@ -88,6 +88,7 @@ def test_space_is_checked_before_it_is_taken(tmp_path: Path) -> None:
 def test_wrong_choices_end_with_the_code_of_a_wrong_configuration(tmp_path: Path) -> None:
     assert main(["run", "--dir", str(tmp_path / "d"), "--batches", "2"]) == 78
     assert main(["nonsense"]) == 78
+    assert main(["truth", "--dir", str(tmp_path / "d")]) == 78
     assert main(["--help"]) == 0
     assert not (tmp_path / "d").exists()
 

@@ -21,7 +21,8 @@ DAYS = ("2026-11-01", "2026-11-02", "2026-11-03")
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_world(tmp_path_factory.mktemp("world"), seed=11, videos=42, seconds=(5.0, 14.0), plants=PLANTS)
+    root = tmp_path_factory.mktemp("world")
+    return make_world(root, seed=11, videos=42, seconds=(5.0, 14.0), plants=PLANTS, kinds=True)
 
 
 @pytest.fixture(scope="session")

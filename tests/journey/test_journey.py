@@ -14,6 +14,7 @@ from tests.journey.house import House
 from tests.world import World, WorldServer
 from tests.world.video import EXPECTED
 from winnow.core.stage import stage_class, stage_names
+from winnow.demo import kinds
 
 #: What each plant must come to without anyone looking at a score: its own Reason or rule.
 CERTAIN = {planted: end for planted, end in EXPECTED.items() if end != "low_correspondence"}
@@ -42,6 +43,12 @@ def test_bad_rows_of_lists_are_rows_with_a_reason(journey: House, world: World) 
     ends = journey.rows("select step, reason from fct_outcomes where status = 'failed'")
     assert planted
     assert Counter(r["reason"] for r in ends if r["step"] == "ingest" or r["reason"] == "outside_media") == planted
+
+
+def test_every_real_world_kind_is_found(journey: House, world: World) -> None:
+    found = kinds.compare(world.root, journey.rows)
+    assert len(found) == len(world.kinds) > 20
+    assert kinds.lines([row for row in found if not row["found"]]) == []
 
 
 def test_the_funnel_explains_every_row(journey: House) -> None:

@@ -23,6 +23,7 @@ def main() -> int:
     make.add_argument("--batches", type=int, default=3)
     make.add_argument("--seconds", type=float, nargs=2, default=(15.0, 60.0), metavar=("SHORTEST", "LONGEST"))
     make.add_argument("--jobs", type=int, default=2, help="processes")
+    make.add_argument("--no-kinds", action="store_true", help="only the plan's videos")
     serve = commands.add_parser("serve", help="serve a world until SIGTERM or its parent's end")
     serve.add_argument("--dir", type=Path, required=True)
     serve.add_argument("--host", default="127.0.0.1", help="address to serve on")
@@ -44,8 +45,13 @@ def _make(arguments: argparse.Namespace) -> int:
         seconds=tuple(arguments.seconds),
         jobs=arguments.jobs,
         progress=print_progress,
+        kinds=not arguments.no_kinds,
     )
-    summary = {"videos": len(world.videos), "made": world.made, "seconds": round(time.monotonic() - started, 1)}
+    summary = {
+        "videos": len(world.videos) + len(world.kinds),
+        "made": world.made,
+        "seconds": round(time.monotonic() - started, 1),
+    }
     print(json.dumps(summary), flush=True)
     return 0
 

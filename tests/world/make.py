@@ -21,23 +21,29 @@ from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 
+from tests.world import kinds as real_world
+from tests.world.kind_media import render_kind
+from tests.world.kinds import Kind, make_kinds
 from tests.world.lists import write_lists
 from tests.world.plan import DEFAULT_VIDEOS, make_plan
 from tests.world.render import render
-from tests.world.video import Video
+from tests.world.video import Video, batch_key
 
 STAMP = "world.json"
 SERVING = ("server.py", "__main__.py", "__init__.py")
 
 Progress = Callable[[int, int], None]
+#: A function that writes one video's files, and what it is called with.
+Task = tuple[Callable[..., None], *tuple[object, ...]]
 
 
 @dataclass(frozen=True)
 class World:
-    """A world on disk: `root` holds media/, inbox/<date>/, truth.jsonl, truth_rows.jsonl; `made`: files written now."""
+    """A world on disk: `root` holds media/, inbox/<date>/ and three files of truth; `made`: videos written now."""
 
     root: Path
     videos: list[Video]
+    kinds: list[Kind]
     made: int
 
     @property
@@ -63,31 +69,40 @@ def make_world(
     plants: dict[str, int] | None = None,
     jobs: int = 2,
     progress: Progress | None = None,
+    kinds: bool = False,
 ) -> World:
     """Make, or complete, a world in `root`.
 
     videos: source videos in three batches (a fourth adds a third of it); seconds: shortest and longest video;
-    plants: how many of each kind in three batches, by default their share of `plan.PLANTS`; jobs: worker processes,
-    1 for this one alone.
+    plants: how many of each kind in three batches, by default their share of `plan.PLANTS`; kinds: whether media and
+    lists as people really have them come on top (`kinds.py`); jobs: worker processes, 1 for this one alone.
     Raises FileExistsError where `root` holds a media or inbox folder that no world made.
     """
     root = Path(root)
     plan = make_plan(seed, videos, batches, seconds, plants)
-    _prepare(root, {"seed": seed, "videos": videos, "seconds": list(seconds), "plants": plants, "maker": _maker()})
-    wanted = {video.file for video in plan if video.file}
+    found = make_kinds(seed, batches) if kinds else []
+    stamp = {"seed": seed, "videos": videos, "seconds": list(seconds), "plants": plants, "kinds": kinds}
+    _prepare(root, {**stamp, "maker": _maker()})
+    wanted = {video.file for video in plan if video.file} | {file for kind in found for file in kind.files}
     _sweep(root, wanted)
     by_name = {video.video: video for video in plan}
     missing = [video for video in plan if video.file and not (root / video.file).exists()]
     missing.sort(key=lambda video: -video.duration_s * video.width * video.height)
-    first = [(video, None) for video in missing if not video.of]
-    copies = [(video, by_name[video.of]) for video in missing if video.of]
-    done = 0
+    first: list[Task] = [(render, video, root, None) for video in missing if not video.of]
+    first += [(render_kind, kind, root) for kind in found if not (root / kind.files[0]).exists()]
+    copies: list[Task] = [(render, video, root, by_name[video.of]) for video in missing if video.of]
+    done, total = 0, len(first) + len(copies)
     for stage in (first, copies):
-        done = _render_all(stage, root, jobs, done, len(missing), progress)
+        done = _render_all(stage, jobs, done, total, progress)
     rows = [row for batch in range(batches) for row in write_lists(root, plan, batch)]
+    for batch in range(batches):
+        for name, listed in real_world.lists(found, batch).items():
+            text = real_world.LISTS[name](listed)
+            (root / "inbox" / batch_key(batch) / name).write_text(text, encoding="utf-8")
     _write(root / "truth_rows.jsonl", rows)
     _write(root / "truth.jsonl", [_truth(video) for video in plan])
-    return World(root, plan, len(missing))
+    _write(root / "truth_kinds.jsonl", [kind.truth() for kind in found])
+    return World(root, plan, found, total)
 
 
 def _truth(video: Video) -> dict[str, object]:
@@ -144,13 +159,11 @@ def _sweep(root: Path, wanted: set[str]) -> None:
     (root / "media").mkdir(parents=True, exist_ok=True)
 
 
-def _render_all(
-    tasks: list[tuple[Video, Video | None]], root: Path, jobs: int, done: int, total: int, progress: Progress | None
-) -> int:
+def _render_all(tasks: list[Task], jobs: int, done: int, total: int, progress: Progress | None) -> int:
     """Render in this process, or in a pool of spawned ones; the bytes do not depend on which."""
     if jobs <= 1 or len(tasks) <= 1:
-        for video, original in tasks:
-            render(video, root, original)
+        for write, *told in tasks:
+            write(*told)
             done += 1
             if progress:
                 progress(done, total)
@@ -158,7 +171,7 @@ def _render_all(
     with ProcessPoolExecutor(
         jobs, mp_context=get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),)
     ) as pool:
-        futures: list[Future[None]] = [pool.submit(render, video, root, original) for video, original in tasks]
+        futures: list[Future[None]] = [pool.submit(*task) for task in tasks]
         for future in as_completed(futures):
             future.result()
             done += 1

@@ -18,9 +18,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 
-from tests.world.video import HOST, REFUSED_HOST
+from tests.world.video import HOST, REFUSED_HOST, WATCH
 
-TYPES = {".mp4": "video/mp4", ".webm": "video/webm", ".mkv": "video/x-matroska"}
+TYPES = {
+    ".mp4": "video/mp4", ".webm": "video/webm", ".mkv": "video/x-matroska", ".avi": "video/x-msvideo",
+    ".ts": "video/mp2t", ".m3u8": "application/vnd.apple.mpegurl",
+}  # fmt: skip
 HOLD_S = 60.0
 CHUNK = 1 << 16
 PAGE = "<!doctype html><html><head><title>Video unavailable</title></head><body><p>{}</p></body></html>\n"
@@ -37,6 +40,7 @@ ROUTES = {
     "page": "page/<any>: an HTML page without a video",
     "watch": "watch/<file>: an HTML page with the file in a video element",
     "fail": "fail/<status>/<file>: that status, always; fail/<status>/<n>/<file>: n times, then the file",
+    "youtube": "youtube/<id>: the file of that name, as if the site were this simple",
     "big": "big/<bytes>/<file>: so many zero bytes as video/mp4",
 }
 
@@ -78,7 +82,8 @@ class WorldServer:
     @property
     def rewrites(self) -> dict[str, str]:
         """Logical prefix → real prefix: the value of WINNOW_FETCH_REWRITES."""
-        return {HOST: self.url, REFUSED_HOST: f"http://{self.host}:{self.refused_port}/"}
+        refused = f"http://{self.host}:{self.refused_port}/"
+        return {HOST: self.url, REFUSED_HOST: refused, WATCH: f"{self.url}youtube/"}
 
     def __enter__(self) -> WorldServer:
         self._thread.start()
@@ -215,6 +220,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _watch(self, rest: str, times: int) -> None:
         kind = TYPES.get(Path(rest).suffix, "video/mp4")
         self._text(200, PAGE.format(f'<video controls><source src="/{rest}" type="{kind}"></video>'))
+
+    def _youtube(self, rest: str, times: int) -> None:
+        self._file(f"{rest}.mp4")
 
     def _fail(self, rest: str, times: int) -> None:
         status, _, rest = rest.partition("/")

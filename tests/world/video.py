@@ -11,6 +11,7 @@ import numpy as np
 FIRST_DAY = date(2026, 11, 1)
 HOST = "http://media.world.test/"
 REFUSED_HOST = "http://refused.world.test/"
+WATCH = "https://www.youtube.com/watch?v="
 
 EXPECTED: dict[str, str] = {
     "mismatch": "low_correspondence",

@@ -30,6 +30,7 @@ select
     av_offset_s,
     hdr::integer::double as is_hdr,
     interlaced::integer::double as is_interlaced,
+    (colour_range = 'full')::integer::double as is_full_range,
     (rotation <> 0)::integer::double as is_turned,
     sar,
     sound_tracks::double as sound_tracks,

@@ -5,12 +5,12 @@
 -- be checked for a clip (its measure is null) does not fire.
 with fired as (
     select fired.point, fired.position, fired.sample_id
-    from ({{ fired(ref('int_clip_measures'), 'batch, candidate_id, sample_id', ['release', 'avset']) }}) as fired
+    from ({{ fired(ref('int_clip_measures'), 'batch, candidate_id, sample_id', ['release', 'avset', 'picture']) }}) as fired
     join {{ ref('int_clips') }} as clips using (batch, candidate_id, sample_id)
     where clips.occurrence = 1
 ),
 
 ruled as (select * from {{ ref('int_clips') }} where occurrence = 1),
 
-{{ alone_and_in_order('ruled', 'clips', 'sample_id', ['release', 'avset'], var('release_points')) }}
+{{ alone_and_in_order('ruled', 'clips', 'sample_id', ['release', 'avset', 'picture'], var('release_points')) }}
     and rules.measure != 'joins_two_splits'

@@ -22,7 +22,7 @@ from pathlib import Path
 from winnow.batch.inbox import Inbox, stamp
 from winnow.batch.joining import Late, patched
 from winnow.batch.rows import Rows
-from winnow.core.errors import ContractError, TransientError
+from winnow.core.errors import PartlyDone, TransientError
 from winnow.core.fingerprint import code_digest
 from winnow.core.lake import Lake, digest, sha256_file
 from winnow.core.manifest import Manifest
@@ -43,7 +43,8 @@ def ingest(batch: str, settings: Settings, lake: Lake, *, shard_rows: int = SHAR
     the table, rows joined into others, bad rows. {"empty": True} when there is no row. ConfigError when there is no
     inbox at all: a volume that is not mounted is no empty day. TransientError when a file changes while it is read,
     or another ingest of the batch ended since this one began: the table is then that one's.
-    ContractError, after everything else is committed, when there is a list of which nothing could be read.
+    PartlyDone, after everything else is committed, when there is a list of which nothing could be read: it has the
+    same counts, in which the list says why it is `refused`.
     """
     check_batch(batch)
     since = lake.stand_pointer("ingest", batch)
@@ -57,8 +58,7 @@ def ingest(batch: str, settings: Settings, lake: Lake, *, shard_rows: int = SHAR
     code = code_digest(__name__)
     made_from = digest([digests, code, INGEST.columns, shard_rows])
     if (known := INGEST.unchanged(lake, batch, made_from)) is not None:
-        _refuse(batch, known)
-        return {**known, "batch": batch, "computed": False, "skipped": inbox.skipped}
+        return _refuse({**known, "batch": batch, "computed": False, "skipped": inbox.skipped})
     made: list[Manifest] = []
     rows = Rows(batch, inbox, digests, shard_rows)
     large = sum(size for size, _ in stats.values()) > APART_BYTES
@@ -81,8 +81,8 @@ def ingest(batch: str, settings: Settings, lake: Lake, *, shard_rows: int = SHAR
     if made:
         names = [manifest.shard for manifest in made]
         INGEST.set_head(lake, batch, INGEST.fingerprint(code), names, made_from, counts, since)
-    _refuse(batch, counts)
-    return {**counts, "batch": batch, "computed": True, "skipped": inbox.skipped} if made else nothing
+    found = _refuse({**counts, "batch": batch, "computed": True, "skipped": inbox.skipped})
+    return found if made else nothing
 
 
 def _commit(lake: Lake, batch: str, number: int, block: Sequence[dict], digests: dict[str, str], code: str) -> Manifest:
@@ -97,17 +97,20 @@ def _patched(lake: Lake, manifest: Manifest, late: Late) -> list[dict]:
     return [patched(row, late) for row in pq.read_table(io.BytesIO(lake.read_table(manifest))).to_pylist()]
 
 
-def _refuse(batch: str, counts: dict) -> None:
-    """ContractError that names the lists of which nothing was read."""
-    refused = [f"{found['list']}: {found['refused']}" for found in counts.get("lists", ()) if found.get("refused")]
+def _refuse(found: dict) -> dict:
+    """The answer itself, or PartlyDone that names the lists of which nothing was read."""
+    refused, batch = [told for told in found.get("lists", ()) if told.get("refused")], found["batch"]
     if refused:
-        raise ContractError(
-            f"{batch}: nothing was read of {len(refused)} of {len(counts['lists'])} lists.\n  "
-            + "\n  ".join(refused)
-            + f"\nEverything else is committed ({counts['rows']} rows). Mend each list, or say in <list>.toml beside "
+        lines = [f"  {told['list']}: {told['refused']}" for told in refused]
+        raise PartlyDone(
+            f"{batch}: nothing was read of {len(refused)} of {len(found['lists'])} lists.\n"
+            + "\n".join(lines)
+            + f"\nEverything else is committed ({found['rows']} rows). Mend each list, or say in <list>.toml beside "
             "it what its columns are or `ignore = true`, or take it away; then run "
-            f"`winnow ingest --batch {batch}` again."
+            f"`winnow ingest --batch {batch}` again.\nNothing was read of: {', '.join(t['list'] for t in refused)}",
+            found,
         )
+    return found
 
 
 def _blocks(rows: Rows) -> Iterator[list[dict]]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
+from winnow.core.errors import PartlyDone
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings, load
 
@@ -25,6 +28,18 @@ def answer(value: dict) -> None:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
     click.echo(text)
+
+
+@contextmanager
+def answering_in_part(step: str | None = None) -> Iterator[None]:
+    """Where only a part could be done, print what came of it before the error that names the rest. A step of a command
+    of several stands under its name."""
+    try:
+        yield
+    except PartlyDone as error:
+        found = {step: error.answer} if step else error.answer
+        click.echo(json.dumps(found, sort_keys=True, default=str))
+        raise
 
 
 def json_object(_ctx: click.Context, _param: click.Parameter, value: str) -> dict:

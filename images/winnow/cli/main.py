@@ -22,7 +22,14 @@ from typing import NoReturn  # noqa: E402
 import click  # noqa: E402
 
 from winnow import __version__  # noqa: E402
-from winnow.cli.common import answer, batch_option, comma_list, deployment, json_object  # noqa: E402
+from winnow.cli.common import (  # noqa: E402
+    answer,
+    answering_in_part,
+    batch_option,
+    comma_list,
+    deployment,
+    json_object,
+)  # fmt: skip
 
 
 class _Lazy(click.Group):
@@ -57,7 +64,8 @@ def ingest(batch: str) -> None:
     from winnow.batch.ingest import ingest as body
 
     lake, settings = deployment()
-    answer(body(batch, settings, lake))
+    with answering_in_part():
+        answer(body(batch, settings, lake))
 
 
 @cli.command()
@@ -104,7 +112,8 @@ def curate(batch: str, params: dict, shard_size: int, retry_reasons: list[str]) 
     from winnow.batch.curate import curate as body
 
     lake, settings = deployment()
-    answer(body(batch, settings, lake, params=params, shard_size=shard_size, retry=tuple(retry_reasons)))
+    with answering_in_part("ingest"):
+        answer(body(batch, settings, lake, params=params, shard_size=shard_size, retry=tuple(retry_reasons)))
 
 
 @cli.command()

@@ -3,6 +3,7 @@
     WinnowError                      70   fail
     ├── ConfigError                  78   fail at once: the deployment or a parameter is wrong
     ├── ContractError                65   fail at once: data breaks a promise that a table makes
+    │   ├── PartlyDone               65   … some of it, and the rest is committed: the command answers all the same
     │   └── GateFailed               65   … and Great Expectations says which table, rule and rows
     ├── TransientError               75   retry: the same command may work later
     └── FailureBudgetExceeded        70   fail: more samples failed through the system's fault than a shard may lose
@@ -36,6 +37,14 @@ class ContractError(WinnowError):
     """Data breaks a promise: a schema, a digest, a count that must agree."""
 
     exit_code = EXIT_CONTRACT
+
+
+class PartlyDone(ContractError):
+    """Some of the data could not be used; all else is committed. `answer`: what the command says of all of it."""
+
+    def __init__(self, message: str, answer: dict) -> None:
+        super().__init__(message)
+        self.answer = answer
 
 
 class GateFailed(ContractError):

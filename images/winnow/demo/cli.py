@@ -1,4 +1,4 @@
-"""`winnow demo run | stop | clean | airflow`."""
+"""`winnow demo run | truth | stop | clean | airflow`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from winnow.core.errors import EXIT_CONFIG, EXIT_OK, WinnowError
+from winnow.core.errors import EXIT_CONFIG, EXIT_OK, ConfigError, WinnowError
 from winnow.demo.folder import DemoFolder
 
 folder_option = click.option(
@@ -34,6 +34,18 @@ def run(folder: Path, seed: int, videos: int, batches: int, keep: bool) -> None:
     from winnow.demo.run import run as body
 
     body(Options(folder, seed, videos, batches, keep))
+
+
+@group.command()
+@folder_option
+def truth(folder: Path) -> None:
+    """Compare what was planted with what its release says, again."""
+    from winnow.demo import truth as body
+
+    demo = DemoFolder(folder)
+    if demo.state() is None:
+        raise ConfigError(f"{demo.root} holds no demo: `winnow demo run --dir {folder}` makes one")
+    print(body.table(body.compare(demo.world, demo.lake)))
 
 
 @group.command()

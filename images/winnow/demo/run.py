@@ -220,7 +220,7 @@ def _show(folder: DemoFolder, state: State, options: Options, say: Printer) -> N
     print(f"\nThe published dataset, release {publish.current(lake)}:\n{query.run(lake, STATISTICS, 'table')}")
     print(f"Planted against found:\n{truth.table(found)}\n")
     print(f"report      {publish.report_path(lake)}")
-    print(f"truth       {folder.truth}")
+    print(f"truth       {folder.truth}; compared again by .venv/bin/winnow demo truth --dir {options.folder}")
     print(f'query       WINNOW_LAKE={folder.lake} .venv/bin/winnow sql "from rpt_funnel"\n', flush=True)
 
 

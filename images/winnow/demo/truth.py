@@ -4,7 +4,7 @@ The truth is read here and nowhere else: nothing that decides has seen it. A kin
 ways (`fct_outcomes`: one per clip, or one per candidate that gave none), and the scorer by how well its score tells
 matching clips from mismatched ones (area under the ROC curve: 0.5 is chance, 1 is perfect). Voice-overs and music are
 judged by their flags too: how many were heard, how many flags were right, and how many clips came back because what
-lay under the voice matches what is seen.
+lay under the voice matches what is seen. Media and lists as people really have them are judged in `kinds.py`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from winnow.core.lake import Lake
+from winnow.demo import kinds
 from winnow.release import publish, query
 
 KEPT = "kept"
@@ -62,6 +63,7 @@ def compare(world: Path, lake: Path) -> dict:
         "auc": _aucs(videos, scores),
         "flags": _flags(videos, _rows(store, FLAGS)),
         "uploaders_in_two_splits": _rows(store, LEAKS)[0]["leaks"],
+        "real_world_kinds": kinds.compare(world, lambda sql: _rows(store, sql)),
     }
 
 
@@ -149,6 +151,7 @@ def table(found: Mapping) -> str:
             f"flags right, {flags['recycled']} kept after separation"
         )
     lines.append(f"uploaders in two splits: {found['uploaders_in_two_splits']}")
+    lines += kinds.lines(found["real_world_kinds"])
     return "\n".join(lines)
 
 

@@ -22,6 +22,7 @@ POINTS = {
     "release": "Which clips are kept",
     "acav": "ACAV100M's metadata filter, before fetch",
     "avset": "AVSET-10M's threshold, before release",
+    "picture": "What plain decoders show wrongly, before release",
     "select": "ACAV100M's selection: its clips and no others",
     "pseudo_label": "Which of the tagger's classes are published as pseudo-labels: they drop nothing",
 }

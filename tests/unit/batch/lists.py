@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from winnow.batch.ingest import ingest
-from winnow.core.errors import ContractError
+from winnow.core.errors import PartlyDone
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
 from winnow.core.shard import Chain
@@ -57,8 +57,8 @@ def ingested(folder: Path, files: Mapping[str, object], **options: int) -> Day:
     lake, day = Lake(folder / "lake"), Day()
     try:
         day.done = ingest(DAY, Settings(inbox=inbox), lake, **options)
-    except ContractError as error:
-        day.refused = str(error)
+    except PartlyDone as error:
+        day.refused, day.done = str(error), error.answer
     if lake.stand("ingest", DAY):
         chain = Chain(lake, DAY, {})
         for number in chain.numbers("ingest"):

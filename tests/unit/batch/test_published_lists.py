@@ -185,6 +185,21 @@ def test_what_is_not_understood_stops_its_list_and_no_other(text: str, sentence:
     assert [row["list_path"] for row in day.rows] == ["good.csv"]
 
 
+def test_what_came_of_every_list_is_said_where_one_is_refused(tmp_path: Path) -> None:
+    bad, good = "url,moment\n{0},0:30\n", "url,start,end,speed,caption\n{0},1,2,3,a\n{0},1,2,3,b\n"
+    lists = {"bad.csv": bad.format(URL), "good.csv": good.format(URL), "s.jsonl": {"youtube_id": ID}}
+    for computed in (True, False):  # the second time everything stands
+        day = ingested(tmp_path, lists)
+        assert (day.done["computed"], day.done["rows"], day.done["joined"]) == (computed, 2, 1)
+        assert "refused" not in day.list("good.csv")
+        assert day.list("bad.csv")["refused"] in day.refused
+        said = day.list("good.csv")
+        assert (said["format"], said["extra"], said["joined"]) == ("csv", ["speed", "caption"], 1)
+        assert said["columns"] == {"video": "url", "start": "start", "end": "end"}
+        assert day.list("s.jsonl")["columns"]["video"] == "youtube_id"
+        assert day.refused.splitlines()[-1] == "Nothing was read of: bad.csv"
+
+
 def test_a_list_that_was_refused_is_refused_again_until_its_settings_help(tmp_path: Path) -> None:
     lists = {"a.csv": f"url,moment\n{URL},0:30\n", "b.csv": f"url\n{URL}?b\n"}
     assert ingested(tmp_path, lists).refused

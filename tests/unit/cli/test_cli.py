@@ -57,3 +57,17 @@ def test_the_last_line_is_json(tmp_path: Path) -> None:
     done = winnow(tmp_path, "ingest", "--batch", "2026-11-01")
     assert done.returncode == 0
     assert json.loads(done.stdout.splitlines()[-1]) == {"batch": "2026-11-01", "empty": True}
+
+
+@pytest.mark.parametrize("command", ["ingest", "curate"])
+def test_a_refused_list_ends_the_command_after_its_answer(tmp_path: Path, command: str) -> None:
+    day = tmp_path / "inbox/2026-11-01"
+    day.mkdir(parents=True)
+    (day / "a.csv").write_text("name\nsomething\n")
+    done = winnow(tmp_path, command, "--batch", "2026-11-01")
+    assert done.returncode == 65
+    answer = json.loads(done.stdout.splitlines()[-1])
+    (told,) = (answer if command == "ingest" else answer["ingest"])["lists"]
+    assert told["list"] == "a.csv"
+    assert told["refused"].startswith("no column names a video")
+    assert done.stderr.splitlines()[-1] == "Nothing was read of: a.csv"

@@ -134,6 +134,7 @@ def test_the_refused_port_refuses_and_hosts_map_to_ports(server: WorldServer) ->
     assert server.rewrites == {
         "http://media.world.test/": f"http://127.0.0.1:{server.port}/",
         "http://refused.world.test/": f"http://127.0.0.1:{server.refused_port}/",
+        "https://www.youtube.com/watch?v=": f"http://127.0.0.1:{server.port}/youtube/",
     }
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", server.refused_port), timeout=2)
