@@ -2,12 +2,14 @@
 
     .venv/bin/python tests/bench/media.py [--videos 60,600] [--quick] [--json]
 
-Two ratios, each against a reference that runs in the same process on the same streams:
+Three ratios, each against a reference that runs in the same process on the same streams:
 
 - measure: fetch + probe + visual + audio, beside bare decoding of the same clips (PyAV, one thread, every frame of
-  every stream, nothing kept); at most 2.5.
+  every stream, nothing kept); at most 2.2.
 - clip: the clip stage beside bare decoding of the source videos and bare libx264 encoding, at the stage's settings, of
-  just those pictures that it encodes; at most 1.3.
+  just those pictures that it encodes; at most 1.25. It cuts, verifies and commits; sound, which it encodes too where it
+  cannot be copied, is not in the reference.
+- check: what verifying copied clips costs of that, beside bare decoding of the same clips; at most 0.3.
 
 Each stage runs under the Runtime in this process, as `winnow run` would; the world is served over HTTP by another
 process. The reference runs before and after what it is compared with and counts by its mean. A size above the world's
@@ -30,7 +32,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -56,9 +58,9 @@ from winnow.core.stage import stage_class, stage_needs
 
 BATCH = "bench"
 MEASURING = ("fetch", "probe", "visual", "audio")
-LIMITS = {"measure": 2.5, "clip": 1.3, "growth": 1.15}
+LIMITS = {"measure": 2.2, "clip": 1.25, "check": 0.3, "growth": 1.15}
 #: Of a few short videos, where what a file costs, however long it is, weighs more.
-QUICK_LIMITS = {"measure": 3.0, "clip": 2.0}
+QUICK_LIMITS = {"measure": 3.0, "clip": 2.0, "check": 0.5}
 WORLD_VIDEOS = 60
 
 
@@ -135,12 +137,12 @@ def clips(lake: Lake, batch: str = BATCH) -> Iterator[tuple[dict, bytes]]:
         shelf.close()
 
 
-def bare_decode(lake: Lake) -> int:
+def bare_decode(files: Iterable[bytes]) -> int:
     """Decode every frame of every clip, one thread, and keep nothing: the reference of `measure`. Frames decoded."""
     import av
 
     count = 0
-    for _, data in clips(lake):
+    for data in files:
         with av.open(io.BytesIO(data)) as container:
             for stream in container.streams:
                 stream.thread_type = "NONE"
@@ -230,7 +232,7 @@ def addresses(world: World, count: int) -> list[str]:
 
 
 def measure(world: World, videos: int, folder: Path, limits: dict[str, float] = LIMITS) -> list[dict[str, object]]:
-    """Both ratios at one size: one object each."""
+    """All ratios at one size: one object each."""
     lake = Lake(folder / f"lake-{videos}")
     with served(world) as rewrites:
         settings = Settings(lake=lake.root, fetch_rewrites=rewrites, fetch_allow_networks="127.0.0.0/8")
@@ -238,11 +240,11 @@ def measure(world: World, videos: int, folder: Path, limits: dict[str, float] = 
         times = {"fetch": run_stage(lake, settings, "fetch")}
     times["clip"] = run_stage(lake, settings, "clip")
     transcode = [timed(lambda: bare_transcode(lake))]
-    decode = [timed(lambda: bare_decode(lake))]
+    decode = [timed(lambda: bare_decode(data for _, data in clips(lake)))]
     for name in MEASURING[1:]:
         times[name] = run_stage(lake, settings, name)
-    decode.append(timed(lambda: bare_decode(lake)))
-    rows = [row for row, _ in clips(lake)]
+    decode.append(timed(lambda: bare_decode(data for _, data in clips(lake))))
+    rows, copied = [row for row, _ in clips(lake)], [data for row, data in clips(lake) if row["cut"] == "copy"]
     count, media_s = len(rows), sum(row["duration_s"] for row in rows)
     figures = []
     for name, stages, reference in (("measure", MEASURING, decode), ("clip", ("clip",), transcode)):
@@ -267,7 +269,28 @@ def measure(world: World, videos: int, folder: Path, limits: dict[str, float] = 
                 "fsync_share": round(sum(times[s][2] for s in stages) / wall_s, 4),
             }
         )
+    if copied:
+        figures.append(checked(copied, videos, limits["check"]))
     return figures
+
+
+def checked(copied: list[bytes], videos: int, limit: float) -> dict[str, object]:
+    """What verifying copied clips costs, beside decoding them."""
+    from winnow.media import clip_check
+
+    def check() -> None:
+        for data in copied:
+            clip_check.check(data, copied=True)
+
+    found = [(timed(check), timed(lambda: bare_decode(copied))) for _ in range(3)]
+    (check_s, check_cpu_s), (bare_s, bare_cpu_s) = (
+        map(min, zip(*both, strict=True)) for both in zip(*found, strict=True)
+    )
+    return {
+        "bench": "check", "videos": videos, "clips": len(copied), "cpu_s": round(check_cpu_s, 3),
+        "reference_cpu_s": round(bare_cpu_s, 3), "ratio": round(check_s / bare_s, 3),
+        "ratio_cpu": round(check_cpu_s / bare_cpu_s, 3), "limit": limit,
+    }  # fmt: skip
 
 
 def growth(figures: list[dict[str, object]], bench: str) -> dict[str, object]:

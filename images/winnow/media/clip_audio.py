@@ -65,8 +65,8 @@ class SoundCopy:
         self._out, self._stream = out, out.add_stream_from_template(sound)
         self._next: int | None = None
         self._size = sound.codec_context.frame_size or AAC_SAMPLES
-        heard = _packets(footage, start, end) or packets
-        self.offset_s = round(max(0.0, float(track.pts[heard[0]] * track.time_base - start)), 6)
+        self._start, self._first = start, (_packets(footage, start, end) or packets)[0]
+        self.offset_s: float | None = None
 
     @staticmethod
     def can(footage: Footage) -> bool:
@@ -79,8 +79,10 @@ class SoundCopy:
         heard = _packets(footage, start, end)
         return None if heard is None else (max(0, heard[0] - 1), heard[1])
 
-    def packet(self, packet: Packet) -> None:
-        """Take one packet."""
+    def packet(self, at: int, packet: Packet) -> None:
+        """Take one packet, the source's number `at`."""
+        if self.offset_s is None and at >= self._first:
+            self.offset_s = round(max(0.0, float(packet.pts * packet.time_base - self._start)), 6)
         position = round(packet.pts * self._tick - self._from)
         if self._next is not None and abs(position - self._next) <= self._slack:
             position = self._next

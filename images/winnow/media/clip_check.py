@@ -3,7 +3,8 @@
 An encoded clip's pictures have been decoded to make it, so its packets are counted and its length is taken. A copied
 clip's have not: damage in the source is damage in the clip. Decoding it whole would cost what copying saves, so its
 packets are read as H.264 (ITU-T H.264, 7.3.1 and 7.4.1: units that fill the packet, no run of zeros inside one), its
-key pictures are decoded, and only where something is wrong with these is everything decoded and counted.
+key pictures, which hold most of its bytes, and some after each are decoded, and so is a sample of copied sound. Only
+where something is wrong with these is everything decoded and counted.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from winnow.media.ffmpeg import av
 #: Types of H.264 units that hold a picture, and the last one that is not reserved for other uses.
 SLICES, LAST_TYPE = frozenset({1, 2, 5}), 23
 ZEROS = bytes(4)
+#: Share of a copied clip's pictures that is decoded, in runs from its key pictures on; of its packets of sound, one in
+#: so many, but of a few all.
+SAMPLE, SOUND_STEP, FEW = 0.08, 5, 100
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,9 @@ class Found:
     mute: int
 
 
-def check(data: bytes, *, copied: bool) -> Found:
-    """Look at a clip's file; SampleFailed with `undecodable` where nothing can be read of it."""
+def check(data: bytes, *, copied: bool, copied_sound: bool = True) -> Found:
+    """Look at a clip's file, of which pictures, sound or both were copied; SampleFailed with `undecodable` where
+    nothing can be read of it."""
     with _opened(data) as clip:
         video = clip.streams.video[0]
         audio = clip.streams.audio[0] if clip.streams.audio else None
@@ -45,7 +50,7 @@ def check(data: bytes, *, copied: bool) -> Found:
         damaged = mute = 0
         if copied and _is_doubtful(shown, video):
             damaged = max(0, count - decoding(data, "video"))
-        if audio is not None and any(not bytes(p).strip(b"\0") for p in heard):
+        if copied_sound and audio is not None and _is_mute(heard, audio):
             mute = max(0, len(heard) - decoding(data, "audio"))
         return Found(count, picture_s, damaged, sum(not p.is_discard for p in heard), mute)
 
@@ -63,13 +68,34 @@ def _is_doubtful(packets: list, video) -> bool:
         return True
     video.thread_type, video.codec_context.thread_count = "NONE", 1
     video.codec_context.options = {"err_detect": "explode", "skip_loop_filter": "all"}
-    keys = [packet for packet in packets if packet.is_keyframe]
+    chosen = _runs(packets)
     try:
-        decoded = [frame for packet in keys for frame in packet.decode()]
+        decoded = [frame for packet in chosen for frame in packet.decode()]
         decoded += video.codec_context.decode(None)
     except av.error.FFmpegError:
         return True
-    return len(decoded) < len(keys) or any(frame.is_corrupt for frame in decoded)
+    return len(decoded) < len(chosen) or any(frame.is_corrupt for frame in decoded)
+
+
+def _runs(packets: list) -> list:
+    """Key pictures, and as many of those stored after each as the sample allows."""
+    keys = [at for at, packet in enumerate(packets) if packet.is_keyframe]
+    run = max(1, int(SAMPLE * len(packets) / max(1, len(keys))))
+    return [
+        p for at, end in zip(keys, [*keys[1:], len(packets)], strict=True) for p in packets[at : min(at + run, end)]
+    ]
+
+
+def _is_mute(packets: list, audio) -> bool:
+    """Whether a packet of sound is nothing but zeros, or one of the sample cannot be decoded."""
+    if any(not bytes(packet).strip(b"\0") for packet in packets):
+        return True
+    audio.thread_type, audio.codec_context.thread_count = "NONE", 1
+    audio.codec_context.options = {"err_detect": "explode"}
+    try:
+        return not all(packet.decode() for packet in packets[1 :: 1 if len(packets) < FEW else SOUND_STEP])
+    except av.error.FFmpegError:
+        return True
 
 
 def are_pictures(packets: list, video) -> bool:

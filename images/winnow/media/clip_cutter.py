@@ -6,6 +6,7 @@ copied (`winnow.media.clip_writer` says which), are not decoded at all.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,23 +37,28 @@ def cut(
             waiting.append((number, ClipFile(footage, window, work / f"clip-{number}.mp4", encoding)))
         except SampleFailed as failure:
             yield number, failure
-    waiting.sort(key=lambda item: (item[1].first, item[0]))
     with open_media(footage.path) as container:
         yield from _Pass(footage, container, waiting).run()
 
 
 class _Pass:
-    """One reading of the packets. A clip's file is open only while packets of it come, so that a long video with
-    hundreds of clips needs no more memory than a short one."""
+    """One reading of the packets. A clip's file is open only from its first picture or sound to its last, so that a
+    long video with hundreds of clips needs no more memory than a short one, however rare its key pictures are and
+    however long one of its pictures stands."""
 
     def __init__(self, footage: Footage, container: InputContainer, waiting: list[tuple[int, ClipFile]]) -> None:
         video = container.streams[footage.video.index]
-        self.footage, self.container, self.video, self.waiting = footage, container, video, waiting
+        self.footage, self.container, self.video, self.waiting = footage, container, video, dict(waiting)
         self.audio = container.streams[footage.audio.index] if footage.audio is not None else None
         self.tick_s = float(footage.audio.time_base) if footage.audio is not None else 0.0
         self.active: list[tuple[int, ClipFile]] = []
         self.broken: list[tuple[int, SampleFailed]] = []
-        self.pictures = _Ranges([clip.pictures for _, clip in waiting if clip.copied is None])
+        encoded, copied = ([i for i in waiting if (i[1].copied is None) is how] for how in (True, False))
+        #: What begins clips: a picture that is shown, by its time; packets of copied pictures and of sound, by number.
+        self.by_picture = sorted((clip.low, number) for number, clip in encoded)
+        self.by_packet = sorted((clip.copied[0], number) for number, clip in copied)
+        self.by_sound = sorted((clip.sounds[0], number) for number, clip in waiting if clip.sounds)
+        self.pictures = _Ranges([clip.pictures for _, clip in encoded])
         self.sounds = _Ranges([clip.sounds for _, clip in waiting if clip.sounds and not clip.copies_sound])
         video.thread_type, video.codec_context.thread_count = "NONE", 1
 
@@ -63,14 +69,12 @@ class _Pass:
         for packet in demuxed(self.container, *streams):
             if not (self.waiting or self.active or self.broken):
                 break
-            is_picture = packet.stream_index == self.video.index
-            while self.waiting and self.waiting[0][1].begins(at_picture, at_sound):
-                self.active.append(self.waiting.pop(0))
-                self._do(self.active[-1], "open", self.video, self.audio)
-            if is_picture:
+            if packet.stream_index == self.video.index:
+                self._begin(self.by_packet, at_picture)
                 self._picture(at_picture, packet)
                 at_picture += 1
             else:
+                self._begin(self.by_sound, at_sound)
                 self._sound(at_sound, packet)
                 at_sound += 1
             for item in [i for i in self.active if i[1].is_over(at_picture, at_sound)]:
@@ -79,9 +83,30 @@ class _Pass:
             while self.broken:
                 yield self.broken.pop()
         self._show(_drained(self.video.codec_context) if at_picture else [])
+        for number in sorted(number for number, clip in self.waiting.items() if clip.kept is not None):
+            self._open(number)
         yield from self.broken
-        for number, clip in (*self.active, *self.waiting):
+        for number, clip in (*self.active, *self.waiting.items()):
             yield number, _finished(clip)
+
+    def _begin(self, queue: list[tuple[int, int]], at: int, frame=None) -> None:
+        """Open what waits for this place; a clip whose picture stands keeps it until something of its own follows."""
+        while queue and queue[0][0] <= at:
+            _, number = queue.pop(0)
+            clip = self.waiting.get(number)
+            if clip is None:
+                continue
+            if frame is not None and clip.stands and clip.kept is None:
+                clip.kept = frame
+                if clip.following is not None:
+                    insort(queue, (clip.following, number))
+            else:
+                self._open(number)
+
+    def _open(self, number: int) -> None:
+        item = number, self.waiting.pop(number)
+        self.active.append(item)
+        self._do(item, "open", self.video, self.audio)
 
     def _do(self, item: tuple[int, ClipFile], what: str, *given) -> None:
         """Let a clip take something; what FFmpeg will not do ends this clip and no other."""
@@ -97,6 +122,8 @@ class _Pass:
 
     def _show(self, frames: list) -> None:
         for frame in frames:
+            if frame.pts is not None:
+                self._begin(self.by_picture, frame.pts, frame)
             for item in [*self.active]:
                 self._do(item, "encode_picture", frame)
 

@@ -78,7 +78,9 @@ class Piece:
 
 class ClipFile:
     """One clip in the making. `start` and `end` are exact times on the container's clock, s: those of pictures, or the
-    window's own where a picture stands across them. `pictures` and `sounds` are the ranges of packets that it needs."""
+    window's own where a picture stands across them. `pictures` and `sounds` are the ranges of packets that it needs;
+    `stands` whether its first picture has been standing since before, `kept` that picture, until `following`, the next
+    one, or sound comes."""
 
     def __init__(self, footage: Footage, window: tuple[float, float], path: Path, encoding: Encoding) -> None:
         first, last = footage.pictures(*window)
@@ -95,26 +97,25 @@ class ClipFile:
         if last == len(footage.shown) and self.end >= footage.place(footage.end_s - footage.half_s):
             self.end = footage.place(footage.end_s)
         self.zero = round(self.start / base)
+        self.kept: VideoFrame | None = None
+        self.following = footage.shown[first + 1] if last - first > 1 else None
         as_long = self.end - self.high * base <= LONGEST_LAST * footage.half_s
         self.copied = _copied(footage, first, last) if as_long and not held else None
         self.pictures = self.copied or _decoded(footage, self.low, self.high)
-        self.seen = self.copied is not None
+        self.seen = False
         self._pending: Packet | None = None
         self._last: int | None = None
         self.copies_sound = SoundCopy.can(footage)
         self.sounds = (SoundCopy if self.copies_sound else SoundEncoder).packets(footage, self.start, self.end)
-        self.first = self.pictures[0]
+        self.stands = held and self.sounds is not None
         self._out: OutputContainer | None = None
         self._sound: SoundCopy | SoundEncoder | None = None
         self.width, self.height = footage.width, footage.height
 
-    def begins(self, at_picture: int, at_sound: int) -> bool:
-        """Whether packets of this clip may come now."""
-        return self.pictures[0] <= at_picture or (self.sounds is not None and self.sounds[0] <= at_sound)
-
     def is_over(self, at_picture: int, at_sound: int) -> bool:
         """Whether all its packets have come."""
-        return self.seen and self.pictures[1] <= at_picture and (self.sounds is None or self.sounds[1] <= at_sound)
+        seen = self.seen if self.copied is None else self.copied[1] <= at_picture
+        return seen and (self.sounds is None or self.sounds[1] <= at_sound)
 
     def open(self, video: VideoStream, audio: AudioStream | None) -> None:
         """Begin the file."""
@@ -128,6 +129,9 @@ class ClipFile:
         if self.sounds is not None and audio is not None:
             kind = SoundCopy if self.copies_sound else SoundEncoder
             self._sound = kind(self.footage, self.start, self.end, self.sounds, audio, self._out)
+        if self.kept is not None:
+            self.encode_picture(self.kept)
+            self.kept = None
 
     def copy_picture(self, at: int, packet: Packet) -> None:
         """Take a packet as it is, if it is one of a copied clip."""
@@ -138,6 +142,10 @@ class ClipFile:
         twin.pts, twin.dts = packet.pts - self.low, packet.dts - self.low
         twin.duration, twin.time_base, twin.is_keyframe = packet.duration, packet.time_base, packet.is_keyframe
         twin.stream = self._video
+        if at == self.copied[0]:
+            self._began = twin.dts
+        if at + 1 == self.copied[1]:
+            twin.duration = self._to_end(twin)
         self._out.mux(twin)
         self.made += 1
 
@@ -145,7 +153,7 @@ class ClipFile:
         """Encode a picture, if it is one of an encoded clip."""
         if self.copied is not None or frame.pts is None:
             return
-        self.seen = self.seen or frame.pts > self.high
+        self.seen = self.seen or frame.pts >= self.high
         if not self.low <= frame.pts <= self.high or (self._last is not None and frame.pts <= self._last):
             return
         assert self._out is not None
@@ -171,7 +179,7 @@ class ClipFile:
     def copy_sound(self, at: int, packet: Packet) -> None:
         """Take a packet of sound as it is, if this clip copies sound and it is one of its own."""
         if self.copies_sound and self._sound is not None and self.sounds[0] <= at < self.sounds[1]:
-            self._sound.packet(packet)
+            self._sound.packet(at, packet)
 
     def lose_sound(self, at: int) -> None:
         """Count a packet of sound that could not be decoded."""
@@ -185,7 +193,7 @@ class ClipFile:
     def finish(self) -> Piece:
         """Write what the encoders hold, close the file, and return the clip; SampleFailed when too little came."""
         if self._out is None:
-            raise SampleFailed(Reason.undecodable, "the file ends before this clip")
+            raise SampleFailed(Reason.undecodable, "none of its pictures can be decoded")
         try:
             if self.copied is None and self.made:
                 self._put(self._video.encode(None))
@@ -200,7 +208,7 @@ class ClipFile:
         _allow(self.damaged + self.count - self.made, self.count, "pictures")
         if self.sounds is not None:
             _allow(self.mute, self.sounds[1] - self.sounds[0], "packets of sound")
-        found = clip_check.check(data, copied=self.copied is not None)
+        found = clip_check.check(data, copied=self.copied is not None, copied_sound=self.copies_sound)
         _allow(found.damaged + abs(found.pictures - self.made), self.count, "pictures")
         if abs(found.picture_s - duration_s) > TOLERANCE_S:
             what = f"its pictures last {found.picture_s:.3f} s, not {duration_s:.3f} s"
@@ -218,10 +226,14 @@ class ClipFile:
         """Write the last picture: it stands to the clip's end."""
         packet = self._pending
         if packet is not None:
-            lasts = round((self.end - self.start) / packet.time_base) - (packet.dts - self._began)
-            packet.duration = lasts if lasts > 0 else packet.duration
+            packet.duration = self._to_end(packet)
             self._out.mux(packet)
             self._pending = None
+
+    def _to_end(self, packet: Packet) -> int:
+        """How long the packet that is stored last lasts, so that the track is as long as the clip."""
+        lasts = round((self.end - self.start) / packet.time_base) - (packet.dts - self._began)
+        return lasts if lasts > 0 else packet.duration
 
     def abandon(self) -> None:
         """Leave nothing of a clip that cannot be written."""

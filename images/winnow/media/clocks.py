@@ -91,7 +91,7 @@ def one_timeline(times: list[int | None], base: Fraction, audio: Track | None, c
             parts.append(Part(time, time, shift))
         made.append(time + shift)
         before = time
-    if audio and len(parts) > 1:
+    if audio and jumps and len(parts) > 1:
         _move_along(audio, jumps, parts, base)
     return made
 

@@ -59,11 +59,21 @@ def mono(wave: np.ndarray) -> np.ndarray:
     if len(wave) == 1:
         return wave
     mean = wave.mean(axis=0, keepdims=True)
+    louder = _louder(wave, mean[0])
+    return mean if louder is None else wave[louder : louder + 1]
+
+
+def heard(wave: np.ndarray) -> np.ndarray:
+    """One or two channels whose mean is what is heard: the louder one alone where they cancel each other out."""
+    louder = _louder(wave, wave.mean(axis=0)) if len(wave) > 1 else None
+    return wave if louder is None else wave[louder : louder + 1]
+
+
+def _louder(wave: np.ndarray, mean: np.ndarray) -> int | None:
+    """The louder of two channels that cancel each other out in their mean; None where they do not."""
     powers = [float(np.dot(channel, channel)) for channel in wave]
-    if float(np.dot(mean[0], mean[0])) < CANCELLED * sum(powers) / len(powers):
-        louder = int(np.argmax(powers))
-        return wave[louder : louder + 1]
-    return mean
+    cancel = float(np.dot(mean, mean)) < CANCELLED * sum(powers) / len(powers)
+    return int(np.argmax(powers)) if cancel else None
 
 
 def names_of(frame: AudioFrame) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 """Shape: pictures as an H.264 encoder takes them: upright, of even size, 4:2:0 with 8 bits, in the range they came in.
 
 An odd width or height loses its last column or row: 4:2:0 has none, and scaling would blur every picture for one line.
+Fields are lines, and no file can say that they are columns: of an interlaced picture that is turned by 90° the field
+that is shown first is taken, at twice its height, so that what comes out is progressive as it says.
 Red, green and blue become BT.709 from 720 lines on and BT.601 below: 4:2:0 has no other choice, and players take these.
 """
 
@@ -41,9 +43,13 @@ class Shape:
             self._convert = {"src_color_range": "JPEG", "dst_color_range": "JPEG"}
         self.sar = 1 / look.sar if look.sar and look.turned else look.sar
         self.interlaced = look.interlaced and not look.turned
-        self.upper_first = look.upper_first
+        upside_down = any(name == "vflip" for name, _ in look.steps)
+        self.upper_first = look.upper_first is not (upside_down and not height % 2)  # line 0 is the last one then
         self._size = (footage.width, footage.height)
         self._turns = look.steps
+        if look.interlaced and look.turned:
+            field = ("field", f"type={'top' if look.upper_first else 'bottom'}")
+            self._turns = (field, ("scale", f"{footage.width}:{footage.height}:flags=bilinear"), *look.steps)
         self._needed = bool(self._turns) or (width, height) != (self.width, self.height)
         self._graph: av.filter.Graph | None = None
 

@@ -87,14 +87,14 @@ class Separate(Stage):
         """One clip: what was measured, and its residual as FLAC."""
         import numpy as np
 
-        from winnow.media import decode, mixture_render
+        from winnow.media import decode, downmix, mixture_render
 
         with decode.opened(sample.media()) as clip:
             frames = list(clip.frames(clip.require_audio()))
             if not frames:
                 raise SampleFailed(Reason.undecodable, "no sound could be decoded")
             start_s, duration_s = clip.time_s(frames[0]), clip.duration_s
-        wave = decode.waveform(frames, rate_hz=self.separator.rate_hz)
+        wave = downmix.heard(decode.waveform(frames, rate_hz=self.separator.rate_hz))
         spoken = np.array(sample.needs["tags"]["speech_spans"], float).reshape(-1, 2)
         dialogue = self.separator.dialogue(wave, spoken - start_s)
         mixture = wave.mean(axis=0)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.unit.flashes import Recipe, look, make
+from tests.unit.media import numbered
 from winnow.core.sample import Reason, SampleFailed
 from winnow.media import clip_cutter as module
 from winnow.media.clip_cutter import Encoding, Piece, cut
@@ -109,17 +110,22 @@ def test_pictures_are_decoded_once_and_only_where_needed(tmp_path: Path, monkeyp
     assert min(seen) >= footage.shown[25]
 
 
-def test_files_are_open_only_while_packets_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    footage = scan(make(replace(PLAIN, seconds=20.0), tmp_path / "a.mp4"))
-    most, inner = [0], module._Pass._picture
+@pytest.mark.parametrize("kind", ["keys", "one key", "one picture"])
+def test_files_are_open_only_while_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    if kind == "one picture":
+        path = numbered.make(numbered.Recipe(seconds=20.0, times=(0.0,)), tmp_path / "a.mp4")
+    else:
+        path = make(replace(PLAIN, seconds=20.0, gop=50 if kind == "keys" else 1000), tmp_path / "a.mp4")
+    most, inner = [0], module._Pass._do
 
-    def count(self, at, packet):
+    def count(self, item, *what):
         most[0] = max(most[0], len(self.active))
-        inner(self, at, packet)
+        inner(self, item, *what)
 
-    monkeypatch.setattr(module._Pass, "_picture", count)
-    made = pieces(footage, tmp_path, *((k + 0.1, k + 1.1) for k in range(19)))
+    monkeypatch.setattr(module._Pass, "_do", count)
+    made = pieces(scan(path), tmp_path, *((k + 0.1, k + 1.1) for k in range(19)))
     assert all(isinstance(p, Piece) for p in made)
+    assert {round(p.duration_s, 1) for p in made} == {1.0}
     assert most[0] <= 4
 
 

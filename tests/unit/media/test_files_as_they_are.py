@@ -357,6 +357,26 @@ def test_interlaced_video_stays_marked_as_such(tmp_path: Path) -> None:
     right(found, 150)
 
 
+def test_fields_that_are_turned_become_pictures(tmp_path: Path) -> None:
+    """Fields are lines: by 90° they would be columns, which no file can say. Upside down the other one comes first."""
+    for turned, told in (((0, 1, -1, 0), False), ((-1, 0, 0, -1), True)):
+        a, b, c, d = turned
+
+        def prepare(stream, matrix=(a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)) -> None:
+            stream.set_display_matrix(list(matrix))
+
+        recipe = replace(PLAIN, seconds=1.0, audio=None, options=(("x264-params", "tff=1"),), prepare=prepare)
+        (outcome,) = clips(make(recipe, tmp_path / f"{told}.mp4"))
+        with av.open(io.BytesIO(outcome.files["mp4"])) as clip:
+            frames = list(clip.decode(video=0))
+            order = clip.streams.video[0].codec_context.field_order
+        assert len(frames) == 25
+        assert {frame.interlaced_frame for frame in frames} == {told}
+        assert corners(frames[0].to_ndarray(format="rgb24")) == ("YGBR" if told else "GRYB")
+        assert probe.measure(outcome.files["mp4"])["interlaced"] is told
+        assert order in ((3, 5) if told else (0, 1))
+
+
 def test_what_a_probe_says_of_a_clip_is_what_its_row_says(tmp_path: Path) -> None:
     for outcome in clips(make(PLAIN, tmp_path / "a.mp4"), window_s=1.3):
         found = probe.measure(outcome.files["mp4"])

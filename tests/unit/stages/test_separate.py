@@ -170,6 +170,13 @@ def test_a_music_flag_leaves_the_sound_as_it_was(tmp_path) -> None:
     assert values["speech_s"] == 0
 
 
+def test_stereo_that_cancels_itself_out_leaves_a_residual(tmp_path) -> None:
+    wave = waterfall(2.0)[None].astype(np.float32)
+    clips = [mp4(None, np.concatenate([wave, side * wave]), rate_hz=RATE_HZ) for side in (1, -1)]
+    both, apart = (run(Settings(), clip, [], tmp_path).values["residual_rms_dbfs"] for clip in clips)
+    assert apart == pytest.approx(both, abs=0.5)
+
+
 # -- a checkpoint ------------------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory):
