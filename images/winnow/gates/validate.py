@@ -55,7 +55,9 @@ def validate(
     found = _run(suite, rules, frame)
     results = tuple(_result(rule, found[rule.name], suite, frame) for rule in rules)
     if quarantine is not None:
-        results = tuple(_sorted_out(result, rule, suite, frame, quarantine) for result, rule in zip(results, rules, strict=True))
+        results = tuple(
+            _sorted_out(result, rule, suite, frame, quarantine) for result, rule in zip(results, rules, strict=True)
+        )
     return TableResult(suite.table, suite.grain, len(frame), suite.key, results)
 
 
