@@ -13,6 +13,7 @@ import pytest
 from tests.unit.flashes import Recipe, make
 from tests.unit.media.test_cut import scenes
 from winnow.core import table
+from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.sample import Outcome, Reason, candidate_id, clip_id, sid
 from winnow.core.settings import Settings
@@ -177,10 +178,10 @@ def test_a_bad_video_fails_its_own_candidates_only(tmp_path: Path) -> None:
     assert len(failed) == 2
 
 
-def test_a_video_that_is_not_there_is_an_internal_error(tmp_path: Path) -> None:
-    clip = Clipper(tmp_path)
-    (failed,) = clip(("0" * 64, None, None))
-    assert failed.reason is Reason.internal_error
+def test_a_video_that_is_not_there_ends_the_shard(tmp_path: Path) -> None:
+    """The lake lost it: no fault of a sample."""
+    with pytest.raises(ContractError, match=r"media/00/0000.* is not there: run `winnow verify --all`"):
+        Clipper(tmp_path)(("0" * 64, None, None))
 
 
 def test_a_partly_damaged_video_gives_its_good_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
