@@ -26,6 +26,8 @@ MAX_DEPTH = 32
 _URLS, _FILES = frozenset({shapes.URL}), frozenset({shapes.URL, shapes.FILE})
 _MIDS = re.compile(r"/[a-z]/[\w]+(?:\s*,\s*/[a-z]/[\w]+)+\Z")
 _LABEL_SEPARATOR = re.compile(r"[;|]")
+#: A text as JSON writes it where characters outside ASCII may stand.
+_quoted = json.encoder.encode_basestring
 
 
 def candidate(values: Mapping[str, object], header: Header) -> tuple[dict[str, object], SampleFailed | None]:
@@ -53,8 +55,9 @@ def candidate(values: Mapping[str, object], header: Header) -> tuple[dict[str, o
 
 def _text(value: object) -> str | None:
     """Text of a cell, trimmed; None for an empty one. Lone surrogates, which UTF-8 cannot hold, are replaced."""
-    if type(value) is str and value.isascii():
-        return value.replace("\x00", "").strip() or None
+    if type(value) is str:
+        text = value.replace("\x00", "").strip()
+        return (text if text.isascii() else text.encode("utf-8", "replace").decode()) or None
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, (dict, list)):
@@ -165,6 +168,8 @@ def _seconds(value: object, name: str, scale: float = 1.0) -> float | None:
             return None
         if 0 <= value * scale <= MAX_TIME_S:
             return round(value * scale, 3)
+    if type(value) is str and (number := _number(value)) is not None and 0 <= number * scale <= MAX_TIME_S:
+        return round(number * scale, 3)
     text = None if isinstance(value, bool) else _text(value)
     if text is None and not isinstance(value, bool):
         return None
@@ -175,6 +180,16 @@ def _seconds(value: object, name: str, scale: float = 1.0) -> float | None:
         shown = urls.shown(text or str(value))
         raise SampleFailed(Reason.bad_time, f"{name} is {shown}: seconds from 0 on, or h:mm:ss, are wanted")
     return round(seconds, 3)
+
+
+def _number(text: str) -> float | None:
+    """The number that a text is, as most times are written; None for any other."""
+    if not text or "_" in text or ":" in text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _declared(value: object, scale: float = 1.0) -> float | None:
@@ -188,6 +203,8 @@ def _declared(value: object, scale: float = 1.0) -> float | None:
 def _labels(value: object, column: str) -> list[str] | None:
     """Labels as a list: a JSON list, or text separated by ';' or '|' (by ',' too in AudioSet's `positive_labels`, and
     between ids of its ontology)."""
+    if type(value) is str and "," not in value and "[" not in value:
+        value = _LABEL_SEPARATOR.split(value) if ";" in value or "|" in value else [value]
     if isinstance(value, str) and value.lstrip().startswith("["):
         text = value
         with contextlib.suppress(ValueError, RecursionError):
@@ -212,11 +229,20 @@ def _extra(values: Mapping[str, object], header: Header, keep_duration: bool) ->
         names = [*names, header.fields["duration_s"]]
     if not names:
         return None
-    kept = {name: values.get(name) for name in names}
-    kept = {name: _plain(value) for name, value in kept.items() if value is not None and value != ""}
+    kept, texts = {}, True
+    for name in names:
+        value = values.get(name)
+        if type(value) is str:
+            if value:
+                kept[name] = value
+        elif value is not None:
+            kept[name], texts = _plain(value), False
     if not kept:
         return None
-    text = json.dumps(kept, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
+    if texts:  # as below, without an encoder made for each row
+        text = "{" + ",".join([f"{_quoted(name)}:{_quoted(kept[name])}" for name in sorted(kept)]) + "}"
+    else:
+        text = json.dumps(kept, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
     if len(text) > MAX_ROW_BYTES:
         raise SampleFailed(Reason.bad_row, f"its other columns hold {len(text)} characters of {MAX_ROW_BYTES} at most")
     return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -30,6 +30,8 @@ LOOK_AHEAD = 50
 #: A text is a list where this share of its lines begins with what names a video.
 LIST_SHARE = 0.8
 _ENDS = tuple(f".{extension}" for extension in ("mp4", "webm", "mkv", "mov", "avi", "m4v", "ts", "flv", "mpg"))
+#: What stands for a byte that is not UTF-8.
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")
 _WATCH = re.compile(r"(?:v=|youtu\.be/)[A-Za-z0-9_-]{11}\Z")
 
 
@@ -182,6 +184,6 @@ def _row(number: int, names: list[str], record: Record) -> Row:
     if len(cells) > len(names) and any(cells[len(names) :]):
         what = f"{len(cells)} cells under {len(names)} columns: quote cells that hold the separator"
         return Row(number, problem=f"line {record.line}: {what}")
-    if any("\udc80" <= c <= "\udcff" for cell in cells if not cell.isascii() for c in cell):
+    if not (text := "".join(cells)).isascii() and _NOT_UTF8.search(text):
         return Row(number, problem=f"line {record.line}: not UTF-8; save the list as UTF-8")
     return Row(number, dict(zip(names, cells, strict=False)))

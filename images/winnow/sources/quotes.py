@@ -76,7 +76,7 @@ def records(lines: Lines, delimiter: str) -> Iterator[Record]:
             cells = line.split()
         elif '"' not in line:
             cells = line.rstrip("\r\n").split(delimiter)
-            if ", " in line or " " in line:
+            if line[0] == " " or f"{delimiter} " in line:
                 cells = [cell.lstrip(" ") for cell in cells]
         else:
             cells, problem = _quoted(lines, line, delimiter, width, good)

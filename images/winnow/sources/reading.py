@@ -6,7 +6,7 @@ are held back until their content has said it, so memory is for these and a bloc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -129,16 +129,22 @@ def _clips(rows: Iterator[Row], report: ListReport) -> Iterator[Row]:
         if row.values is None:
             yield row
             continue
-        if not any(map(_may_nest, row.values.values())):
+        if not _may_nest(row.values.values()):
             yield row
             continue
         for values in unfold(row.values):
             yield Row(row.number, values)
 
 
-def _may_nest(value: object) -> bool:
-    """Whether a value can hold several clips: most cannot, and there are many."""
-    return value[:1] in ("[", "(") if type(value) is str else isinstance(value, (list, tuple, dict))
+def _may_nest(values: Iterable[object]) -> bool:
+    """Whether one of the values can hold several clips: most cannot, and there are many."""
+    for value in values:
+        if type(value) is str:
+            if value and value[0] in "[(":
+                return True
+        elif isinstance(value, (list, tuple, dict)):
+            return True
+    return False
 
 
 class _Plans:

@@ -69,15 +69,17 @@ def address_kind(value: object, beside: Mapping[str, str]) -> str | None:
 
 def seconds(text: str) -> float | None:
     """Seconds of '12.5', '1:02:03.5', '00:01:02,500' or 'PT1M2S'; None for anything else."""
+    try:
+        number = float(text)
+    except ValueError:
+        pass
+    else:
+        return number if math.isfinite(number) and "_" not in text else None
     if clock := _CLOCK.match(text):
         return int(clock[1] or 0) * 3600 + int(clock[2]) * 60 + float(clock[3].replace(",", "."))
     if text[:1] == "P" and len(text) > 2 and (iso := _ISO.match(text)) and any(iso.groups()):
         return int(iso[1] or 0) * 86400 + int(iso[2] or 0) * 3600 + int(iso[3] or 0) * 60 + float(iso[4] or 0)
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and "_" not in text else None
+    return None
 
 
 def is_clock(text: str) -> bool:

@@ -23,6 +23,11 @@ _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}\Z")
 _YOUTUBE_PATH = re.compile(r"/(?:embed|v|e|shorts|live)/([^/?#]+)")
 _BARE_HOST = re.compile(r"(?:www\.[\w-]+\.\w+|(?:m\.)?youtube\.com|youtu\.be)/", re.IGNORECASE)
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+#: Addresses that are canonical as they stand, but for a fragment, an empty query and YouTube's: a host in lower case
+#: without user and port, and printable ASCII. Most of a list's are, and taking them apart is what costs.
+_PLAIN = re.compile(r"https?://(?:[a-z0-9-]+\.)+[a-z0-9-]+/[!-~]*\Z")
+#: Most parameters of a query.
+MAX_FIELDS = 1000
 
 
 def youtube_url(video: str) -> str:
@@ -38,6 +43,8 @@ def check(text: str) -> str:
     An address without a scheme is taken as https where it begins like one (www.…, youtube.com/, youtu.be/)."""
     if len(text) > MAX_CHARS:
         raise SampleFailed(Reason.bad_url, f"an address of {len(text)} characters; the most is {MAX_CHARS}")
+    if _PLAIN.match(text) and text.count("&") < MAX_FIELDS:
+        return text
     if _BARE_HOST.match(text):
         text = f"https://{text}"
     scheme = _SCHEME.match(text)
@@ -58,6 +65,8 @@ def canonical(url: str) -> str:
     """What names the video in its id: 'youtube:<id>' for YouTube's forms, else the canonical address."""
     if watch := _WATCH.match(url):
         return f"youtube:{watch[1]}"
+    if _PLAIN.match(url) and "#" not in url and url[-1] != "?" and "youtu" not in url:
+        return url
     parts = urlsplit(url)
     video = youtube_id(parts)
     if video:
@@ -99,7 +108,7 @@ def _split(text: str) -> SplitResult | None:
     try:
         parts = urlsplit(text)
         parts.port  # noqa: B018 (raises for a port that is no number)
-        parse_qs(parts.query, max_num_fields=1000)
+        parse_qs(parts.query, max_num_fields=MAX_FIELDS)
     except ValueError:
         return None
     return parts

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from winnow.core.sample import Reason, SampleFailed
 from winnow.sources import csv, jsonl, parquet, source_of, urls
@@ -308,6 +311,56 @@ def test_every_form_of_a_youtube_address_is_one_video(url: str) -> None:
 )
 def test_other_addresses_are_canonical_but_not_rewritten(url: str, wanted: str) -> None:
     assert urls.canonical(url) == wanted
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.sampled_from(["http://", "https://", "HTTP://", "ftp://", ""]),
+    st.sampled_from(
+        ["a.example", "A.example", "a.example:80", "a@b.example", "m.youtube.com", "youtu.be", "a.", "[::1]"]
+    ),
+    st.text("/abcv=?#&;%20@.\u00e9 \t", max_size=24),
+)
+@example("https://", "a.example", "/?" + "a&" * 1200)
+@example("https://", "a.example", "/a#b")
+@example("https://", "a.example", "/a?")
+@example("https://", "youtu.be", "/a1b2c3d4e5f")
+def test_plain_addresses_are_taken_as_they_stand_and_as_taking_apart_has_them(
+    scheme: str, host: str, rest: str
+) -> None:
+    def said() -> object:
+        try:
+            return urls.check(url), urls.canonical(urls.check(url))
+        except SampleFailed as failure:
+            return failure.reason, failure.detail
+
+    url = scheme + host + rest
+    quick = said()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(urls, "_PLAIN", re.compile("(?!)"))
+        assert said() == quick
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.dictionaries(st.text(max_size=9), st.one_of(st.text(max_size=12), st.none(), st.integers()), max_size=4))
+@example({"b": 'say "hi"\\', "a": "\x00\x1f\u2028é", "": "\udc80"})
+def test_extra_columns_are_canonical_json(columns: dict[str, object]) -> None:
+    values = {f"x {name}": value for name, value in columns.items()}
+    kept = {name: value for name, value in values.items() if value not in (None, "")}
+    text = json.dumps(kept, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    wanted = text.encode("utf-8", "replace").decode() if kept else None
+    assert taken({"url": URL, **values})["extra"] == wanted
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("12.5", 12.5), (" 7 ", 7.0), ("1e1", 10.0), ("1:02:03.5", 3723.5),
+                                               ("PT1M2S", 62.0), ("\x005", 5.0), ("\uff13", 3.0)])  # fmt: skip
+def test_times_are_seconds_however_they_are_written(text: str, seconds: float) -> None:
+    assert taken({"url": URL, "start": text})["start_s"] == seconds
+
+
+@pytest.mark.parametrize("text", ["1_0", "nan", "inf", "-1", "P", "1:2:3:4", "1e9"])
+def test_what_is_no_time_in_a_video_is_refused(text: str) -> None:
+    assert reason({"url": URL, "start": text})[0] is Reason.bad_time
 
 
 def test_an_address_without_a_scheme_is_https() -> None:
