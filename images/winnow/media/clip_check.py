@@ -50,9 +50,10 @@ def check(data: bytes, *, copied: bool, copied_sound: bool = True) -> Found:
         damaged = mute = 0
         if copied and _is_doubtful(shown, video):
             damaged = max(0, count - decoding(data, "video"))
+        heard = [packet for packet in heard if not packet.is_discard]
         if copied_sound and audio is not None and _is_mute(heard, audio):
             mute = max(0, len(heard) - decoding(data, "audio"))
-        return Found(count, picture_s, damaged, sum(not p.is_discard for p in heard), mute)
+        return Found(count, picture_s, damaged, len(heard), mute)
 
 
 def _opened(data: bytes):
