@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from winnow.core import cpu
+from winnow.core import cpu, shard_tar
 from winnow.core.errors import ConfigError, ContractError, FailureBudgetExceeded
 from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.manifest import Manifest
@@ -287,13 +287,9 @@ class Runtime:
     @staticmethod
     def _tar(outcomes: Sequence[Outcome], work: Path) -> Path:
         """The shard's files as one WebDataset tar: `<sample_id>.<ext>`, ordered, without clocks or owners."""
-        import webdataset
-
         path = work / "shard.tar"
-        with webdataset.TarWriter(str(path), encoder=False, mtime=0, user="winnow", group="winnow", mode=0o644) as tar:
-            for outcome in sorted(outcomes, key=lambda o: o.sample_id):
-                if outcome.files:
-                    tar.write({"__key__": outcome.sample_id, **outcome.files})
+        ordered = sorted(outcomes, key=lambda o: o.sample_id)
+        shard_tar.write(path, ((f"{o.sample_id}.{ext}", o.files[ext]) for o in ordered for ext in sorted(o.files)))
         return path
 
 

@@ -47,7 +47,9 @@ def _packets(footage: Footage, start: Fraction, end: Fraction) -> tuple[int, int
 
 class SoundCopy:
     """Copies AAC packets into a clip. The packets that reach over its start, and one more before them, get negative
-    times: the file's edit list hides them. `offset_s` is how late the sound begins in the clip, s."""
+    times: the file's edit list hides them. Only where they follow each other: readers hide as many samples as the first
+    one's time says, so that a gap among them would hide what is heard. `offset_s` is how late the sound begins in the
+    clip, s; None without any."""
 
     def __init__(
         self,
@@ -65,7 +67,7 @@ class SoundCopy:
         self._out, self._stream = out, out.add_stream_from_template(sound)
         self._next: int | None = None
         self._size = sound.codec_context.frame_size or AAC_SAMPLES
-        self._start, self._first = start, (_packets(footage, start, end) or packets)[0]
+        self._start, self._ahead = start, []
         self.offset_s: float | None = None
 
     @staticmethod
@@ -79,10 +81,8 @@ class SoundCopy:
         heard = _packets(footage, start, end)
         return None if heard is None else (max(0, heard[0] - 1), heard[1])
 
-    def packet(self, at: int, packet: Packet) -> None:
-        """Take one packet, the source's number `at`."""
-        if self.offset_s is None and at >= self._first:
-            self.offset_s = round(max(0.0, float(packet.pts * packet.time_base - self._start)), 6)
+    def packet(self, packet: Packet) -> None:
+        """Take one packet."""
         position = round(packet.pts * self._tick - self._from)
         if self._next is not None and abs(position - self._next) <= self._slack:
             position = self._next
@@ -91,10 +91,19 @@ class SoundCopy:
         twin.pts = twin.dts = position
         twin.duration, twin.time_base, twin.is_keyframe = self._size, self._base, True
         twin.stream = self._stream
-        self._out.mux(twin)
+        if self.offset_s is None:
+            if self._ahead and self._ahead[-1].pts + self._size != position:
+                self._ahead = []
+            self._ahead.append(twin)
+            if self._next <= 0:
+                return
+            self.offset_s = round(max(0.0, float(packet.pts * packet.time_base - self._start)), 6)
+            self._out.mux(self._ahead)
+        else:
+            self._out.mux(twin)
 
     def finish(self) -> None:
-        """Nothing is held back."""
+        """What ends before the clip's start is not heard in it."""
 
 
 class SoundEncoder:

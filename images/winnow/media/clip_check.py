@@ -50,9 +50,10 @@ def check(data: bytes, *, copied: bool, copied_sound: bool = True) -> Found:
         damaged = mute = 0
         if copied and _is_doubtful(shown, video):
             damaged = max(0, count - decoding(data, "video"))
+        heard = [packet for packet in heard if not packet.is_discard]
         if copied_sound and audio is not None and _is_mute(heard, audio):
             mute = max(0, len(heard) - decoding(data, "audio"))
-        return Found(count, picture_s, damaged, sum(not p.is_discard for p in heard), mute)
+        return Found(count, picture_s, damaged, len(heard), mute)
 
 
 def _opened(data: bytes):
@@ -93,7 +94,7 @@ def _is_mute(packets: list, audio) -> bool:
     audio.thread_type, audio.codec_context.thread_count = "NONE", 1
     audio.codec_context.options = {"err_detect": "explode"}
     try:
-        return not all(packet.decode() for packet in packets[1 :: 1 if len(packets) < FEW else SOUND_STEP])
+        return not all(packet.decode() for packet in packets[:: 1 if len(packets) < FEW else SOUND_STEP])
     except av.error.FFmpegError:
         return True
 
@@ -125,12 +126,12 @@ def is_picture(data: bytes, units: int) -> bool:
 
 
 def decoding(data: bytes, kind: str) -> int:
-    """How many packets of a stream decode without an error."""
+    """How many pictures, or pieces of sound, of a stream decode undamaged."""
     good = 0
     with _opened(data) as clip:
         stream = (clip.streams.video if kind == "video" else clip.streams.audio)[0]
         stream.thread_type, stream.codec_context.thread_count = "NONE", 1
-        stream.codec_context.options = {"err_detect": "explode", "skip_loop_filter": "all"}
+        stream.codec_context.options = {"skip_loop_filter": "all"}
         packets = clip.demux(stream)
         while True:
             try:

@@ -179,7 +179,7 @@ class ClipFile:
     def copy_sound(self, at: int, packet: Packet) -> None:
         """Take a packet of sound as it is, if this clip copies sound and it is one of its own."""
         if self.copies_sound and self._sound is not None and self.sounds[0] <= at < self.sounds[1]:
-            self._sound.packet(at, packet)
+            self._sound.packet(packet)
 
     def lose_sound(self, at: int) -> None:
         """Count a packet of sound that could not be decoded."""

@@ -300,6 +300,32 @@ def test_a_gap_in_the_sound_stays_where_it_is(tmp_path: Path) -> None:
     assert ((loud >= 3.3) & (loud < 3.9)).any()
 
 
+def test_a_clip_that_begins_in_a_gap_loses_no_sound_after_it(tmp_path: Path) -> None:
+    """Readers hide as many samples as the first packet's time says, so none from before the gap may be there."""
+    source = make(PLAIN, tmp_path / "s.mp4")
+    path = rewritten(
+        source, tmp_path / "a.mp4", "mp4", lambda kind, _, p: kind == "video" or not 1.9 < p.pts * p.time_base < 2.45
+    )
+    found = clips(path)
+    assert found[1].values["av_offset_s"] == pytest.approx(0.45, abs=0.03)
+    with av.open(io.BytesIO(found[1].files["mp4"])) as clip:
+        assert next(clip.decode(audio=0)).time == pytest.approx(found[1].values["av_offset_s"], abs=0.001)
+    assert sum(look(o.files["mp4"]).bursts for o in found) == 11  # the one at 2 s is in the gap
+
+
+def test_copied_sound_that_does_not_decode_is_told(tmp_path: Path) -> None:
+    path = make(PLAIN, tmp_path / "a.mp4")
+    with av.open(str(path)) as container:
+        places = [(p.pos, p.size) for p in container.demux(audio=0) if p.size]
+    data = bytearray(path.read_bytes())
+    for at, size in places[100:130]:
+        data[at : at + size] = b"\xff" * size
+    path.write_bytes(data)
+    (failed,) = clips(path, window_s=6.0)
+    assert failed.reason is Reason.undecodable
+    assert "packets of sound are damaged" in failed.detail
+
+
 # -- colour and shape --------------------------------------------------------------------------------------------------
 def test_full_range_stays_full_range(tmp_path: Path) -> None:
     path = make(replace(PLAIN, pixels="yuvj420p"), tmp_path / "a.mp4")
