@@ -62,7 +62,7 @@ def ingest(batch: str, settings: Settings, lake: Lake, *, shard_rows: int = SHAR
     made: list[Manifest] = []
     rows = Rows(batch, inbox, digests, shard_rows)
     large = sum(size for size, _ in stats.values()) > APART_BYTES
-    for block in (_blocks_apart if large else _blocks)(rows):
+    for block in (blocks_apart if large else _blocks)(rows):
         made.append(_commit(lake, batch, len(made), block, digests, code))
     for number, late in sorted(rows.late.items()):
         made[number] = _commit(lake, batch, number, _patched(lake, made[number], late), digests, code)
@@ -120,7 +120,7 @@ def _blocks(rows: Rows) -> Iterator[list[dict]]:
         yield block
 
 
-def _blocks_apart(rows: Rows) -> Iterator[list[dict]]:
+def blocks_apart(rows: Rows) -> Iterator[list[dict]]:
     """The same, read by another process: reading and committing take a core each. It waits until a block is taken, so
     no more than two are held. In a process that may have no children it is read here."""
     if multiprocessing.current_process().daemon:

@@ -160,7 +160,7 @@ def test_a_reader_that_fails_apart_is_told(tmp_path: Path) -> None:
 
     missing = Inbox({"gone.csv": tmp_path / "gone.csv"})
     with pytest.raises(FileNotFoundError, match=r"gone\.csv"):
-        list(module._blocks_apart(Rows(DAY, missing, {"gone.csv": "0" * 64}, 10)))
+        list(module.blocks_apart(Rows(DAY, missing, {"gone.csv": "0" * 64}, 10)))
 
 
 def test_what_is_passed_over_is_named(day: Path, lake: Lake, settings: Settings, tmp_path: Path) -> None:
