@@ -34,7 +34,7 @@ stop: setup ## end what `make demo KEEP=1` left running
 clean: setup ## remove the demo's folder
 	@$(BIN)/winnow demo clean --dir '$(DIR)'
 
-test: setup ## all tests (12 minutes on two cores); COVERAGE=1 or =unit prints which lines of winnow they, or the unit tests, reach
+test: setup ## all tests (15 to 20 minutes on two cores); COVERAGE=1 or =unit prints which lines of winnow they, or the unit tests, reach
 	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder --durations=30 -p tests.records \
 	  $(if $(filter unit,$(COVERAGE)),-p tests.reached,$(if $(COVERAGE),--cov=winnow --cov-report=term:skip-covered))
 
