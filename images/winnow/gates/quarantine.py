@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from winnow.core.admitted import batch_head
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake
+from winnow.core.pointer import Pointer
 from winnow.core.sample import check_batch
 from winnow.gates.results import GateResult
 
@@ -70,7 +71,8 @@ def quarantine(lake: Lake, batch: str, release: Collection[str] = (), why: str =
     """What stands in a batch's quarantine, and let some of it go on: {"batch", "quarantined": rows of
     `quarantined_rows`, "released": {id: why}}. ContractError before the batch is admitted, ConfigError for an id that
     is not set aside, or without a reason."""
-    head = batch_head(lake, check_batch(batch))
+    since = Pointer(lake, released_key(batch))
+    head = batch_head(lake, batch)
     if head is None:
         raise ContractError(f"batch {batch} is not admitted: run `winnow gate --batch {batch}` first")
     rows, known = quarantined_rows([head]), released(lake, batch)
@@ -83,5 +85,5 @@ def quarantine(lake: Lake, batch: str, release: Collection[str] = (), why: str =
     if release:
         known |= {sample: why.strip() for sample in release}
         text = json.dumps({"batch": batch, "released": dict(sorted(known.items()))}, indent=1, sort_keys=True)
-        lake.write(released_key(batch), f"{text}\n".encode())
+        since.move(f"{text}\n".encode(), f"winnow quarantine --batch {batch} --release …")
     return {"batch": batch, "quarantined": rows, "released": known}
