@@ -34,9 +34,9 @@ stop: setup ## end what `make demo KEEP=1` left running
 clean: setup ## remove the demo's folder
 	@$(BIN)/winnow demo clean --dir '$(DIR)'
 
-test: setup ## all tests (15 to 20 minutes on two cores); COVERAGE=1 or =unit prints which lines of winnow they, or the unit tests, reach
+test: setup ## all tests (15 to 20 minutes on two cores); COVERAGE=1 prints which lines of winnow they reach
 	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder --durations=30 -p tests.records \
-	  $(if $(filter unit,$(COVERAGE)),-p tests.reached,$(if $(COVERAGE),--cov=winnow --cov-report=term:skip-covered))
+	  $(if $(COVERAGE),--cov=winnow --cov-report=term:skip-covered)
 
 images: setup ## build the container images with podman or docker; IMAGES="base media …" for some of them
 	@PYTHON_BIN=$(BIN)/python images/build.sh $(IMAGES)
