@@ -52,6 +52,8 @@ def test_a_folder_belongs_to_one_world(tmp_path: Path) -> None:
         assert folder.open(seed=0, videos=24) == State(0, 24)
         with pytest.raises(ConfigError, match="SEED=0 VIDEOS=24"):
             folder.open(seed=1, videos=24)
+        with pytest.raises(ConfigError, match="with real-world kinds: run it without --no-kinds"):
+            folder.open(0, 24, kinds=False)
         with pytest.raises(ConfigError, match="another demo is at work"), DemoFolder(tmp_path / "demo").claim():
             pass
     assert folder.state() == State(0, 24)

@@ -27,13 +27,14 @@ def group() -> None:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another world.")
 @click.option("--videos", type=click.IntRange(12), default=96, show_default=True, help="Source videos in three days.")
 @click.option("--batches", type=click.IntRange(3, 28), default=3, show_default=True, help="Days.")
+@click.option("--kinds/--no-kinds", default=True, help="With media and lists as people really have them.")
 @click.option("--keep", is_flag=True, help="Leave Airflow's UI and the world's server open.")
-def run(folder: Path, seed: int, videos: int, batches: int, keep: bool) -> None:
+def run(folder: Path, seed: int, videos: int, batches: int, kinds: bool, keep: bool) -> None:
     """Make the world, curate it through Airflow, publish it, compare it with the truth."""
     from winnow.demo.run import Options
     from winnow.demo.run import run as body
 
-    body(Options(folder, seed, videos, batches, keep))
+    body(Options(folder, seed, videos, batches, keep, kinds))
 
 
 @group.command()

@@ -33,6 +33,7 @@ class State:
     videos: int
     days: list[str] = field(default_factory=list)
     clean_end: bool = True
+    kinds: bool = True
 
 
 class DemoFolder:
@@ -59,7 +60,7 @@ class DemoFolder:
         """Keep the state for the next run."""
         self._state.write_text(json.dumps(asdict(state), indent=1) + "\n", encoding="utf-8")
 
-    def open(self, seed: int, videos: int) -> State:
+    def open(self, seed: int, videos: int, kinds: bool = True) -> State:
         """The folder's state, made for this world if the folder is new.
 
         ConfigError if it holds something else or another world. After a run that did not end by itself, Airflow's
@@ -69,11 +70,16 @@ class DemoFolder:
         if state is None:
             if self.root.exists() and any(path.name != ".lock" for path in self.root.iterdir()):
                 raise ConfigError(f"{self.root} is not empty and no demo's folder: choose another one with DIR=")
-            state = State(seed, videos)
+            state = State(seed, videos, kinds=kinds)
         if (state.seed, state.videos) != (seed, videos):
             raise ConfigError(
                 f"{self.root} holds the world SEED={state.seed} VIDEOS={state.videos}, not SEED={seed} VIDEOS={videos}"
                 f": choose another folder with DIR=, or remove this one with `make clean DIR={self.root}`"
+            )
+        if state.kinds != kinds:
+            raise ConfigError(
+                f"{self.root} holds a world {'with' if state.kinds else 'without'} real-world kinds: run it "
+                f"{'without' if state.kinds else 'with'} --no-kinds, or choose another folder with DIR="
             )
         if not state.clean_end:
             shutil.rmtree(self.airflow, ignore_errors=True)

@@ -40,6 +40,7 @@ class Options:
     videos: int = 96
     batches: int = FITTED_DAYS
     keep: bool = False
+    kinds: bool = True
 
 
 def run(options: Options) -> None:
@@ -47,7 +48,7 @@ def run(options: Options) -> None:
     folder, say = DemoFolder(options.folder), Printer()
     with folder.claim():
         left = folder.stop()
-        state = folder.open(options.seed, options.videos)
+        state = folder.open(options.seed, options.videos, options.kinds)
         days = day_keys(max(options.batches, len(state.days)))
         fresh = len(set(days) - set(state.days)) * options.videos // FITTED_DAYS
         need_mb, minutes = folder.check_space(fresh), round(1 + MINUTES_VIDEO * fresh)
@@ -92,8 +93,9 @@ def _work(folder: DemoFolder, state: State, days: list[str], options: Options, s
     mark = processes.marked_environment(folder.root)
     environment = {**os.environ, **mark}
     world = WorldMaker(
-        folder.world, seed=options.seed, videos=options.videos, batches=len(days), environment=environment, say=say
-    )
+        folder.world, seed=options.seed, videos=options.videos, batches=len(days), kinds=options.kinds,
+        environment=environment, say=say,
+    )  # fmt: skip
     world.wait_prepared()
     host = WorldHost(
         folder.world, host=demo_host(), keep=options.keep, environment=environment, log=folder.logs / "world.log"

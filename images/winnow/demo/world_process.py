@@ -28,12 +28,14 @@ class WorldMaker:
         seed: int,
         videos: int,
         batches: int,
+        kinds: bool,
         environment: Mapping[str, str],
         say: Callable[[str], None],
     ) -> None:
         self.root, self._say = root, say
         self._last: deque[str] = deque(maxlen=20)
         choice = ["--seed", str(seed), "--videos", str(videos), "--batches", str(batches)]
+        choice += [] if kinds else ["--no-kinds"]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.world", "make", "--dir", str(root), *choice],
             cwd=ROOT,
