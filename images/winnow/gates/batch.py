@@ -56,13 +56,14 @@ def gate_batch(batches: Sequence[str], settings: Settings, lake: Lake) -> dict[s
     batches_done = [
         {
             "batch": key,
-            "seq": batch_head(lake, key)["seq"],
+            "seq": admitted["seq"],
             "computed": key in results,
             "rules": results[key].counts[1] if key in results else None,
-            "quarantined": len({row["sample_id"] for row in quarantine.quarantined_rows([batch_head(lake, key)])}),
+            "quarantined": len({row["sample_id"] for row in quarantine.quarantined_rows([admitted])}),
             "page": lake.full(f"gates/{key}/index.html"),
         }
         for key in heads
+        for admitted in [batch_head(lake, key)]
     ]
     return {"batches": batches_done, "computed": len(fresh)}
 

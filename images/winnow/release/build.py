@@ -56,12 +56,13 @@ def release_key(lake: Lake, settings: Settings, policy: str = "hash") -> str:
     """Digest of what a release's tables and exports follow from beside the release before it: the admitted tables, the
     corpus's, what the dbt project and the code around it do, the policy. While it stands, there is nothing new to
     release."""
+    admitted = batch_heads(lake)
     heads = [
         [h["batch"], h["seq"], stage, sorted(f["sha256"] for f in at["files"])]
-        for _, h in sorted(batch_heads(lake).items())
+        for _, h in sorted(admitted.items())
         for stage, at in sorted(h["stages"].items())
     ]
     annotated = [file.path.rpartition("/corpus/")[2] for file in corpus_files(lake)]
-    aside = [[row["stage"], row["batch"], row["sample_id"]] for row in quarantined_rows(batch_heads(lake).values())]
+    aside = [[row["stage"], row["batch"], row["sample_id"]] for row in quarantined_rows(admitted.values())]
     said = [policy, heads, annotated, project_behaviour(Path(settings.dbt_dir)), code_behaviour()]
     return digest([*said, aside] if aside else said)

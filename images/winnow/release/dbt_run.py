@@ -74,15 +74,11 @@ def run_dbt(
     project = Path(settings.dbt_dir).resolve()
     if not (project / "dbt_project.yml").is_file():
         raise ConfigError(f"WINNOW_DBT_DIR={project}: no dbt_project.yml there")
-    beside = (Path(sys.executable).parent / "dbt").exists()
-    program = (
-        [sys.executable, "-P", "-c", _ENDS_WITH_US + _DBT]
-        if beside
-        else [found]
-        if (found := shutil.which("dbt"))
-        else None
-    )
-    if program is None:
+    if (Path(sys.executable).parent / "dbt").exists():
+        program = [sys.executable, "-P", "-c", _ENDS_WITH_US + _DBT]
+    elif found := shutil.which("dbt"):
+        program = [found]
+    else:
         raise ConfigError(
             "dbt is not installed here: decisions run in the warehouse image, or `pip install 'winnow[warehouse]'`"
         )

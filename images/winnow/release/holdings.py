@@ -48,8 +48,9 @@ class Holdings:
             return
         self._models.add((name, model))
         card_key = self.lake.model_key(name, model, "json")
-        files = [f"models/{name}/{one}" for one in self.lake.list(f"models/{name}") if one.startswith(f"{model}.")]
-        mend = removing(self.lake, [card_key, *[one for one in files if one != card_key]], fitting(name))
+        beside = [f"models/{name}/{one}" for one in self.lake.list(f"models/{name}") if one.startswith(f"{model}.")]
+        there = [one for one in beside if one != card_key]
+        mend = removing(self.lake, [card_key, *there], fitting(name))
         try:
             card = self.lake.read_json(card_key, "")
         except ContractError as error:
@@ -59,8 +60,7 @@ class Holdings:
             self.found("missing", card_key, mend)
             return
         self.seen["models"] += 1
-        mend = removing(self.lake, [card_key, *[one for one in files if one != card_key]], fitting(name, card))
-        there = [one for one in files if one != card_key]
+        mend = removing(self.lake, [card_key, *there], fitting(name, card))
         if not there:
             self.found("missing", f"models/{name}/{model}: the model of {card_key}", mend)
         for key in there:
