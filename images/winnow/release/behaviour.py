@@ -80,7 +80,8 @@ def code_behaviour() -> str:
 def exported_by() -> list[str]:
     """Modules that make a release of what dbt built; exports are imported by their names, so each is named here."""
     found = pkgutil.iter_modules(exports.__path__, f"{exports.__name__}.")
-    return ["winnow.release.build", exports.__name__, *sorted(module.name for module in found)]
+    built = ["winnow.release.build", "winnow.release.dbt_program"]
+    return [*built, exports.__name__, *sorted(module.name for module in found)]
 
 
 def _version(distribution: str) -> str | None:

@@ -21,46 +21,8 @@ from winnow.release.inputs import input_columns, write_inputs
 if TYPE_CHECKING:
     from winnow.core.settings import Settings
 
-#: The kernel ends dbt when the process that started it is gone, however that ended: the next release removes its
-#: folder.
-_ENDS_WITH_US = """
-import ctypes, os, signal, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != int(os.environ.pop("WINNOW_PARENT")):
-        sys.exit("the process that started dbt is gone")
-"""
-#: dbt's own console script, without what costs half of a build's time and shows nobody anything: the walks of the
-#: garbage collector through the whole project that dbt holds in memory (it still runs, rarely); a grammar of URIs that
-#: jsonschema compiles at its import where the optional `rfc3987_syntax` happens to be installed; the messages of level
-#: debug, each of which becomes a protobuf and a line before anybody asks whether it is shown; and a second
-#: `manifest.json` after the first, which differs by the compiled SQL that documentation shows.
-_DBT = """
-import gc, os, sys
-gc.disable()
-sys.modules["rfc3987_syntax"] = None
-from dbt.cli.main import cli
-from dbt.contracts.graph.manifest import Manifest
-from dbt_common.events.base_types import EventLevel
-from dbt_common.events.event_manager import EventManager
-
-fire = EventManager.fire_event
-
-
-def fire_what_is_shown(self, event, level=None, *more, **options):
-    if (level or event.level_tag()) != EventLevel.DEBUG:
-        fire(self, event, level, *more, **options)
-
-
-EventManager.fire_event = fire_what_is_shown
-write = Manifest.write
-if "docs" not in sys.argv:
-    Manifest.write = lambda self, path: None if os.path.exists(path) else write(self, path)
-gc.set_threshold(200_000, 20, 100)
-gc.enable()
-sys.argv[0] = "dbt"
-sys.exit(cli())
-"""
+#: What a call runs (`winnow.release.dbt_program`): an interpreter with options and a script.
+PROGRAM = (sys.executable, "-P", str(Path(__file__).with_name("dbt_program.py")))
 MEMORY = ", as the kernel does where memory runs out (give it more, or fewer WINNOW_THREADS)"
 
 
@@ -75,9 +37,9 @@ def run_dbt(
     if not (project / "dbt_project.yml").is_file():
         raise ConfigError(f"WINNOW_DBT_DIR={project}: no dbt_project.yml there")
     if (Path(sys.executable).parent / "dbt").exists():
-        program = [sys.executable, "-P", "-c", _ENDS_WITH_US + _DBT]
+        program = PROGRAM
     elif found := shutil.which("dbt"):
-        program = [found]
+        program = (found,)
     else:
         raise ConfigError(
             "dbt is not installed here: decisions run in the warehouse image, or `pip install 'winnow[warehouse]'`"

@@ -15,14 +15,22 @@ from winnow.core.errors import EXIT_TRANSIENT, ContractError, TransientError
 from winnow.core.settings import Settings
 from winnow.release import dbt_run
 
-PARENT = """
+PARENT = '''
 import sys
 from pathlib import Path
 from winnow.core.settings import Settings
 from winnow.release import dbt_run
-dbt_run._DBT = "import os, time; print(os.getpid(), file=open('new', 'w')); os.rename('new', 'pid'); time.sleep(600)"
-dbt_run.run_dbt(["build"], Path(sys.argv[1]), Settings())
+WAIT = """
+import os, time
+from winnow.release.dbt_program import end_with_parent
+end_with_parent()
+print(os.getpid(), file=open("new", "w"))
+os.rename("new", "pid")
+time.sleep(600)
 """
+dbt_run.PROGRAM = (sys.executable, "-c", WAIT)
+dbt_run.run_dbt(["build"], Path(sys.argv[1]), Settings())
+'''
 
 
 def _alive(pid: int) -> bool:
@@ -56,7 +64,8 @@ def test_no_dbt_is_left_running(tmp_path: Path, how: signal.Signals) -> None:
 
 
 def test_a_killed_dbt_is_named_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dbt_run, "_DBT", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    monkeypatch.setattr(dbt_run, "PROGRAM", (sys.executable, "-c", killed))
     with pytest.raises(
         TransientError, match=r"dbt build was ended by signal SIGKILL, as the kernel does.*again"
     ) as told:
@@ -69,6 +78,6 @@ def test_a_dbt_that_died_while_it_wrote_its_results_says_what_it_printed(
 ) -> None:
     (tmp_path / "target").mkdir()
     (tmp_path / "target" / "run_results.json").write_text('{"results": [')
-    monkeypatch.setattr(dbt_run, "_DBT", "import sys; sys.exit('out of luck')")
+    monkeypatch.setattr(dbt_run, "PROGRAM", (sys.executable, "-c", "import sys; sys.exit('out of luck')"))
     with pytest.raises(ContractError, match="dbt build failed:\nout of luck"):
         dbt_run.run_dbt(["build"], tmp_path, Settings())

@@ -1,0 +1,148 @@
+"""dbt for the tests of one run: the program of `winnow.release.dbt_program`, imported once and forked for each call.
+
+Importing dbt takes a third of a small build, and the tests build some seventy times. Each call still is a process of
+its own with its own folder, arguments and environment; it begins where the import ends. What is tested about the
+process itself (`tests/unit/release/test_dbt_run.py`) and all that the demo, the DAGs and the images run starts dbt
+anew.
+
+    python tests/dbt_server.py SOCKET           serve, until SOCKET, or the process that owns the tests, is gone
+    python tests/dbt_server.py SOCKET dbt …     what `winnow.release.dbt_run` calls instead of an interpreter
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+HERE = str(Path(__file__).resolve())
+#: Names the process that owns the tests to the server.
+OWNER = "TESTS_OWNER"
+
+
+def program(folder: str) -> tuple[str, ...]:
+    """What calls the server of a folder, for `winnow.release.dbt_run.PROGRAM`."""
+    return (sys.executable, "-I", "-S", HERE, f"{folder}/dbt.sock")
+
+
+def call(address: str, arguments: list[str]) -> int:
+    """Run dbt with these arguments, and with this process's environment, folder and output; its exit status. It ends
+    with this process."""
+    connection = socket.socket(socket.AF_UNIX)
+    with open(f"{address}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            connection.connect(address)
+        except OSError:
+            _start(address)
+            connection.connect(address)
+    asked = json.dumps({"arguments": arguments, "environment": dict(os.environ), "folder": os.getcwd()}).encode()
+    socket.send_fds(connection, [struct.pack("!I", len(asked))], [1, 2])
+    connection.sendall(asked)
+    status = int(connection.makefile("rb").read() or b"1")
+    if status < 0:
+        os.kill(os.getpid(), -status)
+    return status
+
+
+def _start(address: str) -> None:
+    """Start the server and wait until it listens."""
+    subprocess.Popen(
+        [sys.executable, "-P", HERE, address], stdin=subprocess.DEVNULL, start_new_session=True, cwd="/",
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not os.path.exists(address):
+        if time.monotonic() > deadline:
+            raise TimeoutError("the server of dbt did not start")
+        time.sleep(0.05)
+
+
+def serve(address: str) -> None:
+    """Import dbt and what its Python models import, then fork for each caller until the folder is gone."""
+    from winnow.release import dbt_program
+
+    dbt_program.prepare()
+    for used in ("dbt.adapters.duckdb.impl", "dbt.task.build", "pandas", "pyarrow", "scipy.special"):
+        importlib.import_module(used)
+    gc.freeze()
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(f"{address}.new")
+    server.listen(16)
+    server.settimeout(1.0)
+    os.rename(f"{address}.new", address)
+    while os.path.exists(address) and os.path.exists(f"/proc/{os.environ[OWNER]}"):
+        try:
+            connection, _ = server.accept()
+        except TimeoutError:
+            continue
+        if os.fork() == 0:
+            server.close()
+            os._exit(_answer(connection))
+        connection.close()
+        _reap()
+
+
+def _reap() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _answer(connection: socket.socket) -> int:
+    """One call: dbt in a child, killed when the caller is gone before it ended."""
+    head, outputs, _, _ = socket.recv_fds(connection, 4, 2)
+    asked = json.loads(connection.makefile("rb").read(struct.unpack("!I", head)[0]))
+    child = os.fork()
+    if child == 0:
+        _run(asked, outputs, connection)
+    gone = threading.Thread(target=_kill_when_gone, args=(connection, child), daemon=True)
+    gone.start()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    connection.sendall(str(status).encode())
+    return 0
+
+
+def _kill_when_gone(connection: socket.socket, child: int) -> None:
+    if not connection.recv(1):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+
+
+def _run(asked: dict, outputs: list[int], connection: socket.socket) -> None:
+    """dbt itself; does not return."""
+    from winnow.release import dbt_program
+
+    status = 1
+    try:
+        connection.close()
+        os.dup2(outputs[0], 1)
+        os.dup2(outputs[1], 2)
+        os.environ.clear()
+        os.environ.update(asked["environment"])
+        os.chdir(asked["folder"])
+        sys.argv = ["dbt", *asked["arguments"]]
+        dbt_program.main()
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        sys.exit(call(sys.argv[1], sys.argv[2:]))
+    serve(sys.argv[1])
