@@ -7,6 +7,10 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,13 @@ def published_tables(out: Path) -> list[PublishedTable]:
 
 def export(database: Path, tables: Iterable[PublishedTable], work: Path) -> None:
     """Write every published table as Parquet, ordered by its key."""
-    for table in tables:
-        target = work / table.file
-        target.parent.mkdir(parents=True, exist_ok=True)
-        copy_table(database, f"{table.schema}.{table.name}", table.key, target)
+    import duckdb
+
+    with duckdb.connect(str(database), read_only=True) as con:
+        for table in tables:
+            target = work / table.file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _copy(con, f"{table.schema}.{table.name}", table.key, target)
 
 
 def copy_table(database: Path, name: str, key: Iterable[str], target: Path) -> None:
@@ -52,11 +59,13 @@ def copy_table(database: Path, name: str, key: Iterable[str], target: Path) -> N
     import duckdb
 
     with duckdb.connect(str(database), read_only=True) as con:
-        order = ", ".join(f'"{column}"' for column in key)
-        rows = f"SELECT * FROM {name} ORDER BY {order}"
-        con.execute(
-            f"COPY ({rows}) TO {_quoted(str(target))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
-        )
+        _copy(con, name, key, target)
+
+
+def _copy(con: duckdb.DuckDBPyConnection, name: str, key: Iterable[str], target: Path) -> None:
+    order = ", ".join(f'"{column}"' for column in key)
+    rows = f"SELECT * FROM {name} ORDER BY {order}"
+    con.execute(f"COPY ({rows}) TO {_quoted(str(target))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)")
 
 
 def count_by(path: Path, column: str) -> dict[str | None, int]:
