@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -100,6 +101,12 @@ def test_a_changed_rule_decides_again_and_the_old_decision_stays(screened: Lake,
     assert after["reasons"] == {"declared_too_long": 1, "segment_too_short": 1}
     assert decided(screened)["long"]["outcome"] == "ok"
     assert screened.exists(f"decide/v={before['v']}/batch={BATCH}")
+    for answer, longest in ((before, 7200.0), (after, 9000.0)):
+        folder = f"decide/v={answer['v']}/batch={BATCH}"
+        (name,) = (name for name in screened.list(folder) if name.endswith(".json"))
+        rules = json.loads(screened.read(f"{folder}/{name}"))["params"]["rules"]
+        assert {rule["point"] for rule in rules} == {"fetch"}
+        assert {rule["value"] for rule in rules if rule["rule"] == "declared_too_long"} == {longest}
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,16 @@ def test_the_funnel_explains_every_row(journey: House) -> None:
         assert row["items_in"] == row["passed"] + row["failed"] + row["dropped"] + row["pending"]
 
 
+def test_the_rules_that_decided_are_published_beside_todays(journey: House) -> None:
+    rows = journey.rows(
+        "select batch, point, count(*) as rules, bool_or(is_older) as older from ops.fct_batch_rules group by all"
+    )
+    assert {(row["batch"], row["point"]) for row in rows} == {
+        (d, p) for d in DAYS for p in ("fetch", "separate", "release")
+    }
+    assert all(row["rules"] > 2 and row["older"] is False for row in rows)
+
+
 def test_statistics_follow_from_the_published_clips(journey: House) -> None:
     whole = journey.rows("select * from rpt_statistics where scope = 'total'")[0]
     clips = journey.rows("select video_id, duration_s from fct_clips where status = 'kept'")

@@ -70,8 +70,9 @@ def decide_fetch(batch: str, settings: Settings, lake: Lake) -> dict:
         rejected = {reason: n for reason, n in sorted(reasons.items(), key=str) if reason is not None}
         rows = sum(reasons.values())
         manifest = DECIDE.commit(
-            lake, batch, v, name, data, rows=rows, reasons=rejected, inputs=digests, code=v, began=began
-        )
+            lake, batch, v, name, data, rows=rows, reasons=rejected, inputs=digests, code=v, began=began,
+            params={"rules": deciding_rules(Path(settings.dbt_dir), FETCH)},
+        )  # fmt: skip
     lake.set_stand("decide", batch, {"v": v, "shards": [name]}, since, again("decide", batch))
     return {
         "batch": batch, "point": "fetch", "computed": computed, "v": v, "rows": manifest.rows,
@@ -97,11 +98,24 @@ def decide_separate(batch: str, settings: Settings, lake: Lake) -> dict:
     with _decided(SEPARATE, batch, settings, lake, inputs, ["shard_number", "sample_id"]) as path:
         rows = pq.read_table(path)
     schema, names = table.arrow_schema(FLAG.columns), []
+    params = {"rules": deciding_rules(Path(settings.dbt_dir), SEPARATE)}
     for number in sorted({n for stage, n in inputs if stage == "clip"}):
         own = rows.filter(pc.equal(rows["shard_number"], number))
         data = table.to_bytes(pa.Table.from_pydict({f.name: own[f.name] for f in schema}, schema=schema))
         name = shard_name(number, {"rows": sha256_bytes(data)})
-        FLAG.commit(lake, batch, v, name, data, rows=own.num_rows, reasons={}, inputs=digests, code=v, began=began)
+        FLAG.commit(
+            lake,
+            batch,
+            v,
+            name,
+            data,
+            rows=own.num_rows,
+            reasons={},
+            inputs=digests,
+            code=v,
+            params=params,
+            began=began,
+        )
         names.append(name)
     reasons = pc.value_counts(rows["why"]).to_pylist()
     counts = {"flagged": rows.num_rows, "reasons": {r["values"]: r["counts"] for r in sorted(reasons, key=str)}}
@@ -128,6 +142,20 @@ def _begin(point: Point, batch: str, settings: Settings, lake: Lake) -> tuple[In
         raise ContractError(f"batch {batch} has no candidates: run `winnow ingest --batch {batch}` first")
     digests = {f"{stage}-{n:05d}": m.sha256 for (stage, n), m in inputs.items()}
     return inputs, digests, rules_digest(Path(settings.dbt_dir), point.model, point.table.rule_points)
+
+
+def deciding_rules(dbt_dir: Path, point: Point) -> list[dict[str, object]]:
+    """The rules of thresholds.csv that decide at a point, as they are now: kept in the manifest of what they decided
+    (table `fct_batch_rules`), since thresholds.csv may say otherwise by the next release."""
+    import yaml
+
+    asked = yaml.safe_load((dbt_dir / "dbt_project.yml").read_text())["vars"]["fetch_points"]
+    points = asked if point is FETCH else point.table.rule_points
+    with (dbt_dir / "seeds" / "thresholds.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["point"] in points]
+    kinds = {"position": int, "value": float}
+    fields = ("point", "position", "rule", "measure", "op", "value", "unit")
+    return [{name: kinds.get(name, str)(row[name]) for name in fields} for row in rows]
 
 
 def rules_digest(dbt_dir: Path, model: str = FETCH.model, points: Sequence[str] = DECIDE.rule_points) -> str:

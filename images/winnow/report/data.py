@@ -58,6 +58,11 @@ QUERIES = {
         "using (point) group by all) order by decides desc, "
         f"list_position({list(POINTS)}, point), position"
     ),
+    "older_rules": (
+        "select rule, measure, op, value, unit, list(batch order by batch) as batches from ops.fct_batch_rules "
+        "where is_older group by all order by rule, value"
+    ),
+    "unrecorded_rules": ("select count(distinct batch) as batches from ops.fct_batch_rules where is_older is null"),
     "changes": (
         "select change, status_before, status_now, coalesce(rule_now, rule_before, '') as rule, count(*) as clips "
         "from ops.rpt_changes group by all order by change, clips desc, rule"
