@@ -19,17 +19,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from winnow.core import cpu, shard_tar
+from winnow.core.attempt import Attempt
 from winnow.core.errors import ConfigError, ContractError, FailureBudgetExceeded
 from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.manifest import Manifest
-from winnow.core.sample import RETRYABLE, Outcome, Reason
+from winnow.core.sample import OURS, RETRYABLE, Outcome, Reason
 from winnow.core.shard import Chain, retry_name, shard_name
 from winnow.core.shard_tar import DIGESTS, Shelf
 from winnow.core.stage import Batch, Sample, Stage, identity, stage_needs, stage_wants
 
 MIN_BUDGET_ROWS = 10
-#: Samples of a shard that may end as `internal_error`: fewer than so many, or up to this share. Below that a few odd
-#: samples do not stop the others; above it something is broken, and committing would hide it.
+#: Samples of a shard that may end as `internal_error` or `killed`: fewer than so many, or up to this share. Below that
+#: a few odd samples do not stop the others; above it something is broken, and committing would hide it.
 MIN_INTERNAL_ROWS = 4
 INTERNAL_BUDGET = 0.1
 
@@ -183,7 +184,12 @@ class Runtime:
             kept, only = (None, None) if done is None or self.stage.sidecar else self._kept(done, again)
             if only is not None:
                 samples = [s for s in samples if s.id in only]
-            outcomes = list(self.stage.process(Batch(samples, work, name, inputs)))
+            attempt = stack.enter_context(
+                Attempt(self.lake, self.lake.folder(self.stage.name, self.v, self.batch), name)
+            )
+            outcomes = attempt.failed(samples)
+            for group in attempt.groups(samples):
+                outcomes += self.stage.process(Batch(group, work, name, inputs))
             self._check(samples, outcomes)
             if only is None:
                 outcomes += missing
@@ -274,7 +280,7 @@ class Runtime:
     def _budget(self, rows: int, systemic: Counter, name: str) -> None:
         """Fail the shard when more of its samples failed through the system's fault than it may lose: few where the
         fault is our own, more where the outside may take it back."""
-        count, ours = sum(systemic.values()), systemic[Reason.internal_error]
+        count, ours = sum(systemic.values()), sum(systemic[reason] for reason in OURS)
         if (count >= MIN_BUDGET_ROWS and count > self.stage.failure_budget * rows) or (
             ours >= MIN_INTERNAL_ROWS and ours > INTERNAL_BUDGET * rows
         ):

@@ -80,6 +80,7 @@ class Reason(str, Enum):
     # the house
     no_input = "no_input"
     internal_error = "internal_error"
+    killed = "killed"
 
     @property
     def transient(self) -> bool:
@@ -89,7 +90,7 @@ class Reason(str, Enum):
     @property
     def systemic(self) -> bool:
         """Whether it blames the system rather than the data, and so counts against a shard's failure budget."""
-        return self.transient or self is Reason.internal_error
+        return self.transient or self in OURS
 
 
 #: Reasons that the outside may take back.
@@ -98,8 +99,10 @@ TRANSIENT = frozenset(
 )
 
 
-#: What a run may name to try its rows again: these, and what may have been our own fault.
-RETRYABLE = TRANSIENT | {Reason.internal_error}
+#: What may have been our own fault.
+OURS = frozenset({Reason.internal_error, Reason.killed})
+#: What a run may name to try its rows again.
+RETRYABLE = TRANSIENT | OURS
 
 
 class SampleFailed(Exception):

@@ -1,0 +1,82 @@
+"""Attempts: what an attempt at a shard leaves behind when the kernel ends it, mostly for want of memory.
+
+An attempt writes down which samples it works on and takes that away when it ends by itself, unless memory ran out.
+Where it still stands, this one works on one sample at a time, and a sample that was alone when it happened again fails
+by name (`killed`), so that it does not cost the others their rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType, TracebackType
+
+from winnow.core.lake import Lake
+from winnow.core.sample import Outcome, Reason
+from winnow.core.stage import Sample
+
+DETAIL = (
+    "the process was killed or out of memory twice while it worked on this sample, the second time on it alone: give "
+    "it more memory, then try the row again by this reason"
+)
+
+
+class Attempt:
+    """One attempt at a shard, as a context; `killed` are the ids of samples that it does not touch."""
+
+    def __init__(self, lake: Lake, folder: str, shard: str) -> None:
+        self.lake = lake
+        self.key = f"{folder}/.{shard}.attempt"  # hidden, as what killed writers leave: Lake.sweep takes it in the end
+        self.killed: list[str] = []
+        self.alone = False
+
+    def __enter__(self) -> Attempt:
+        left = self.lake.read_or_none(self.key)
+        if left is not None:
+            self.alone = True
+            with contextlib.suppress(ValueError, KeyError, TypeError):  # torn: which sample it was will be seen
+                told = json.loads(left)
+                self.killed = [*told["killed"], *(told["working"] if told["alone"] else [])]
+        self._restore = _terminated_by_an_exception()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._restore()
+        if not _out_of_memory(error):
+            self.lake.remove(self.key)
+
+    def groups(self, samples: Sequence[Sample]) -> Iterator[list[Sample]]:
+        """The samples to work on, together or one at a time; what is handed out is written down before."""
+        todo = [sample for sample in samples if sample.id not in self.killed]
+        for group in [[sample] for sample in todo] if self.alone else [todo]:
+            working = {"working": [sample.id for sample in group], "alone": self.alone, "killed": self.killed}
+            self.lake.write(self.key, json.dumps(working).encode())
+            yield group
+
+    def failed(self, samples: Sequence[Sample]) -> list[Outcome]:
+        """Outcomes of the samples that `groups` leaves out."""
+        return [Outcome.failed(sample.id, Reason.killed, DETAIL) for sample in samples if sample.id in self.killed]
+
+
+def _out_of_memory(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, MemoryError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _terminated_by_an_exception() -> Callable[[], object]:
+    """Let SIGTERM end this process as an exception would, for as long as nobody else asked for it; how to undo that. An
+    evicted pod is no sample's fault."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        return lambda: None
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
+    return lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL)
