@@ -183,9 +183,7 @@ def _check(task: str, config: TrainConfig) -> None:
         if name not in FAITHFUL:
             raise ConfigError(f"--faithful {name}: there are {', '.join(FAITHFUL)}")
         if f"{task}.{config.model}" not in FAITHFUL[name][1]:
-            raise ConfigError(
-                f"--faithful {name} says nothing of {task} {config.model}: {', '.join(FAITHFUL[name][1])}"
-            )
+            raise ConfigError(f"--faithful {name} is of {', '.join(FAITHFUL[name][1])}, not of {task} {config.model}")
     if task == "parse" and config.supervision != "full":
         raise ConfigError("task parse always trains on clip labels: leave --supervision out")
     if task == "avel" and config.gate:

@@ -8,8 +8,8 @@ from winnow.core.lake import Lake
 from winnow.core.settings import Settings
 from winnow.exports.read_avel import SPLITS
 from winnow.models.torch_batches import choose_device, deterministic
+from winnow.train.answering import answers, keep
 from winnow.train.config import TrainConfig
-from winnow.train.fit import answers, keep
 from winnow.train.nets.common import Sizes
 from winnow.train.prepare import prepare
 from winnow.train.runs import Run

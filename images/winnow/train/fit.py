@@ -23,7 +23,8 @@ from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.settings import Settings
 from winnow.models.torch_batches import choose_device, deterministic, device_name
-from winnow.train import runs
+from winnow.train import record, runs
+from winnow.train.answering import answers, keep
 from winnow.train.config import TrainConfig
 from winnow.train.loader import Batch, Loader
 from winnow.train.prepare import Prepared, counts, identity, prepare
@@ -50,9 +51,7 @@ def train(
     if target.done:
         card = target.card()
         if card["identity"] != digest(what):
-            raise ConfigError(
-                f"run {run} is there and is another one ({_differs(card['of'], what)}): give another --run"
-            )
+            raise ConfigError(f"run {run} is there, with other {_differs(card['of'], what)}: give another --run")
         return {**runs.summary(lake, card), "computed": False}
     with target.working() as work:
         loop = _Loop(work, module, config, prepared, device, digest(what), note)
@@ -152,7 +151,7 @@ class _Loop:
             there = {name: weight * value for name, (weight, value) in found.items() if value is not None}
             loss = sum(there.values())
             if not isinstance(loss, Tensor) or not bool(torch.isfinite(loss)):
-                self._stop(batch, f"the loss is {float(loss)}")
+                self._stop(batch, f"the loss is {float(loss.detach()) if isinstance(loss, Tensor) else loss}")
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             largest = self.config.clip_norm or math.inf
@@ -230,7 +229,7 @@ class _Loop:
         name = f"{sha256_bytes(data)[:16]}.safetensors"
         folder = self.work / "checkpoints"
         folder.mkdir(exist_ok=True)
-        _write(folder / name, data)
+        record.write(folder / name, data)
         return name
 
     # -- state ---------------------------------------------------------------------------------------------------------
@@ -240,7 +239,7 @@ class _Loop:
             with (self.work / f"{name}.jsonl").open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(row) + "\n" for row in rows)
             rows.clear()
-        _write(self.work / STATE, dump_state(self.model, self.optimiser, self.position, self.identity))
+        record.write(self.work / STATE, dump_state(self.model, self.optimiser, self.position, self.identity))
         for path in (self.work / "checkpoints").glob("*"):
             if path.name != self.position.checkpoint:
                 path.unlink()
@@ -254,8 +253,8 @@ class _Loop:
         for name, limit in ((PROGRESS, done - 1), (TRIED, done), (PACE, done)):
             file = self.work / f"{name}.jsonl"
             if file.is_file():
-                kept = [row for row in _whole(file) if row["step"] <= limit]
-                _write(file, "".join(json.dumps(row) + "\n" for row in kept).encode())
+                kept = [row for row in record.whole(file) if row["step"] <= limit]
+                record.write(file, "".join(json.dumps(row) + "\n" for row in kept).encode())
 
     def _tell(self, epoch: int, row: Mapping, speed: float) -> None:
         best = "" if self.position.best is None else f"  best val {self.position.best:.4f}"
@@ -283,11 +282,11 @@ class _Loop:
                 self.answer(self.val_rows),
                 "val",
             )
-        pace = [*_whole(self.work / f"{PACE}.jsonl")] if (self.work / f"{PACE}.jsonl").is_file() else []
+        pace = [*record.whole(self.work / f"{PACE}.jsonl")] if (self.work / f"{PACE}.jsonl").is_file() else []
         for name in (PROGRESS, TRIED, PACE):
-            _to_parquet(self.work / f"{name}.jsonl")
+            record.to_parquet(self.work / f"{name}.jsonl")
         if self.config.tensorboard:
-            _tensorboard(self.work)
+            record.tensorboard(self.work)
         return {
             "task": task, "run": run, "model": self.config.model, "supervision": self.config.supervision,
             "release": self.prepared.release, "seed": self.config.seed, "config": self.config.model_dump(),
@@ -296,81 +295,6 @@ class _Loop:
             "checkpoint_step": chosen, "steps": self.position.step, "skipped": self.position.skipped,
             "counts": counts(self.prepared), "left_out": self.prepared.joined.left_out,
             "parameters": sum(p.numel() for p in self.model.parameters()),
-            "when": {"seconds_a_step": _mean_pace(pace), "peak_mb": max((p["peak_mb"] for p in pace), default=0),
+            "when": {"seconds_a_step": record.mean_pace(pace), "peak_mb": max((p["peak_mb"] for p in pace), default=0),
                      "device": device_name(self.device), "python": sys.version.split()[0]},
         }  # fmt: skip
-
-
-def answers(
-    module, model: nn.Module, prepared: Prepared, rows: np.ndarray, config: TrainConfig, device: torch.device
-) -> dict[str, np.ndarray]:
-    """A model's answers for examples, in their order; no dropout, no gradient."""
-    model.eval()
-    parts: list[dict[str, np.ndarray]] = []
-    kind = torch.float64 if config.precision == "fp64" else None
-    with torch.inference_mode():
-        for at in range(0, len(rows), config.batch):
-            given = prepared.joined.vectors.take(prepared.joined.places[rows[at : at + config.batch]])
-            out = model({n: torch.from_numpy(a).to(device, kind) for n, a in given.items()})
-            parts.append(module.answers(out))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def keep(folder: Path, module, config: TrainConfig, examples, found: Mapping[str, np.ndarray], split: str) -> dict:
-    """Write predictions and metrics of a split; the metrics."""
-    import pyarrow.parquet as pq
-
-    said = module.score(config, found, examples)
-    pq.write_table(module.table(found, examples), folder / f"predictions-{split}.parquet", compression="zstd")
-    _write(folder / f"metrics-{split}.json", (json.dumps(said, indent=1, sort_keys=True) + "\n").encode())
-    return said
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace a file in one rename, its bytes on the disk before."""
-    import os
-
-    scratch = path.with_name(f".{path.name}.new")
-    with scratch.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(scratch, path)
-
-
-def _whole(path: Path) -> Iterator[dict]:
-    """Rows of a file of lines; a last one that was cut short is left out."""
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            yield json.loads(line)
-        except ValueError:
-            return
-
-
-def _to_parquet(path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    rows = list(_whole(path)) if path.is_file() else []
-    flat = [{**{k: v for k, v in row.items() if k != "terms"},
-             **{f"loss_{k}": v for k, v in row.get("terms", {}).items()}} for row in rows]  # fmt: skip
-    if flat:
-        pq.write_table(pa.Table.from_pylist(flat), path.with_suffix(".parquet"), compression="zstd")
-
-
-def _mean_pace(pace: list[dict]) -> float | None:
-    speeds = [p["clips_per_s"] for p in pace]
-    return None if not speeds else len(speeds) / sum(speeds)
-
-
-def _tensorboard(work: Path) -> None:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ModuleNotFoundError as error:
-        raise ConfigError("--set tensorboard=true needs the package tensorboard, which is not installed") from error
-    with SummaryWriter(work / "tensorboard") as writer:
-        for row in _whole(work / f"{PROGRESS}.jsonl"):
-            writer.add_scalar("loss", row["loss"], row["step"])
-            for name, value in row["terms"].items():
-                if value is not None:
-                    writer.add_scalar(f"loss/{name}", value, row["step"])

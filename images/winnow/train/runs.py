@@ -18,7 +18,6 @@ import fcntl
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -144,9 +143,8 @@ def compare(lake: Lake, task: str, names: list[str], split: str) -> dict[str, ob
     for card in cards:
         said = Run(lake, task, card["run"]).metrics(split)
         if said is None:
-            raise ConfigError(
-                f"run {card['run']} has no figures of {split}: `winnow evaluate {task} --run {card['run']}`"
-            )
+            command = f"winnow evaluate {task} --run {card['run']} --split {split}"
+            raise ConfigError(f"run {card['run']} has no figures of {split}: run `{command}`")
         rows.append({**summary(lake, card), "value": said["value"], "chance": said["chance"]})
     if len({r.get("metric") for r in rows}) > 1:
         raise ContractError("these runs have other metrics (gate): their figures do not compare")
@@ -156,8 +154,3 @@ def compare(lake: Lake, task: str, names: list[str], split: str) -> dict[str, ob
         "runs": [{"run": r["run"], "model": r["model"], "seed": r["seed"], "value": r["value"],
                   "over_first": r["value"] - rows[0]["value"], "test_looks": r["test_looks"]} for r in rows],
     }  # fmt: skip
-
-
-def remove_work(run: Run) -> None:
-    """Forget what an unfinished run has."""
-    shutil.rmtree(run.work, ignore_errors=True)

@@ -101,19 +101,22 @@ def read(
             "(`winnow annotate import-labels`), then `winnow release`"
         )
     _apart(path, rows, leaks)
+    categories = tuple(sorted({row["category"] for row in rows}))
+    _taught(path, rows, categories)
     build = _parse if task == "parse" else _avel
-    found = build(path, rows)
-    trained = set(found.target[found.of("train")].tolist()) if task == "avel" else None
-    if trained is None:
-        trained = set(np.flatnonzero(found.target[found.of("train")].any(0)).tolist())
-    if untaught := [c for k, c in enumerate(found.categories) if k not in trained]:
-        clip = found.id[_first_of(found, task, found.categories.index(untaught[0]))]
+    return build(path, rows if test else [row for row in rows if row["split"] != "test"], categories)
+
+
+def _taught(path: Path, rows: list[dict], categories: tuple[str, ...]) -> None:
+    """Every category has a training clip."""
+    trained = {row["category"] for row in rows if row["split"] == "train"}
+    if untaught := [name for name in categories if name not in trained]:
+        clip = next(row["sample_id"] for row in rows if row["category"] == untaught[0])
+        more = f", and {len(untaught) - 1} more have none" if len(untaught) > 1 else ""
         raise ContractError(
-            f"{path}: category {untaught[0]!r} of clip {clip} has no training clip"
-            + (f", and {len(untaught) - 1} more have none" if len(untaught) > 1 else "")
-            + ": label some, or leave it out of the lists"
+            f"{path}: category {untaught[0]!r} of clip {clip} has no training clip{more}: label some, or leave it "
+            "out of the lists"
         )
-    return found if test else found.take(np.flatnonzero(found.split != "test"))
 
 
 def _selected(rows: list[dict], family: str, half: bool) -> list[dict]:
@@ -151,8 +154,7 @@ def _ten(path: Path, rows: list[dict], column: str) -> np.ndarray:
     return np.array([row[column] for row in rows], bool)
 
 
-def _avel(path: Path, rows: list[dict]) -> Examples:
-    categories = tuple(sorted({row["category"] for row in rows}))
+def _avel(path: Path, rows: list[dict], categories: tuple[str, ...]) -> Examples:
     place = {name: k for k, name in enumerate(categories)}
     labels = _ten(path, rows, "labels")
     if not labels.any(1).all():
@@ -163,9 +165,8 @@ def _avel(path: Path, rows: list[dict]) -> Examples:
     )
 
 
-def _parse(path: Path, rows: list[dict]) -> Examples:
+def _parse(path: Path, rows: list[dict], categories: tuple[str, ...]) -> Examples:
     """One example a clip, whatever its number of categories. Training clips need no seconds."""
-    categories = tuple(sorted({row["category"] for row in rows}))
     place = {name: k for k, name in enumerate(categories)}
     by_clip: dict[str, list[dict]] = {}
     for row in rows:
@@ -194,11 +195,6 @@ def _parse(path: Path, rows: list[dict]) -> Examples:
 
 def _names(rows: list[dict]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return tuple(np.array([row[name] or "" for row in rows], object) for name in ("sample_id", "clip", "split"))
-
-
-def _first_of(found: Examples, task: str, k: int) -> int:
-    is_of = found.target == k if task == "avel" else found.target[:, k]
-    return int(np.flatnonzero(is_of)[0])
 
 
 def ids(found: Examples) -> pa.Array:

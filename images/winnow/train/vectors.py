@@ -11,8 +11,6 @@ A store lies in the lake under `vectors/<digest>/`, named by what it is made fro
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +19,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from winnow.core.errors import ConfigError, ContractError
-from winnow.core.lake import Lake, digest, sha256_bytes, sha256_file
-from winnow.core.stage import stage_columns
+from winnow.core.lake import Lake, digest, sha256_file
 from winnow.train.loader import CARD, Vectors
+from winnow.train.stage_vectors import of_stages, shards
+from winnow.train.store import LAYOUT, make
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LAYOUT = "channels_last"
-SPECIES = ("audio", "visual", "moving")
 #: Rows of a Parquet file that are looked at at a time, bytes.
 BLOCK_BYTES = 64 << 20
 
@@ -54,7 +51,7 @@ def join(
     if source is not None:
         store, failed = _of_file(lake, Path(source), tuple(inputs)), {}
     else:
-        store, failed = _of_stages(lake, folder, inputs, seconds)
+        store, failed = of_stages(lake, folder, inputs, seconds)
     vectors = Vectors.open(store)
     rows = vectors.rows_of(wanted)
     silent = _silent(vectors, rows)
@@ -88,7 +85,7 @@ def _command(
     if clip in failed:
         return f"it failed as {failed[clip]}"
     stages = sorted({name.partition(".")[0] for listed in inputs.values() for name in listed})
-    rows = _shards(folder)
+    rows = shards(folder)
     for stage in stages:
         if without := sorted({r["batch"] for r in rows} - {r["batch"] for r in rows if r["stage"] == stage}):
             return f"run `winnow run {stage} --batch {without[0]}`, then `winnow release`"
@@ -96,131 +93,6 @@ def _command(
         f"no batch of this release has cut it, or {', '.join(stages)} have not measured it: run `winnow curate --batch "
         "BATCH` over the list that names it, then `winnow release`; or give --set vectors=FILE"
     )
-
-
-# -- stage tables ------------------------------------------------------------------------------------------------------
-def _shards(folder: Path) -> list[dict]:
-    import pyarrow.parquet as pq
-
-    path = folder / "ops" / "fct_shards.parquet"
-    return pq.read_table(path, columns=["stage", "batch", "path", "sha256"]).to_pylist()
-
-
-def _of_stages(
-    lake: Lake, folder: Path, inputs: Mapping[str, Sequence[str]], seconds: int
-) -> tuple[Path, dict[str, str]]:
-    columns = stage_columns()
-    for listed in inputs.values():
-        for name in listed:
-            stage, _, column = name.partition(".")
-            if stage not in columns or "float" not in columns[stage].get(column, ""):
-                raise ConfigError(f"{name!r} is no vector of a stage: give stage.column, as in visual.v0")
-    rows = _shards(folder)
-    stages = sorted({name.partition(".")[0] for listed in inputs.values() for name in listed})
-    used = {stage: sorted((r for r in rows if r["stage"] == stage), key=lambda r: r["path"]) for stage in stages}
-    batches = sorted({r["batch"] for r in rows if r["batch"]})
-    for stage, found in used.items():
-        if not found:
-            raise ContractError(
-                f"this release has no table of stage {stage}: run `winnow run {stage} --batch "
-                f"{batches[0] if batches else 'BATCH'}` for each of its batches, then `winnow release`"
-            )
-    name = digest({
-        "inputs": {k: list(v) for k, v in inputs.items()}, "seconds": seconds, "form": 1,
-        "tables": {stage: [r["sha256"] for r in found] for stage, found in used.items()},
-    })  # fmt: skip
-    read = {stage: _read(lake, found, _wanted(inputs, stage, columns[stage])) for stage, found in used.items()}
-    failed = {}
-    for table, said in read.values():
-        failed |= said
-        del table
-    target = Path(lake.full(f"vectors/{name}"))
-    if not (target / CARD).is_file():
-        _make(target, *_assemble(read, inputs, columns, seconds), source={"tables": sorted(inputs)})
-    return target, failed
-
-
-def _wanted(inputs: Mapping[str, Sequence[str]], stage: str, columns: Mapping[str, str]) -> list[str]:
-    listed = sorted({n.partition(".")[2] for names in inputs.values() for n in names if n.startswith(f"{stage}.")})
-    return [*listed, *(["grid_hz"] if "grid_hz" in columns else [])]
-
-
-def _read(lake: Lake, shards: list[dict], columns: list[str]) -> tuple[pa.Table, dict[str, str]]:
-    """The measured rows of a stage, each clip once (the last table that measured it), and why other clips failed."""
-    import io
-
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    tables, failed = [], {}
-    for shard in shards:
-        data = lake.read(shard["path"])
-        if sha256_bytes(data) != shard["sha256"]:
-            raise ContractError(f"{lake.full(shard['path'])} changed after it was committed: run `winnow verify --all`")
-        table = pq.read_table(io.BytesIO(data), columns=["sample_id", "outcome", "reason", *columns])
-        ok = pc.equal(table["outcome"], "ok")
-        rest = table.filter(pc.invert(ok))
-        failed |= dict(zip(rest["sample_id"].to_pylist(), rest["reason"].to_pylist(), strict=True))
-        tables.append(table.filter(ok).drop_columns(["outcome", "reason"]))
-    whole = pa.concat_tables(tables).combine_chunks()
-    names = whole["sample_id"].combine_chunks()
-    last = np.array(sorted({name: k for k, name in enumerate(names.to_pylist())}.values()), np.int64)
-    whole = whole.take(pa.array(last)) if len(last) < len(names) else whole
-    there = set(whole["sample_id"].to_pylist())
-    return whole, {name: why for name, why in failed.items() if name not in there}
-
-
-def _assemble(
-    read: Mapping[str, tuple[pa.Table, dict]], inputs: Mapping[str, Sequence[str]], columns: Mapping, seconds: int
-) -> tuple[pa.Array, dict[str, Iterator[np.ndarray]], dict[str, tuple[int, ...]]]:
-    """Ids that every stage has, and of each input its blocks and shape."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    names = None
-    for table, _ in read.values():
-        own = table["sample_id"].combine_chunks()
-        names = own if names is None else names.filter(pc.is_in(names, value_set=own))
-    names = names.take(pc.sort_indices(names))
-    blocks, shapes = {}, {}
-    for kind, listed in inputs.items():
-        parts = []
-        for name in listed:
-            stage, _, column = name.partition(".")
-            table = read[stage][0]
-            rows = pc.index_in(names, value_set=table["sample_id"].combine_chunks())
-            there = table.take(rows)
-            parts.append(_by_second(there, name, column, columns[stage][column], seconds))
-        values = np.concatenate(parts, axis=2)
-        values = values[:, :, None] if kind == "visual" else values
-        blocks[kind], shapes[kind] = iter([values]), values.shape[1:]
-    return names.cast(pa.string()), blocks, shapes
-
-
-def _by_second(table: pa.Table, name: str, column: str, kind: str, seconds: int) -> np.ndarray:
-    """(clips, seconds, numbers) of a column: float32."""
-    values = table[column].combine_chunks()
-    flat = np.asarray(values.flatten().to_numpy(zero_copy_only=False), np.float32)
-    count = len(values)
-    lengths = (
-        np.diff(values.offsets.to_numpy()) if hasattr(values, "offsets") else np.full(count, values.type.list_size)
-    )
-    if kind.endswith("[]") and "grid_hz" in table.column_names:
-        per = int(table["grid_hz"][0].as_py() or 0) if count else 1
-        at = np.concatenate([[0], np.cumsum(lengths)[:-1]]) if count else np.zeros(0, np.int64)
-        if count and (lengths == 0).any():
-            k = int(np.flatnonzero(lengths == 0)[0])
-            raise ContractError(f"{name} of clip {table['sample_id'][k].as_py()} is empty")
-        cells = np.minimum(np.arange(seconds * per)[None], lengths[:, None] - 1)
-        return flat[at[:, None] + cells].reshape(count, seconds, per)
-    if count and (lengths != lengths[0]).any():
-        k = int(np.flatnonzero(lengths != lengths[0])[0])
-        raise ContractError(
-            f"{name} of clip {table['sample_id'][k].as_py()} has {lengths[k]} values, that of others {lengths[0]}: "
-            "they are of two models; run its stage again"
-        )
-    return np.repeat(flat.reshape(count, 1, -1), seconds, axis=1)
 
 
 # -- a file ------------------------------------------------------------------------------------------------------------
@@ -252,7 +124,7 @@ def _of_file(lake: Lake, path: Path, inputs: tuple[str, ...]) -> Path:
         raise ContractError(f"{path}: clip {twice} stands in it twice")
     shapes = {name: shapes[name] for name in inputs}
     blocks = {name: _column(path, file, name, shapes[name], names) for name in inputs}
-    _make(target, ids, blocks, shapes, source={"file": path.name})
+    make(target, ids, blocks, shapes, source={"file": path.name})
     return target
 
 
@@ -269,43 +141,3 @@ def _column(path: Path, file: object, name: str, shape: tuple[int, ...], names: 
         flat = np.asarray(values.flatten().to_numpy(zero_copy_only=False), np.float32)
         yield flat.reshape(len(batch), *shape)
         at += len(batch)
-
-
-# -- a store -----------------------------------------------------------------------------------------------------------
-def _make(
-    target: Path, ids: pa.Array, blocks: Mapping[str, Iterator[np.ndarray]], shapes: Mapping[str, tuple[int, ...]],
-    source: Mapping[str, object],
-) -> None:  # fmt: skip
-    """Write a store beside its place and rename it there; of two that make the same one the first counts."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    try:
-        for name, found in blocks.items():
-            if not len(ids):
-                raise ContractError("no clip has all of the vectors that are asked for")
-            shape = (len(ids), *shapes[name])
-            array = np.lib.format.open_memmap(scratch / f"{name}.npy", "w+", np.float32, shape)
-            at = 0
-            for block in found:
-                wrong = ~np.isfinite(block).reshape(len(block), -1).all(1)
-                if wrong.any():
-                    clip = ids[at + int(np.flatnonzero(wrong)[0])].as_py()
-                    raise ContractError(f"{name} of clip {clip} has values that are not finite (NaN or infinity)")
-                array[at : at + len(block)] = block
-                at += len(block)
-            array.flush()
-            del array
-        pq.write_table(pa.table({"sample_id": ids}), scratch / "ids.parquet")
-        card = {"inputs": {k: list(v) for k, v in shapes.items()}, "layout": LAYOUT, "rows": len(ids), **source}
-        (scratch / CARD).write_text(json.dumps(card, sort_keys=True) + "\n", encoding="utf-8")
-        try:
-            os.rename(scratch, target)
-        except OSError:
-            if not (target / CARD).is_file():
-                raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
