@@ -19,12 +19,13 @@ SPLITS = ("train", "train", "train", "val", "test")
 
 
 def samples(count: int = 30, family: str = "avel") -> list[dict]:
-    """Rows of `avel_samples`: an event of 3 to 7 seconds in each clip; of llp, heard and seen at other times."""
+    """Rows of `avel_samples`: an event of 3 to 7 seconds in each clip, at any time (past the end it goes on at the
+    beginning), so that no second says more than another; of llp, heard and seen at other times."""
     rows = []
     for k in range(count):
-        start, length = k % 4, 3 + k % 5
-        labels = [int(start <= s < start + length) for s in range(SECONDS)]
-        seen = [int(start + 1 <= s < start + length + 2) for s in range(SECONDS)]
+        start, length = (7 * k + k // 10) % SECONDS, 3 + k % 5
+        labels = [int((s - start) % SECONDS < length) for s in range(SECONDS)]
+        seen = [int((s - start - 1) % SECONDS <= length) for s in range(SECONDS)]
         both = [a & v for a, v in zip(labels, seen, strict=True)]
         rows.append({
             "family": family, "sample_id": f"{k:020x}", "category": CATEGORIES[k % len(CATEGORIES)],
