@@ -94,6 +94,8 @@ def test_the_contrast_of_clips_takes_what_a_batch_has() -> None:
     assert losses.videos(fused, torch.tensor([0, 0, 0]), 0.2, 3) is None
     value = float(losses.videos(fused, torch.tensor([0, 1, 1]), 0.2, 1))
     assert value == pytest.approx((0.2 + (math.sqrt(2) + 0.2) + 0.2) / 3, abs=1e-5)
+    value = float(losses.videos(fused, torch.tensor([0, 1, 1]), 0.2, 3))
+    assert value == pytest.approx((0 + (math.sqrt(2) + 0.2) + 0.2) / 3, abs=1e-5)
 
 
 def test_the_label_free_contrast_by_hand() -> None:
@@ -103,6 +105,8 @@ def test_the_label_free_contrast_by_hand() -> None:
 
     same = torch.eye(10)[None]
     assert float(losses.contrast_of_seconds(same, same)) == pytest.approx(math.log(1 + 9 * math.exp(-10)), abs=1e-6)
+    late = float(losses.contrast_of_seconds(same, same.roll(1, 1)))
+    assert late == pytest.approx(math.log(math.exp(10) + 9), abs=1e-5)
     flat = torch.ones(2, 10, 4)
     assert float(losses.contrast_of_seconds(flat, flat)) == pytest.approx(math.log(20), abs=1e-5)
 
