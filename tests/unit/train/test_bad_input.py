@@ -159,6 +159,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple:
     house = planted.house(tmp_path_factory.mktemp("bad"))
     _train(house, epochs=1)
     _train(house, "dmrn", model="dmrn", epochs=1)
+    _train(house, "other", seed=1, epochs=1)
     return house
 
 
@@ -168,17 +169,19 @@ def test_a_checkpoint_of_another_model_class_list_or_release_is_refused(trained:
     lake, settings, _ = trained
     copied = Lake(tmp_path / "lake")
     shutil.copytree(lake.root, copied.root)
-    run, other = (runs.Run(copied, "avel", name) for name in ("one", "dmrn"))
+    run = runs.Run(copied, "avel", "one")
     card = run.card()
     rows = [{**row, "category": row["category"] + "!"} for row in planted.samples()]
     planted.release(copied, rows, "ba9876543210")
     with pytest.raises(ContractError, match="run one knows 3 classes of release 0123456789ab"):
         evaluate(copied, settings, "avel", "one", release="ba9876543210")
-    strange = other.home / "checkpoints" / other.card()["checkpoint"]
-    shutil.copy(strange, run.home / "checkpoints" / strange.name)
-    (run.home / runs.CARD).write_text(json.dumps({**card, "checkpoint": strange.name}))
-    with pytest.raises(ContractError, match=f"{strange.name} is of another model"):
-        evaluate(copied, settings, "avel", "one")
+    for name in ("dmrn", "other"):  # of another network; of the same one, with other numbers
+        other = runs.Run(copied, "avel", name)
+        strange = other.home / "checkpoints" / other.card()["checkpoint"]
+        shutil.copy(strange, run.home / "checkpoints" / strange.name)
+        (run.home / runs.CARD).write_text(json.dumps({**card, "checkpoint": strange.name}))
+        with pytest.raises(ContractError, match=f"{strange.name} is of another model"):
+            evaluate(copied, settings, "avel", "one")
     (run.home / "checkpoints" / strange.name).write_bytes(b"changed")
     with pytest.raises(ContractError, match="is not the checkpoint of run one"):
         evaluate(copied, settings, "avel", "one")
@@ -186,7 +189,7 @@ def test_a_checkpoint_of_another_model_class_list_or_release_is_refused(trained:
     with pytest.raises(ConfigError, match=planted.RELEASE):
         evaluate(copied, settings, "avel", "one")
     assert run.looks() == [], "nothing was looked at"
-    with pytest.raises(ConfigError, match="task avel has no run 'two'; there are: dmrn, one"):
+    with pytest.raises(ConfigError, match="task avel has no run 'two'; there are: dmrn, one, other"):
         evaluate(copied, settings, "avel", "two")
 
 
@@ -220,5 +223,8 @@ def test_the_commands_train_try_list_and_compare(trained: tuple, monkeypatch) ->
     assert (said["run"], said["model"], said["computed"]) == ("told", "psp", True)
     assert ask("evaluate", "avel", "--run", "told")["look"] == 1
     assert {row["run"] for row in ask("runs", "list", "--task", "avel")["runs"]} >= {"told", "one", "dmrn"}
+    table = CliRunner().invoke(cli, ["runs", "list"], catch_exceptions=False).stderr.splitlines()
+    assert table[0].split()[:5] == ["task", "run", "model", "supervision", "metric"]
+    assert len(table) == 5
     assert len(ask("runs", "show", "avel", "--run", "told")["test_looks"]) == 1
     assert ask("runs", "compare", "avel", "--runs", "one,told", "--split", "val")["runs"][0]["run"] == "one"

@@ -183,3 +183,33 @@ def test_the_targets_of_a_batch_are_those_of_its_rows(tmp_path) -> None:
     rows = planted.samples(15)
     assert given["events"].int().tolist() == [rows[4]["labels"], rows[2]["labels"]]
     assert [found.categories[k] for k in given["category"]] == [rows[4]["category"], rows[2]["category"]]
+
+
+@pytest.mark.parametrize("name", ["spsa_axis", "squashed_loss", "vpsa_all_k", "contrast_drop"])
+def test_a_deviation_of_released_code_can_be_switched_back(name: str) -> None:
+    """For every model that it is of: the terms are others than ours."""
+    import torch
+
+    from winnow.train.config import FAITHFUL, load
+    from winnow.train.nets.common import Sizes
+    from winnow.train.tasks import task_module
+
+    for model_of in FAITHFUL[name][1]:
+        task, model = model_of.split(".")
+        module, weak = task_module(task), name == "squashed_loss"
+        plain = load(task, model=model, supervision="weak" if weak else None)
+        back = load(task, model=model, supervision="weak" if weak else None, faithful=[name])
+        torch.manual_seed(0)
+        net = module.build(plain, Sizes(6, 5, 3, 10, 4, narrow=16)).eval()
+        events = torch.zeros(4, 10)
+        events[:, 2:5] = 1
+        labels = torch.tensor([[1, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0]])
+        given = {"category": torch.tensor([0, 0, 0, 1]), "events": events, "labels": labels}
+        out = net(audio=torch.randn(4, 10, 6), visual=torch.randn(4, 10, 3, 5))
+        ours, theirs = (
+            {k: None if v is None else float(v.detach()) for k, (_, v) in module.terms(config, out, given).items()}
+            for config in (plain, back)
+        )
+        assert ours.keys() == theirs.keys()
+        assert ours != theirs, model_of
+        assert None not in ours.values()
