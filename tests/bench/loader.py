@@ -6,8 +6,9 @@ Model cpsp takes steps (forward, loss, backward, Adam) on batches that lie in me
 reads from a mapped store of vectors, in turns in one run; `ratio` is the median over the turns of the second rate over
 the first. Cases: batches of 64 of AVE's sizes (49 × 512 a second, 1 MB a clip; published network) and of the built-in
 layers' sizes (one position; preset demo), and batches of 1,024 of the latter. `waiting` is the share of time in which
-the step waited for data, as a run reports it. `growth_mb`: what five epochs add to the private memory of a loader
-alone, over the first one; pages of the mapped file are the system's and not counted.
+the step waited for data, as a run reports it; what was read ahead during the other turn is thrown away first.
+`growth_mb`: what five epochs add to the private memory of a loader alone, over the first one; pages of the mapped file
+are the system's and not counted.
 
 Exit status 1 when a ratio is below RATIO or the growth above GROWTH_MB. --quick: a small store and one turn less.
 """
@@ -33,7 +34,7 @@ import pyarrow as pa
 
 from tests.bench.figures import show
 from winnow.train.config import TrainConfig
-from winnow.train.loader import Loader, Vectors
+from winnow.train.loader import AHEAD, Loader, Vectors
 from winnow.train.store import make
 
 RATIO, GROWTH_MB, EPOCHS = 0.9, 200, 5
@@ -90,6 +91,8 @@ def _rates(vectors: Vectors, case: tuple[int, ...], rounds: int) -> dict[str, fl
         for _ in range(steps):
             step(synthetic, rows)
         found["synthetic"].append(steps / (time.perf_counter() - began))
+        for _ in range(AHEAD):
+            next(coming)
         began = time.perf_counter()
         for _ in range(steps):
             one = next(coming)

@@ -44,6 +44,8 @@ def train(
     """Train a model and keep it as a run; the run's row (`runs.summary`). Nothing is computed for a run that is there
     with the same identity; ConfigError for one of another. What a killed process left is gone on from."""
     target, module = Run(lake, task, run), task_module(task)
+    if config.tensorboard:
+        record.need_tensorboard()
     device = choose_device(settings.device)
     deterministic(device)
     prepared = prepare(lake, module, task, config, release)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from winnow.core.errors import ConfigError
@@ -46,11 +47,16 @@ def mean_pace(pace: list[dict]) -> float | None:
     return None if not speeds else len(speeds) / sum(speeds)
 
 
+def need_tensorboard() -> None:
+    """ConfigError where its files cannot be written: to be asked before anything is trained."""
+    if find_spec("tensorboard") is None:
+        raise ConfigError("--set tensorboard=true needs the package tensorboard, which is not installed")
+
+
 def tensorboard(work: Path) -> None:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ModuleNotFoundError as error:
-        raise ConfigError("--set tensorboard=true needs the package tensorboard, which is not installed") from error
+    """Loss by step as TensorBoard files."""
+    from torch.utils.tensorboard import SummaryWriter
+
     with SummaryWriter(work / "tensorboard") as writer:
         for row in whole(work / f"{PROGRESS}.jsonl"):
             writer.add_scalar("loss", row["loss"], row["step"])

@@ -17,6 +17,7 @@ from tests.unit.train.test_runs import _train
 from winnow.core import own_fault
 from winnow.core.errors import ConfigError, ContractError, TransientError
 from winnow.core.lake import Lake
+from winnow.core.settings import Settings
 from winnow.train import runs, sets
 
 
@@ -136,6 +137,14 @@ def test_a_batch_that_no_device_holds_says_which_one_fitted(tmp_path: Path, monk
     with pytest.raises(ConfigError, match="no room for batches of 7; 3 fitted: --set batch=3"):
         _train(house)
     _nothing(house[0])
+
+
+def test_tensorboard_that_is_not_installed_is_said_before_anything_is_trained(tmp_path: Path, monkeypatch) -> None:
+    from winnow.train import record
+
+    monkeypatch.setattr(record, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="package tensorboard"):
+        _train((Lake(tmp_path), Settings(lake=str(tmp_path)), "none"), tensorboard=True)
 
 
 def test_a_gpu_that_is_asked_for_and_absent_is_an_error(tmp_path: Path) -> None:
