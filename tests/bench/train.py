@@ -15,13 +15,14 @@ once more with labels that were dealt out anew:
 Then one run is made twice: `equal` says whether both are the same to the byte. Exit status 1 when they are not, when a
 model does not beat chance by MARGIN (fully supervised, avel; parse by anything), or a shuffled one beats it by ROOM.
 Weakly supervised models hear nothing of background, so they are shown and not judged. --quick: planted vectors in place
-of media, one seed, three models. --keep DIR keeps the world and the lake.
+of media, one seed, three models. --keep DIR keeps the world and its release; runs are made anew.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import shutil
 import sys
 import tempfile
 import time
@@ -140,6 +141,7 @@ def _planted(folder: Path) -> tuple[Lake, list[str]]:
 def _world(folder: Path, videos: int) -> tuple[Lake, list[str]]:
     world = make_world(folder / "world", videos=videos, seconds=(SECONDS, SECONDS + 0.01), plants={}, jobs=2)
     lake, rows, measured = Lake(folder / "lake"), [], {"audio": [], "visual": []}
+    shutil.rmtree(folder / "lake" / "runs", ignore_errors=True)
     for video in sorted((v for v in world.videos if v.file), key=lambda v: v.video):
         data = (world.root / video.file).read_bytes()
         try:
