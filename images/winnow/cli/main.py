@@ -37,9 +37,9 @@ class _Lazy(click.Group):
 
     modules = {
         "annotate": "annotate", "audit": "audit", "benchmark": "benchmark", "calibrate": "calibrate",
-        "cluster": "corpus", "explore": "explore",
+        "cluster": "corpus", "evaluate": "train", "explore": "explore",
         "export": "export", "metrics": "metrics", "mix": "mix",
-        "retry": "care", "select": "corpus", "verify": "care",
+        "retry": "care", "runs": "train", "select": "corpus", "train": "train", "verify": "care",
     }  # fmt: skip
 
     def list_commands(self, ctx: click.Context) -> list[str]:

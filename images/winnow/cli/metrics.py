@@ -113,6 +113,7 @@ def ave(predicted: Path, truth: Path, class_file: Path | None, background: int |
             "one file has ids and the other has not, so their orders cannot be compared: give two of a kind"
         )
     done = asdict(localisation.score(made, true, background))
+    done["event_f1"] = localisation.event_f1(made, true, background)
     named = [*classes, files.BACKGROUND] if classes else None
     done["by_category"] = {named[c] if named else str(c): v for c, v in done["by_category"].items()}
     answer(done)

@@ -7,6 +7,8 @@
     <root>/models/<name>/<digest>.npz, .json, current               fitted models, frozen by digest
     <root>/batches/<key>.json                                       admitted batches (written by the batch gate)
     <root>/releases/…                                               published releases
+    <root>/runs/<task>/<run>/                                       trained models, with what they answered
+    <root>/vectors/<digest>/                                        what they are trained on, mapped (may be removed)
 
 Files are immutable. A table's name holds a digest of its bytes, so of two attempts at one shard each writes its own
 file, and the manifest, created exclusively, says which one counts: the late attempt changes nothing.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from winnow.core.errors import ContractError
+from winnow.metrics import avvp
 
 #: An event is predicted where its probability is greater than this (CPSP's heads).
 EVENT_ABOVE = 0.5
@@ -73,6 +74,16 @@ def score(predicted: np.ndarray, truth: np.ndarray, background: int) -> Localisa
         float(right[is_event].mean()) if is_event.any() else None,
         by_category,
     )
+
+
+def event_f1(predicted: np.ndarray, truth: np.ndarray, background: int) -> float:
+    """F1 of events, 0 to 1: of runs of seconds with one class, right where they meet a true run with an intersection
+    over union of 0.5 or more; by class, over a sample's classes and over samples, as `winnow.metrics.avvp` counts."""
+    predicted, truth = _indices(predicted, "predictions", background), _indices(truth, "true labels", background)
+    if predicted.shape != truth.shape:
+        raise ContractError(f"{predicted.shape} predictions cannot be compared with {truth.shape} true labels")
+    classes = np.arange(background)
+    return avvp.mean_f1(avvp.event_counts(predicted[..., None] == classes, truth[..., None] == classes)) / 100
 
 
 def _category(truth: np.ndarray, is_event: np.ndarray, background: int) -> np.ndarray:

@@ -57,8 +57,8 @@ def score(
     for level, count in zip(LEVELS, (segment_counts, event_counts), strict=True):
         of_a, of_v = count(audio, heard), count(visual, seen)
         both = tuple(a + v for a, v in zip(of_a, of_v, strict=True))
-        a, v, av = (_f1(c) for c in (of_a, of_v, count(audio & visual, heard & seen)))
-        found[level] = {"a": a, "v": v, "av": av, "type_av": (a + v + av) / 3, "event_av": _f1(both)}
+        a, v, av = (mean_f1(c) for c in (of_a, of_v, count(audio & visual, heard & seen)))
+        found[level] = {"a": a, "v": v, "av": av, "type_av": (a + v + av) / 3, "event_av": mean_f1(both)}
     return found
 
 
@@ -103,7 +103,7 @@ def _compare(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     return np.stack([hits, (mine > 0).sum(axis=1) - hits, ((yours > 0) & ~meets.any(axis=1)).sum(axis=1)])
 
 
-def _f1(counts: Counts) -> float:
+def mean_f1(counts: Counts) -> float:
     """F1 ×100: over a video's classes that have any, then over videos."""
     hits, strays, misses = (np.asarray(c, np.float64) for c in counts)
     total = 2 * hits + strays + misses

@@ -1,0 +1,54 @@
+"""A model's answers for examples, and how they are kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+from torch import nn
+
+from winnow.train.config import TrainConfig
+from winnow.train.prepare import Prepared
+from winnow.train.record import write
+from winnow.train.sets import Examples
+
+
+def answers(
+    module: ModuleType,
+    model: nn.Module,
+    prepared: Prepared,
+    rows: np.ndarray,
+    config: TrainConfig,
+    device: torch.device,
+) -> dict[str, np.ndarray]:
+    """A model's answers for examples, in their order; no dropout, no gradient."""
+    model.eval()
+    parts: list[dict[str, np.ndarray]] = []
+    kind = torch.float64 if config.precision == "fp64" else None
+    with torch.inference_mode():
+        for at in range(0, len(rows), config.batch):
+            given = prepared.joined.vectors.take(prepared.joined.places[rows[at : at + config.batch]])
+            out = model({n: torch.from_numpy(a).to(device, kind) for n, a in given.items()})
+            parts.append(module.answers(out))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def keep(
+    folder: Path,
+    module: ModuleType,
+    config: TrainConfig,
+    examples: Examples,
+    found: Mapping[str, np.ndarray],
+    split: str,
+) -> dict:
+    """Write predictions and metrics of a split; the metrics."""
+    import pyarrow.parquet as pq
+
+    said = module.score(config, found, examples)
+    pq.write_table(module.table(found, examples), folder / f"predictions-{split}.parquet", compression="zstd")
+    write(folder / f"metrics-{split}.json", (json.dumps(said, indent=1, sort_keys=True) + "\n").encode())
+    return said

@@ -1,0 +1,190 @@
+"""What a run is told: one frozen model of options, presets as checked-in YAML, and `--set key=value` over them.
+
+A preset, or a file of one's own, is a mapping of sections. `all` holds for every run, `avel` for a task, `avel.psp` for
+a model, `avel.psp.weak` for a model under one supervision; the narrower section wins. Without sections a file is a
+plain mapping of options. An unknown key is an error, in a file and on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from winnow.core.errors import ConfigError
+
+PRESETS = Path(__file__).parent / "presets"
+TASKS: Mapping[str, tuple[str, ...]] = {
+    "avel": ("cpsp", "psp", "sspsp", "avatt", "dmrn", "avsdn", "cmran"),
+    "parse": ("han", "cpsp"),
+}
+#: Deviations of released code that still run here, by name: what is done then, and for which models.
+FAITHFUL: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "spsa_axis": ("the segment contrast sums the wrong axis: a constant without a gradient", ("avel.cpsp",)),
+    "squashed_loss": (
+        "scores pass a softmax and are squashed again inside the loss",
+        ("avel.cpsp", "avel.sspsp", "avel.avatt", "avel.dmrn", "avel.avsdn", "avel.cmran"),
+    ),
+    "vpsa_all_k": ("a batch with fewer than k clips of other classes has no video contrast", ("avel.cpsp",)),
+    "fixed_batches": ("batches are never shuffled, and the remainder is dropped", ("avel.avatt", "avel.dmrn")),
+    "contrast_drop": ("one row without a negative drops the whole batch's video contrast", ("parse.cpsp",)),
+}
+
+
+class TrainConfig(BaseModel):
+    """One run's options; all of them but `device` stand in its identity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field("", description="which model of the task; the task's first when empty")
+    supervision: Literal["full", "weak"] = Field("full", description="avel: labels by second, or of the whole clip")
+    family: Literal["avel", "ave", "llp"] | None = Field(None, description="whose samples; avel, or llp of task parse")
+    half: bool = Field(False, description="only samples of the half set")
+    vectors: str | None = Field(None, description="Parquet with vectors by second; stage tables without it")
+    audio: tuple[str, ...] = Field(
+        ("audio.onset", "audio.a0", "audio.a1", "audio.a2", "audio.a3", "audio.a4"), description="stage.column of sound"
+    )
+    visual: tuple[str, ...] = Field(
+        ("visual.motion", "visual.v0", "visual.v1", "visual.v2", "visual.v3", "visual.v4"),
+        description="stage.column of pictures",
+    )
+    moving: tuple[str, ...] = Field((), description="parse: stage.column of the third input; none when empty")
+    standardise: bool = Field(True, description="each input by mean and deviation of the training clips")
+    most_missing: float = Field(
+        0.01, ge=0, le=1, description="share of clips that may lack vectors; more stops the run"
+    )
+    allow_leaks: bool = Field(False, description="train although videos stand in two splits")
+    seed: int = Field(0, ge=0, description="of weights, order, dropout")
+    epochs: int = Field(45, ge=1)
+    max_steps: int | None = Field(None, ge=1, description="stop after so many steps, whatever the epochs")
+    batch: int = Field(64, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    lr_factor: float = Field(0.5, gt=0, le=1)
+    lr_epochs: tuple[int, ...] = Field((10, 20, 30), description="after these epochs the rate is multiplied")
+    lr_steps: int | None = Field(None, ge=1, description="multiplied after every so many steps instead")
+    clip_norm: float | None = Field(0.1, gt=0, description="largest norm of the gradient; none when null")
+    precision: Literal["fp32", "bf16", "fp64"] = Field("fp32", description="bf16: autocast; losses stay in float32")
+    narrow: int = Field(1, ge=1, description="every hidden width divided by this")
+    select: Literal["best", "last"] = Field("best", description="weights of the best validation, or the last ones")
+    evaluate_every: int = Field(1, ge=1, description="epochs between validations")
+    checkpoint_every: int = Field(200, ge=1, description="steps between states to resume from")
+    threshold_share: float | None = Field(
+        None, gt=0, lt=1, description="psp's threshold × seconds; published by default"
+    )
+    pairs: float = Field(100.0, ge=0, description="weight of the pair similarity (psp, cpsp)")
+    segments: float = Field(0.01, ge=0, description="weight of the contrast of segments (cpsp)")
+    videos: float = Field(1.0, ge=0, description="weight of the contrast of videos (cpsp)")
+    nce: float = Field(1.0, ge=0, description="weight of the label-free contrast (sspsp)")
+    matching: float = Field(1.0, ge=0, description="weight of the time matching (parse, cpsp)")
+    gate: Literal["video", "modality"] | None = Field(None, description="parse: pooled probability that gates segments")
+    labels: Literal["true", "shuffled"] = Field("true", description="shuffled: the control that must fall to chance")
+    faithful: tuple[str, ...] = Field((), description="deviations of released code to switch back on")
+    tensorboard: bool = Field(False, description="also write TensorBoard files")
+
+    @field_validator("audio", "visual", "moving", "faithful", "lr_epochs", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(p.strip() for p in value.split(",") if p.strip()) if isinstance(value, str) else value
+
+
+def load(
+    task: str,
+    source: str | None = None,
+    settings: Sequence[str] = (),
+    faithful: Sequence[str] = (),
+    model: str | None = None,
+    supervision: str | None = None,
+) -> TrainConfig:
+    """The options of a run: a preset by its name or a YAML file, then `key=value` of `settings`, then the rest.
+    ConfigError, which names what there is, for an unknown task, model, key or deviation."""
+    if task not in TASKS:
+        raise ConfigError(f"there is no task {task!r}; there are {', '.join(TASKS)}")
+    given = _given(settings)
+    given |= {k: v for k, v in {"model": model, "supervision": supervision}.items() if v is not None}
+    if faithful:
+        given["faithful"] = tuple(faithful)
+    read = _read(source) if source else {}
+    wanted = given.get("model") or _plain(read, task).get("model") or TASKS[task][0]
+    if wanted not in TASKS[task]:
+        raise ConfigError(f"task {task} has no model {wanted!r}; it has {', '.join(TASKS[task])}")
+    label = str(given.get("supervision") or _plain(read, task, wanted).get("supervision") or "full")
+    merged = {**_plain(read, task, wanted, label), **given, "model": wanted}
+    try:
+        config = TrainConfig(**merged)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, source)) from error
+    _check(task, config)
+    return config
+
+
+def _given(settings: Sequence[str]) -> dict[str, object]:
+    import yaml
+
+    out: dict[str, object] = {}
+    for one in settings:
+        key, found, value = one.partition("=")
+        if not found or not key:
+            raise ConfigError(f"--set {one}: key=value is wanted, as in --set batch=32")
+        try:
+            out[key.strip()] = yaml.safe_load(value) if value.strip() else ""
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {one}: its value is no YAML") from error
+    return out
+
+
+def _read(source: str) -> dict[str, object]:
+    import yaml
+
+    path = PRESETS / f"{source}.yaml" if "/" not in source and not source.endswith((".yaml", ".yml")) else Path(source)
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in PRESETS.glob("*.yaml")))
+        raise ConfigError(f"--config {source}: no such file, and no preset; presets are {known}")
+    try:
+        read = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is no YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(read, dict):
+        raise ConfigError(f"{path} holds a {type(read).__name__}: a mapping of options is wanted")
+    if not any(isinstance(value, dict) for value in read.values()):
+        return {"all": read}
+    for name, value in read.items():
+        if not _is_section(str(name)) or not isinstance(value, dict):
+            raise ConfigError(
+                f"{path}: {name!r} is no section: all, TASK, TASK.MODEL or TASK.MODEL.SUPERVISION, each a mapping"
+            )
+    return read
+
+
+def _is_section(name: str) -> bool:
+    task, *rest = name.split(".")
+    if name == "all" or task not in TASKS or not rest:
+        return name == "all" or name in TASKS
+    return rest[0] in TASKS[task] and rest[1:] in ([], ["full"], ["weak"])
+
+
+def _plain(read: Mapping, task: str, model: str = "", supervision: str = "") -> dict[str, object]:
+    """The options of these sections, the narrower ones over the wider ones."""
+    names = ["all", task, f"{task}.{model}", f"{task}.{model}.{supervision}"]
+    return {key: value for name in names for key, value in (read.get(name) or {}).items()}
+
+
+def _explain(error: ValidationError, source: str | None) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"][:1])
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(sorted(TrainConfig.model_fields))
+        return f"{key!r} is no option of a run{f' ({source})' if source else ''}; options are {known}"
+    return f"option {key}: {first['msg']}, not {first['input']!r}"
+
+
+def _check(task: str, config: TrainConfig) -> None:
+    for name in config.faithful:
+        if name not in FAITHFUL:
+            raise ConfigError(f"--faithful {name}: there are {', '.join(FAITHFUL)}")
+        if f"{task}.{config.model}" not in FAITHFUL[name][1]:
+            raise ConfigError(f"--faithful {name} is of {', '.join(FAITHFUL[name][1])}, not of {task} {config.model}")
+    if task == "parse" and config.supervision != "full":
+        raise ConfigError("task parse always trains on clip labels: leave --supervision out")
+    if task == "avel" and config.gate:
+        raise ConfigError("gate is an option of task parse")

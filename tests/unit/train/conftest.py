@@ -1,0 +1,15 @@
+"""What tests of training need."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests import needs
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    needs.package("torch")
+    import torch
+
+    torch.set_num_threads(1)
