@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.unit.media.cut_files import clips, merged
 from tests.unit.media.numbered import Recipe, look, make, rewritten
-from tests.unit.media.test_files_as_they_are import _merged, clips
 
 #: Containers with the codecs that go into them here.
 KINDS = [
@@ -77,7 +77,7 @@ def made(file: File, folder: Path) -> Path:
         )  # fmt: skip
     if file.commentary:
         other = make(replace(recipe, first=200, times=None), folder / f"o.{recipe.container}")
-        path = _merged(folder, [(path, "video", 1, ""), (other, "audio", 0, ""), (path, "audio", 1, "")], "c.mkv")
+        path = merged(folder, [(path, "video", 1, ""), (other, "audio", 0, ""), (path, "audio", 1, "")], "c.mkv")
     return path
 
 
