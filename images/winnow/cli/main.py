@@ -29,6 +29,7 @@ from winnow.cli.common import (  # noqa: E402
     comma_list,
     deployment,
     json_object,
+    without_pandas,
 )  # fmt: skip
 
 
@@ -97,6 +98,7 @@ def run(stage: str, batch: str, part: int, parts: int, params: dict, retry_reaso
     if if_fitted and not is_ready(stage, lake):
         answer({"stage": stage, "batch": batch, "unfitted": stage})
         return
+    without_pandas()
     answer(run_stage(lake, stage, batch, params, settings, part, parts, retry_reasons))
 
 

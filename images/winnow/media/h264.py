@@ -24,7 +24,7 @@ ZEROS = bytes(4)
 #: Profiles whose parameter sets say how colour is sampled (7.3.2.1.1).
 WITH_CHROMA = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 #: Bytes of a slice's header that hold its frame_num, however long the numbers before it are.
-HEAD = 24
+HEAD = 16
 START, LONGEST_SET = b"\0\0\1", 4096
 
 
@@ -51,7 +51,11 @@ def are_pictures(packets: list, extradata: bytes | None) -> bool:
     """Whether all packets of a stream in MP4, in the order of decoding, are pictures, and none is missing between them,
     as far as their units tell. What cannot be read is doubted."""
     units, count = unit_bytes(extradata) or 4, Count(extradata)
-    return all(_is_picture(bytes(packet), units) and count.follows(packet) for packet in packets)
+    for packet in packets:
+        data = bytes(packet)
+        if not (_is_picture(data, units) and count.follows(packet, data)):
+            return False
+    return True
 
 
 def _is_picture(data: bytes, units: int) -> bool:
@@ -89,7 +93,7 @@ class _Bits:
     """Bits of a unit, behind its first byte. ValueError behind their end."""
 
     def __init__(self, unit: bytes) -> None:
-        plain = unit[1:].replace(b"\0\0\3", b"\0\0")
+        plain = unit[1:] if unit.find(b"\0\0\3") < 0 else unit[1:].replace(b"\0\0\3", b"\0\0")
         self.value, self.left = int.from_bytes(plain, "big"), 8 * len(plain)
 
     def read(self, count: int) -> int:
@@ -101,10 +105,13 @@ class _Bits:
 
     def golomb(self) -> int:
         """An Exp-Golomb number, ue(v)."""
-        zeros = self.left - (self.value & (1 << self.left) - 1).bit_length()
-        if zeros > 32:
+        rest = self.value & (1 << self.left) - 1
+        zeros = self.left - rest.bit_length()
+        left = self.left - 2 * zeros - 1
+        if zeros > 32 or left < 0:
             raise ValueError("no number of this format")
-        return self.read(2 * zeros + 1) - 1
+        self.left = left
+        return (rest >> left) - 1
 
     def signed(self) -> int:
         """A signed Exp-Golomb number, se(v)."""
@@ -135,11 +142,15 @@ class Count:
         for unit in _described(extradata or b""):
             self._learn(unit)
 
-    def follows(self, packet: Packet) -> bool | None:
-        """Whether a packet is the picture that comes next; None where that cannot be read."""
+    def follows(self, packet: Packet, data: bytes | None = None) -> bool | None:
+        """Whether a packet, its content `data`, is the picture that comes next; None where that cannot be read."""
+        data = bytes(packet) if data is None else data
         if packet.has_sidedata("new_extradata"):
             self._sequences.clear()
-        for unit in _heads(bytes(packet), self._units):
+        units = self._units
+        if units and len(data) > units and data[units] & 31 in SLICES:
+            return self._is_next(data[units : units + HEAD], packet.is_keyframe)
+        for unit in _heads(data, units):
             if unit[0] & 31 in SLICES:
                 return self._is_next(unit, packet.is_keyframe)
             self._learn(unit)
@@ -160,15 +171,8 @@ class Count:
             (self._sequences if kind == SPS else self._pictures).clear()
 
     def _is_next(self, unit: bytes, key: bool) -> bool | None:
-        bits = _Bits(unit)
         try:
-            bits.golomb()  # the slice's first macroblock
-            bits.golomb()  # its type
-            said = self._sequences[self._pictures[bits.golomb()]]
-            if said.apart:
-                bits.read(2)
-            number = bits.read(said.bits)
-            is_field = said.fields and bool(bits.read(1))
+            said, number, is_field = self._number(unit)
         except (KeyError, ValueError):
             return None
         before, self._before = self._before, number if unit[0] & 96 else self._before
@@ -177,6 +181,17 @@ class Count:
             said.gaps or key or before is None or number in (1, (before + 1) % (1 << said.bits))
             or (is_field and was_field and number == before)
         )  # fmt: skip
+
+    def _number(self, unit: bytes) -> tuple[_Set, int, bool]:
+        """Of a slice's header (7.3.3): what its sequence's parameter set says, its frame_num, whether it is a field."""
+        bits = _Bits(unit)
+        bits.golomb()  # the first macroblock
+        bits.golomb()  # the type
+        said = self._sequences[self._pictures[bits.golomb()]]
+        if said.apart:
+            bits.read(2)
+        number = bits.read(said.bits)
+        return said, number, said.fields and bool(bits.read(1))
 
 
 def _described(extradata: bytes) -> Iterator[bytes]:
