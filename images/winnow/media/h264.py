@@ -89,12 +89,16 @@ def _heads(data: bytes, units: int) -> Iterator[bytes]:
         yield data[low : at if at > 0 else low + LONGEST_SET]
 
 
-class _Bits:
-    """Bits of a unit, behind its first byte. ValueError behind their end."""
+class Bits:
+    """Bits of some bytes, read one number after the other. ValueError behind their end."""
 
-    def __init__(self, unit: bytes) -> None:
-        plain = unit[1:] if unit.find(b"\0\0\3") < 0 else unit[1:].replace(b"\0\0\3", b"\0\0")
-        self.value, self.left = int.from_bytes(plain, "big"), 8 * len(plain)
+    def __init__(self, data: bytes) -> None:
+        self.value, self.left = int.from_bytes(data, "big"), 8 * len(data)
+
+    @classmethod
+    def of_unit(cls, unit: bytes) -> Bits:
+        """Of a unit, behind its first byte and without the bytes that only keep start codes out."""
+        return cls(unit[1:] if unit.find(b"\0\0\3") < 0 else unit[1:].replace(b"\0\0\3", b"\0\0"))
 
     def read(self, count: int) -> int:
         """An unsigned number of so many bits, u(n)."""
@@ -164,7 +168,7 @@ class Count:
                 number, said = _sequence(unit)
                 self._sequences[number] = said
             elif kind == PPS:
-                bits = _Bits(unit)
+                bits = Bits.of_unit(unit)
                 number = bits.golomb()
                 self._pictures[number] = bits.golomb()
         except ValueError:
@@ -184,7 +188,7 @@ class Count:
 
     def _number(self, unit: bytes) -> tuple[_Set, int, bool]:
         """Of a slice's header (7.3.3): what its sequence's parameter set says, its frame_num, whether it is a field."""
-        bits = _Bits(unit)
+        bits = Bits.of_unit(unit)
         bits.golomb()  # the first macroblock
         bits.golomb()  # the type
         said = self._sequences[self._pictures[bits.golomb()]]
@@ -210,7 +214,7 @@ def _described(extradata: bytes) -> Iterator[bytes]:
 
 def _sequence(unit: bytes) -> tuple[int, _Set]:
     """A sequence's parameter set (7.3.2.1.1) by its number."""
-    bits = _Bits(unit)
+    bits = Bits.of_unit(unit)
     profile = bits.read(8)
     bits.read(16)
     number, apart = bits.golomb(), False
@@ -241,7 +245,7 @@ def _sequence(unit: bytes) -> tuple[int, _Set]:
     return number, _Set(width, gaps, apart, not bits.read(1))
 
 
-def _skip_scaling(bits: _Bits, count: int) -> None:
+def _skip_scaling(bits: Bits, count: int) -> None:
     """Pass over a scaling list (7.3.2.1.1.1)."""
     last = following = 8
     for _ in range(count):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -69,6 +70,38 @@ def test_avi_has_no_picture_times(tmp_path: Path, video: str) -> None:
     found = clips(make(replace(PLAIN, container="avi", video=video, audio=None), tmp_path / "a.avi"))
     right(found, 150)
     assert {o.values["cut"] for o in found} == {"encode"}
+
+
+@pytest.mark.parametrize("bframes", [0, 2])
+def test_h264_in_avi_stands_beside_its_sound(tmp_path: Path, bframes: int) -> None:
+    recipe = replace(PLAIN, container="avi", audio="pcm_s16le", bframes=bframes, seconds=4.0)
+    seen = right(clips(make(recipe, tmp_path / "a.avi")), 100)
+    assert [one.sound_s for one in seen] == pytest.approx([one.picture_s for one in seen], abs=0.002)
+
+
+def test_two_pictures_in_one_slot_of_avi_have_their_own_times(tmp_path: Path) -> None:
+    """As DivX and Xvid stored them: a picture, and the one between it and the last, then a packet of nothing in the
+    next slot; two slots at the start are empty. By their slots pictures would be 80 ms late against the sound."""
+    plain = replace(PLAIN, container="avi", video="mpeg4", audio="pcm_s16le", bframes=1, seconds=4.0)
+    source, path = make(plain, tmp_path / "s.avi"), tmp_path / "a.avi"
+    with av.open(str(source)) as given, av.open(str(path), "w", format="avi") as out:
+        twins = {stream.index: out.add_stream_from_template(stream) for stream in given.streams}
+        packets = [packet for packet in given.demux() if packet.size]
+        pictures = [bytes(packet) for packet in packets if packet.stream.type == "video"]
+        first = pictures[0].replace(b"\0\0\1\xb6", b"\0\0\1\xb2DivX503b1393p\0\0\1\xb6", 1)
+        slots = [(0, first)]
+        for at in range(1, len(pictures) - 1, 2):
+            slots += [(at + 2, pictures[at] + pictures[at + 1]), (at + 3, b"\0\0\1\xb6\x10\x47")]
+        made = [(Fraction(slot, 25), 0, data) for slot, data in slots]
+        made += [(p.dts * p.time_base, p.stream_index, bytes(p)) for p in packets if p.stream.type == "audio"]
+        for when, stream, data in sorted(made, key=lambda one: one[:2]):
+            packet = av.Packet(data)
+            packet.stream, packet.time_base = twins[stream], Fraction(1, 48_000)
+            packet.pts = packet.dts = round(when * 48_000)
+            packet.is_keyframe = True if stream else data is first
+            out.mux(packet)
+    seen = right(clips(path), 99)
+    assert [one.sound_s for one in seen] == pytest.approx([one.picture_s for one in seen], abs=0.002)
 
 
 @pytest.mark.parametrize("back", [1, 2])
