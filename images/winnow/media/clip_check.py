@@ -2,9 +2,9 @@
 
 An encoded clip's pictures have been decoded to make it, so its packets are counted and its length is taken. A copied
 clip's have not: damage in the source is damage in the clip. Decoding it whole would cost what copying saves, so its
-packets are read as H.264 (`winnow.media.h264`: are they pictures, and is none missing between them), its key pictures,
-which hold most of its bytes, and some after each are decoded, and so is a sample of copied sound. Only where something
-is wrong with these is everything decoded and counted.
+packets are read as H.264 (`winnow.media.h264`: are they pictures; that none is missing between them, the source's index
+has seen), its key pictures, which hold most of its bytes, and some after each are decoded, and so is a sample of copied
+sound. Only where something is wrong with these is everything decoded and counted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from winnow.media.ffmpeg import av
 
 #: Share of a copied clip's pictures that is decoded, in runs from its key pictures on; of its packets of sound, one in
 #: so many, but of a few all.
-SAMPLE, SOUND_STEP, FEW = 0.08, 5, 100
+SAMPLE, SOUND_STEP, FEW = 0.06, 8, 100
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _opened(data: bytes):
 
 
 def _is_doubtful(packets: list, video) -> bool:
-    """Whether a packet is no H.264 picture, one is missing, or a key picture cannot be decoded."""
+    """Whether a packet is no H.264 picture, or a key picture cannot be decoded."""
     if not h264.are_pictures(packets, video.codec_context.extradata):
         return True
     video.thread_type, video.codec_context.thread_count = "NONE", 1

@@ -48,14 +48,16 @@ def starts_afresh(data: bytes, units: int) -> bool:
 
 
 def are_pictures(packets: list, extradata: bytes | None) -> bool:
-    """Whether all packets of a stream in MP4, in the order of decoding, are pictures, and none is missing between them,
-    as far as their units tell. What cannot be read is doubted."""
-    units, count = unit_bytes(extradata) or 4, Count(extradata)
-    for packet in packets:
-        data = bytes(packet)
-        if not (_is_picture(data, units) and count.follows(packet, data)):
-            return False
-    return True
+    """Whether all packets of a stream in MP4 are pictures, as far as their units tell."""
+    units = unit_bytes(extradata) or 4
+    return all(_is_picture(bytes(packet), units) for packet in packets)
+
+
+def follow_each_other(packets: list, extradata: bytes | None) -> bool:
+    """Whether no picture is missing between those of a stream in MP4, in the order of decoding. What cannot be read is
+    doubted."""
+    count = Count(extradata)
+    return all(count.follows(packet) for packet in packets)
 
 
 def _is_picture(data: bytes, units: int) -> bool:
@@ -146,9 +148,9 @@ class Count:
         for unit in _described(extradata or b""):
             self._learn(unit)
 
-    def follows(self, packet: Packet, data: bytes | None = None) -> bool | None:
-        """Whether a packet, its content `data`, is the picture that comes next; None where that cannot be read."""
-        data = bytes(packet) if data is None else data
+    def follows(self, packet: Packet) -> bool | None:
+        """Whether a packet is the picture that comes next; None where that cannot be read."""
+        data = bytes(packet)
         if packet.has_sidedata("new_extradata"):
             self._sequences.clear()
         units = self._units

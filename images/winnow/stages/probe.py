@@ -109,7 +109,10 @@ def measure(data: bytes, params: Probe.Params | None = None) -> dict[str, object
             count = sum(packet.size > 0 and not packet.is_discard for packet in shown)
             told = [packet for packet in shown if packet.size]
             codec = video.codec_context
-            if not whole or (codec.name == "h264" and not h264.are_pictures(told, codec.extradata)):
+            if codec.name == "h264":
+                whole = whole and h264.are_pictures(told, codec.extradata)
+                whole = whole and h264.follow_each_other(told, codec.extradata)
+            if not whole:
                 count = clip_check.decoding(data, "video")
             values |= {
                 "video_codec": codec.name,

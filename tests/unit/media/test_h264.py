@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.media.numbered import Recipe, make
 from winnow.media import h264
+from winnow.media.h264 import are_pictures, follow_each_other
 
 KINDS = {
     "plain": "bframes=0",
@@ -33,12 +34,13 @@ def packets(folder: Path, options: str, pixels: str = "yuv420p") -> tuple[list[a
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_healthy_stream_is_believed_and_a_missing_reference_picture_seen(tmp_path: Path, kind: str) -> None:
     given, described = packets(tmp_path, KINDS[kind])
-    assert h264.are_pictures(given, described)
+    assert are_pictures(given, described)
+    assert follow_each_other(given, described)
     size = h264.unit_bytes(described)
     for at in range(1, len(given) - 1):
         if not (given[at].is_keyframe or given[at + 1].is_keyframe):  # a key picture counts anew
             missed = refers(bytes(given[at]), size)
-            assert h264.are_pictures(given[:at] + given[at + 1 :], described) is not missed, at
+            assert follow_each_other(given[:at] + given[at + 1 :], described) is not missed, at
 
 
 def refers(data: bytes, size: int) -> bool:
@@ -54,17 +56,19 @@ def refers(data: bytes, size: int) -> bool:
 @pytest.mark.parametrize("pixels", ["yuv422p", "yuv444p", "yuv420p10le"])
 def test_other_profiles_are_read(tmp_path: Path, pixels: str) -> None:
     given, described = packets(tmp_path, "bframes=1", pixels)
-    assert h264.are_pictures(given, described)
-    assert not h264.are_pictures([given[0], *given[4:]], described)
+    assert are_pictures(given, described)
+    assert follow_each_other(given, described)
+    assert not follow_each_other([given[0], *given[4:]], described)
 
 
 @pytest.mark.parametrize("options", ["open-gop=1", "intra-refresh=1"])
 def test_streams_may_be_joined_at_a_picture_from_which_they_recover(tmp_path: Path, options: str) -> None:
     given, described = packets(tmp_path, options)
     key = next(at for at, packet in enumerate(given) if at and packet.is_keyframe)
-    assert h264.are_pictures(given, described)
-    assert h264.are_pictures([*given[:5], *given[key:]], described)
-    assert not h264.are_pictures([*given[:5], *given[key - 2 :]], described)
+    assert are_pictures(given, described)
+    assert follow_each_other(given, described)
+    assert follow_each_other([*given[:5], *given[key:]], described)
+    assert not follow_each_other([*given[:5], *given[key - 2 :]], described)
 
 
 def test_what_may_leave_numbers_out_is_believed(tmp_path: Path) -> None:
@@ -76,13 +80,13 @@ def test_what_may_leave_numbers_out_is_believed(tmp_path: Path) -> None:
     flag = at + len("101011001011010")
     allowed = int(bits[:flag] + "1" + bits[flag + 1 :], 2).to_bytes(size, "big")
     told = described[:8] + allowed + described[8 + size :]
-    assert not h264.are_pictures([given[0], *given[3:]], described)
-    assert h264.are_pictures([given[0], *given[3:]], told)
+    assert not follow_each_other([given[0], *given[3:]], described)
+    assert follow_each_other([given[0], *given[3:]], told)
 
 
 def test_what_cannot_be_read_is_doubted(tmp_path: Path) -> None:
     given, described = packets(tmp_path, "bframes=0")
-    assert not h264.are_pictures(given, described[:12])
-    assert not h264.are_pictures(given, b"")
+    assert not follow_each_other(given, described[:12])
+    assert not follow_each_other(given, b"")
     cut = av.Packet(bytes(given[1])[:-1])
-    assert not h264.are_pictures([given[0], cut], described)
+    assert not are_pictures([given[0], cut], described)
