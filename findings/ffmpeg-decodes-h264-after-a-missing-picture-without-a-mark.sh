@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # One would guess: of an H.264 stream from which pictures are missing that others refer to, FFmpeg's decoder marks what it
 # decodes then (AV_FRAME_FLAG_CORRUPT), or fails under err_detect=explode; frame_num tells it that they are missing.
-# What happens (PyAV 18.1.0, FFmpeg 8): it puts a copy of another picture in their place and decodes what follows, up
-# to the next key picture, in part to pictures that nobody filmed: none is marked, and nothing is raised. (For HEVC it does mark
-# them.) Who wants to know reads frame_num in the slices' heads (ITU-T H.264, 7.4.3).
+# What happens (PyAV 18.1.0, FFmpeg 8): it puts a copy of another picture in their place and decodes what follows, up to
+# the next key picture, in part to pictures that nobody filmed: none is marked, and nothing is raised. (For HEVC it does
+# mark them.) Who wants to know reads frame_num in the slices' heads (ITU-T H.264, 7.4.3).
 # Source: libavcodec/h264_slice.c, "Frame num gap" in h264_field_start.
 set -euo pipefail
 work=$(mktemp -d)

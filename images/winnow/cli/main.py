@@ -32,6 +32,9 @@ from winnow.cli.common import (  # noqa: E402
     without_pandas,
 )  # fmt: skip
 
+#: Candidates that failed which `curate` names at its end.
+MAX_FAILED = 20
+
 
 class _Lazy(click.Group):
     """A group some of whose commands lie in modules of their own, which are imported when one is asked for."""
@@ -112,10 +115,15 @@ def run(stage: str, batch: str, part: int, parts: int, params: dict, retry_reaso
 def curate(batch: str, params: dict, shard_size: int, retry_reasons: list[str]) -> None:
     """All steps of one batch in this process, from ingest to gate, without Airflow."""
     from winnow.batch.curate import curate as body
+    from winnow.batch.failures import failures
 
     lake, settings = deployment()
     with answering_in_part("ingest"):
         answer(body(batch, settings, lake, params=params, shard_size=shard_size, retry=tuple(retry_reasons)))
+    if failed := failures(lake, batch):
+        more = [f"and {len(failed) - MAX_FAILED} more"] if len(failed) > MAX_FAILED else []
+        last = f"winnow: {batch}: {len(failed)} candidates failed, or some of their clips did"
+        click.echo("\n".join((*failed[:MAX_FAILED], *more, last)), err=True)
 
 
 @cli.command()

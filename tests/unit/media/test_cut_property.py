@@ -61,7 +61,7 @@ def files(draw: st.DrawFn) -> File:
         pixels=draw(st.sampled_from(["yuv420p", "yuvj420p"])) if video == "libx264" else "yuv420p",
         times=tuple(n * step / 25 for n in range(round(seconds * 25) // step)) if step > 1 else None,
     )  # fmt: skip
-    copies = container == "mp4" or (container == "mkv" and (not bframes or start_s))  # a muxer takes no time below 0
+    copies = container == "mp4" or (container == "mkv" and not bframes)  # it wants times of decoding that rise
     gap = draw(st.sampled_from([None, None, (1.1, 1.7)])) if copies else None
     commentary = draw(st.booleans()) if container == "mkv" and not bframes and step == 1 and gap is None else False
     return File(recipe, turned, step, gap, commentary)
