@@ -82,7 +82,6 @@ def test_stages_and_the_command_line_import_nothing_heavy() -> None:
         "sklearn",
         "yt_dlp",
         "great_expectations",
-        "webdataset",
     ]
     code = (
         "import sys, winnow.cli.main, winnow.core.runtime, winnow.core.stage as s\n"

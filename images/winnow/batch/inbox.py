@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from winnow.core.errors import ConfigError
-from winnow.sources import LISTS, Source, folder, list_settings, source_named, source_of
+from winnow.sources import LISTS, Source, folder, list_settings, source_named, source_of, unread
 from winnow.sources.list_settings import ListSettings
 from winnow.sources.row import ListRefused
 
@@ -137,7 +137,7 @@ def _passed_over(path: Path, root: Path, present: set[str]) -> str:
         return "a downloader's record of the video beside it"
     if name.endswith(list_settings.SUFFIX) or f"{name}{list_settings.SUFFIX}" in present:
         return ""
-    return "" if source_of(path) else f"neither a list ({LISTS}) nor media"
+    return "" if source_of(path) or unread(name) else f"neither a list ({LISTS}) nor media"
 
 
 def _shown(path: Path, top: Path) -> str:

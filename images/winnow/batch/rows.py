@@ -11,6 +11,7 @@ from winnow.batch.inbox import Inbox, beside
 from winnow.batch.joining import Joiner, Late, said_of
 from winnow.core.planned_table import INGEST
 from winnow.core.sample import Reason, SampleFailed, candidate_id, sid
+from winnow.sources import unread
 from winnow.sources.reading import ListReport, read_list
 from winnow.sources.row import ListRefused
 from winnow.sources.urls import canonical
@@ -51,7 +52,7 @@ class Rows:
             try:
                 source, settings = self.inbox.source(name)
                 if source is None:
-                    raise ListRefused("neither a list nor media: name its format in the settings")
+                    raise ListRefused(unread(name) or "neither a list nor media: name its format in the settings")
                 if source.name == "folder":
                     media.append(name)
                     continue

@@ -29,7 +29,11 @@ from winnow.cli.common import (  # noqa: E402
     comma_list,
     deployment,
     json_object,
+    without_pandas,
 )  # fmt: skip
+
+#: Candidates that failed which `curate` names at its end.
+MAX_FAILED = 20
 
 
 class _Lazy(click.Group):
@@ -97,6 +101,7 @@ def run(stage: str, batch: str, part: int, parts: int, params: dict, retry_reaso
     if if_fitted and not is_ready(stage, lake):
         answer({"stage": stage, "batch": batch, "unfitted": stage})
         return
+    without_pandas()
     answer(run_stage(lake, stage, batch, params, settings, part, parts, retry_reasons))
 
 
@@ -110,10 +115,15 @@ def run(stage: str, batch: str, part: int, parts: int, params: dict, retry_reaso
 def curate(batch: str, params: dict, shard_size: int, retry_reasons: list[str]) -> None:
     """All steps of one batch in this process, from ingest to gate, without Airflow."""
     from winnow.batch.curate import curate as body
+    from winnow.batch.failures import failures
 
     lake, settings = deployment()
     with answering_in_part("ingest"):
         answer(body(batch, settings, lake, params=params, shard_size=shard_size, retry=tuple(retry_reasons)))
+    if failed := failures(lake, batch):
+        more = [f"and {len(failed) - MAX_FAILED} more"] if len(failed) > MAX_FAILED else []
+        last = f"winnow: {batch}: {len(failed)} candidates failed, or some of their clips did"
+        click.echo("\n".join((*failed[:MAX_FAILED], *more, last)), err=True)
 
 
 @cli.command()

@@ -2,9 +2,9 @@
 
 An encoded clip's pictures have been decoded to make it, so its packets are counted and its length is taken. A copied
 clip's have not: damage in the source is damage in the clip. Decoding it whole would cost what copying saves, so its
-packets are read as H.264 (ITU-T H.264, 7.3.1 and 7.4.1: units that fill the packet, no run of zeros inside one), its
-key pictures, which hold most of its bytes, and some after each are decoded, and so is a sample of copied sound. Only
-where something is wrong with these is everything decoded and counted.
+packets are read as H.264 (`winnow.media.h264`: are they pictures; that none is missing between them, the source's index
+has seen), its key pictures, which hold most of its bytes, and some after each are decoded, and so is a sample of copied
+sound. Only where something is wrong with these is everything decoded and counted.
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ import io
 from dataclasses import dataclass
 
 from winnow.core.sample import Reason, SampleFailed
+from winnow.media import h264
 from winnow.media.ffmpeg import av
 
-#: Types of H.264 units that hold a picture, and the last one that is not reserved for other uses.
-SLICES, LAST_TYPE = frozenset({1, 2, 5}), 23
-ZEROS = bytes(4)
 #: Share of a copied clip's pictures that is decoded, in runs from its key pictures on; of its packets of sound, one in
 #: so many, but of a few all.
-SAMPLE, SOUND_STEP, FEW = 0.08, 5, 100
+SAMPLE, SOUND_STEP, FEW = 0.06, 8, 100
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def _opened(data: bytes):
 
 def _is_doubtful(packets: list, video) -> bool:
     """Whether a packet is no H.264 picture, or a key picture cannot be decoded."""
-    if not are_pictures(packets, video):
+    if not h264.are_pictures(packets, video.codec_context.extradata):
         return True
     video.thread_type, video.codec_context.thread_count = "NONE", 1
     video.codec_context.options = {"err_detect": "explode", "skip_loop_filter": "all"}
@@ -97,32 +95,6 @@ def _is_mute(packets: list, audio) -> bool:
         return not all(packet.decode() for packet in packets[:: 1 if len(packets) < FEW else SOUND_STEP])
     except av.error.FFmpegError:
         return True
-
-
-def are_pictures(packets: list, video) -> bool:
-    """Whether all packets of an H.264 stream in MP4 are pictures, as far as their units tell."""
-    extradata = video.codec_context.extradata or b""
-    units = (extradata[4] & 3) + 1 if len(extradata) > 6 and extradata[:1] == b"\x01" else 4
-    return all(is_picture(bytes(packet), units) for packet in packets)
-
-
-def is_picture(data: bytes, units: int) -> bool:
-    """Whether a packet consists of whole H.264 units, their lengths in fields of `units` bytes, one of them a slice,
-    and none with zeros that the format forbids."""
-    at, slices = 0, False
-    while at + units < len(data):
-        size = int.from_bytes(data[at : at + units], "big")
-        head = data[at + units]
-        if (
-            not size
-            or head & 128
-            or not 0 < head & 31 <= LAST_TYPE
-            or data.find(ZEROS, at + units, at + units + size) >= 0
-        ):
-            return False
-        slices = slices or head & 31 in SLICES
-        at += units + size
-    return slices and at == len(data)
 
 
 def decoding(data: bytes, kind: str) -> int:

@@ -90,6 +90,7 @@ class ClipFile:
         self.footage, self.path, self.encoding = footage, path, encoding
         self.count, self.made, self.damaged, self.mute = last - first, 0, 0, 0
         self.low, self.high = footage.shown[first], footage.shown[last - 1]
+        self.orphans = len(footage.orphans.intersection(footage.shown[first:last])) if footage.orphans else 0
         _, held = footage.first_at(window[0])
         after, stands = footage.first_at(window[1]) if last < len(footage.shown) else (last, True)
         self.start = footage.place(window[0]) if held else self.low * base
@@ -210,6 +211,7 @@ class ClipFile:
             _allow(self.mute, self.sounds[1] - self.sounds[0], "packets of sound")
         found = clip_check.check(data, copied=self.copied is not None, copied_sound=self.copies_sound)
         _allow(found.damaged + abs(found.pictures - self.made), self.count, "pictures")
+        _allow(self.orphans, self.count, "pictures refer to missing ones and")
         if abs(found.picture_s - duration_s) > TOLERANCE_S:
             what = f"its pictures last {found.picture_s:.3f} s, not {duration_s:.3f} s"
             raise SampleFailed(Reason.undecodable, what)

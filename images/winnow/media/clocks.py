@@ -33,7 +33,8 @@ SENT = frozenset({"mpegts", "mpeg"})
 @dataclass
 class Track:
     """Packets of one stream in file order: presentation times and durations in units of `time_base`. Packets that the
-    file says are only there to be decoded (before an edit), or that give no picture, are `hidden`."""
+    file says are only there to be decoded (before an edit), or that give no picture, are `hidden`; those whose picture
+    refers to one that is missing are `orphans`."""
 
     time_base: Fraction
     codec: str
@@ -43,6 +44,7 @@ class Track:
     lasts: list[int] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
     hidden: set[int] = field(default_factory=set)
+    orphans: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from winnow.core import own_fault
 from winnow.core.sample import Reason, SampleFailed
+from winnow.media import h264
 from winnow.media.clocks import Track
 from winnow.media.ffmpeg import av
 from winnow.media.picture_order import demuxed
@@ -33,8 +34,8 @@ def read(
     stream changes on its way."""
     stream.thread_type, stream.codec_context.thread_count = "NONE", 1
     picture, whole = None, True
-    extradata = stream.codec_context.extradata or b""
-    units = 0 if extradata[:1] != b"\x01" else (extradata[4] & 3) + 1 if len(extradata) > 6 else 4
+    units = h264.unit_bytes(stream.codec_context.extradata)
+    count, lost = h264.Count(stream.codec_context.extradata) if video.codec == "h264" else None, False
     for packet in demuxed(container, *([stream] if sound is None else [stream, sound])):
         track = video if packet.stream_index == stream.index else audio
         if track is None:
@@ -50,10 +51,14 @@ def read(
         whole = whole and not packet.is_corrupt
         if packet.is_keyframe:
             track.keys.append(at)
-            whole = whole and (video.codec != "h264" or _starts_afresh(bytes(packet), units))
+            whole = whole and (video.codec != "h264" or h264.starts_afresh(bytes(packet), units))
         elif video.codec == "vp8" and not bytes(packet)[0] & 16:
             track.hidden.add(at)  # RFC 6386, 9.1: a picture that is not shown
         whole = whole and not packet.has_sidedata("new_extradata")
+        if count is not None:
+            lost = count.follows(packet) is False or (lost and not packet.is_keyframe)
+            if lost:
+                track.orphans.add(at)
         if picture is None:
             picture = _first(packet.decode)
     if picture is None and video.pts:
@@ -67,16 +72,3 @@ def _first(decode) -> VideoFrame | None:
         return next(iter(decode()), None)
     except av.error.FFmpegError:
         return None
-
-
-def _starts_afresh(data: bytes, units: int) -> bool:
-    """Whether an H.264 picture is an IDR picture (ITU-T H.264, 7.4.1): nothing after it refers to anything before it.
-    `units` is the size of the length fields of avcC, 0 for a byte stream with start codes."""
-    if not units:
-        return any(part and part[0] & 31 == 5 for part in data.split(b"\x00\x00\x01")[1:])
-    at = 0
-    while at + units < len(data):
-        if data[at + units] & 31 == 5:
-            return True
-        at += units + int.from_bytes(data[at : at + units], "big")
-    return False

@@ -12,7 +12,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from winnow.media import clocks
+from winnow.media import clocks, vop_times
 from winnow.media.clocks import Track
 from winnow.media.ffmpeg import av
 
@@ -32,7 +32,7 @@ def is_doubtful(track: Track, stream: VideoStream, first: VideoFrame | None) -> 
     times = [pts for at, pts in enumerate(track.pts) if at not in track.hidden]
     if None in times or len(set(times)) < len(times):
         return True
-    both = zip(track.pts, track.dts, strict=True)
+    both = list(zip(track.pts, track.dts, strict=True))
     if any(d is not None and not 0 <= p - d <= AHEAD_S / track.time_base for p, d in both):
         return True
     clock = [d for d in track.dts if d is not None]
@@ -40,20 +40,36 @@ def is_doubtful(track: Track, stream: VideoStream, first: VideoFrame | None) -> 
         return True
     if first is not None and first.interlaced_frame and stream.codec_context.name in ("h264", "mpeg2video", "hevc"):
         return True  # two packets may be the fields of one picture
+    if stream.container.format.name == "avi" and any(p != d for p, d in both):
+        return True  # it has no times of showing: these are guessed
     reorders = bool(stream.codec_context.has_b_frames)
     return reorders and len(times) > 2 and (stream.container.format.name == "avi" or times == sorted(times))
 
 
-def decoded_order(container: InputContainer, stream: VideoStream) -> list[int]:
-    """Numbers of the packets that give pictures, in the order in which these are shown."""
+@dataclass(frozen=True)
+class Order:
+    """Numbers of the packets that give pictures, in the order in which these are shown; and their own times in ticks,
+    for MPEG-4 in AVI (None for one that has none, and for all others)."""
+
+    packets: list[int]
+    own: list[int | None]
+
+
+def decoded_order(container: InputContainer, stream: VideoStream) -> Order:
+    """The pictures of a stream as a decoder gives them."""
     stream.thread_type, stream.codec_context.thread_count = "NONE", 1
     stream.codec_context.options = {"skip_loop_filter": "all"}
+    told = stream.codec_context.name == "mpeg4" and container.format.name == "avi"
+    clock, own = vop_times.Clock(stream.codec_context.extradata) if told else None, {}
     found: list[int] = []
     for at, packet in enumerate(demuxed(container, stream)):
         packet.pts = packet.dts = at
+        if clock is not None:
+            own[at] = clock.own(bytes(packet))
         found += _numbers(packet.decode)
     found += _numbers(lambda: stream.codec_context.decode(None))
-    return list(dict.fromkeys(found))
+    packets = list(dict.fromkeys(found))
+    return Order(packets, [own.get(at) for at in packets])
 
 
 def demuxed(container: InputContainer, *streams):
@@ -84,16 +100,20 @@ class Told:
     rate: Fraction | None
 
 
-def retimed(video: Track, audio: Track | None, order: list[int], told: Told) -> None:
+def retimed(video: Track, audio: Track | None, found: Order, told: Told) -> None:
     """Give the pictures, in this order, rising times on one timeline, and move the sound along, in place; packets
     without a picture are hidden.
 
-    AVI has no picture times but those of its packets, one after the other. Where times are missing or shared and the
-    told rate fills the whole stretch, each picture gets its own place at that rate.
+    AVI has no picture times but those of its packets, one after the other, and where MPEG-4 pictures know their own
+    (`winnow.media.vop_times`), these. Where times are missing or shared and the told rate fills the whole stretch, each
+    picture gets its own place at that rate.
     """
-    order = [at for at in order if at not in video.hidden]
+    seen = [(at, own) for at, own in zip(found.packets, found.own, strict=True) if at not in video.hidden]
+    order = [at for at, _ in seen]
     times = [None if told.container == "avi" else video.pts[at] for at in order]
     times = [time if time is not None else video.dts[at] for time, at in zip(times, order, strict=True)]
+    if None not in times and (own := vop_times.places([time for _, time in seen], sorted(times))):
+        times = own
     if times == sorted(times, key=lambda time: time or 0) or told.container != "avi":
         times = clocks.one_timeline(times, video.time_base, audio, told.container)
     known = sorted({t for t in times if t is not None})

@@ -145,6 +145,11 @@ class Footage:
         late = at == len(self.shown) or self.shown[at] * base - self.zero_s > time_s + 1.5 * self.half_s
         return (at - 1, True) if late and at else (at, False)
 
+    @cached_property
+    def orphans(self) -> frozenset[int]:
+        """Times of pictures that refer to ones that are not in the file."""
+        return frozenset(self.video.pts[at] for at in self.video.orphans - self.video.hidden)
+
     def pictures(self, start_s: float, end_s: float) -> tuple[int, int]:
         """Pictures of a window as positions [first, last) in `shown`: from the one that stands at its start to the last
         before its end."""

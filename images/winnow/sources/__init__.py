@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from winnow.sources import (
     acav,
@@ -67,6 +67,20 @@ SOURCES = (
 HEAD_BYTES = 65536
 #: Extensions of lists, as a message names them.
 LISTS = " ".join(sorted({e for source in SOURCES if source.general for e in source.extensions}))
+
+
+#: Lists in forms that are not read, by the ending of their names, and what to do.
+UNREAD = {
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods", ".numbers"), "a spreadsheet: save it as CSV"),
+    **dict.fromkeys((".gz", ".bz2", ".xz", ".zst", ".zip"), "a list that is compressed: unpack it"),
+}
+
+
+def unread(name: str) -> str | None:
+    """What a file is that must be a list, by its name, and is not read as it is; None for any other."""
+    path = PurePath(name.lower())
+    packed = path.suffix in (".gz", ".bz2", ".xz", ".zst", ".zip")
+    return None if packed and PurePath(path.stem).suffix not in LISTS.split() else UNREAD.get(path.suffix)
 
 
 def source_named(name: str) -> Source:

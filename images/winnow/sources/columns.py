@@ -25,7 +25,10 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "description": ("description", "desc"),
     "uploader": ("uploader", "channel", "uploader_id", "channel_id"),
     "license": ("license", "licence"),
-    "labels": ("labels", "label", "class", "classes", "positive_labels"),
+    "labels": (
+        "labels", "label", "class", "classes", "positive_labels", "event_label", "event_labels", "class_label",
+        "class_labels", "sound_label", "label_name",
+    ),
     "duration_s": ("duration_s", "duration", "duration_seconds", "duration_sec", "video_duration", "video_length"),
 }  # fmt: skip
 #: Id columns whose very name says that the id is YouTube's: such a list needs no url.
@@ -184,6 +187,9 @@ class Header:
         names = list(names)
         for name in names:
             known = _FIELDS.get(plain(name))
+            if known is None and "." in name:  # `annotations.label`
+                inner = _FIELDS.get(plain(name.rpartition(".")[2]))
+                known = (inner[0], inner[1] + len(_FIELDS)) if inner and inner[0] == "labels" else None
             if known and (known[0] not in ranks or known[1] < ranks[known[0]][0]):
                 ranks[known[0]] = (known[1], name)
             if plain(name) in YOUTUBE_IDS and self.youtube is None:

@@ -75,10 +75,13 @@ def _roles(names: Sequence[str], profiles: Mapping[str, Profile]) -> dict[str, s
 def _by_clock(
     made: Plan, free: Sequence[str], profiles: Mapping[str, Profile], rows: Sequence[Mapping[str, object]]
 ) -> tuple[str | None, str | None]:
-    """Two columns of h:mm:ss of unknown names, or of numbers under no header at all, the first always smaller."""
+    """Two columns of h:mm:ss of unknown names, or of numbers under no header at all, the first always smaller. There,
+    shares (AVSpeech's place of the face) may follow."""
     clocks = [name for name in free if profiles[name].is_time(shapes.CLOCK)]
     if not clocks and all(name.startswith("column ") for name in made.names):
         clocks = [name for name in free if profiles[name].is_time(shapes.NUMBER, shapes.CLOCK)]
+        shares = [name for name in clocks[2:] if max(profiles[name].numbers(), default=2.0) <= 1.0]
+        clocks = [name for name in clocks if name not in shares]
     spans = [name for name in free if profiles[name].is_time(shapes.PAIR)]
     if not clocks and len(spans) == 1 and (spans[0].startswith("column ") or _clock_pairs(profiles[spans[0]])):
         made.span = spans[0]

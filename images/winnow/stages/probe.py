@@ -80,7 +80,7 @@ class Probe(Stage):
 
 def measure(data: bytes, params: Probe.Params | None = None) -> dict[str, object]:
     """All columns of one clip's file; fails as undecodable."""
-    from winnow.media import clip_check, colour, decode
+    from winnow.media import clip_check, colour, decode, h264
     from winnow.models.stillness import Watch
 
     params, first, whole = params or Probe.Params(), None, True
@@ -108,10 +108,14 @@ def measure(data: bytes, params: Probe.Params | None = None) -> dict[str, object
             rate = video.average_rate or video.guessed_rate
             count = sum(packet.size > 0 and not packet.is_discard for packet in shown)
             told = [packet for packet in shown if packet.size]
-            if not whole or (video.codec_context.name == "h264" and not clip_check.are_pictures(told, video)):
+            codec = video.codec_context
+            if codec.name == "h264":
+                whole = whole and h264.are_pictures(told, codec.extradata)
+                whole = whole and h264.follow_each_other(told, codec.extradata)
+            if not whole:
                 count = clip_check.decoding(data, "video")
             values |= {
-                "video_codec": video.codec_context.name,
+                "video_codec": codec.name,
                 "width": video.width,
                 "height": video.height,
                 "fps": round(float(rate), 6) if rate else None,

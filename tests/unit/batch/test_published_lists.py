@@ -42,6 +42,8 @@ PUBLISHED = {
         pa.table({"videoID": ["1"], "videoLoc": [URL], "clips": [[[3.0, 8.0], [9.5, 12.0]]]}),
         [(URL, 3.0, 8.0), (URL, 9.5, 12.0)],
     ),
+    "avspeech": ("avspeech_train.csv", f"{ID},30.0,40.0,0.58,0.31\n{ID},30.0,40.0,0.58,0.31\n", [CLIP]),
+    "desed": ("d.tsv", f"youtube_id\tonset\toffset\tevent_label\n{ID}\t30.0\t40.0\tDog\n", [CLIP]),
     "vggsounder": ("v.csv", f"video_id,label,modality\n{ID}_000030,dog,AV\n", [CLIP]),
     "vgg-ss": ("s.json", [{"file": f"{ID}_000030", "class": "dog", "bbox": [[0.1, 0.2, 0.3, 0.4]]}], [CLIP]),
     "music": ("m.json", {"videos": {"flute": [ID], "tuba": [OTHER]}}, [(ID, None, None), (OTHER, None, None)]),
@@ -220,6 +222,21 @@ def test_a_column_that_is_named_for_it_may_hold_flaws(tmp_path: Path) -> None:
     day = ingested(tmp_path, {"a.csv": text, "b.csv": f"url\nsee my profile\nnone\n{URL}\n"})
     assert [w[0] for w in day.windows] == ["00000000003", ID, URL]
     assert day.done["reasons"] == {"bad_url": 4, "missing_url": 1}
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "deep/b.CSV.gz", "c.jsonl.zip"])
+def test_a_list_in_a_form_that_is_not_read_is_an_error(tmp_path: Path, name: str) -> None:
+    day = ingested(tmp_path, {name: b"PK", "photos.zip": b"PK", "z.csv": f"url\n{URL}\n"})
+    assert f"{name}: a {'spreadsheet: save it as CSV' if 'xlsx' in name else 'list that is compressed: unpack it'}" in (
+        day.refused
+    )
+    assert day.windows == [(URL, None, None)]
+
+
+def test_labels_are_found_under_the_names_that_datasets_give_them(tmp_path: Path) -> None:
+    kinetics = {ID: {"annotations": {"label": "dog", "segment": [30.0, 40.0]}, "subset": "training"}}
+    day = ingested(tmp_path, {"k.json": kinetics, "d.tsv": f"youtube_id\tevent_label\n{OTHER}\tCat\n"})
+    assert [row["labels"] for row in day.rows] == [["Cat"], ["dog"]]
 
 
 def test_notes_are_no_list(tmp_path: Path) -> None:

@@ -62,6 +62,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make(root / "a b.mp4", "mp4")
     (root / "whole.m3u8").write_text(MASTER.format(media="", group="", address="plain/index.m3u8"))
     (root / "apart.m3u8").write_text(MASTER.format(media=SOUND, group=',AUDIO="aud"', address="picture/index.m3u8"))
+    inside = SOUND.replace(',URI="sound/index.m3u8"', "")
+    (root / "inside.m3u8").write_text(MASTER.format(media=inside, group=',AUDIO="aud"', address="plain/index.m3u8"))
     vod = (root / "plain/index.m3u8").read_text()
     live = vod.replace("#EXT-X-ENDLIST\n", "").replace("#EXT-X-PLAYLIST-TYPE:VOD\n", "")
     (root / "plain/live.m3u8").write_text(live)
@@ -116,6 +118,7 @@ def pictures(fetch: Fetcher, outcome: Outcome) -> tuple[int, int]:
         ("plain/index.m3u8", 4, 1),
         ("fmp4/index.m3u8", 4, 1),
         ("whole.m3u8", 4, 1),
+        ("inside.m3u8", 4, 1),
         ("plain/joined.m3u8", 4, 1),
         ("silent/index.mpd", 4, 0),
         ("typed.php?id=3", 4, 1),

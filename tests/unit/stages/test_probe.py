@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 from tests.unit.signals import moving_square, mp4, sine, textured
 from winnow.core.sample import Reason, SampleFailed
-from winnow.models.loudness import GATE_LUFS, integrated_loudness
+from winnow.models.loudness import GATE_LUFS, filtered, integrated_loudness, weighting
 from winnow.stages.probe import Probe, measure
 
 BLACK = np.zeros((96, 128), np.uint8)
@@ -59,6 +61,29 @@ def test_loudness_is_pyloudnorms(rate_hz: int, channels: int) -> None:
     wave = (rng.normal(size=(channels, 5 * rate_hz)) * envelope * 0.1).astype(np.float32)
     library = pyloudnorm.Meter(rate_hz).integrated_loudness(wave.T.astype(np.float64))
     assert integrated_loudness(wave, rate_hz) == pytest.approx(library, abs=0.01)
+
+
+@pytest.mark.parametrize("rate_hz", [11_025, 48_000])
+def test_its_filter_is_scipys_to_the_last_bit(rate_hz: int) -> None:
+    from scipy.signal import sosfilt
+
+    designs = (4.0, 1 / np.sqrt(2), 1500.0, rate_hz, "high_shelf"), (0.0, 0.5, 38.0, rate_hz, "high_pass")
+    sections = np.array([np.concatenate([f.b, f.a]) for f in (pyloudnorm.IIRfilter(*d) for d in designs)], "f4")
+    wave = np.random.default_rng(1).normal(size=(2, rate_hz)).astype(np.float32)
+    before = wave.copy()
+    assert filtered(weighting(rate_hz), wave).tobytes() == sosfilt(sections, wave).tobytes()
+    assert (wave == before).all()
+
+
+def test_measuring_sound_imports_neither_scipys_signals_nor_pandas() -> None:
+    code = (
+        "import sys; from winnow.cli.common import without_pandas; without_pandas()\n"
+        "import numpy as np, pyarrow as pa; from winnow.stages.probe import Probe, sound_measures\n"
+        "sound_measures(np.ones((1, 48_000), np.float32), 48_000, Probe.Params()); pa.table({'a': [1]})\n"
+        "print([m for m in ('scipy.signal', 'pandas') if m in sys.modules]); import pandas"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert out.strip() == "[]"
 
 
 def test_silence_has_the_gates_loudness_and_short_sound_some() -> None:
