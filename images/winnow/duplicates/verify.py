@@ -1,0 +1,142 @@
+"""Verification: whether two clips really have a stretch of picture, of sound or of both in common.
+
+An index only guesses. Here the two sketches are laid beside each other at every offset and speed and, of pictures, in
+every frame that a copy may have (mirrored, cropped from the middle or a corner, on either side), and the best stretch
+must correlate (`align`) for long enough. Where both sides have information and one of them disagrees, that is told:
+the same picture with another sound is a dubbed clip, the same sound with another picture a music bed or a still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from winnow.duplicates import align, words
+from winnow.duplicates.fingerprint import Fingerprint
+from winnow.duplicates.sketch import PICTURE_HZ, SOUND_HZ
+
+#: What two stretches must correlate by, and how many cells long they must be.
+PICTURE_SCORE, PICTURE_CELLS = 0.55, 6
+SOUND_SCORE, SOUND_CELLS = 0.68, 18
+#: What the mean pictures of a stretch must correlate by: the same movement in another scene is another clip.
+SCENE_SCORE = 0.5
+#: A picture's match that needs no other frame to be tried, and the speeds that are tried first.
+CERTAIN = 0.8
+COARSE = np.array([0.95, 1.0, 1.05])
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A verified pair, the earlier admitted clip first. kind: `both`, `picture` or `sound` where the other side says
+    nothing (no information), `picture_other_sound`, `sound_other_picture`. length_s: how long the common stretch is in
+    the first clip; it stands at `first_s` there and at `second_s` in the second, which plays `speed` times as fast.
+    share: of the shorter clip. Scores: correlation along the stretch, None where not matched."""
+
+    first: str
+    second: str
+    kind: str
+    first_s: float
+    second_s: float
+    length_s: float
+    share: float
+    speed: float
+    mirrored: bool
+    picture_score: float | None
+    sound_score: float | None
+
+
+def verify(first: Fingerprint, second: Fingerprint) -> Pair | None:
+    """What two clips have in common; None for nothing that counts. Fingerprints of two versions have nothing."""
+    if first.version != second.version:
+        return None
+    heard, (seen, mirrored) = _sound(first, second), _picture(first, second)
+    if heard is None and seen is None:
+        return None
+    voids = (first.picture_void or second.picture_void, first.sound_void or second.sound_void)
+    if heard is not None and seen is not None:
+        kind = "both"
+    elif seen is not None:
+        kind = "picture" if voids[1] else "picture_other_sound"
+    else:
+        kind = "sound" if voids[0] else "sound_other_picture"
+    stretches = [(match, hz) for match, hz in ((seen, PICTURE_HZ), (heard, SOUND_HZ)) if match is not None]
+    match, hz = max(stretches, key=lambda pair: (pair[0].end - pair[0].start) / pair[1])
+    length_s = (match.end - match.start) / hz
+    shorter_s = min(len(first.sound) / SOUND_HZ, len(second.sound) / SOUND_HZ)
+    return Pair(
+        first.sample_id,
+        second.sample_id,
+        kind,
+        round(match.start / hz, 2),
+        round((match.offset + match.speed * match.start) / hz, 2),
+        round(length_s, 2),
+        round(min(length_s / max(shorter_s, 1e-9), 1.0), 3),
+        match.speed,
+        mirrored,
+        None if seen is None else round(float(seen.score), 3),
+        None if heard is None else round(float(heard.score), 3),
+    )
+
+
+def _lines(first: int, second: int, least: int, step: float = 0.5) -> np.ndarray:
+    """Offsets in cells, at which two sketches have `least` cells in common."""
+    return np.arange(-(first - least), second - least + step / 2, step)
+
+
+def _sound(first: Fingerprint, second: Fingerprint) -> align.Match | None:
+    if first.sound_void or second.sound_void:
+        return None
+    a, b = (align.differences(words.smooth(one.sound), 1) for one in (first, second))
+    found = align.best(a, b, _lines(len(a), len(b), SOUND_CELLS), align.SPEEDS, SOUND_CELLS)
+    return found if found is not None and found.score >= SOUND_SCORE else None
+
+
+def _picture(first: Fingerprint, second: Fingerprint) -> tuple[align.Match | None, bool]:
+    """The best stretch, and whether it is mirrored. Every frame is tried coarsely, the best three of them finely."""
+    if first.picture_void or second.picture_void:
+        return None, False
+    size = len(first.picture), len(second.picture)
+    lines = _lines(*size, PICTURE_CELLS, 1.0), _lines(*size, PICTURE_CELLS)
+    coarse: list[tuple[float, int, bool, np.ndarray, np.ndarray]] = []
+    for order, (mirrored, a, b) in enumerate(_frames(first.picture, second.picture)):
+        one, other = words.states(a), words.states(b)
+        match = align.best(align.differences(one, 1), align.differences(other, 1), lines[0], COARSE, PICTURE_CELLS)
+        if match is not None:
+            coarse.append((-match.gain, order, mirrored, one, other))
+            if match.score >= CERTAIN:
+                break
+    for _, _, mirrored, one, other in sorted(coarse, key=lambda found: found[:2])[:3]:
+        a, b = align.differences(one, 1), align.differences(other, 1)
+        match = align.best(a, b, lines[1], align.SPEEDS[::2], PICTURE_CELLS)
+        if match is not None and match.score >= PICTURE_SCORE and _scene(one, other, match) >= SCENE_SCORE:
+            return match, mirrored
+    return None, False
+
+
+def _frames(first: np.ndarray, second: np.ndarray) -> Iterator[tuple[bool, np.ndarray, np.ndarray]]:
+    """Pairs of sketches as they may lie over each other: mirrored or not, either of them cropped."""
+    for share, places in ((1.0, ((0.5, 0.5),)), (words.MIDDLE, _PLACES), (0.925, ((0.5, 0.5),))):
+        for y, x in places:
+            for mirrored in (False, True):
+                other = second[:, :, ::-1] if mirrored else second
+                if share == 1.0:
+                    yield mirrored, first, other
+                else:
+                    yield mirrored, words.window(first, share, y, x), other
+                    yield mirrored, first, words.window(other, share, y, x)
+
+
+_PLACES = ((0.5, 0.5), (0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
+
+
+def _scene(one: np.ndarray, other: np.ndarray, match: align.Match) -> float:
+    """Correlation of a stretch's mean pictures, without the sixth of them that differs most: a logo, a subtitle."""
+    t = np.arange(match.start, match.end)
+    u = np.clip(np.rint(match.offset + match.speed * t), 0, len(other) - 1).astype(int)
+    a, b = one[t].mean(axis=0), other[u].mean(axis=0)
+    for kept in (len(a) * 11 // 12, len(a) * 10 // 12):
+        nearest = np.argsort(np.abs(a / (a.std() + 1e-6) - b / (b.std() + 1e-6)), kind="stable")[:kept]
+        a, b = a[nearest] - a[nearest].mean(), b[nearest] - b[nearest].mean()
+    return float(a @ b / np.sqrt((a @ a) * (b @ b) + 1e-6))
