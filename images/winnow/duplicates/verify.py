@@ -17,9 +17,15 @@ from winnow.duplicates import align, words
 from winnow.duplicates.fingerprint import Fingerprint
 from winnow.duplicates.sketch import PICTURE_HZ, SOUND_HZ
 
-#: What two stretches must correlate by, and how many cells long they must be.
-PICTURE_SCORE, PICTURE_CELLS = 0.55, 6
-SOUND_SCORE, SOUND_CELLS = 0.68, 18
+#: What two stretches must correlate by, and how many cells long they must be. A short stretch of smooth pictures is
+#: found by chance, a short stretch of sound in another clip of the same rhythm: the shortest must correlate by the
+#: last number, those of LONG times as many cells by the first.
+PICTURE_CELLS, PICTURE_SCORES = 6, (0.55, 0.7)
+SOUND_CELLS, SOUND_SCORES = 18, (0.68, 0.9)
+LONG = 2.5
+#: What is enough of a picture whose sound agrees and is at most twice as long, and by how much the two may say another
+#: offset, s.
+BESIDE_SCORE, BESIDE_S = 0.5, 0.6
 #: What the mean pictures of a stretch must correlate by: the same movement in another scene is another clip.
 SCENE_SCORE = 0.5
 #: A picture's match that needs no other frame to be tried, and the speeds that are tried first.
@@ -51,9 +57,14 @@ def verify(first: Fingerprint, second: Fingerprint) -> Pair | None:
     """What two clips have in common; None for nothing that counts. Fingerprints of two versions have nothing."""
     if first.version != second.version:
         return None
-    heard, (seen, mirrored) = _sound(first, second), _picture(first, second)
+    heard = _sound(first, second)
+    seen, mirrored = _picture(first, second, heard)
     if heard is None and seen is None:
         return None
+    if heard is not None and seen is not None and not _agree(seen, heard):
+        # Not one event: what they share longer counts, the other side is another one's.
+        longer = (seen.end - seen.start) / PICTURE_HZ > (heard.end - heard.start) / SOUND_HZ
+        seen, heard, mirrored = (seen, None, mirrored) if longer else (None, heard, False)
     voids = (first.picture_void or second.picture_void, first.sound_void or second.sound_void)
     if heard is not None and seen is not None:
         kind = "both"
@@ -90,10 +101,30 @@ def _sound(first: Fingerprint, second: Fingerprint) -> align.Match | None:
         return None
     a, b = (align.differences(words.smooth(one.sound), 1) for one in (first, second))
     found = align.best(a, b, _lines(len(a), len(b), SOUND_CELLS), align.SPEEDS, SOUND_CELLS)
-    return found if found is not None and found.score >= SOUND_SCORE else None
+    return found if found is not None and found.score >= _needed(found, SOUND_CELLS, SOUND_SCORES) else None
 
 
-def _picture(first: Fingerprint, second: Fingerprint) -> tuple[align.Match | None, bool]:
+def _needed(match: align.Match, cells: int, scores: tuple[float, float]) -> float:
+    """What a stretch must correlate by at its length."""
+    short = np.clip((LONG - (match.end - match.start) / cells) / (LONG - 1), 0, 1)
+    return float(scores[0] + short * (scores[1] - scores[0]))
+
+
+def _agree(seen: align.Match, heard: align.Match) -> bool:
+    """Whether picture and sound say the same of when one clip lies over the other, in the middle of the picture's."""
+    at_s = (seen.start + seen.end) / 2 / PICTURE_HZ
+    there = [match.offset / hz + match.speed * at_s for match, hz in ((seen, PICTURE_HZ), (heard, SOUND_HZ))]
+    return abs(there[0] - there[1]) <= BESIDE_S
+
+
+def _enough(match: align.Match, heard: align.Match | None) -> bool:
+    """Whether a picture's stretch correlates by more than chance does at its length."""
+    if heard is not None and match.score >= BESIDE_SCORE and _agree(match, heard):
+        return 2 * (match.end - match.start) / PICTURE_HZ >= (heard.end - heard.start) / SOUND_HZ
+    return match.score >= _needed(match, PICTURE_CELLS, PICTURE_SCORES)
+
+
+def _picture(first: Fingerprint, second: Fingerprint, heard: align.Match | None) -> tuple[align.Match | None, bool]:
     """The best stretch, and whether it is mirrored. Every frame is tried coarsely, the best three of them finely."""
     if first.picture_void or second.picture_void:
         return None, False
@@ -110,7 +141,7 @@ def _picture(first: Fingerprint, second: Fingerprint) -> tuple[align.Match | Non
     for _, _, mirrored, one, other in sorted(coarse, key=lambda found: found[:2])[:3]:
         a, b = align.differences(one, 1), align.differences(other, 1)
         match = align.best(a, b, lines[1], align.SPEEDS[::2], PICTURE_CELLS)
-        if match is not None and match.score >= PICTURE_SCORE and _scene(one, other, match) >= SCENE_SCORE:
+        if match is not None and _enough(match, heard) and _scene(one, other, match) >= SCENE_SCORE:
             return match, mirrored
     return None, False
 

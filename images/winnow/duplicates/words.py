@@ -38,7 +38,7 @@ def smooth(levels: np.ndarray) -> np.ndarray:
 
 def states(pictures: np.ndarray) -> np.ndarray:
     """Pictures less their mean brightness, as vectors: float32, (cells, HEIGHT · WIDTH)."""
-    flat = pictures.reshape(len(pictures), -1).astype(np.float32)
+    flat = pictures.reshape(len(pictures), HEIGHT * WIDTH).astype(np.float32)
     return flat - flat.mean(axis=1, keepdims=True)
 
 
@@ -80,7 +80,7 @@ def of_picture(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     change = np.zeros((len(pictures), HEIGHT, WIDTH), np.float32)
     if len(pictures) > 2:
         change[1:-1] = pictures[2:].astype(np.float32) - pictures[:-2]
-    flat = change.reshape(len(change), -1) - change.mean(axis=(1, 2))[:, None]
+    flat = change.reshape(len(change), HEIGHT * WIDTH) - change.mean(axis=(1, 2))[:, None]
     at = np.flatnonzero(np.sqrt((flat**2).mean(axis=1)) >= LEAST_LUMA)
     whole = _cosines(HEIGHT)[:6] @ change[at] @ _cosines(WIDTH)[:8].T
     rows, columns = _picture_frequencies()

@@ -50,6 +50,13 @@ def test_segments_do_not_depend_on_the_order_of_rows_or_on_groups(monkeypatch: p
     assert candidates([one], asked[::-1]) == whole
 
 
+def test_what_says_nothing_is_no_candidate_of_anything() -> None:
+    still = known("a", np.repeat(CLIPS[1].picture[:1], 24, axis=0), np.zeros_like(CLIPS[1].sound))
+    assert (still.picture_void, still.sound_void) == ("still", "silent")
+    other = known("b", still.picture, still.sound)
+    assert candidates([Segment.of([still])], [other]) == []
+
+
 def test_two_versions_never_meet() -> None:
     asked = [known("b", CLIPS[3].picture, CLIPS[3].sound, version="another")]
     assert candidates([Segment.of(CLIPS)], asked) == []

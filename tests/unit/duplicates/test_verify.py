@@ -70,6 +70,17 @@ def test_another_speed_is_found(speed: float) -> None:
     assert pair.share > 0.9
 
 
+def test_picture_and_sound_of_two_moments_are_not_one_event() -> None:
+    pair = against(PICTURE, np.concatenate([levels(7)[:50], SOUND[:75]]))  # the sound comes 4 s late
+    assert pair is not None
+    assert pair.kind == "picture_other_sound"
+
+
+def test_smooth_pictures_do_not_meet_by_chance() -> None:
+    clips = [known(str(seed), pictures(seed, 6), levels(seed, 6)) for seed in (102, 106, 109, 142, 156)]
+    assert [verify(one, other) for one in clips for other in clips if one is not other] == [None] * 20
+
+
 def test_another_version_is_never_compared() -> None:
     assert verify(CLIP, replace(CLIP, sample_id="b")) is not None
     assert verify(CLIP, replace(CLIP, sample_id="b", version="another")) is None
