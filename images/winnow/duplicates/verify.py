@@ -9,7 +9,7 @@ the same picture with another sound is a dubbed clip, the same sound with anothe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,6 +28,8 @@ LONG = 2.5
 BESIDE_SCORE, BESIDE_S = 0.5, 0.6
 #: What the mean pictures of a stretch must correlate by: the same movement in another scene is another clip.
 SCENE_SCORE = 0.5
+#: And where a sound agrees, what they must correlate by when nothing is known of their movement.
+SAME_SCENE = 0.85
 #: A picture's match that needs no other frame to be tried, and the speeds that are tried first.
 CERTAIN = 0.8
 COARSE = np.array([0.95, 1.0, 1.05])
@@ -143,7 +145,20 @@ def _picture(first: Fingerprint, second: Fingerprint, heard: align.Match | None)
         match = align.best(a, b, lines[1], align.SPEEDS[::2], PICTURE_CELLS)
         if match is not None and _enough(match, heard) and _scene(one, other, match) >= SCENE_SCORE:
             return match, mirrored
-    return None, False
+    return (None, False) if heard is None else _same_scene(first.picture, second.picture, heard)
+
+
+def _same_scene(first: np.ndarray, second: np.ndarray, heard: align.Match) -> tuple[align.Match | None, bool]:
+    """Where a sound agrees and little moves: whether the scene is the same while it is heard."""
+    scale = PICTURE_HZ / SOUND_HZ
+    start, end = int(heard.start * scale), min(int(np.ceil(heard.end * scale)), len(first))
+    while start < end and heard.offset * scale + heard.speed * start < 0:
+        start += 1
+    if end - start < PICTURE_CELLS:
+        return None, False
+    lain = align.Match(0.0, start, end, heard.offset * scale, heard.speed, 0.0)
+    found = max((_scene(words.states(a), words.states(b), lain), turned) for turned, a, b in _frames(first, second))
+    return (replace(lain, score=found[0]), found[1]) if found[0] >= SAME_SCENE else (None, False)
 
 
 def _frames(first: np.ndarray, second: np.ndarray) -> Iterator[tuple[bool, np.ndarray, np.ndarray]]:

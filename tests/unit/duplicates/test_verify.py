@@ -128,3 +128,18 @@ def test_files_that_were_encoded_again_are_copies() -> None:
     pair = verify(first, measured("b", mp4(filmed(2, 0.6, 2), wave * np.float32(0.3), fps=Fraction(25, 2))))
     assert pair is not None
     assert (pair.kind, pair.first_s) == ("both", pytest.approx(pair.second_s, abs=0.1))
+
+
+def test_the_same_scene_under_the_same_sound_is_both_where_little_moves() -> None:
+    """Pictures whose small movements were lost on the way; another scene stays another one."""
+    rng = np.random.default_rng(0)
+
+    def filmed(seed: int) -> np.ndarray:
+        scene = pictures(seed)[:1].astype(float)
+        return np.rint(scene + rng.normal(0, 1.5, PICTURE.shape)).astype(np.uint8)
+
+    one, same, other = filmed(1), filmed(1), filmed(4)
+    assert picture_void(one) is picture_void(same) is picture_void(other) is None
+    kinds = [verify(known("a", one, SOUND), known("b", picture, SOUND)) for picture in (same[:, :, ::-1], other)]
+    assert [pair and pair.kind for pair in kinds] == ["both", "sound_other_picture"]
+    assert kinds[0].mirrored
