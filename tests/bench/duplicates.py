@@ -91,7 +91,7 @@ def recalls(scores: np.ndarray, true: np.ndarray, ways: list[str]) -> dict[str, 
 
 
 def recall(folder: Path, videos: int, ways: tuple[str, ...], as_json: bool) -> bool:
-    """Recall by way, of each method; whether winnow has 0.97 overall, or at least what the best reference has."""
+    """Recall by way, of each method; whether winnow has 0.97 overall, and of every way what the best reference has."""
     films = reels(folder, videos)
     originals = [film.cut(1, SECONDS).encoded() for film in films]
     asked, true, names = [], [], []
@@ -108,8 +108,10 @@ def recall(folder: Path, videos: int, ways: tuple[str, ...], as_json: bool) -> b
     found = {name: recalls(method(originals, asked), np.array(true), names) for name, method in methods.items()}
     for way in [*ways, "overall"]:
         show({"recall at precision 0.999": way, **{name: row[way] for name, row in found.items()}}, as_json)
-    best = max((row["overall"] for name, row in found.items() if name != "winnow"), default=0.0)
-    return found["winnow"]["overall"] >= min(0.97, max(best, 0.97))
+    own = found.pop("winnow")
+    behind = [way for way in ways if any(row[way] > own[way] for row in found.values())]
+    show({"recall": "a reference has more of", "ways": ", ".join(behind) or "none", "limit": 0.97}, as_json)
+    return not behind and own["overall"] >= 0.97
 
 
 def cost(folder: Path, as_json: bool) -> bool:
@@ -195,7 +197,7 @@ def main() -> int:
     counts = [2_000, 20_000] if chosen.quick else [int(one) for one in chosen.known.split(",")]
     with tempfile.TemporaryDirectory() as folder:
         ways = QUICK if chosen.quick else tuple(copies.CHANGES)
-        held = recall(Path(folder), 4 if chosen.quick else chosen.videos, ways, chosen.json)
+        held = recall(Path(folder), 3 if chosen.quick else chosen.videos, ways, chosen.json)
         held &= cost(Path(folder) / "cost", chosen.json)
     held &= growth(counts, 300 if chosen.quick else 10_000, chosen.json)
     return 0 if held else 1

@@ -60,7 +60,7 @@ def _print(data: bytes) -> np.ndarray:
         wave = decode.waveform(list(clip.frames(clip.require_audio())), rate_hz=16_000, mono=True)[0]
     samples = (np.clip(wave, -1, 1) * 32767).astype("<i2").tobytes()
     try:
-        numbers, _ = chromaprint.decode_fingerprint(acoustid.fingerprint(16_000, 1, [samples]))
+        numbers, _ = chromaprint.decode_fingerprint(acoustid.fingerprint(16_000, 1, iter([samples])))
     except acoustid.FingerprintGenerationError:
         return np.zeros(0, np.uint32)
     return np.array(numbers, np.int64).astype(np.uint32)

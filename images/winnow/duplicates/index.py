@@ -24,7 +24,7 @@ MOST_OCCURRENCES = 256
 #: Words that must agree on when two clips lie over each other, and how exactly, s.
 VOTES, TOLERANCE_S = 2, 0.5
 #: Candidates of one clip that are verified: those with most votes.
-MOST_CANDIDATES = 64
+MOST_CANDIDATES = 32
 #: New clips that are asked for at a time, which bounds memory.
 GROUP = 64
 #: Views of a clip that have words of their own: its sound, its picture, the middle of its picture.
