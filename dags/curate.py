@@ -58,10 +58,12 @@ with DAG(
             stage(name, part=part, **share) for name in ("clip", "probe", "visual", "audio", "tags")
         )
         correspond = stage("correspond", needs_model=True, part=part, **share)
+        fingerprint = stage("fingerprint", part=part, **share)
 
         fetch >> clip >> [probe, visual, audio] >> correspond
         clip >> tags
-        return correspond, visual, tags
+        [visual, audio] >> fingerprint
+        return [correspond, fingerprint], visual, tags
 
     @task_group(prefix_group_id=False)
     def recycle(part: int):

@@ -28,6 +28,7 @@ OTHER = {
     "published_clips",
     "published_splits",
     "published_thresholds",
+    "duplicate_pair",
     *corpus_table.TABLES,
 }
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
+from tests.unit.sketched import levels, pictures
 from winnow.core import table
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
@@ -23,17 +24,18 @@ from winnow.core.stage import stage_columns, stage_needs
 V = "0123456789ab"
 STAGES = (
     "ingest", "screen", "decide", "plan", "fetch", "clip", "probe", "visual", "audio", "correspond", "tags", "separate",
-    "rescore", "two_tower",
+    "rescore", "two_tower", "fingerprint",
 )  # fmt: skip
 #: Those that nobody need have run: their table is there where a clip says what they measure.
-ASKED_FOR = {"two_tower"}
+ASKED_FOR = {"two_tower", "fingerprint"}
 
 
 @dataclass(frozen=True)
 class Clip:
     """One clip of a candidate, and what the stages measure of it. Without `tags` no tagger has heard it; without
     `residual_z` its sound was not separated; without `two_tower` (the scores of its sound and of its residual) that
-    scorer has not seen it."""
+    scorer has not seen it. `sketches`: the seeds of its picture and of its sound, which copies share; without them it
+    has no fingerprint."""
 
     start_s: float = 0.0
     end_s: float = 10.0
@@ -43,6 +45,7 @@ class Clip:
     tags: dict | None = None
     residual_z: float | None = None
     two_tower: tuple[float, float | None] | None = None
+    sketches: tuple[int, int] | None = None
     failed: dict = field(default_factory=dict)
     absent: tuple[str, ...] = ()
 
@@ -174,6 +177,13 @@ def _clip_rows(c: Candidate, clip: Clip) -> dict[str, dict]:
         score, residual_score = clip.two_tower
         measured["two_tower"] = {
             "video_id": c.video_id, "score": score, "residual_score": residual_score, "fold": 0, "model": "t",
+        }  # fmt: skip
+    if clip.sketches is not None:
+        seen, heard = clip.sketches
+        measured["fingerprint"] = {
+            "video_id": c.video_id, "start_s": clip.start_s, "end_s": clip.end_s, "version": V,
+            "picture_moments": 9, "picture": pictures(seen, 6).ravel().tolist(),
+            "sound_moments": 9, "sound": levels(heard, 6).ravel().tolist(),
         }  # fmt: skip
     out = {}
     for stage, values in measured.items():

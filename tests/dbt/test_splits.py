@@ -243,3 +243,35 @@ def test_no_rows_keep_their_types() -> None:
         "string",
         "bool",
     ]
+
+
+TIED = pa.schema([*SCHEMA, ("tie_key", pa.string())])
+
+
+def tied(values: list[tuple], policy: str) -> list[dict]:
+    names = [*ROW_COLUMNS, "tie_key"]
+    rows = pa.Table.from_pylist([dict(zip(names, v, strict=True)) for v in values], schema=TIED)
+    return assign(rows, PUBLISHED.empty_table(), SHARES, policy).to_pylist()
+
+
+@pytest.mark.parametrize("policy", ["hash", "quota"])
+def test_near_duplicates_are_in_one_split(policy: str) -> None:
+    """Any two videos that a pair ties, and chains of pairs; whatever batch brought them."""
+    chain = [(n // 4, f"v{n:02d}", None, None, "dog", f"p{k}") for n in range(12) for k in (n - 1, n) if 0 <= k < 11]
+    alone = [(0, f"w{n:02d}", None, None, "dog", None) for n in range(30)]
+    result = tied([*chain, *alone], policy)
+    assert len({row["split"] for row in result if row["video_id"] < "w"}) == 1
+    assert {row["group_id"] for row in result if row["video_id"] < "w"} == {"v00"}
+    assert len({row["split"] for row in result}) == 3
+
+
+def test_a_clip_between_two_splits_joins_neither() -> None:
+    """One that is like clips of two splits: one of its rows says so, and what stood there before does not move."""
+    before = [(0, f"w{n:02d}", None, None, "dog", None) for n in range(30)]
+    split = {row["video_id"]: row["split"] for row in tied(before, "hash")}
+    one, other = "w00", next(video for video in split if split[video] != split["w00"])
+    pairs = [(0, one, None, None, "dog", "p"), (0, other, None, None, "dog", "q")]
+    between = [(1, "x", None, None, "dog", "p"), (1, "x", None, None, "dog", "q")]
+    result = tied([*before, *pairs, *between], "hash")
+    assert sorted(row["joins_two_splits"] for row in result if row["video_id"] == "x") == [False, True]
+    assert {row["video_id"]: row["split"] for row in result if row["video_id"] != "x"} == split

@@ -73,6 +73,15 @@ PICTURES = [
 ]  # fmt: skip
 
 
+#: Copies of the first clip: one that is dropped, and one that sounds alike.
+COPIES = [
+    {"first_id": sample_id(KEPT), "second_id": sample_id(DROPPED), "kind": "both", "length_s": 8.5, "share": 0.9,
+     "group_head": sample_id(KEPT), "first_status": "kept", "second_status": "dropped"},
+    {"first_id": sample_id(SILENT), "second_id": sample_id(KEPT), "kind": "sound_other_picture", "length_s": 4.0,
+     "share": 0.4, "group_head": None, "first_status": "kept", "second_status": "kept"},
+]  # fmt: skip
+
+
 def build(root: Path, media: bool = False) -> tuple[Lake, Settings]:
     """The lake. With `media` its clips are real videos, without they are bytes that say which clip they are."""
     lake, settings = Lake(root), Settings(lake=str(root))
@@ -84,6 +93,7 @@ def build(root: Path, media: bool = False) -> tuple[Lake, Settings]:
         con.execute("create schema ops")
         fill(con, "fct_clips", "marts/fct_clips.yml", [row(place) for place in range(COUNT)])
         fill(con, "fct_frame_scores", "marts/calibration/fct_frame_scores.yml", PICTURES)
+        fill(con, "fct_duplicates", "marts/fct_duplicates.yml", COPIES)
         fill(con, "ops.fct_clip_files", "ops/fct_clip_files.yml", files)
         con.execute(f"create table thresholds as select * from read_csv('{ROOT / 'dbt/seeds/thresholds.csv'}')")
     (folder / "manifest.json").write_text("{}")

@@ -97,6 +97,15 @@ BATCH = {
         "layers_have_one_width": broken("a0", "[1.0]"),
         "features_are_finite": broken("onset", "['inf'::float]"),
     },
+    "fingerprint": {
+        "version_is_named": broken("version", "NULL"),
+        "video_is_named": broken("video_id", "NULL"),
+        "sketches_are_whole": broken("picture", "picture[2:]"),
+        "picture_void_is_known": broken("picture_void", "'blurred'"),
+        "sound_void_is_known": broken("sound_void", "'loud'"),
+        "a_picture_without_moments_says_why": broken("picture_moments", "0"),
+        "a_sound_without_moments_says_why": broken("sound_moments", "0"),
+    },
     "open_clip": {
         "layers_are_there": broken("layer_3", "NULL"),
         "layers_are_not_empty": broken("layer_0", "[]"),

@@ -143,6 +143,14 @@ def rows(listed: list[Candidate]) -> dict[str, list[dict]]:
     out["cluster"] = [
         {"sample_id": row["sample_id"], "outcome": "ok", **clusters} for row in out["clip"] if row["outcome"] == "ok"
     ]
+    known = {
+        "version": "0123456789ab", "picture_moments": 9, "picture": [0] * 192, "sound_moments": 9, "sound": [0] * 16,
+    }  # fmt: skip
+    out["fingerprint"] = [
+        {name: row[name] for name in ("sample_id", "outcome", "video_id", "start_s", "end_s")} | known
+        for row in out["clip"]
+        if row["outcome"] == "ok"
+    ]
     return {stage: sorted(found, key=lambda row: row["sample_id"]) for stage, found in out.items()}
 
 

@@ -116,6 +116,7 @@ def _truth(video: Video) -> dict[str, object]:
         "planted": video.planted,
         "uploader": video.uploader,
         "of": video.of,
+        "copied": video.copied,
         "duration_s": video.duration_s if playable else None,
         "n_shots": len(video.shots_s) if playable else None,
         "expected": video.expected,

@@ -115,7 +115,8 @@ def _audio_frame(sound: np.ndarray, first: int, last: int, video: Video) -> av.A
 
 
 def _copy(video: Video, original: Video, root: Path) -> tuple[Iterator[np.ndarray], np.ndarray]:
-    """Picture and sound of `original`'s file: borders cropped, scaled to this video's size, its start cut off."""
+    """Picture and sound of `original`'s file: mirrored or darker where it says so, borders cropped, scaled to this
+    video's size, its start cut off."""
     assert original.file is not None
     path = str(root / original.file)
     cut_s = original.duration_s - video.duration_s
@@ -131,6 +132,10 @@ def _copy(video: Video, original: Video, root: Path) -> tuple[Iterator[np.ndarra
                     continue
                 plane = frame.to_ndarray(format="yuv444p")
                 height, width = plane.shape[1:]
+                if video.copied == "mirrored":
+                    plane = plane[:, :, ::-1]
+                elif video.copied == "darker":
+                    plane = np.concatenate([(plane[:1] * 0.7).astype(np.uint8), plane[1:]])
                 top, bottom = int(crop[0] * height), height - int(crop[1] * height)
                 left, right = int(crop[2] * width), width - int(crop[3] * width)
                 cropped = av.VideoFrame.from_ndarray(

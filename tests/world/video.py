@@ -69,6 +69,12 @@ class Video:
         return batch_key(self.batch)
 
     @property
+    def copied(self) -> str | None:
+        """How a near-duplicate was made beside being cropped, scaled, shifted and encoded again; None for no copy."""
+        ways = ("plain", "mirrored", "darker")
+        return ways[int(self.rng(10).integers(len(ways)))] if self.of else None
+
+    @property
     def expected(self) -> str:
         """The reason or rule that should end this video's way, or 'kept'."""
         return EXPECTED.get(self.planted or "", "kept")

@@ -91,11 +91,22 @@ removed as (
 
     select
         dropped.batch, dropped.candidate_id, dropped.sample_id, dropped.video_id, dropped.start_s, dropped.end_s,
+        'release', 'rule', rules.rule, rules.position, true,
+        rules.measure, copies.duplicate_rank, rules.op, rules.value, rules.unit, dropped.detail, dropped.sound
+    from dropped
+    join {{ ref('thresholds') }} as rules on rules.rule = dropped.first_failed_rule
+    join {{ ref('int_near_duplicates') }} as copies using (sample_id)
+    where rules.point = 'release' and rules.measure = 'duplicate_rank'
+
+    union all
+
+    select
+        dropped.batch, dropped.candidate_id, dropped.sample_id, dropped.video_id, dropped.start_s, dropped.end_s,
         'separate', 'rule', fired.rule, fired.position, false,
         fired.measure, fired.measured, fired.op, fired.value, fired.unit, null, 'mixture'
     from tag_rules as fired
     join dropped using (batch, candidate_id, sample_id)
-{% for stage in ['probe', 'visual', 'audio', 'tags', 'panns', 'correspond'] + vector_scorers() + ['separate', 'rescore'] %}
+{% for stage in ['probe', 'visual', 'audio', 'fingerprint', 'tags', 'panns', 'correspond'] + vector_scorers() + ['separate', 'rescore'] %}
     union all
 
     select

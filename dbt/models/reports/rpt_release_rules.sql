@@ -13,4 +13,4 @@ with fired as (
 ruled as (select * from {{ ref('int_clips') }} where occurrence = 1),
 
 {{ alone_and_in_order('ruled', 'clips', 'sample_id', ['release', 'avset', 'picture'], var('release_points')) }}
-    and rules.measure != 'joins_two_splits'
+    and rules.measure not in ('joins_two_splits', 'duplicate_rank')

@@ -4,7 +4,9 @@ The truth is read here and nowhere else: nothing that decides has seen it. A kin
 ways (`fct_outcomes`: one per clip, or one per candidate that gave none), and the scorer by how well its score tells
 matching clips from mismatched ones (area under the ROC curve: 0.5 is chance, 1 is perfect). Voice-overs and music are
 judged by their flags too: how many were heard, how many flags were right, and how many clips came back because what
-lay under the voice matches what is seen. Media and lists as people really have them are judged in `kinds.py`.
+lay under the voice matches what is seen. Of near-duplicates it is told how many are in a pair with what they were
+copied from, by the way in which they were made, and how many pairs of other videos there are. Media and lists as people
+really have them are judged in `kinds.py`.
 """
 
 from __future__ import annotations
@@ -34,8 +36,7 @@ LEAKS = """
         select uploader from fct_clips where status = 'kept' and uploader is not null
         group by uploader having count(distinct split) > 1)
 """
-#: Plants that no stage looks for yet; the table says so instead of leaving a reader to wonder.
-NOT_YET = {"near_duplicate": "not detected yet"}
+DUPLICATES = "select first_url, second_url, kind from fct_duplicates"
 
 
 def compare(world: Path, lake: Path) -> dict:
@@ -62,6 +63,7 @@ def compare(world: Path, lake: Path) -> dict:
         "missing_rows": len(bad_rows) - sum(sum(found.values()) for found in rows.values()),
         "auc": _aucs(videos, scores),
         "flags": _flags(videos, _rows(store, FLAGS)),
+        "near_duplicates": _copies(videos, _rows(store, DUPLICATES)),
         "uploaders_in_two_splits": _rows(store, LEAKS)[0]["leaks"],
         "real_world_kinds": kinds.compare(world, lambda sql: _rows(store, sql)),
     }
@@ -106,6 +108,22 @@ def _flags(videos: Sequence[Mapping], clips: Sequence[Mapping]) -> dict[str, dic
     return found
 
 
+def _copies(videos: Sequence[Mapping], pairs: Sequence[Mapping]) -> dict[str, object]:
+    """Planted copies that are in a pair with their original, by how they were made; and pairs of two videos of which
+    neither was copied from the other, nor both from a third."""
+    url = {video["video"]: video["url"] for video in videos}
+    source = {video["url"]: url.get(video["of"], video["url"]) for video in videos}
+    found = {frozenset((pair["first_url"], pair["second_url"])) for pair in pairs}
+    ways: dict[str, dict[str, int]] = {}
+    for video in videos:
+        if video["of"]:
+            way = ways.setdefault(str(video.get("copied")), {"planted": 0, "found": 0})
+            way["planted"] += 1
+            way["found"] += frozenset((video["url"], url[video["of"]])) in found
+    others = [one for one in found if len(one) == 2 and len({source.get(each, each) for each in one}) == 2]
+    return {"by_way": dict(sorted(ways.items())), "other_videos": len(others)}
+
+
 def _aucs(videos: Sequence[Mapping], scores: Sequence[Mapping]) -> dict[str, float | int | None]:
     kind = {v["url"]: v["planted"] for v in videos}
     right = {v["url"] for v in videos if v["expected"] == KEPT}
@@ -129,7 +147,10 @@ def table(found: Mapping) -> str:
     lines = [f"{'planted':17}{'videos':>7}{'ends':>6}  {'expected':19}{'found':>6}  otherwise"]
     for kind, row in found["planted"].items():
         others = ", ".join(f"{count} {reason}" for reason, count in row["otherwise"].items())
-        note = f"[{NOT_YET[kind]}] " if kind in NOT_YET else ""
+        note = ""
+        if kind == "near_duplicate":
+            ways = found["near_duplicates"]["by_way"].values()
+            note = f"[{sum(way['found'] for way in ways)} of {sum(way['planted'] for way in ways)} found] "
         if flags := found["flags"].get(kind):
             note = f"[{flags['flagged']} of {flags['clips']} flagged] "
         lines.append(
@@ -150,6 +171,11 @@ def table(found: Mapping) -> str:
             f"{plant}: {flags['flagged']} of {flags['clips']} clips flagged, {flags['right']} of {flags['flags']} "
             f"flags right, {flags['recycled']} kept after separation"
         )
+    copies = found["near_duplicates"]
+    told = [f"{way} {row['found']} of {row['planted']}" for way, row in copies["by_way"].items()]
+    lines.append(
+        f"near-duplicates found: {', '.join(told) or 'none planted'}; pairs of other videos: {copies['other_videos']}"
+    )
     lines.append(f"uploaders in two splits: {found['uploaders_in_two_splits']}")
     lines += kinds.lines(found["real_world_kinds"])
     return "\n".join(lines)

@@ -41,6 +41,17 @@ _PICTURES = """
     select scorer, sound, time_s, score from fct_frame_scores
     where sample_id = ? and isfinite(score) order by scorer, sound, picture
 """
+_COPIES = """
+    select other_id, kind, length_s, share, group_head, pairs.status, first_failed_rule
+    from (
+        select second_id as other_id, kind, length_s, share, group_head, second_status as status
+        from fct_duplicates where first_id = ?
+        union all
+        select first_id, kind, length_s, share, group_head, first_status from fct_duplicates where second_id = ?
+    ) as pairs
+    join fct_clips on fct_clips.sample_id = other_id
+    order by share desc, other_id limit 50
+"""
 _RULES = """
     select first_failed_rule as rule, count(*) as clips from fct_clips
     where first_failed_rule is not null group by rule order by clips desc, rule
@@ -84,7 +95,7 @@ def routes(house: House) -> APIRouter:
         return house.page(
             request, "clip.html.j2", release=published.release, about=about, measures=_measures(about),
             rule=published.rule(failed) if failed else None, siblings=_siblings(published, about),
-            over_time=_over_time(published, about),
+            over_time=_over_time(published, about), copies=_copies(published, sample_id),
             raters=len(house.ratings.of_clip(sample_id)), annotators=len(house.labels.of_clip(sample_id)),
             to_rate=sample_id in published.to_rate, to_annotate=sample_id in published.to_annotate,
         )  # fmt: skip
@@ -124,6 +135,12 @@ def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}".replace("-", "−")
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _copies(published: Published, sample_id: str) -> list[dict[str, Any]]:
+    """Clips that share a stretch of picture or sound with this one, what they share most first; of a release that was
+    made before anybody looked for them none."""
+    return published.rows(_COPIES, [sample_id, sample_id]) if "fct_duplicates" in published.tables else []
 
 
 def _siblings(published: Published, about: dict[str, Any]) -> list[dict[str, Any]]:

@@ -47,7 +47,11 @@ def describe(wave: np.ndarray, start_s: float, duration_s: float) -> dict[str, n
 
     wave: mono float32, (samples,) at RATE_HZ; start_s: when its first sample is heard on the clip's clock.
     """
-    spectrum = analyse(wave)
+    return layers(analyse(wave), start_s, duration_s)
+
+
+def layers(spectrum: Spectrum, start_s: float, duration_s: float) -> dict[str, np.ndarray]:
+    """What `describe` gives, of a spectrum."""
     strength = onset_strength(spectrum)
     values = (
         spectral_envelope(spectrum),
@@ -56,8 +60,8 @@ def describe(wave: np.ndarray, start_s: float, duration_s: float) -> dict[str, n
         modulation(spectrum),
         onsets(spectrum, strength),
     )
-    layers = {layer.column: np.nan_to_num(v).astype(np.float32) for layer, v in zip(AUDIO_LAYERS, values, strict=True)}
-    return layers | {"onset": onset_envelope(strength, start_s, duration_s)}
+    named = {layer.column: np.nan_to_num(v).astype(np.float32) for layer, v in zip(AUDIO_LAYERS, values, strict=True)}
+    return named | {"onset": onset_envelope(strength, start_s, duration_s)}
 
 
 def analyse(wave: np.ndarray) -> Spectrum:

@@ -19,7 +19,15 @@ from winnow.gates.quarantine import quarantined_rows
 from winnow.release import snapshot
 from winnow.release.behaviour import code_behaviour, project_behaviour
 from winnow.release.dbt_run import run_dbt
-from winnow.release.inputs import check, corpus_files, head_files, input_columns, published_files, write_inputs
+from winnow.release.inputs import (
+    check,
+    corpus_files,
+    derived_files,
+    head_files,
+    input_columns,
+    published_files,
+    write_inputs,
+)
 
 if TYPE_CHECKING:
     from winnow.core.settings import Settings
@@ -41,6 +49,7 @@ def build_release(
     out.mkdir(parents=True)
     files = [*head_files(lake, heads), *corpus_files(lake), *published_files(lake)]
     check(lake, files)
+    files += derived_files(lake, heads)
     write_inputs(files, out, input_columns(), quarantined_rows(heads.values()))
     variables = json.dumps({"split_policy": policy})
     selection = ["--exclude", "tag:decide_fetch", "tag:decide_separate", "--exclude-resource-type", "unit_test"]

@@ -11,8 +11,10 @@ from winnow.core import corpus_table
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, sha256_file
 from winnow.core.stage import stage_columns
-from winnow.release import publish
+from winnow.release import near_duplicates, publish
 
+#: Tables that a release computes over all admitted batches before dbt.
+DERIVED_COLUMNS = {"duplicate_pair": near_duplicates.PAIR_COLUMNS}
 #: Tables that the release now current hands to the next one.
 PUBLISHED_COLUMNS = {
     "published_splits": {
@@ -51,7 +53,12 @@ class InputFile:
 
 def input_columns() -> dict[str, Mapping[str, str]]:
     """Columns of everything that a release reads: stage tables, the corpus's tables, and the release before it."""
-    return {**stage_columns(), **{name: t.columns for name, t in corpus_table.TABLES.items()}, **PUBLISHED_COLUMNS}
+    return {
+        **stage_columns(),
+        **{name: t.columns for name, t in corpus_table.TABLES.items()},
+        **PUBLISHED_COLUMNS,
+        **DERIVED_COLUMNS,
+    }
 
 
 def check(lake: Lake, files: Iterable[InputFile]) -> None:
@@ -123,6 +130,14 @@ def head_files(lake: Lake, heads: Mapping[str, dict]) -> list[InputFile]:
         for head in heads.values()
         for stage, at in head["stages"].items()
         for f in at["files"]
+    ]
+
+
+def derived_files(lake: Lake, heads: Mapping[str, dict]) -> list[InputFile]:
+    """Pairs of near-duplicates, a file for each admitted batch; what is new is computed."""
+    return [
+        InputFile("duplicate_pair", lake.full(found.key), found.batch, found.seq, sha256=found.sha256)
+        for found in near_duplicates.pairs_of(lake, heads)
     ]
 
 

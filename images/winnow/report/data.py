@@ -25,6 +25,7 @@ POINTS = {
     "picture": "What plain decoders show wrongly, before release",
     "select": "ACAV100M's selection: its clips and no others",
     "pseudo_label": "Which of the tagger's classes are published as pseudo-labels: they drop nothing",
+    "duplicate": "Which pairs of near-duplicates are no copies, and which tie no splits",
 }
 
 QUERIES = {

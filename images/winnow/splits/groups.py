@@ -1,5 +1,5 @@
 """Splits: train, val and test, such that nothing leaks. Groups are connected components over what clips share: a source
-video, an uploader, a file's bytes. A group is never divided.
+video, an uploader, a file's bytes, a stretch of picture or sound (near-duplicates). A group is never divided.
 
 Two policies:
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 #: Order of rows: within a batch it says which of two clips that exclude each other stays.
 ROW_COLUMNS = ("seq", "video_id", "uploader_key", "source_sha256", "label")
+#: What else may tie rows, where a column of that name is there: those of one value.
+TIE_COLUMN = "tie_key"
 _NONE = -1
 
 
@@ -40,7 +42,8 @@ def assign(rows: pa.Table, published: pa.Table, shares: Mapping[str, float], pol
     """Group and split of every row.
 
     rows: columns seq (int64, order of admission), video_id, uploader_key (null for unknown), source_sha256 (null for
-    unknown), label; each row ties its video, uploader and file together. published: video_id, uploader_key,
+    unknown), label; each row ties its video, uploader and file together, and what its tie_key stands for where there is
+    such a column (a pair of near-duplicates: a row of either clip has it). published: video_id, uploader_key,
     source_sha256, split of what is released already (used by `hash`). shares: split → share, in order; they sum to 1.
     Returns the rows, ordered, with group_id (the group's smallest video_id), split and joins_two_splits (then the other
     two are null). ConfigError for shares that do not sum to 1 or an unknown policy.
@@ -52,7 +55,8 @@ def assign(rows: pa.Table, published: pa.Table, shares: Mapping[str, float], pol
     exact = [Fraction(str(share)) for share in shares.values()]
     if sum(exact) != 1 or min(exact) < 0:
         raise ConfigError(f"split shares {dict(shares)} do not sum to 1")
-    rows = rows.select(list(ROW_COLUMNS)).sort_by([(name, "ascending") for name in ROW_COLUMNS])
+    names_of_rows = [*ROW_COLUMNS, *(name for name in rows.column_names if name == TIE_COLUMN)]
+    rows = rows.select(names_of_rows).sort_by([(name, "ascending") for name in names_of_rows])
     graph = _Graph(rows, published)
     if policy == "hash":
         dropped = graph.grow(published, names, exact)
@@ -93,19 +97,26 @@ def apportion(total: int, shares: list[Fraction]) -> list[int]:
 
 
 class _Graph:
-    """Nodes are videos (first, in order of their ids, so that a group's smallest node is its smallest video), uploaders
-    and files; `parent` is a union-find forest whose roots are the smallest nodes; `split` counts at the roots."""
+    """Nodes are videos (first, in order of their ids, so that a group's smallest node is its smallest video),
+    uploaders, files and pairs of near-duplicates; `parent` is a union-find forest whose roots are the smallest nodes;
+    `split` counts at the roots."""
 
     def __init__(self, rows: pa.Table, published: pa.Table) -> None:
         import numpy as np
+        import pyarrow as pa
 
-        columns = ("video_id", "uploader_key", "source_sha256")
+        columns = ("video_id", "uploader_key", "source_sha256", TIE_COLUMN)
+        unknown = pa.chunked_array([pa.nulls(published.num_rows, pa.string())])
+        untied = pa.chunked_array([pa.nulls(rows.num_rows, pa.string())])
         self.ends: list[np.ndarray] = []
         self.published_ends: list[np.ndarray] = []
         self.videos: list[str] = []
         size = 0
         for name in columns:
-            values, code, published_code = _encode(rows[name], published[name])
+            values, code, published_code = _encode(
+                rows[name] if name in rows.column_names else untied,
+                published[name] if name in published.column_names else unknown,
+            )
             self.ends.append(np.where(code < 0, _NONE, code + size))
             self.published_ends.append(np.where(published_code < 0, _NONE, published_code + size))
             self.videos = self.videos or values
@@ -154,7 +165,7 @@ class _Graph:
         known = [column >= 0 for column in ends]
         touched = np.unique(np.concatenate([self.find(c[k]) for c, k in zip(ends, known, strict=True)]))
         here = [np.searchsorted(touched, self.find(np.where(k, c, ends[0]))) for c, k in zip(ends, known, strict=True)]
-        edges = (np.concatenate([here[0], here[0]]), np.concatenate([here[1], here[2]]))
+        edges = (np.concatenate([here[0]] * (len(here) - 1)), np.concatenate(here[1:]))
         matrix = coo_array((np.ones(len(edges[0]), dtype=np.int8), edges), shape=(len(touched), len(touched)))
         count, component = connected_components(matrix, directed=False)
 

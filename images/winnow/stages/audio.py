@@ -1,4 +1,4 @@
-"""audio: five built-in layers of what a clip sounds like, and when something begins to sound.
+"""audio: five built-in layers of what a clip sounds like, when something begins, and a sketch to know copies by.
 
 The first audio stream is decoded once, to 16 kHz mono, and one short-time spectrum of it serves every layer. Layers are
 float32 for the reason that `visual` gives.
@@ -14,8 +14,8 @@ from winnow.models.layers import AUDIO_LAYERS, GRID_HZ
 
 
 class Audio(Stage):
-    """One row per clip: layers a0 … a4, the onset envelope on the common grid, and how many samples they come
-    from."""
+    """One row per clip: layers a0 … a4, the onset envelope on the common grid, how many samples they come from, and
+    the sound's sketch (`duplicates.sketch`), which stage `fingerprint` reads."""
 
     name = "audio"
     image = "media"
@@ -25,6 +25,7 @@ class Audio(Stage):
         "onset": "float32[]",
         "grid_hz": "double",
         "n_samples": "int64",
+        "sketch": "uint8[]",
     }
     resources = Resources(cpu=1, memory_mb=1024)
 
@@ -45,6 +46,7 @@ class Audio(Stage):
 
 def measure(data: bytes) -> dict[str, object]:
     """All columns of one clip's file; fails as no_audio_stream or undecodable."""
+    from winnow.duplicates import sketch
     from winnow.media import decode
     from winnow.models import builtin_audio
 
@@ -54,4 +56,10 @@ def measure(data: bytes) -> dict[str, object]:
             raise SampleFailed(Reason.undecodable, "no sound could be decoded")
         start_s, duration_s = clip.time_s(frames[0]), clip.duration_s
     wave = decode.waveform(frames, rate_hz=builtin_audio.RATE_HZ, mono=True)[0]
-    return {**builtin_audio.describe(wave, start_s, duration_s), "grid_hz": GRID_HZ, "n_samples": len(wave)}
+    spectrum = builtin_audio.analyse(wave)
+    return {
+        **builtin_audio.layers(spectrum, start_s, duration_s),
+        "grid_hz": GRID_HZ,
+        "n_samples": len(wave),
+        "sketch": sketch.sound(spectrum.mel, start_s, builtin_audio.FRAME_HZ, duration_s).ravel(),
+    }

@@ -1,4 +1,4 @@
-"""visual: five built-in layers of what a clip looks like, and when its picture moves.
+"""visual: five built-in layers of what a clip looks like, when its picture moves, and a sketch to know copies by.
 
 Pictures that no other refers to are not decoded, and every decoded one is shrunk before it is looked at: the layers
 see shapes, texture and movement at about half the frame rate, at a fraction of the cost of full frames.
@@ -17,8 +17,8 @@ from winnow.models.layers import GRID_HZ, VISUAL_LAYERS
 
 
 class Visual(Stage):
-    """One row per clip: layers v0 … v4, the motion envelope on the common grid, and how many pictures they come
-    from."""
+    """One row per clip: layers v0 … v4, the motion envelope on the common grid, how many pictures they come from, and
+    the picture's sketch (`duplicates.sketch`), which stage `fingerprint` reads."""
 
     name = "visual"
     image = "media"
@@ -28,6 +28,7 @@ class Visual(Stage):
         "motion": "float32[]",
         "grid_hz": "double",
         "n_frames": "int64",
+        "sketch": "uint8[]",
     }
     resources = Resources(cpu=1, memory_mb=1024)
 
@@ -57,6 +58,7 @@ def measure(data: bytes, params: Visual.Params | None = None) -> dict[str, objec
     """All columns of one clip's file; fails as no_video_stream or undecodable."""
     import numpy as np
 
+    from winnow.duplicates import sketch
     from winnow.media import decode
     from winnow.models import builtin_visual
 
@@ -77,7 +79,12 @@ def measure(data: bytes, params: Visual.Params | None = None) -> dict[str, objec
     if not gray:
         raise SampleFailed(Reason.undecodable, "no picture could be decoded")
     pictures = builtin_visual.Pictures(np.stack(colour), np.stack(gray), np.array(times_s), duration_s)
-    return {**builtin_visual.describe(pictures), "grid_hz": GRID_HZ, "n_frames": len(gray)}
+    return {
+        **builtin_visual.describe(pictures),
+        "grid_hz": GRID_HZ,
+        "n_frames": len(gray),
+        "sketch": sketch.picture(pictures.gray, pictures.times_s, duration_s).ravel(),
+    }
 
 
 def _next_slot(last_s: float, time_s: float, rate_hz: float) -> bool:

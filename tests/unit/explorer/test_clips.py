@@ -106,3 +106,15 @@ def test_a_long_list_is_paged(lake, monkeypatch):
         more = re.search(r'href="(/clips\?[^"]+)">More', page)
         path = more[1].replace("&amp;", "&") if more else None
     assert sorted(seen) == sorted(explored.sample_id(place) for place in range(explored.COUNT))
+
+
+def test_a_clip_names_its_copies_and_which_of_them_is_kept(lake):
+    ann = browser(lake)
+    own, dropped, alike = (explored.sample_id(place) for place in (explored.KEPT, explored.DROPPED, explored.SILENT))
+    page = ann.get(f"/clips/{own}").text
+    listed = page[page.index("Near-duplicates") :].split("</section>")[0]
+    assert listed.index(dropped) < listed.index(alike)
+    assert "both, 8.5 s" in listed
+    assert "sound other picture, 4.0 s" in listed
+    assert "the one that is kept of its group" in ann.get(f"/clips/{dropped}").text
+    assert "Near-duplicates" not in ann.get(f"/clips/{explored.sample_id(explored.SHORT)}").text

@@ -98,8 +98,9 @@ def test_titles_from_lists_are_escaped(page, read):
 
 def test_rules_that_decide_come_before_those_that_are_only_counted(page):
     titles = [html.unescape(title) for title in re.findall(r'<th colspan="4" scope="rowgroup">([^<]+)</th>', page)]
-    assert titles[:5] == [POINTS[name] for name in ("fetch", "separate", "release", "select", "pseudo_label")]
-    assert titles[5:] == [f"{POINTS[name]}: counted, and dropping nothing" for name in ("acav", "avset", "picture")]
+    deciding = ("fetch", "separate", "release", "select", "pseudo_label", "duplicate")
+    assert titles[:6] == [POINTS[name] for name in deciding]
+    assert titles[6:] == [f"{POINTS[name]}: counted, and dropping nothing" for name in ("acav", "avset", "picture")]
 
 
 def test_classes_of_audioset_are_named(page):
