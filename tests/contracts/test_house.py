@@ -24,6 +24,7 @@ CUT = {"ingest", "decide", "plan", "flag", "mixtures"}
 OTHER = {
     "inputs",
     "quarantined",
+    "scorer",
     "manifests",
     "published_clips",
     "published_splits",

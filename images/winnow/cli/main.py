@@ -139,7 +139,17 @@ def fit(batches: list[str], scorer: str, seed: int, if_unfitted: bool) -> None:
     if if_unfitted and (model := lake.model_current(module.MODEL)):
         answer({"scorer": scorer, "model": model, "batches": batches, "computed": False})
         return
-    answer(module.fit(lake, batches, seed=seed))
+    fitted = module.fit(lake, batches, seed=seed)
+    quality = fitted.get("quality")
+    if quality and not quality["is_trusted"]:
+        click.echo(
+            "winnow fit: this scorer cannot be trusted. On clips that it was not fitted on it tells pairs from "
+            f"mismatches with an AUC of {quality['auc']} ({quality['auc_low']} to {quality['auc_high']}; chance is "
+            f"0.5, p = {quality['p_value']}), on {quality['clips']} clips of {quality['groups']} videos. What it keeps "
+            "and drops is near chance: fit it on more and more varied videos.",
+            err=True,
+        )
+    answer(fitted)
 
 
 @cli.command()

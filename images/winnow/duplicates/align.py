@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from winnow.selection.compiled import compiled
+
 #: Speeds that are tried, beside one another.
 SPEEDS = np.round(np.arange(0.94, 1.0601, 0.01), 2)
 #: What a moment must correlate by to lengthen a stretch.
@@ -46,29 +48,43 @@ def best(first: np.ndarray, second: np.ndarray, offsets: np.ndarray, speeds: np.
 
     first, second: what `differences` gives, (n, k) and (m, k).
     """
-    last = len(second) - 1
-    products = np.pad(first @ second.T, ((0, 0), (0, 1)))
-    norm_a = np.einsum("ij,ij->i", first, first)
-    norm_b = np.pad(np.einsum("ij,ij->i", second, second), (0, 1))
-    step_b = np.pad(np.einsum("ij,ij->i", second[:-1], second[1:]), (0, 2))
-    t = np.arange(len(first))
-    lines = np.stack(np.meshgrid(offsets, speeds, indexing="ij"), axis=-1).reshape(-1, 2)
-    u = lines[:, :1] + lines[:, 1:] * t
-    inside = (u >= 0) & (u <= last)
-    u = np.clip(u, 0, last)
-    low = u.astype(np.int32)
-    part = (u - low).astype(np.float32)
-    dot = (products[t, low] * (1 - part) + products[t, low + 1] * part) * inside
-    power = norm_b[low] * (1 - part) ** 2 + norm_b[low + 1] * part**2 + 2 * part * (1 - part) * step_b[low]
-    power = np.maximum(power, 0) * inside
-    gain = np.cumsum(dot - CHANCE * np.sqrt(power * norm_a), axis=1, dtype=np.float64)
-    before = np.pad(gain, ((0, 0), (1, 0)))[:, :-1]
-    rise = gain - np.minimum.accumulate(before, axis=1)
-    line, end = (int(place) for place in np.unravel_index(int(rise.argmax()), rise.shape))
-    start = end - int(before[line, end::-1].argmin())
-    if rise[line, end] <= 0 or end + 1 - start < least:
+    square = np.einsum("ij,ij->i", second, second)
+    step = np.append(np.einsum("ij,ij->i", second[:-1], second[1:]), np.float32(0))
+    offset, speed, start, end, gain, dot, power = _best(
+        first @ second.T, np.einsum("ij,ij->i", first, first), square, step, offsets, speeds, CHANCE
+    )
+    if gain <= 0 or end - start < least:
         return None
-    stretch = slice(start, end + 1)
-    length = np.sqrt(float(norm_a[stretch][inside[line, stretch]].sum()) * float(power[line, stretch].sum()))
-    score = float(dot[line, stretch].sum()) / max(length, 1e-9)
-    return Match(score, start, end + 1, float(lines[line, 0]), float(lines[line, 1]), float(rise[line, end]))
+    return Match(dot / max(np.sqrt(power), 1e-9), start, end, offset, speed, gain)
+
+
+@compiled
+def _best(products, square, square2, step2, offsets, speeds, chance):
+    """The line and the stretch of it that gain most over chance: offset, speed, start, end, gain, sum of products, and
+    product of both sides' sums of squares. Of equal ones the first line, its first end, and the latest start."""
+    n, m = products.shape
+    last = m - 1
+    found = (0.0, 1.0, 0, 0, 0.0, 0.0, 0.0)
+    for offset in offsets:
+        for speed in speeds:
+            gain = low_gain = 0.0
+            start = 0
+            dot = own = other = low_dot = low_own = low_other = 0.0
+            for t in range(n):
+                if gain <= low_gain:
+                    low_gain, start, low_dot, low_own, low_other = gain, t, dot, own, other
+                u = offset + speed * t
+                if 0 <= u <= last:
+                    at = int(u)
+                    part = u - at
+                    product, power = products[t, at], square2[at]
+                    if part > 0:
+                        product = product * (1 - part) + products[t, at + 1] * part
+                        power = power * (1 - part) ** 2 + square2[at + 1] * part**2 + 2 * part * (1 - part) * step2[at]
+                        power = max(power, 0.0)
+                    gain += product - chance * np.sqrt(power * square[t])
+                    dot, own, other = dot + product, own + square[t], other + power
+                if gain - low_gain > found[4]:
+                    both = (own - low_own) * (other - low_other)
+                    found = (offset, speed, start, t + 1, gain - low_gain, dot - low_dot, both)
+    return found

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from winnow.models.correspondence_fit import Corpus, FitParams
 
 MODEL = "correspond"
+#: Clips whose pairs tell how good a scorer is, and the z at which the house's rule takes a pair.
+MOST_CLIPS, RULE_Z = 500, 1.645
 _VISUAL = [layer.column for layer in VISUAL_LAYERS]
 _AUDIO = [layer.column for layer in AUDIO_LAYERS]
 
@@ -44,10 +46,14 @@ def fit(
     """Fit on the clips of batches that have both picture and sound measured; make the scorer the current one.
 
     Returns {"model": digest, "computed": False when this very scorer was there, "batches", "clips", "videos",
-    "folds", "auc"}. ContractError when a batch is not measured or the corpus is too small to cross-fit.
+    "folds", "auc", "quality": what `winnow.estimates.separation` says of it on clips that it was not fitted on}.
+    ContractError when a batch is not measured or the corpus is too small to cross-fit.
     """
     from dataclasses import replace
 
+    import numpy as np
+
+    from winnow.estimates.separation import separation
     from winnow.models import correspondence_fit
 
     def more(scorer: Scorer) -> dict[str, object]:
@@ -60,8 +66,15 @@ def fit(
             "weights": [[round(float(w), 6) for w in m.weights] for m in scorer.folds],
         }
 
+    def quality(scorer: Scorer, corpus: Corpus) -> dict[str, object]:
+        """Of the same pairs as the card's figures."""
+        looked_at = corpus.take(np.arange(min(len(corpus), MOST_CLIPS)))
+        seen, heard, z = correspondence_fit.held_out_pairs(scorer, looked_at).T
+        video = looked_at.video[seen.astype(int)]
+        return dict(separation(z, seen == heard, seen, video, rule=RULE_Z, seed=seed).row())
+
     params = replace(params or correspondence_fit.FitParams(), seed=seed)
-    return freeze(lake, MODEL, batches, correspondence_fit, params, more=more)
+    return freeze(lake, MODEL, batches, correspondence_fit, params, more=more, quality=quality)
 
 
 def freeze(
@@ -75,13 +88,15 @@ def freeze(
     option: str = "",
     known: Mapping[str, object] = MappingProxyType({}),
     more: Callable[[Any], Mapping[str, object]] = lambda fitted: {},
+    quality: Callable[[Any, Corpus], Mapping[str, object]] | None = None,
 ) -> dict[str, object]:
     """Fit a cross-fitted scorer on batches by a module's `fit`, freeze it under the digest of what it is made from, and
     make it the current one of `name`; what `fit` returns.
 
     module: of winnow.models, with `fit(corpus, params)`, which gives something that `dumps` to bytes of `kind`, and
     `figures(fitted, corpus)`; params: its dataclass, with `folds`; option: of the command, for a message; known: what
-    answer and card say first; more: what the card of a fitted model says last.
+    answer and card say first; more: what the card of a fitted model says last; quality: how well it does on clips that
+    it was not fitted on, for answer and card.
     """
     from dataclasses import asdict
 
@@ -112,16 +127,19 @@ def freeze(
     model, before = frozen.reuse(lake, identity, since)
     answer = {**known, "model": model, "batches": keys, "clips": len(corpus), "videos": videos, "folds": folds}
     if before is not None:
-        return answer | {"computed": False, "auc": before["training"]["auc"]}
+        told = {"quality": before["quality"]} if "quality" in before else {}
+        return answer | {"computed": False, "auc": before["training"]["auc"], **told}
     fitted = module.fit(corpus, params)
     training = module.figures(fitted, corpus)
+    told = {"quality": dict(quality(fitted, corpus))} if quality else {}
     card = answer | {
+        **told,
         "training": training,
         "fold_of_a_video": "sha256('fold' + 0x1f + video_id), its first 15 hex digits, modulo folds",
         **more(fitted),
     }
     frozen.freeze(lake, model, identity, fitted.dumps(), card, since)
-    return answer | {"computed": True, "auc": training["auc"]}
+    return answer | {"computed": True, "auc": training["auc"], **told}
 
 
 def read_corpus(lake: Lake, batches: Sequence[str]) -> tuple[Corpus, str]:

@@ -26,6 +26,7 @@ from winnow.release.inputs import (
     head_files,
     input_columns,
     published_files,
+    scorers,
     write_inputs,
 )
 
@@ -50,7 +51,7 @@ def build_release(
     files = [*head_files(lake, heads), *corpus_files(lake), *published_files(lake)]
     check(lake, files)
     files += derived_files(lake, heads)
-    write_inputs(files, out, input_columns(), quarantined_rows(heads.values()))
+    write_inputs(files, out, input_columns(), quarantined_rows(heads.values()), scorers(lake))
     variables = json.dumps({"split_policy": policy})
     selection = ["--exclude", "tag:decide_fetch", "tag:decide_separate", "--exclude-resource-type", "unit_test"]
     run_dbt(["build", "--vars", variables, *selection], out, settings, threads=threads, cache=lake)

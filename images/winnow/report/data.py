@@ -51,6 +51,7 @@ QUERIES = {
         "where status != 'kept' group by step, status, reason order by step, items desc, reason"
     ),
     "scores": "select * from rpt_scores order by measure, bin, status",
+    "scorers": "select * from rpt_scorers order by scorer, model",
     "rules": (
         "select * from (select t.point, t.position, t.rule, t.measure, t.op, t.value, t.unit, t.reason, t.source, "
         "coalesce(d.decides, true) as decides, coalesce(sum(r.items), 0) as items from thresholds t "

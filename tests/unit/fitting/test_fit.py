@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from tests.unit import measured
 from tests.unit.measured import write_batch
+from winnow.cli.main import cli
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.fitting.fit import fit, read_corpus
 from winnow.models import correspondence_fit
+from winnow.release.inputs import scorers
 
 BATCHES = ["2026-11-01", "2026-11-02"]
 
@@ -43,6 +48,37 @@ def test_freezes_a_scorer_and_makes_it_current(tmp_path: Path) -> None:
     assert sum(null["clips"] for null in card["nulls"]) == 98
     with np.load(lake.model_path("correspond", answer["model"]), allow_pickle=False) as arrays:
         assert not any(arrays[name].dtype.hasobject for name in arrays.files)
+
+
+def test_the_card_says_how_good_it_is_and_a_release_reads_that(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path)
+    answer = fit(lake, BATCHES)
+    quality = answer["quality"]
+    assert quality["is_trusted"]
+    assert 0.5 < quality["auc_low"] <= quality["auc"] <= quality["auc_high"]
+    assert (quality["clips"], quality["groups"], quality["clips_effective"]) == (98, 49, 49.0)
+    card = json.loads(lake.read(lake.model_key("correspond", answer["model"], "json")))
+    assert card["quality"] == quality
+    assert card["training"]["auc"] == quality["auc"]
+    assert scorers(lake) == [{"model": answer["model"], **quality}]
+
+
+def test_a_scorer_near_chance_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sounds of other videos, drawn anew for each clip."""
+    real = measured.clip
+
+    def strange(video: int, number: int) -> tuple[dict, dict, dict]:
+        other = int(np.random.default_rng([9, video, number]).integers(1_000, 9_000))
+        return *real(video, number)[:2], real(other, number)[2]
+
+    monkeypatch.setattr(measured, "clip", strange)
+    lake = lake_of(tmp_path)
+    monkeypatch.setenv("WINNOW_LAKE", lake.root)
+    done = CliRunner().invoke(cli, ["fit", "--batches", ",".join(BATCHES)], catch_exceptions=False)
+    quality = json.loads(done.stdout.splitlines()[-1])["quality"]
+    assert not quality["is_trusted"]
+    assert quality["auc_low"] < 0.5 < quality["auc_high"]
+    assert re.search(r"this scorer cannot be trusted. .* AUC of 0\.\d+ \(.* on 98 clips of 49 videos", done.stderr)
 
 
 def test_the_same_corpus_is_not_fitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
