@@ -58,7 +58,8 @@ def pairs_of(lake: Lake, heads: Mapping[str, dict]) -> list[Pairs]:
     """The pairs of every admitted batch that has fingerprints; what is not kept yet is computed."""
     code = [code_digest(f"winnow.duplicates.{name}") for name in ("index", "verify")] + [digest(PAIR_COLUMNS)]
     before, steps = digest(code), []
-    for head in sorted(heads.values(), key=lambda head: (head["seq"], head["batch"])):
+    with_prints = [head for head in heads.values() if head["stages"].get("fingerprint", {}).get("files")]
+    for head in sorted(with_prints, key=lambda head: (head["seq"], head["batch"])):
         files = head["stages"].get("fingerprint", {}).get("files", [])
         if files:
             before = digest([before, sorted(file["sha256"] for file in files)])

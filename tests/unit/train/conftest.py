@@ -7,7 +7,7 @@ import pytest
 from tests import needs
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     needs.package("torch")
     import torch
