@@ -151,11 +151,15 @@ def deciding_rules(dbt_dir: Path, point: Point) -> list[dict[str, object]]:
 
     asked = yaml.safe_load((dbt_dir / "dbt_project.yml").read_text())["vars"]["fetch_points"]
     points = asked if point is FETCH else point.table.rule_points
-    with (dbt_dir / "seeds" / "thresholds.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["point"] in points]
+    rows = _rules((dbt_dir / "seeds" / "thresholds.csv").read_text(encoding="utf-8"), points)
     kinds = {"position": int, "value": float}
     fields = ("point", "position", "rule", "measure", "op", "value", "unit")
     return [{name: kinds.get(name, str)(row[name]) for name in fields} for row in rows]
+
+
+def _rules(text: str, points: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of thresholds.csv of these decision points."""
+    return [row for row in csv.DictReader(io.StringIO(text)) if row["point"] in points]
 
 
 def rules_digest(dbt_dir: Path, model: str = FETCH.model, points: Sequence[str] = DECIDE.rule_points) -> str:
@@ -178,8 +182,7 @@ def rules_digest(dbt_dir: Path, model: str = FETCH.model, points: Sequence[str] 
             continue
         text = known[name].read_text()
         if name == "thresholds":
-            rows = [row for row in csv.DictReader(io.StringIO(text)) if row["point"] in points]
-            parts[name] = sha256_bytes(str(rows).encode())
+            parts[name] = sha256_bytes(str(_rules(text, points)).encode())
         else:
             todo += _REF.findall(text)
             parts[name] = file_behaviour(known[name])

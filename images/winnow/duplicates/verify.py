@@ -132,17 +132,26 @@ def _picture(first: Fingerprint, second: Fingerprint, heard: align.Match | None)
         return None, False
     size = len(first.picture), len(second.picture)
     lines = _lines(*size, PICTURE_CELLS, 1.0), _lines(*size, PICTURE_CELLS)
-    coarse: list[tuple[float, int, bool, np.ndarray, np.ndarray]] = []
-    for order, (mirrored, a, b) in enumerate(_frames(first.picture, second.picture)):
-        one, other = words.states(a), words.states(b)
-        match = align.best(align.differences(one, 1), align.differences(other, 1), lines[0], COARSE, PICTURE_CELLS)
+    frames = list(_frames(first.picture, second.picture))
+    changes: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # by the sketch as it lies there: most lie there often
+
+    def prepared(sketch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if id(sketch) not in changes:
+            states = words.states(sketch)
+            changes[id(sketch)] = states, align.differences(states, 1)
+        return changes[id(sketch)]
+
+    coarse: list[tuple[float, int]] = []
+    for order, (_, a, b) in enumerate(frames):
+        match = align.best(prepared(a)[1], prepared(b)[1], lines[0], COARSE, PICTURE_CELLS)
         if match is not None:
-            coarse.append((-match.gain, order, mirrored, one, other))
+            coarse.append((-match.gain, order))
             if match.score >= CERTAIN:
                 break
-    for _, _, mirrored, one, other in sorted(coarse, key=lambda found: found[:2])[:3]:
-        a, b = align.differences(one, 1), align.differences(other, 1)
-        match = align.best(a, b, lines[1], align.SPEEDS[::2], PICTURE_CELLS)
+    for _, order in sorted(coarse)[:3]:
+        mirrored, a, b = frames[order]
+        (one, one_changes), (other, other_changes) = prepared(a), prepared(b)
+        match = align.best(one_changes, other_changes, lines[1], align.SPEEDS[::2], PICTURE_CELLS)
         if match is not None and _enough(match, heard) and _scene(one, other, match) >= SCENE_SCORE:
             return match, mirrored
     return (None, False) if heard is None else _same_scene(first.picture, second.picture, heard)
@@ -163,15 +172,14 @@ def _same_scene(first: np.ndarray, second: np.ndarray, heard: align.Match) -> tu
 
 def _frames(first: np.ndarray, second: np.ndarray) -> Iterator[tuple[bool, np.ndarray, np.ndarray]]:
     """Pairs of sketches as they may lie over each other: mirrored or not, either of them cropped."""
+    turned = second[:, :, ::-1]
     for share, places in ((1.0, ((0.5, 0.5),)), (words.MIDDLE, _PLACES), (0.925, ((0.5, 0.5),))):
         for y, x in places:
-            for mirrored in (False, True):
-                other = second[:, :, ::-1] if mirrored else second
-                if share == 1.0:
-                    yield mirrored, first, other
-                else:
-                    yield mirrored, words.window(first, share, y, x), other
-                    yield mirrored, first, words.window(other, share, y, x)
+            cropped = first if share == 1.0 else words.window(first, share, y, x)
+            for mirrored, other in enumerate((second, turned)):
+                yield bool(mirrored), cropped, other
+                if share != 1.0:
+                    yield bool(mirrored), first, words.window(other, share, y, x)
 
 
 _PLACES = ((0.5, 0.5), (0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))

@@ -60,10 +60,9 @@ def pairs_of(lake: Lake, heads: Mapping[str, dict]) -> list[Pairs]:
     before, steps = digest(code), []
     with_prints = [head for head in heads.values() if head["stages"].get("fingerprint", {}).get("files")]
     for head in sorted(with_prints, key=lambda head: (head["seq"], head["batch"])):
-        files = head["stages"].get("fingerprint", {}).get("files", [])
-        if files:
-            before = digest([before, sorted(file["sha256"] for file in files)])
-            steps.append(_Batch(lake, head["batch"], head["seq"], f"cache/duplicates/{before}", files))
+        files = head["stages"]["fingerprint"]["files"]
+        before = digest([before, sorted(file["sha256"] for file in files)])
+        steps.append(_Batch(lake, head["batch"], head["seq"], f"cache/duplicates/{before}", files))
     return [batch.pairs(steps[:place]) for place, batch in enumerate(steps)]
 
 
