@@ -79,7 +79,18 @@ def test_an_evicted_process_leaves_nothing(lake: Lake) -> None:
     running.terminate()
     assert running.wait(60) == 128 + signal.SIGTERM
     assert left(lake) == []
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_the_signal_is_as_it_was_afterwards(lake: Lake) -> None:
+    found = signal.getsignal(signal.SIGTERM)
+    try:
+        for before, replaced in ((signal.SIG_DFL, True), (signal.SIG_IGN, False)):
+            signal.signal(signal.SIGTERM, before)
+            with Attempt(lake, "count/v=1/batch=day", "00000-x"):
+                assert (signal.getsignal(signal.SIGTERM) != before) is replaced
+            assert signal.getsignal(signal.SIGTERM) == before
+    finally:
+        signal.signal(signal.SIGTERM, found)
 
 
 def test_a_sample_for_which_there_is_no_memory_fails_by_name(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
