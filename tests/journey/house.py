@@ -40,7 +40,7 @@ class House:
         parsed.share(root / "lake")
 
     def __call__(self, *arguments: str) -> dict | str:
-        """A command in this process; its answer. What it raises, the test sees."""
+        """A command in this process; its answer, and its exit code in `code`. What it raises, the test sees."""
         saved = dict(os.environ)
         os.environ.update(self.environment)
         settings.load.cache_clear()
@@ -50,6 +50,7 @@ class House:
             os.environ.clear()
             os.environ.update(saved)
             settings.load.cache_clear()
+        self.code = done.exit_code
         out = done.stdout.strip()
         return json.loads(out.splitlines()[-1]) if arguments[0] != "sql" else out
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 
 from winnow.core.lake import Lake
+from winnow.core.sample import Reason
 from winnow.core.shard import Chain
 from winnow.core.stage import stage_needs
 
 #: Steps at which a candidate ends, in their order.
 STEPS = ("ingest", "fetch", "clip")
+#: Reasons by which nothing is lost: another row says the same.
+NO_LOSS = (Reason.duplicate_row.value,)
 
 
 def failures(lake: Lake, batch: str) -> list[str]:
@@ -29,7 +32,7 @@ def failures(lake: Lake, batch: str) -> list[str]:
                     places = (row["list_path"], f"row {row['list_row']}" if row["list_row"] is not None else None)
                     said = [part for part in (*places, row["url"]) if part]
                     names[row["sample_id"]] = ", ".join(said)
-                if row["outcome"] != "ok":
+                if row["outcome"] != "ok" and row["reason"] not in NO_LOSS:
                     name = names.get(row["sample_id"], row["sample_id"])
                     found.append(f"{name}: {step}: {row['reason']}: {row['detail']}")
     return found

@@ -112,8 +112,10 @@ def run(stage: str, batch: str, part: int, parts: int, params: dict, retry_reaso
 @click.option(
     "--retry-reasons", callback=comma_list, help="Fetch rows again that failed for these, e.g. timeout,refused."
 )
-def curate(batch: str, params: dict, shard_size: int, retry_reasons: list[str]) -> None:
-    """All steps of one batch in this process, from ingest to gate, without Airflow."""
+@click.option("--allow-failed", is_flag=True, help="End with 0 although candidates failed, where that is everyday.")
+def curate(batch: str, params: dict, shard_size: int, retry_reasons: list[str], allow_failed: bool) -> None:
+    """All steps of one batch in this process, from ingest to gate, without Airflow. Where candidates failed they are
+    named at the end and the exit code is 65; all else is committed."""
     from winnow.batch.curate import curate as body
     from winnow.batch.failures import failures
 
@@ -122,8 +124,10 @@ def curate(batch: str, params: dict, shard_size: int, retry_reasons: list[str]) 
         answer(body(batch, settings, lake, params=params, shard_size=shard_size, retry=tuple(retry_reasons)))
     if failed := failures(lake, batch):
         more = [f"and {len(failed) - MAX_FAILED} more"] if len(failed) > MAX_FAILED else []
-        last = f"winnow: {batch}: {len(failed)} candidates failed, or some of their clips did"
+        last = f"winnow: {batch}: {len(failed)} candidates failed, or some of their clips did; all else is committed"
         click.echo("\n".join((*failed[:MAX_FAILED], *more, last)), err=True)
+        if not allow_failed:
+            sys.exit(errors.EXIT_CONTRACT)
 
 
 @cli.command()

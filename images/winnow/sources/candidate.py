@@ -94,6 +94,8 @@ def _planned(out: dict[str, object], values: Mapping[str, object], plan: Plan) -
         out["source_id"] = out["source_id"] or text
     elif text.startswith("http") or kinds <= _URLS or shapes.is_url(text):
         out["url"] = urls.check(text)
+        if plan.address_times:
+            named = _times(*urls.times_in(text))
     elif kinds <= _FILES:
         raise SampleFailed(Reason.missing_file, f"no file {urls.shown(text)} lies beside the list")
     elif (clip := shapes.clip_of(text)) is not None:

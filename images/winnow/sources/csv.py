@@ -33,6 +33,8 @@ _ENDS = tuple(f".{extension}" for extension in ("mp4", "webm", "mkv", "mov", "av
 #: What stands for a byte that is not UTF-8.
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 _WATCH = re.compile(r"(?:v=|youtu\.be/)[A-Za-z0-9_-]{11}\Z")
+#: An address up to the comma of its own stretch, as in #t=10,20.
+_STRETCH = re.compile(r"#t=(?:npt:)?[\d:.]*\Z")
 
 
 def looks_like(path: Path, head: str) -> bool:
@@ -126,6 +128,8 @@ def _is_one_cell(text: str) -> bool:
         return False
     for delimiter in DELIMITERS:
         first, *rest = (cell.strip() for cell in text.split(delimiter))
+        if len(rest) == 1 and _STRETCH.search(first):
+            continue
         whole = first.lower().endswith(_ENDS) or _WATCH.search(first) is not None
         if rest and shapes.is_url(first) and (whole or any(shapes.time_kind(cell) for cell in rest)):
             return False

@@ -6,6 +6,7 @@
     unit = "ms"             # of times whose column does not say it: s, ms, us, min
     clip_s = 10             # length of a clip of which only the start is given, s
     extra = ["moment"]      # columns that are kept as they are, whatever they look like
+    address_times = false   # t, start and end in an address (…&t=30s, #t=10,20) are no start and end
     ignore = true           # the whole list is set aside
 
     [columns]               # what → column
@@ -28,7 +29,7 @@ SUFFIX = ".toml"
 MAX_BYTES = 1 << 16
 ROLES = ("video", "start", "end", "length", "span", "id", "title", "description", "uploader", "license", "labels",
          "duration")  # fmt: skip
-_KEYS = ("format", "delimiter", "header", "unit", "clip_s", "extra", "ignore", "columns")
+_KEYS = ("format", "delimiter", "header", "unit", "clip_s", "address_times", "extra", "ignore", "columns")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class ListSettings:
     unit: float | None = None
     clip_s: float | None = None
     extra: tuple[str, ...] = ()
+    address_times: bool = True
     ignore: bool = False
     columns: dict[str, str] = field(default_factory=dict)
 
@@ -79,7 +81,7 @@ def _settings(given: dict[str, object]) -> ListSettings:
         isinstance(clip_s, bool) or not isinstance(clip_s, (int, float)) or not 0 < clip_s <= 1e6
     ):
         raise ValueError("clip_s is a number of seconds above 0")
-    for key in ("header", "ignore"):
+    for key in ("header", "address_times", "ignore"):
         if not isinstance(given.get(key, False), bool):
             raise ValueError(f"{key} is true or false")
     form = given.get("format")
@@ -88,7 +90,8 @@ def _settings(given: dict[str, object]) -> ListSettings:
     return ListSettings(
         format=form, delimiter=delimiter, header=given.get("header"), clip_s=None if clip_s is None else float(clip_s),  # type: ignore[arg-type]
         unit=None if unit is None else UNITS[str(unit)], extra=tuple(_column(name) for name in extra),
-        ignore=bool(given.get("ignore", False)), columns={str(role): _column(name) for role, name in columns.items()},
+        address_times=bool(given.get("address_times", True)), ignore=bool(given.get("ignore", False)),
+        columns={str(role): _column(name) for role, name in columns.items()},
     )  # fmt: skip
 
 

@@ -78,7 +78,7 @@ def plan(
     made.extra = [name for name in names if name not in used and plain(name) not in NOISE]
     if not made.addresses:
         raise ListRefused(_no_address(names, profiles))
-    if unused := unused_times(made, profiles, aside):
+    if unused := unused_times(made, profiles, settings, rows):
         raise ListRefused(unused)
     return made
 

@@ -56,8 +56,9 @@ class Profile:
 class Plan(Header):
     """A header that knows its content. `addresses`: columns that name the video, first the best, each with the kinds
     that its cells may be; `scale`: seconds in a column's unit; `length`, `span`: columns; `clip_s`: length of a clip of
-    which only the start is known, s; `clip_scale`: seconds in the unit of clips' names; `inferred`: what each column
-    was taken for by its content, in words."""
+    which only the start is known, s; `clip_scale`: seconds in the unit of clips' names; `address_times`: whether
+    what an address says of a start and an end counts; `inferred`: what each column was taken for by its content, in
+    words."""
 
     def __init__(self, names: Iterable[str]) -> None:
         super().__init__(names)
@@ -68,7 +69,7 @@ class Plan(Header):
         self.span: str | None = None
         self.clip_s: float | None = None
         self.clip_scale = 1.0
-        self.clip_times = True
+        self.address_times = False
         self.within_clip = False
         self.beside: Mapping[str, str] = {}
         self.inferred: dict[str, str] = {}

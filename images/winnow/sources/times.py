@@ -10,11 +10,13 @@ from winnow.sources.columns import ALIASES, plain, sounds_like_length, sounds_li
 from winnow.sources.list_settings import ListSettings
 from winnow.sources.profile import Plan, Profile, example
 from winnow.sources.row import ListRefused
-from winnow.sources.urls import shown
+from winnow.sources.urls import shown, times_in
 
 #: A clip of this many units or longer, in whole units that nobody named, is in milliseconds.
 LONG = 1000
 DAY_PART_S = 3 * 3600
+#: Two columns that differ by no more say the same time, s.
+SAME_S = 0.05
 
 
 def find_times(
@@ -42,6 +44,8 @@ def find_times(
         if column is not None:
             made.fields[role] = column
     made.span, made.length = span or made.span, length
+    if start is None and end is None and made.span is None and settings.address_times:
+        _in_addresses(made, rows)
     if length is not None and made.fields.get("duration_s") == length:
         del made.fields["duration_s"]
     _scales(made, profiles, settings, rows)
@@ -108,6 +112,15 @@ def _both(rows: Sequence[Mapping[str, object]], first: str, second: str) -> list
         if a is not None and b is not None:
             found.append((a, b))
     return found
+
+
+def _in_addresses(made: Plan, rows: Sequence[Mapping[str, object]]) -> None:
+    """Where no column has a start or an end, those that addresses have count, and that is said."""
+    made.address_times = True
+    for column, kinds in made.addresses:
+        cells = [shapes.text_of(row.get(column)) for row in rows] if shapes.URL in kinds else []
+        if any(times_in(cell) != (None, None) for cell in cells if shapes.is_url(cell)):
+            made.inferred[column] = "video, and its t, start and end where an address has them"
 
 
 def _scales(made: Plan, profiles: Mapping[str, Profile], settings: ListSettings, rows: Sequence) -> None:
@@ -184,15 +197,19 @@ def _clip_names(made: Plan, profiles: Mapping[str, Profile], rows: Sequence[Mapp
     )
 
 
-def unused_times(made: Plan, profiles: Mapping[str, Profile], aside: set[str]) -> str | None:
+def unused_times(
+    made: Plan, profiles: Mapping[str, Profile], settings: ListSettings, rows: Sequence[Mapping[str, object]]
+) -> str | None:
     """The sentence about a column that looks like time and that nothing used; None where there is none."""
     start, end = "start_s" in made.fields, "end_s" in made.fields
-    if made.span or made.within_clip or (start and (end or made.length)):
+    if made.span or made.within_clip:
         return None
+    if start and (end or made.length):
+        return _another_time(made, profiles, settings, rows)
     known = bool(start or end)
     for name in made.extra:
         profile = profiles[name]
-        if name in aside or not profile.cells or plain(name) in ("duration", "video_duration"):
+        if name in settings.extra or not profile.cells or plain(name) in ("duration", "video_duration"):
             continue
         clock = profile.is_time(shapes.CLOCK) or (profile.is_time(shapes.PAIR) and _clock_pairs(profile))
         number = profile.is_time(shapes.NUMBER, shapes.CLOCK) and max(profile.numbers(), default=0) <= 1e9
@@ -210,5 +227,26 @@ def unused_times(made: Plan, profiles: Mapping[str, Profile], aside: set[str]) -
                 f"the column {shown(name)} looks like a time{example(profile)}, and nothing used it: {else_}. Say what "
                 f"it is in the list's settings, [columns] start = {name!r} (or end, length, span), or set it aside "
                 f"with extra = [{name!r}]"
+            )
+    return None
+
+
+def _another_time(
+    made: Plan, profiles: Mapping[str, Profile], settings: ListSettings, rows: Sequence[Mapping[str, object]]
+) -> str | None:
+    """The sentence about a second start or end that says something else than the one that was taken."""
+    for name in made.extra:
+        role, unit = time_role(name)
+        taken = made.fields.get(f"{role}_s") if role in ("start", "end") else None
+        said = role in settings.columns or name in settings.extra
+        if taken is None or said or not profiles[name].is_time(shapes.NUMBER, shapes.CLOCK):
+            continue
+        scale = unit or made.scale[taken]
+        apart = [(a, b) for a, b in _both(rows, taken, name) if abs(a * made.scale[taken] - b * scale) > SAME_S]
+        if apart:
+            return (
+                f"the columns {shown(taken)} and {shown(name)} each look like the {role} of a clip and differ "
+                f"({apart[0][0]:g} and {apart[0][1]:g}): say in the list's settings which counts, with [columns] "
+                f"{role} = {taken!r} or {name!r}"
             )
     return None

@@ -28,6 +28,8 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 _PLAIN = re.compile(r"https?://(?:[a-z0-9-]+\.)+[a-z0-9-]+/[!-~]*\Z")
 #: Most parameters of a query.
 MAX_FIELDS = 1000
+#: 1h2m3s, as YouTube writes where to begin; a bare number is seconds.
+_BEGIN = re.compile(r"(?=.)(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,8}(?:\.\d+)?)s?)?\Z", re.ASCII)
 
 
 def youtube_url(video: str) -> str:
@@ -92,6 +94,29 @@ def youtube_id(parts: SplitResult) -> str | None:
     else:
         found = (parse_qs(parts.query, max_num_fields=50).get("v") or [""])[0]
     return found if _YOUTUBE_ID.match(found) else None
+
+
+def times_in(url: str) -> tuple[str | None, str | None]:
+    """The start and end that an address itself gives, as they are written for `shapes.seconds`; None for each that it
+    does not give: a media fragment (`#t=10,20`, W3C Media Fragments 1.0, section 4.2.1), and YouTube's `t`, `start` and
+    `end`."""
+    if "t=" not in url and "end=" not in url:
+        return None, None
+    parts = urlsplit(url)
+    fragment = parse_qs(parts.fragment, max_num_fields=MAX_FIELDS).get("t", [""])[0].removeprefix("npt:")
+    start, _, end = fragment.partition(",")
+    if not (start or end) and youtube_id(parts):
+        query = parse_qs(parts.query, max_num_fields=MAX_FIELDS)
+        start, end = (query.get("t") or query.get("start") or [""])[0], query.get("end", [""])[0]
+    return _seconds(start), _seconds(end)
+
+
+def _seconds(text: str) -> str | None:
+    """'90', '90s' and '1m30s' in seconds; h:mm:ss as it is."""
+    if not (found := _BEGIN.match(text)):
+        return text or None
+    hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return f"{hours * 3600 + minutes * 60 + seconds:g}"
 
 
 def shown(text: str) -> str:
