@@ -71,6 +71,7 @@ class Reason(str, Enum):
     blocked_scheme = "blocked_scheme"
     missing_file = "missing_file"
     unsupported_site = "unsupported_site"
+    over_limit = "over_limit"
     # a file
     no_video_stream = "no_video_stream"
     no_audio_stream = "no_audio_stream"
@@ -102,7 +103,7 @@ TRANSIENT = frozenset(
 #: What may have been our own fault.
 OURS = frozenset({Reason.internal_error, Reason.killed})
 #: What a run may name to try its rows again.
-RETRYABLE = TRANSIENT | OURS
+RETRYABLE = TRANSIENT | OURS | {Reason.over_limit}
 
 
 class SampleFailed(Exception):

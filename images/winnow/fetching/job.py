@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 from winnow.core.sample import Reason, SampleFailed
 from winnow.fetching.egress import SCHEMES, Blocked, Guard
 
+#: Most parts of an HLS or DASH stream: a day in parts of two seconds.
+MAX_PARTS = 43_200
+
 
 @dataclass
 class Job:
@@ -33,6 +36,9 @@ class Job:
 
     def progress(self, status: Mapping[str, object]) -> None:
         """yt-dlp's progress hook: what is promised and what has come must both fit."""
+        parts = status.get("fragment_count")
+        if isinstance(parts, int) and parts > MAX_PARTS:
+            raise SampleFailed(Reason.too_large, f"in {parts} parts; the most is {MAX_PARTS}")
         sizes = (status.get("downloaded_bytes"), status.get("total_bytes"))
         if any(isinstance(size, int) and size > self.max_bytes for size in sizes):
             raise too_large()

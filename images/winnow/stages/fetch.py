@@ -1,10 +1,10 @@
 """Fetch: every accepted candidate's source video, downloaded once and stored by its content.
 
-Links go through yt-dlp (`winnow.fetching.download`) under the egress policy (`winnow.fetching.egress`); `inbox:`
-addresses are files of the inbox and are copied. A shard's downloads are bounded for each host: so many at a time
-(`WINNOW_FETCH_CONCURRENCY`), so many requests a second (`WINNOW_FETCH_RATE`). Both bound one process, so a run in
-several parts multiplies them. What fails is a row with a Reason; the transient ones are tried again when a run names
-them.
+Links go through yt-dlp (`winnow.fetching.download`) under the egress policy (`winnow.fetching.egress`), in processes
+that have limits of their own (`winnow.fetching.fence`); `inbox:` addresses are files of the inbox and are copied. A
+shard's downloads are bounded for each host: so many at a time (`WINNOW_FETCH_CONCURRENCY`), so many requests a second
+(`WINNOW_FETCH_RATE`). Both bound one process, so a run in several parts multiplies them. What fails is a row with a
+Reason; the transient ones are tried again when a run names them.
 """
 
 from __future__ import annotations
@@ -70,19 +70,20 @@ class Fetch(Stage):
         }
 
     def setup(self) -> None:
-        """Import yt-dlp and prepare the policy."""
-        from winnow.fetching.download import Downloader
-        from winnow.fetching.egress import Guard, Policy, install
+        """Prepare the policy and the fence; a process starts with the first link."""
+        from winnow.fetching import fence
+        from winnow.fetching.egress import Guard, Policy
         from winnow.fetching.media_type import media_type
 
-        install()
         settings = self.settings
         self._media_type, self._guard = media_type, Guard
         self._policy = Policy(settings.fetch_allow_networks)
-        self._new_downloader: Callable[[], Downloader] = lambda: Downloader(
-            self.params.format, settings.fetch_rewrites, settings.fetch_timeout_s, settings.fetch_max_bytes
-        )
-        self._idle: queue.SimpleQueue[Downloader] = queue.SimpleQueue()
+        terms = fence.Terms(
+            self.params.format, settings.fetch_rewrites, settings.fetch_timeout_s, settings.fetch_max_bytes,
+            self._policy.allow, make=fence.plain,
+        )  # fmt: skip
+        self._new_downloader: Callable[[], fence.FencedDownloader] = lambda: fence.FencedDownloader(terms)
+        self._idle: queue.SimpleQueue[fence.FencedDownloader] = queue.SimpleQueue()
         self._paces: dict[str, Pace] = defaultdict(lambda: Pace(settings.fetch_rate))
 
     def process(self, batch: Batch) -> Iterator[Outcome]:

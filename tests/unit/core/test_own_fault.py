@@ -17,6 +17,9 @@ from winnow.core.errors import TransientError
 from winnow.core.lake import Lake
 from winnow.core.sample import Outcome, Reason
 from winnow.core.stage import Batch
+from winnow.fetching import fence
+from winnow.fetching.download import Downloader
+from winnow.fetching.fence import plain
 
 OURS = [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM]
 
@@ -84,12 +87,16 @@ def test_an_internal_error_can_be_tried_again_by_name(lake: Lake) -> None:
     assert read(lake, runtime(lake, Failing))[0].ok == 2
 
 
-def test_a_full_disk_ends_a_download_as_our_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it writes to is /dev/full, which says what a full disk says."""
+def full_disk(terms: fence.Terms) -> Downloader:
+    """A downloader that writes to /dev/full, which says what a full disk says."""
     from yt_dlp.downloader.common import FileDownloader
 
-    opened = lambda self, name, mode: (open("/dev/full", mode), name)  # noqa: E731, SIM115
-    monkeypatch.setattr(FileDownloader, "sanitize_open", opened)
+    FileDownloader.sanitize_open = lambda self, name, mode: (open("/dev/full", mode), name)  # noqa: SIM115
+    return plain(terms)
+
+
+def test_a_full_disk_ends_a_download_as_our_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fence, "plain", full_disk)
     with odd_server() as (odd, rewrites):
         odd.answers["/a.mp4"] = lambda handler: handler.say(200, b"\0" * (1 << 20), Content_Type="video/mp4")
         with pytest.raises(TransientError, match="a file system is full"):

@@ -234,14 +234,6 @@ def test_a_playlist_named_mp4_opens_nothing(fetch: Fetcher) -> None:
     assert not (fetch.tmp_path / "lake" / "media").exists()
 
 
-def test_an_unforeseen_error_is_one_row(fetch: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    from winnow.fetching import download
-
-    monkeypatch.setattr(download.Downloader, "fetch", lambda *a: 1 / 0)
-    (outcome,) = fetch(HOST + "a.mp4")
-    assert (outcome.reason, outcome.detail) == (Reason.internal_error, "ZeroDivisionError")
-
-
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
