@@ -11,6 +11,7 @@ import kubernetes_validate
 import pytest
 
 from tests.contracts.restricted import violations
+from winnow.core.settings import Settings
 from winnow.core.stage import stage_class, stage_names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,6 +81,12 @@ def test_a_stage_runs_in_the_image_and_size_that_it_names() -> None:
         assert container["resources"]["limits"]["memory"] == f"{stage.resources.memory_mb}Mi"
         assert made["metadata"]["labels"]["winnow/stage"] == name
         assert container["args"][:2] == ["run", name]
+
+
+def test_every_setting_reaches_its_pod() -> None:
+    """But for where dbt's project lies, which is the image's."""
+    given = {f"WINNOW_{name.upper()}": "set" for name in Settings.model_fields if name != "dbt_dir"}
+    assert {variable["name"] for variable in winnow_pod.deployment(given)} == given.keys()
 
 
 def test_names_are_deterministic_and_differ_by_attempt() -> None:

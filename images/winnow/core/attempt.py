@@ -2,16 +2,19 @@
 
 An attempt writes down which samples it works on and takes that away when it ends by itself, unless memory ran out.
 Where it still stands, this one works on one sample at a time, and a sample that was alone when it happened again fails
-by name (`killed`), so that it does not cost the others their rows.
+by name (`killed`), so that it does not cost the others their rows. An attempt that finishes no sample for longer than
+the deployment's `stall_s` ends itself the same way: a decoder that a broken file holds in a circle asks nobody.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType, TracebackType
 
 from winnow.core.lake import Lake
@@ -19,16 +22,17 @@ from winnow.core.sample import Outcome, Reason
 from winnow.core.stage import Sample
 
 DETAIL = (
-    "the process was killed or out of memory twice while it worked on this sample, the second time on it alone: give "
-    "it more memory, then try the row again by this reason"
+    "the process was killed, stood still or was out of memory twice while it worked on this sample, the second time on "
+    "it alone: give it more memory, then try the row again by this reason"
 )
 
 
 class Attempt:
-    """One attempt at a shard, as a context; `killed` are the ids of samples that it does not touch."""
+    """One attempt at a shard, as a context; `killed` are the ids of samples that it does not touch, `stall_s` is the
+    longest time without a finished sample, s."""
 
-    def __init__(self, lake: Lake, folder: str, shard: str) -> None:
-        self.lake = lake
+    def __init__(self, lake: Lake, folder: str, shard: str, stall_s: float) -> None:
+        self.lake, self.stall_s = lake, stall_s
         self.key = f"{folder}/.{shard}.attempt"  # hidden, as what killed writers leave: Lake.sweep takes it in the end
         self.killed: list[str] = []
         self.alone = False
@@ -57,6 +61,34 @@ class Attempt:
             working = {"working": [sample.id for sample in group], "alone": self.alone, "killed": self.killed}
             self.lake.write(self.key, json.dumps(working).encode())
             yield group
+
+    def watched(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+        """The outcomes as they come. Where none comes for `stall_s` this process is killed, from a thread of its own,
+        and what it worked on stays written down."""
+        came, over = threading.Event(), threading.Event()
+
+        def watch() -> None:
+            while came.wait(self.stall_s):
+                came.clear()
+                if over.is_set():
+                    return
+            print(
+                f"winnow: {self.key}: no sample was finished for {self.stall_s:g} s (WINNOW_STALL_S), so this attempt "
+                "ends. The same command goes on from here, with each sample of this shard alone",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        watching = threading.Thread(target=watch, name="stall", daemon=True)
+        watching.start()
+        try:
+            for outcome in outcomes:
+                came.set()
+                yield outcome
+        finally:
+            over.set()
+            came.set()
+            watching.join()
 
     def failed(self, samples: Sequence[Sample]) -> list[Outcome]:
         """Outcomes of the samples that `groups` leaves out."""

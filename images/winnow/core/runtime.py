@@ -185,11 +185,13 @@ class Runtime:
             if only is not None:
                 samples = [s for s in samples if s.id in only]
             attempt = stack.enter_context(
-                Attempt(self.lake, self.lake.folder(self.stage.name, self.v, self.batch), name)
+                Attempt(
+                    self.lake, self.lake.folder(self.stage.name, self.v, self.batch), name, self.stage.settings.stall_s
+                )
             )
             outcomes = attempt.failed(samples)
             for group in attempt.groups(samples):
-                outcomes += self.stage.process(Batch(group, work, name, inputs))
+                outcomes += attempt.watched(self.stage.process(Batch(group, work, name, inputs)))
             self._check(samples, outcomes)
             if only is None:
                 outcomes += missing

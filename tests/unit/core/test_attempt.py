@@ -22,6 +22,7 @@ ATTEMPT = """
 import os, signal, sys, time
 from tests.unit.house import Count, runtime
 from winnow.core.lake import Lake
+from winnow.core.settings import Settings
 real = Count.process
 def process(self, batch):
     for sample in batch:
@@ -30,7 +31,9 @@ def process(self, batch):
             os.kill(os.getpid(), signal.SIGKILL) if sys.argv[2] == "bomb" else time.sleep(60)
     yield from real(self, batch)
 Count.process = process
-runtime(Lake(sys.argv[1]), Count).run()
+running = runtime(Lake(sys.argv[1]), Count)
+running.stage.settings = Settings(stall_s=float(sys.argv[3]))
+running.run()
 """
 
 
@@ -42,8 +45,9 @@ def lake(tmp_path: Path) -> Lake:
     return made
 
 
-def attempt(lake: Lake, text: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", ATTEMPT, lake.root, text], stdout=subprocess.PIPE, text=True)
+def attempt(lake: Lake, text: str, stall_s: float = 60) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", ATTEMPT, lake.root, text, str(stall_s)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def left(lake: Lake) -> list[str]:
@@ -71,6 +75,14 @@ def test_the_first_time_nothing_is_failed_for_it(lake: Lake) -> None:
     assert read(lake, runtime(lake, Count))[0].ok == 4
 
 
+def test_a_sample_that_stands_still_is_as_one_that_kills(lake: Lake) -> None:
+    for _ in range(2):
+        assert attempt(lake, "slow", 1.0).wait(60) == -signal.SIGKILL
+        assert len(left(lake)) == 1
+    assert attempt(lake, "slow", 1.0).wait(60) == 0
+    assert read(lake, runtime(lake, Count))[0].reasons == {"killed": 1}
+
+
 def test_an_evicted_process_leaves_nothing(lake: Lake) -> None:
     running = attempt(lake, "slow")
     assert running.stdout is not None
@@ -86,7 +98,7 @@ def test_the_signal_is_as_it_was_afterwards(lake: Lake) -> None:
     try:
         for before, replaced in ((signal.SIG_DFL, True), (signal.SIG_IGN, False)):
             signal.signal(signal.SIGTERM, before)
-            with Attempt(lake, "count/v=1/batch=day", "00000-x"):
+            with Attempt(lake, "count/v=1/batch=day", "00000-x", 60):
                 assert (signal.getsignal(signal.SIGTERM) != before) is replaced
             assert signal.getsignal(signal.SIGTERM) == before
     finally:
@@ -112,8 +124,8 @@ def test_a_sample_for_which_there_is_no_memory_fails_by_name(lake: Lake, monkeyp
 
 
 def test_a_torn_note_is_one_of_an_attempt_that_was_killed(lake: Lake) -> None:
-    with Attempt(lake, "count/v=1/batch=day", "00000-x") as first:
+    with Attempt(lake, "count/v=1/batch=day", "00000-x", 60) as first:
         assert not first.alone
     lake.write("count/v=1/batch=day/.00000-x.attempt", b'{"work')
-    with Attempt(lake, "count/v=1/batch=day", "00000-x") as second:
+    with Attempt(lake, "count/v=1/batch=day", "00000-x", 60) as second:
         assert (second.alone, second.killed) == (True, [])
