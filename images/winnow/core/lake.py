@@ -139,10 +139,11 @@ class Lake:
         return name
 
     def list(self, folder: str) -> list[str]:
-        """Names of what lies in a folder, sorted; [] when there is none."""
+        """Names of what lies in a folder, sorted; [] when there is none. What is hidden is a writer's own, at work or
+        killed, and no part of the lake."""
         if self.is_local:
             try:
-                return sorted(os.listdir(self.full(folder)))
+                return sorted(name for name in os.listdir(self.full(folder)) if not name.startswith("."))
             except (FileNotFoundError, NotADirectoryError):
                 return []
         try:

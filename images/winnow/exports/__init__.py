@@ -8,7 +8,9 @@ family that the corpus has no rows of writes nothing.
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
+import tempfile
 from pathlib import Path
 
 from winnow.core.errors import ConfigError
@@ -21,10 +23,18 @@ def families() -> list[str]:
 
 
 def write(family: str, tables: Path, out: Path) -> dict[str, int]:
-    """Write one family's files from `tables/*.parquet` into `out`; files, relative to it, and their rows."""
+    """Write one family's files from `tables/*.parquet` into `out`; files, relative to it, and their rows. Each file
+    comes to its place whole: a process that is killed leaves no half of one under its name."""
     if family not in families():
         raise ConfigError(f"there is no dataset family {family!r}; there are {', '.join(families())}")
-    return importlib.import_module(f"winnow.exports.{family}").write(tables, out)
+    beside = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.is_dir())
+    with tempfile.TemporaryDirectory(prefix=".winnow-", dir=beside) as scratch:
+        written = importlib.import_module(f"winnow.exports.{family}").write(tables, Path(scratch))
+        for path in sorted(path for path in Path(scratch).rglob("*") if path.is_file()):
+            target = out / path.relative_to(scratch)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, target)
+    return written
 
 
 def write_all(tables: Path, out: Path) -> dict[str, dict[str, int]]:
