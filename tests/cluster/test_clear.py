@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
+import pytest
+
 from tests.cluster.airflow import ClusterAirflow
 from tests.cluster.house import get, wait
 
@@ -24,6 +26,7 @@ def runs_now(attempt: str) -> bool:
     return any(pod["status"].get("phase") == "Running" for pod in pods)
 
 
+@pytest.mark.fault("a cleared or failed task", "the cluster", "no Job is left behind")
 def test_a_cleared_or_failed_task_leaves_no_orphan(shared: Path, kubeconfig: Path, tmp_path: Path) -> None:
     with ClusterAirflow(tmp_path, shared, kubeconfig, ["curate"], command=HANG) as house:
         body = {"logical_date": None, "partition_key": DAY, "conf": {}}

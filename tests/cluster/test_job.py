@@ -80,6 +80,7 @@ def test_a_new_attempt_ends_the_one_before(kubeconfig: Path) -> None:
     wait(lambda: first["metadata"]["name"] not in kubectl("-n", NAMESPACE, "get", "jobs", "-o", "name"), "it goes", 40)
 
 
+@pytest.mark.fault("no memory", "a pod", "one retry, then a failure that names the limit and where to raise it")
 def test_out_of_memory_is_retried_once(kubeconfig: Path) -> None:
     greedy = runs("x = bytearray(400 << 20); x[::4096] = b'1' * len(x[::4096])")
 
@@ -128,6 +129,7 @@ def test_a_quota_that_is_full(kubeconfig: Path) -> None:
         winnow_job.outcome(event, "it")
 
 
+@pytest.mark.fault("an endless computation", "a pod", "its deadline ends it")
 def test_a_deadline(kubeconfig: Path) -> None:
     def short(job: dict) -> None:
         runs("import time;print('begun');time.sleep(300)")(job)
@@ -138,6 +140,7 @@ def test_a_deadline(kubeconfig: Path) -> None:
         winnow_job.outcome(event, "it")
 
 
+@pytest.mark.fault("a lost node or pod", "the cluster", "costs no attempt, or is a retry")
 def test_a_deleted_pod_costs_no_attempt_or_is_a_retry(kubeconfig: Path) -> None:
     """An old server gives the Job another pod, a new one fails the Job: a task survives either."""
     job = make(["plan"], runs("import time;time.sleep(8);print('done')"))
@@ -157,6 +160,7 @@ def test_a_deleted_pod_costs_no_attempt_or_is_a_retry(kubeconfig: Path) -> None:
         assert event["outcome"] == "complete"
 
 
+@pytest.mark.fault("an API server that is away", "the cluster", "ridden out")
 @pytest.mark.skipif("WINNOW_TEST_OUTAGE" not in os.environ, reason="WINNOW_TEST_OUTAGE says how to take the API away")
 def test_an_api_server_that_is_away_is_ridden_out(kubeconfig: Path) -> None:
     """For the minute that is promised, in which the Job ends."""

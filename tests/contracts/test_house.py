@@ -13,6 +13,7 @@ from pathlib import Path
 import grimp
 import pytest
 
+from tests import faults
 from winnow.core import corpus_table, sample, stage, table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -257,3 +258,7 @@ def test_reasons_are_a_closed_list_with_two_kinds() -> None:
     assert set(sample.Reason) > sample.TRANSIENT
     assert sample.Reason.internal_error.systemic
     assert not sample.Reason.gone.systemic
+
+
+def test_the_fault_matrix_is_what_its_tests_say() -> None:
+    assert (ROOT / "docs" / "faults.md").read_text() == faults.page(), "run: python -m tests.faults > docs/faults.md"

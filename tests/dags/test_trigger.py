@@ -70,6 +70,7 @@ def test_a_server_that_says_no_is_quoted(answers: dict[str, Any]) -> None:
     assert wrong == "AirflowFailException: it: the cluster refuses it: 422 spec.template: Invalid value"
 
 
+@pytest.mark.fault("a connection that breaks", "a pod's log", "goes on where it broke")
 def test_a_log_goes_on_where_it_broke(answers: dict[str, Any]) -> None:
     answer = answers["a_log_that_breaks"]
     assert answer["lines"] == ["a", "b", "c", "c", "c", "d", '{"e": 1}', "f", "the last"]

@@ -10,6 +10,8 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.journey.conftest import DAYS
 from tests.journey.house import House
 from tests.world import World, WorldServer
@@ -54,6 +56,11 @@ def kill_9(house: House, stage: str, after_s: float = 120.0, committed: int | No
     return process.wait(timeout=30) == -signal.SIGKILL
 
 
+@pytest.mark.fault(
+    "kill -9",
+    "fetch, clip, probe, visual, audio: at any moment, and between two shards",
+    "what is committed stays; the rerun computes the rest to the same bytes",
+)
 def test_killed_stages_resume_to_the_same_tables(
     fresh: House, tmp_path: Path, world: World, server: WorldServer
 ) -> None:

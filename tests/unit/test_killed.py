@@ -188,6 +188,11 @@ STEPS: dict[str, tuple[Callable[[Path], None], Step]] = {
 }
 
 
+@pytest.mark.fault(
+    "kill -9",
+    "ingest, stages, retry, gate, quarantine, cluster, select, mix, publish, export, annotate: before each write",
+    "done again, it leaves what it leaves undisturbed, byte for byte",
+)
 @pytest.mark.parametrize("name", STEPS)
 def test_a_step_killed_at_a_boundary_and_done_again_leaves_what_it_leaves_undisturbed(
     name: str, tmp_path: Path

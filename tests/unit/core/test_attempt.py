@@ -54,6 +54,11 @@ def left(lake: Lake) -> list[str]:
     return [path.name for path in Path(lake.base).rglob(".*.attempt")]
 
 
+@pytest.mark.fault(
+    "kill -9",
+    "a stage, twice, by one sample (mostly for want of memory)",
+    "that sample fails by name (`killed`), the others have their rows",
+)
 def test_a_sample_that_kills_its_process_twice_fails_by_name(lake: Lake) -> None:
     for _ in range(2):
         assert attempt(lake, "bomb").wait(60) == -signal.SIGKILL
@@ -75,6 +80,11 @@ def test_the_first_time_nothing_is_failed_for_it(lake: Lake) -> None:
     assert read(lake, runtime(lake, Count))[0].ok == 4
 
 
+@pytest.mark.fault(
+    "an endless computation",
+    "a stage",
+    "the attempt ends itself after `WINNOW_STALL_S`; the second time that sample fails by name",
+)
 def test_a_sample_that_stands_still_is_as_one_that_kills(lake: Lake) -> None:
     for _ in range(2):
         assert attempt(lake, "slow", 1.0).wait(60) == -signal.SIGKILL
@@ -83,6 +93,7 @@ def test_a_sample_that_stands_still_is_as_one_that_kills(lake: Lake) -> None:
     assert read(lake, runtime(lake, Count))[0].reasons == {"killed": 1}
 
 
+@pytest.mark.fault("SIGTERM", "a stage", "it ends with 143; nothing is held against its samples")
 def test_an_evicted_process_leaves_nothing(lake: Lake) -> None:
     running = attempt(lake, "slow")
     assert running.stdout is not None
@@ -105,6 +116,11 @@ def test_the_signal_is_as_it_was_afterwards(lake: Lake) -> None:
         signal.signal(signal.SIGTERM, found)
 
 
+@pytest.mark.fault(
+    "no memory",
+    "a stage",
+    "exit code 75, nothing committed; then each sample alone, and that one fails by name",
+)
 def test_a_sample_for_which_there_is_no_memory_fails_by_name(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Count.process
 
@@ -123,6 +139,7 @@ def test_a_sample_for_which_there_is_no_memory_fails_by_name(lake: Lake, monkeyp
     assert runtime(lake, Count).run().reasons == {"killed": 1}
 
 
+@pytest.mark.fault("a torn or empty file", "an attempt's note", "taken for one of an attempt that was killed")
 def test_a_torn_note_is_one_of_an_attempt_that_was_killed(lake: Lake) -> None:
     with Attempt(lake, "count/v=1/batch=day", "00000-x", 60) as first:
         assert not first.alone

@@ -93,6 +93,7 @@ def test_files_are_written_read_listed_and_created_once(bucket: str) -> None:
     assert other.list("a") == ["c"]
 
 
+@pytest.mark.fault("two writers", "an S3 store", "one counts")
 def test_of_two_commits_at_a_time_one_counts(bucket: str) -> None:
     """Ten threads commit different bytes for one shard: one manifest, its table, and nothing of the others."""
     tables = [f"table {i}".encode() for i in range(10)]
@@ -132,6 +133,7 @@ def test_media_models_stands_and_corpus_tables(bucket: str, tmp_path: Path) -> N
     assert corpus_table.read(Lake(bucket), "given_split").to_pylist() == [row]
 
 
+@pytest.mark.fault("a store that throttles", "an S3 store", "asked again")
 def test_a_store_that_throttles_is_asked_again(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first answers are 503 SlowDown, as S3 gives them; the write arrives all the same."""
     lake = Lake(bucket)
@@ -223,6 +225,7 @@ def test_a_pointer_is_moved_by_one_of_two(bucket: str) -> None:
         gone.move(b"three", "")
 
 
+@pytest.mark.fault("a store that throttles", "an S3 store that goes on refusing", "exit code 75, nothing half-written")
 def test_a_write_that_stays_refused_ends(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("winnow.core.lake.CONFLICT_WAITS_S", (0.0, 0.0, 0.0))
     lake = Lake(bucket)

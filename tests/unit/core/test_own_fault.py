@@ -46,6 +46,11 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
     return lake
 
 
+@pytest.mark.fault(
+    "a full or read-only disk, a full quota, too many files, no memory",
+    "a stage",
+    "exit code 75, nothing is committed; the same command works later",
+)
 @pytest.mark.parametrize("trouble", [*(OSError(n, "as planted", "/scratch/x") for n in OURS), MemoryError()], ids=str)
 def test_nothing_is_committed_and_the_same_command_works_later(lake: Lake, trouble: Exception) -> None:
     Failing.trouble = trouble
@@ -95,6 +100,7 @@ def full_disk(terms: fence.Terms) -> Downloader:
     return plain(terms)
 
 
+@pytest.mark.fault("a full disk", "a download", "exit code 75, nothing committed")
 def test_a_full_disk_ends_a_download_as_our_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fence, "plain", full_disk)
     with odd_server() as (odd, rewrites):
@@ -103,6 +109,7 @@ def test_a_full_disk_ends_a_download_as_our_fault(tmp_path: Path, monkeypatch: p
             Fetcher(tmp_path, rewrites)("http://odd.test/a.mp4")
 
 
+@pytest.mark.fault("a full disk", "any command", "one line that names the place, exit code 75")
 def test_the_command_line_says_it_and_ends_with_its_code(tmp_path: Path) -> None:
     code = (
         "import errno\nfrom winnow.cli import main\n"

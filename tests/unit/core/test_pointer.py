@@ -55,6 +55,7 @@ def test_a_pointer_that_came_back_is_another_one(lake: Lake) -> None:
         late.move(b"c", "")
 
 
+@pytest.mark.fault("two writers", "a pointer, by many processes at once", "one of them moves it")
 def test_of_many_that_began_together_one_moves_it(lake: Lake) -> None:
     start, moved = threading.Barrier(8), []
 
@@ -75,6 +76,7 @@ def test_of_many_that_began_together_one_moves_it(lake: Lake) -> None:
     assert [str(i).encode() for i in moved] == [lake.read("x")]
 
 
+@pytest.mark.fault("a late writer", "plan", "refused with words, exit code 75; the newer one stands")
 def test_a_late_plan_is_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     decided(lake, [(f"{i:02}", f"v{i}", True) for i in range(6)])
     assign = plan._assign
@@ -91,6 +93,7 @@ def test_a_late_plan_is_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> 
     assert plan.plan(lake, "day", 3)["computed"], "run again, it stands on what is there"
 
 
+@pytest.mark.fault("a late writer", "decide, flag", "refused with words; the newer one stands")
 @pytest.mark.parametrize("point", ["fetch", "separate"])
 def test_a_late_decision_is_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, point: str) -> None:
     table = {"fetch": "decide", "separate": "flag"}[point]
@@ -110,6 +113,7 @@ def test_a_late_decision_is_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch,
     assert lake.stand(table, "day")["v"] == "2"
 
 
+@pytest.mark.fault("a late writer", "a stage", "refused with words; the newer one stands")
 def test_a_stage_that_began_before_another_version_of_it_is_refused(lake: Lake) -> None:
     cut(lake, "words", "day", [[("a", "one")]])
     late = runtime(lake, Count, extra=1)
@@ -121,6 +125,7 @@ def test_a_stage_that_began_before_another_version_of_it_is_refused(lake: Lake) 
     assert not lake.list(lake.folder("count", late.v, "day")), "nothing was computed for it"
 
 
+@pytest.mark.fault("a late writer", "fit, calibrate, select", "refused with words; the newer one stands")
 def test_a_late_model_and_a_late_corpus_table_are_refused(lake: Lake) -> None:
     toy, fitting = FrozenModel("toy"), lake.model_pointer("toy")
     row = {"mid": "/m/1", "name": "Speech", "position": 0}

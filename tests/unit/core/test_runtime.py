@@ -119,6 +119,7 @@ def test_parts_cover_every_shard_once_and_give_the_same_bytes(tmp_path: Path) ->
     assert files(whole) == files(parted)
 
 
+@pytest.mark.fault("a program's error", "a stage that loses a sample", "nothing is committed")
 def test_a_sample_without_an_outcome_fails_the_shard(lake: Lake) -> None:
     cut(lake, "words", "day", [[("a", "ok"), ("b", "!lose")]])
     with pytest.raises(ContractError, match=r"1 samples without an outcome \['b'\]"):
@@ -126,6 +127,7 @@ def test_a_sample_without_an_outcome_fails_the_shard(lake: Lake) -> None:
     assert not [f for f in files(lake) if f.startswith("count/")]
 
 
+@pytest.mark.fault("a system that fails", "a shard, through the network or the host", "not committed, exit code 70")
 def test_the_failure_budget_counts_what_is_the_systems_fault(lake: Lake) -> None:
     cut(lake, "words", "day", [[(f"{i:02}", "!gone") for i in range(40)]])
     assert runtime(lake, Count).run().failed == 40
@@ -134,6 +136,11 @@ def test_the_failure_budget_counts_what_is_the_systems_fault(lake: Lake) -> None
         runtime(lake, Count).run()
 
 
+@pytest.mark.fault(
+    "a program's error",
+    "few samples of a shard",
+    "`internal_error`, the others have their rows; many stop the shard",
+)
 @pytest.mark.parametrize(("broken", "rows", "stops"), [(3, 16, False), (4, 16, True), (4, 40, False), (5, 40, True)])
 def test_few_samples_may_fail_through_our_own_fault(lake: Lake, broken: int, rows: int, stops: bool) -> None:
     shard = [(f"{i:02}", "!internal_error" if i < broken else "fine") for i in range(rows)]
@@ -145,6 +152,7 @@ def test_few_samples_may_fail_through_our_own_fault(lake: Lake, broken: int, row
         runtime(lake, Count).run()
 
 
+@pytest.mark.fault("two writers", "a shard", "the first one counts, the late one changes nothing")
 def test_the_first_of_two_attempts_wins_and_the_late_one_changes_nothing(lake: Lake) -> None:
     run = runtime(lake, Count)
     run.run()
@@ -156,6 +164,7 @@ def test_the_first_of_two_attempts_wins_and_the_late_one_changes_nothing(lake: L
     assert not lake.exists(lake.table_key(late))
 
 
+@pytest.mark.fault("two writers", "a shard, by many processes at once", "one commit")
 def test_many_attempts_at_once_commit_once(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     start, wins = threading.Barrier(8), []
@@ -188,6 +197,7 @@ def test_what_a_killed_writer_left_is_swept_away_later(lake: Lake) -> None:
     assert new.exists(), "it may belong to a writer at work"
 
 
+@pytest.mark.fault("changed bytes", "a stage's table", "refused before it is read")
 def test_bytes_that_changed_under_a_commit_are_noticed(lake: Lake) -> None:
     run = runtime(lake, Letters)
     run.run()
@@ -241,6 +251,7 @@ def test_the_whole_lake_works_on_another_file_system() -> None:
     assert not lake.create("words/batch=day.json", b"")
 
 
+@pytest.mark.fault("changed bytes", "a member of a tar", "refused before it is read")
 def test_files_beside_tables_are_compared_with_what_their_rows_say(tmp_path: Path, monkeypatch) -> None:
     """A tar whose member changed ends the shard: it is no fault of a sample."""
     lake = Lake(tmp_path)

@@ -55,6 +55,7 @@ READ: dict[str, tuple[Callable[[Lake], str], Callable[[Lake], object], str]] = {
 }
 
 
+@pytest.mark.fault("a torn or empty file", "heads, manifests, cards, pointers", "named, with the command that mends it")
 @pytest.mark.parametrize("torn", TORN.values(), ids=TORN)
 @pytest.mark.parametrize("which", READ)
 def test_a_torn_file_is_named_with_what_mends_it(lake: Lake, which: str, torn: bytes) -> None:
@@ -76,6 +77,7 @@ def test_a_manifest_that_lacks_a_field_is_named(lake: Lake) -> None:
         runtime(lake, Count).run()
 
 
+@pytest.mark.fault("a torn or empty file", "`releases/current`", "what releases there are")
 @pytest.mark.parametrize(
     ("text", "what"), [(b"", "is empty"), (b"\n", "is empty"), (b"0123abcd\n", "names '0123abcd'")]
 )
@@ -98,6 +100,7 @@ def test_a_pointer_that_holds_no_name_is_named(lake: Lake, torn: bytes) -> None:
         corpus_table.read(lake, "ontology")
 
 
+@pytest.mark.fault("a missing file", "a model's card", "named, with the command that mends it")
 def test_a_model_in_use_without_its_card_says_so(lake: Lake) -> None:
     lake.remove(lake.model_key("toy", lake.model_current("toy"), "json"))
     with pytest.raises(ContractError, match="is not there, and `current` beside it names its model"):

@@ -74,6 +74,7 @@ def test_a_bad_annotation_stores_nothing(lake, changes, status):
     assert labels(lake) == []
 
 
+@pytest.mark.fault("a form of another site", "explore", "refused, nothing stored")
 def test_a_form_of_another_site_or_browser_is_refused(lake):
     ann, bob = browser(lake), browser(lake, "Bob")
     assert ann.cookies[safety.SESSION_COOKIE] != bob.cookies[safety.SESSION_COOKIE]
@@ -101,6 +102,7 @@ def test_a_form_of_our_own_page_is_taken_from_a_browser_without_fetch_metadata(l
     assert len(ratings(lake)) == 1
 
 
+@pytest.mark.fault("a request that stops coming", "explore", "dropped")
 @pytest.mark.parametrize(
     ("begun", "answer"),
     [

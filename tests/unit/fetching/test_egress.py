@@ -144,6 +144,11 @@ ATTEMPTS: dict[str, Callable[[int], object]] = {
 }
 
 
+@pytest.mark.fault(
+    "a link into the own network",
+    "fetch, by any spelling, redirect or library",
+    "`blocked_address`, and no packet leaves",
+)
 @pytest.mark.parametrize("attempt", ATTEMPTS.values(), ids=ATTEMPTS)
 def test_no_way_around_it_and_no_packet_leaves(attempt: Callable[[int], object], listener: Listener) -> None:
     guard = Guard(Policy())

@@ -28,6 +28,7 @@ def fenced() -> Iterator[FencedDownloader]:
     found.end()
 
 
+@pytest.mark.fault("kill -9", "a download's process", "its link fails by name (`killed`), the next one is served")
 @pytest.mark.parametrize(
     ("what", "reason", "words"),
     [
@@ -47,6 +48,11 @@ def test_what_a_page_does_to_its_process_is_its_own_failure(
     assert fenced.fetch("http://a.test/nothing", tmp_path, guard).media_type == "video/mp4", "the next one is served"
 
 
+@pytest.mark.fault(
+    "an endless computation",
+    "a page that asks the network nothing",
+    "the file's deadline kills it: `timeout`",
+)
 def test_a_deadline_ends_what_asks_the_network_nothing(fenced: FencedDownloader, tmp_path: Path) -> None:
     guard = Guard(Policy())
     child = psutil.Process(fenced.fetch("http://a.test/nothing", tmp_path, guard).redirects)
@@ -66,6 +72,7 @@ def test_a_child_serves_many_links_in_the_environment_that_is_now(
     assert first.title == "now"
 
 
+@pytest.mark.fault("a full disk", "a download's process", "exit code 75, nothing committed")
 def test_a_full_disk_is_no_links_fault(fenced: FencedDownloader, tmp_path: Path) -> None:
     with pytest.raises(TransientError, match="a file system is full"):
         fenced.fetch("http://a.test/full", tmp_path, Guard(Policy()))
@@ -79,6 +86,11 @@ def test_a_folder_too_long_for_a_socket_is_said(
         fenced.fetch("http://a.test/nothing", tmp_path, Guard(Policy()))
 
 
+@pytest.mark.fault(
+    "an endless computation, memory without end",
+    "one link of a shard",
+    "`over_limit`; the others have their rows",
+)
 def test_one_link_never_costs_its_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fence, "plain", Strange)
     data = make(Recipe("a", seconds=1.0), tmp_path / "a.mp4").read_bytes()

@@ -33,6 +33,11 @@ def plant(count: int) -> tuple[list[str], object]:
     return bad, change
 
 
+@pytest.mark.fault(
+    "an impossible value",
+    "gate, in a few rows",
+    "set aside by name, the rest is admitted; a person may let them go on",
+)
 def test_one_impossible_value_sets_its_row_aside_and_admits_the_rest(lake: Lake, few: Few) -> None:
     bad, change = plant(1)
     commit(lake, change=change)
@@ -50,6 +55,7 @@ def test_one_impossible_value_sets_its_row_aside_and_admits_the_rest(lake: Lake,
     assert (result["passed"], result["rules"] - result["rules_held"]) == (True, 1)
 
 
+@pytest.mark.fault("an impossible value", "gate, in many rows", "the batch is not admitted")
 def test_many_are_a_fault_of_the_system(lake: Lake, few: Few) -> None:
     bad, change = plant(1000)
     assert len(bad) == 0

@@ -41,6 +41,7 @@ def _alive(pid: int) -> bool:
     return state != "Z"
 
 
+@pytest.mark.fault("SIGTERM", "release", "dbt ends with it")
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's signal at a parent's death is Linux's")
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_no_dbt_is_left_running(tmp_path: Path, how: signal.Signals) -> None:
@@ -63,6 +64,7 @@ def test_no_dbt_is_left_running(tmp_path: Path, how: signal.Signals) -> None:
             os.kill(child, signal.SIGKILL)
 
 
+@pytest.mark.fault("kill -9", "dbt", "said with its signal, exit code 75: tried again")
 def test_a_killed_dbt_is_named_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     monkeypatch.setattr(dbt_run, "PROGRAM", (sys.executable, "-c", killed))

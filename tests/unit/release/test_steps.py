@@ -107,6 +107,7 @@ def test_a_failing_gate_stops_the_release(lake, pipeline):
     assert publish.current(lake) is None
 
 
+@pytest.mark.fault("inputs that change meanwhile", "release", "not remembered as built from them")
 def test_inputs_that_change_while_dbt_runs_are_not_remembered(lake, pipeline, monkeypatch):
     ran, state = pipeline
     build = releases.build_release
@@ -122,6 +123,7 @@ def test_inputs_that_change_while_dbt_runs_are_not_remembered(lake, pipeline, mo
     assert ran.count("dbt") == 2
 
 
+@pytest.mark.fault("two writers", "release", "the second one is told who works; leftovers of a dead one are swept")
 def test_one_release_at_a_time_and_leftovers_are_swept(lake, pipeline):
     root = Path(lake.full("releases/.work"))
     (root / "run-left").mkdir(parents=True)
@@ -154,6 +156,7 @@ class Killed(BaseException):
     """The process ends here."""
 
 
+@pytest.mark.fault("kill -9", "publish, after the release is current", "the release is there, and the rerun says so")
 @pytest.mark.parametrize("at", ["before it is noted", "before the folder is removed"])
 def test_a_publish_that_was_killed_before_it_cleaned_up_can_be_repeated(lake, pipeline, monkeypatch, at):
     for step in ("build", "gate", "report"):
@@ -183,6 +186,7 @@ def test_a_current_that_names_nothing_is_no_release_to_go_on_from(lake, pipeline
         releases.release(lake, Settings())
 
 
+@pytest.mark.fault("a torn or empty file", "a release's draft", "named; the release is built again")
 @pytest.mark.parametrize("torn", [b"", b'{"release": "a', b"[]", b"{}"])
 def test_a_torn_draft_is_named(lake, pipeline, torn):
     releases.release(lake, Settings(), step="build")

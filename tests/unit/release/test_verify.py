@@ -177,6 +177,11 @@ def test_a_whole_lake_has_no_faults(lake: Lake) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.fault(
+    "changed, cut or missing files",
+    "the whole lake (`winnow verify`)",
+    "a line each, with the command that mends it",
+)
 @pytest.mark.parametrize("which", FAULTS)
 def test_every_fault_is_one_line_with_what_mends_it(lake: Lake, which: str) -> None:
     pattern, damage, line = FAULTS[which]
@@ -186,6 +191,11 @@ def test_every_fault_is_one_line_with_what_mends_it(lake: Lake, which: str) -> N
     assert len(told) == len(set(told))
 
 
+@pytest.mark.fault(
+    "changed, cut or missing files",
+    "a published release",
+    "`verify` names it; sql, export and explore refuse a file of another size",
+)
 @pytest.mark.parametrize(
     ("name", "damage", "what"),
     [
@@ -226,6 +236,7 @@ def test_the_command_prints_a_line_a_fault_and_ends_with_1(lake: Lake, monkeypat
 
 
 # -- who reads compares ------------------------------------------------------------------------------------------------
+@pytest.mark.fault("changed bytes", "tables of an admitted batch", "no release is built on them")
 def test_a_release_is_not_built_on_tables_that_changed_after_they_were_admitted(lake: Lake, tmp_path: Path) -> None:
     path = only(lake, "correspond/v=*/batch=*/*.parquet")
     path.write_bytes(table.to_bytes(pa.Table.from_pylist([{"sample_id": "a", "outcome": "ok", "z": 99.0}])))
@@ -238,6 +249,11 @@ def test_a_release_is_not_built_on_tables_that_changed_after_they_were_admitted(
     assert "splits.parquet changed" in str(told.value)
 
 
+@pytest.mark.fault(
+    "changed bytes",
+    "models, corpus tables, members of tars, videos",
+    "compared with their digests when they are read",
+)
 def test_models_corpus_tables_members_and_videos_are_compared_when_they_are_read(lake: Lake) -> None:
     flip(only(lake, "models/correspond/*.npz"))
     cls = stage_class("correspond")

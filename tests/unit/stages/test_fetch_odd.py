@@ -71,6 +71,7 @@ def drip_headers(handler: Odd) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.fault("a server that drips", "fetch", "the file's deadline: `timeout`")
 @pytest.mark.parametrize("slow", [drip, drip_headers])
 def test_a_server_that_drips_ends_by_the_deadline(tmp_path: Path, odd, slow: Callable[[Odd], None]) -> None:
     handler, rewrites = odd
@@ -81,6 +82,7 @@ def test_a_server_that_drips_ends_by_the_deadline(tmp_path: Path, odd, slow: Cal
     assert time.monotonic() - clock < 8  # the server drips for ten seconds
 
 
+@pytest.mark.fault("an answer without end", "fetch", "`too_large`")
 def test_an_endless_answer_is_too_large(tmp_path: Path, odd) -> None:
     def endless(handler: Odd) -> None:
         handler.send_response(200)
@@ -95,6 +97,7 @@ def test_an_endless_answer_is_too_large(tmp_path: Path, odd) -> None:
     assert outcome.reason is Reason.too_large
 
 
+@pytest.mark.fault("an answer without end", "fetch, of a page that unpacks to gigabytes", "`too_large`")
 def test_a_page_that_unpacks_to_gigabytes_is_too_large(tmp_path: Path, odd) -> None:
     bomb = gzip.compress(b"<html>" + bytes(100 << 20))
     handler, rewrites = odd

@@ -95,6 +95,7 @@ def test_two_runs_of_one_seed_are_equal_to_the_byte_and_of_another_are_not(train
     assert _files(trained[0], "other") != first
 
 
+@pytest.mark.fault("kill -9", "train, at any step", "the run goes on and ends with the bytes of an undisturbed one")
 def test_killed_at_any_of_ten_steps_a_run_ends_with_the_same_bytes(tmp_path: Path) -> None:
     """kill -9, in a process of its own, at steps that are and that are not checkpoints; once in the middle of a
     write."""
