@@ -1,9 +1,11 @@
 """dbt for the tests of one run: the program of `winnow.release.dbt_program`, imported once and forked for each call.
 
-Importing dbt takes a third of a small build, and the tests build some seventy times. Each call still is a process of
-its own with its own folder, arguments and environment; it begins where the import ends. What is tested about the
-process itself (`tests/unit/release/test_dbt_run.py`) and all that the demo, the DAGs and the images run starts dbt
-anew.
+Importing dbt takes a third of a small build, and the tests build some seventy times; what it compiles at the first
+parse (schemas of its own classes) takes another sixth. Each call still is a process of its own with its own folder,
+arguments and environment; it begins where the import and one parse of this project end. A copy of the project in which
+a test changed a file begins with the parse of this one, of which dbt itself finds out what still holds. What is tested
+about the process itself (`tests/unit/release/test_dbt_run.py`) and all that the demo, the DAGs and the images run
+starts dbt anew.
 
     python tests/dbt_server.py SOCKET           serve, until SOCKET, or the process that owns the tests, is gone
     python tests/dbt_server.py SOCKET dbt …     what `winnow.release.dbt_run` calls instead of an interpreter
@@ -14,19 +16,23 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import gc
+import hashlib
 import importlib
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 
 HERE = str(Path(__file__).resolve())
+PROJECT = str(Path(HERE).parents[1] / "dbt")
 #: Names the process that owns the tests to the server.
 OWNER = "TESTS_OWNER"
 
@@ -76,6 +82,7 @@ def serve(address: str) -> None:
     dbt_program.prepare()
     for used in ("dbt.adapters.duckdb.impl", "dbt.task.build", "pandas", "pyarrow", "scipy.special"):
         importlib.import_module(used)
+    _rehearse()
     gc.freeze()
     server = socket.socket(socket.AF_UNIX)
     server.bind(f"{address}.new")
@@ -89,9 +96,22 @@ def serve(address: str) -> None:
             continue
         if os.fork() == 0:
             server.close()
-            os._exit(_answer(connection))
+            os._exit(_answer(connection, Path(address).parent))
         connection.close()
         _reap()
+
+
+def _rehearse() -> None:
+    """Parse the project in this process, and keep nothing but what dbt compiled for it. Its parser in Rust starts
+    threads, which no fork has: it is left out here."""
+    from winnow.release import dbt_program
+
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.suppress(SystemExit):
+        sys.argv = ["dbt", "--no-static-parser", "--no-version-check", "--log-level", "none"]
+        sys.argv += ["--log-level-file", "none", "parse", "--project-dir", PROJECT, "--profiles-dir", PROJECT]
+        sys.argv += ["--target-path", f"{folder}/target", "--log-path", f"{folder}/logs"]
+        dbt_program.main()
+    gc.collect()
 
 
 def _reap() -> None:
@@ -100,18 +120,37 @@ def _reap() -> None:
             pass
 
 
-def _answer(connection: socket.socket) -> int:
+def _answer(connection: socket.socket, folder: Path) -> int:
     """One call: dbt in a child, killed when the caller is gone before it ended."""
     head, outputs, _, _ = socket.recv_fds(connection, 4, 2)
     asked = json.loads(connection.makefile("rb").read(struct.unpack("!I", head)[0]))
+    kept, parse = _parses(asked["arguments"], folder)
+    if kept.exists() and "--partial-parse-file-path" not in asked["arguments"] and not parse.exists():
+        parse.parent.mkdir(exist_ok=True)
+        shutil.copyfile(kept, parse)
     child = os.fork()
     if child == 0:
         _run(asked, outputs, connection)
     gone = threading.Thread(target=_kill_when_gone, args=(connection, child), daemon=True)
     gone.start()
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status == 0 and _after("--project-dir", asked["arguments"]) == PROJECT and parse.exists() and not kept.exists():
+        new = kept.with_suffix(f".{child}")
+        shutil.copyfile(parse, new)
+        new.replace(kept)
     connection.sendall(str(status).encode())
     return 0
+
+
+def _parses(arguments: list[str], folder: Path) -> tuple[Path, Path]:
+    """Where the parse of this project with a call's variables is kept, and where dbt looks for and leaves the call's
+    own. A copied project's is not kept: its test may still change it, and a parse names the folder of the seeds."""
+    variables = hashlib.sha256(_after("--vars", arguments).encode()).hexdigest()[:12]
+    return folder / f"{variables}.msgpack", Path(_after("--target-path", arguments)) / "partial_parse.msgpack"
+
+
+def _after(option: str, arguments: list[str]) -> str:
+    return arguments[arguments.index(option) + 1] if option in arguments else ""
 
 
 def _kill_when_gone(connection: socket.socket, child: int) -> None:

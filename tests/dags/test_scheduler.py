@@ -26,15 +26,15 @@ def successes(states: dict[tuple[str, int], str]) -> set[str]:
 
 
 def backfilled(house: StubHouse) -> list[dict]:
-    """Runs of `curate` over the three days, once as many as the last backfill made are over."""
+    """Runs of `curate` by backfills, once as many as the last one made are over."""
     runs = [run for run in house.api.runs("curate", "") if run["run_type"] == "backfill"]
     return runs if all(run["state"] in ("success", "failed") for run in runs) else []
 
 
 def test_a_backfill_runs_each_day_up_to_the_score(house: StubHouse) -> None:
-    house.api.backfill("curate", DAYS[0], DAYS[-1], parts=2)
+    house.api.backfill("curate", DAYS[0], DAYS[1], parts=2)
     runs = house.wait(lambda: backfilled(house), 180)
-    assert sorted(run["partition_key"] for run in runs) == list(DAYS)
+    assert sorted(run["partition_key"] for run in runs) == list(DAYS[:2])
     states = house.finished("curate", runs[0]["dag_run_id"])
     assert states[("fetch", 0)] == states[("fetch", 1)] == states[("audio", 1)] == "success"
     assert states[("separate", 0)] == states[("separate", 1)] == "success"
@@ -43,7 +43,7 @@ def test_a_backfill_runs_each_day_up_to_the_score(house: StubHouse) -> None:
     assert house.events() == []
     fetches = [call for call in house.calls() if call[:2] == ["run", "fetch"]]
     assert sorted((c[c.index("--batch") + 1], c[c.index("--part") + 1]) for c in fetches) == [
-        (day, part) for day in DAYS for part in ("0", "1")
+        (day, part) for day in DAYS[:2] for part in ("0", "1")
     ]
     assert all(c[c.index("--parts") + 1] == "2" for c in fetches)
 

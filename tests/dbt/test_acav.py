@@ -115,7 +115,8 @@ def test_another_share_is_cut_without_computing_the_order_again(
     shutil.copytree(built.work / "dbt", out)
     assert selected(out) == {*ids[0][:4], *ids[1][:4]}
     settings = Settings(lake=built.lake.root, dbt_dir=project)
-    run_dbt(["build", "--select", "thresholds", "acav_clips"], out, settings)
+    variables = json.dumps({"split_policy": "hash"})
+    run_dbt(["build", "--select", "thresholds", "acav_clips", "--vars", variables], out, settings)
     assert selected(out) == {*ids[0][:7], *ids[1][:7]}
 
 

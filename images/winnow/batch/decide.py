@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -209,6 +210,7 @@ def _decided(
         write_inputs(files, out, {stage: columns[stage] for stage in (*point.reads, *point.takes)})
         selection = ["--select", f"+{point.model}", "--indirect-selection", "cautious"]
         selection += ["--exclude-resource-type", "unit_test"]
+        selection += ["--vars", json.dumps({"split_policy": "hash"})]  # as a release, which then need not parse again
         run_dbt(["build", *selection], out, settings, cache=lake)
         decided = out / "decided.parquet"
         snapshot.copy_table(out / "warehouse.duckdb", f"intermediate.{point.model}", key, decided)
