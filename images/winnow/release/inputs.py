@@ -12,7 +12,8 @@ from winnow.core.errors import ContractError
 from winnow.core.frozen_model import FrozenModel
 from winnow.core.lake import Lake, sha256_file
 from winnow.core.stage import stage_columns
-from winnow.release import near_duplicates, publish
+from winnow.duplicates import batches as near_duplicates
+from winnow.release import publish
 
 #: Tables that a release computes over all admitted batches before dbt.
 DERIVED_COLUMNS = {"duplicate_pair": near_duplicates.PAIR_COLUMNS}

@@ -16,7 +16,8 @@ from winnow.cli.main import cli
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.fitting.fit import fit, read_corpus
-from winnow.models import correspondence_fit
+from winnow.models import correspondence_fit, synchrony
+from winnow.models.correspondence import Scorer, information, log_odds, null_of
 from winnow.release.inputs import scorers
 
 BATCHES = ["2026-11-01", "2026-11-02"]
@@ -139,3 +140,26 @@ def test_too_few_videos_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="60 clips of 3 videos"):
         fit(lake, BATCHES[:1])
     assert lake.model_current("correspond") is None
+
+
+def test_leaving_copies_out_keeps_what_was_kept(tmp_path: Path) -> None:
+    """Media that stand under another id too count once: what is fitted with and without them differs by the folds of
+    their groups alone."""
+    bare, full = lake_of(tmp_path / "bare"), lake_of(tmp_path / "full")
+    write_batch(full, "2026-11-03", range(60, 66), copies=dict(zip(range(60, 66), range(10, 16), strict=True)))
+    few, many = fit(bare, BATCHES), fit(full, [*BATCHES, "2026-11-03"])
+    assert (many["clips"], many["groups"]) == (few["clips"], few["groups"]) == (98, 49)
+    one, other = (Scorer.loads(model_bytes(*at)) for at in ((bare, few), (full, many)))
+    corpus, _ = read_corpus(bare, BATCHES)
+    kept = [{at for at in range(len(corpus)) if z_of(scorer, corpus, at) >= 1.645} for scorer in (one, other)]
+    assert len(kept[0] & kept[1]) > 0.9 * len(kept[0] | kept[1]) > 50
+
+
+def z_of(scorer: Scorer, corpus: correspondence_fit.Corpus, at: int) -> float:
+    group, fold = scorer.known.find(str(corpus.video[at]), corpus.picture[at], corpus.sound[at])
+    model = scorer.folds[fold]
+    a, b = model.picture(corpus.picture[at]), model.sound(corpus.sound[at])
+    m, o = corpus.motion[at], corpus.onset[at]
+    semantic, sync = information(a, b[None], model.correlation), synchrony.peaks(m, o[None], one_is_motion=True)
+    mean, std = null_of(model, [group], a, b, m, o, scorer.alike)
+    return float((log_odds(semantic, sync, model.weights)[0] - mean) / std)

@@ -9,7 +9,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from winnow.models import correspondence_fit, synchrony
-from winnow.models.correspondence import Scorer, fold_of
+from winnow.models.copies import fold_of
+from winnow.models.correspondence import Scorer
 from winnow.models.correspondence_fit import Corpus, FitParams, choose_folds, fit, held_out_pairs
 
 CLASSES = 8
@@ -116,17 +117,18 @@ def test_a_video_keeps_its_fold() -> None:
     assert counts.min() > 400
 
 
-def test_the_bank_is_of_the_fold_and_never_of_the_clips_own_video(fitted: tuple[Corpus, Scorer]) -> None:
+def test_the_bank_is_of_the_fold_and_never_of_the_clips_own_group(fitted: tuple[Corpus, Scorer]) -> None:
     from winnow.models.correspondence import mismatches
 
-    _, scorer = fitted
+    clips, scorer = fitted
+    videos = np.unique(clips.video).tolist()
     for k, model in enumerate(scorer.folds):
-        assert {fold_of(str(v), len(scorer.folds)) for v in model.bank_video} == {k}
+        assert {fold_of(videos[number], len(scorer.folds)) for number in model.bank_group} == {k}
     model = scorer.folds[0]
     clip = (model.bank_picture[0], model.bank_sound[0], model.bank_motion[0], model.bank_onset[0])
-    others = int((model.bank_video != model.bank_video[0]).sum())
+    others = int((model.bank_group != model.bank_group[0]).sum())
     kept = int(np.ceil(others * (1 - scorer.alike)))
-    assert len(mismatches(model, [model.bank_video[0]], *clip, scorer.alike)) == 2 * kept
+    assert len(mismatches(model, [model.bank_group[0]], *clip, scorer.alike)) == 2 * kept
 
 
 def test_fit_is_deterministic_and_survives_a_round_trip(fitted: tuple[Corpus, Scorer]) -> None:
