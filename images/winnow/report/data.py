@@ -22,6 +22,7 @@ POINTS = {
     "release": "Which clips are kept",
     "acav": "ACAV100M's metadata filter, before fetch",
     "avset": "AVSET-10M's threshold, before release",
+    "scorer": "Which scorers decide nothing",
     "picture": "What plain decoders show wrongly, before release",
     "select": "ACAV100M's selection: its clips and no others",
     "pseudo_label": "Which of the tagger's classes are published as pseudo-labels: they drop nothing",
@@ -43,7 +44,8 @@ QUERIES = {
     "label_splits": "select label, split, clips from rpt_statistics where scope = 'split_label' order by label, split",
     "funnel": (
         "select position, step, unit, sum(items_in) as items_in, sum(passed) as passed, sum(failed) as failed, "
-        "sum(dropped) as dropped, sum(pending) as pending, sum(unexplained) as unexplained "
+        "sum(dropped) as dropped, sum(undecided) as undecided, sum(pending) as pending, "
+        "sum(unexplained) as unexplained "
         "from rpt_funnel group by position, step, unit order by position"
     ),
     "reasons": (
@@ -55,7 +57,7 @@ QUERIES = {
     "rules": (
         "select * from (select t.point, t.position, t.rule, t.measure, t.op, t.value, t.unit, t.reason, t.source, "
         "coalesce(d.decides, true) as decides, coalesce(sum(r.items), 0) as items from thresholds t "
-        "left join rpt_reasons r on r.reason = t.rule and r.status = 'dropped' "
+        "left join rpt_reasons r on r.reason = t.rule and r.status in ('dropped', 'undecided') "
         "left join (select point, decides from rpt_screen union select point, decides from rpt_release_rules) d "
         "using (point) group by all) order by decides desc, "
         f"list_position({list(POINTS)}, point), position"

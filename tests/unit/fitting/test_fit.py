@@ -18,7 +18,7 @@ from winnow.core.lake import Lake, sha256_bytes
 from winnow.fitting.fit import fit, read_corpus
 from winnow.models import correspondence_fit, synchrony
 from winnow.models.correspondence import Scorer, information, log_odds, null_of
-from winnow.release.inputs import scorers
+from winnow.release.scorers import scorers
 
 BATCHES = ["2026-11-01", "2026-11-02"]
 
@@ -61,7 +61,7 @@ def test_the_card_says_how_good_it_is_and_a_release_reads_that(tmp_path: Path) -
     card = json.loads(lake.read(lake.model_key("correspond", answer["model"], "json")))
     assert card["quality"] == quality
     assert card["training"]["auc"] == quality["auc"]
-    assert scorers(lake) == [{"model": answer["model"], **quality}]
+    assert scorers(lake) == [{"model": answer["model"], **quality, "trusted_because": None}]
 
 
 def test_a_scorer_near_chance_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
