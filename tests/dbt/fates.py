@@ -88,7 +88,11 @@ def quality(low: float, p_value: float) -> dict:
         "quality": {
             "auc": low + 0.1, "auc_low": low, "auc_high": low + 0.2, "p_value": p_value, "clips": 90, "groups": 30,
             "clips_effective": 30.0, "accepted": 0.5, "is_trusted": low > 0.5 and p_value <= 0.01,
-        }
+        },
+        "stability": [
+            {"kind": "left_out", "number": 0, "clips": 80, "flipped": 4},
+            {"kind": "other_folds", "number": 0, "clips": 0, "flipped": 0},
+        ],
     }  # fmt: skip
 
 

@@ -64,6 +64,10 @@ def test_a_scorer_near_chance_decides_nothing(fated: Built) -> None:
     ]
     assert fated.rows("SELECT sum(undecided), sum(abs(unexplained)) FROM rpt_funnel") == [(4, 0)]
     assert fated.rows("SELECT items FROM rpt_reasons WHERE status = 'undecided'") == [(4,)]
+    assert fated.rows("SELECT kind, flipped_share, count(*) FROM rpt_stability GROUP BY ALL ORDER BY kind") == [
+        ("left_out", 0.05, len(fates.CARDS)),
+        ("other_folds", None, len(fates.CARDS)),
+    ]
     undecided = "(SELECT sample_id FROM fct_clips WHERE status = 'undecided')"
     for table in ("splits", "removed_clips", "fct_removed"):
         assert fated.rows(f"SELECT count(*) FROM {table} WHERE sample_id IN {undecided}") == [(0,)], table

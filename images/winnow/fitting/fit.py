@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from winnow.models.corpus import Corpus
     from winnow.models.correspondence import Scorer
-    from winnow.models.correspondence_fit import Corpus, FitParams
+    from winnow.models.correspondence_fit import FitParams
 
 MODEL = "correspond"
-#: Clips whose pairs tell how good a scorer is, and the z at which the house's rule takes a pair.
-MOST_CLIPS, RULE_Z = 500, 1.645
+#: Clips whose pairs tell how good a scorer is; that a refit in other folds is made from; and in how many folds.
+MOST_CLIPS, REFIT_CLIPS, REFIT_FOLDS = 500, 2_000, 3
 _VISUAL = [layer.column for layer in VISUAL_LAYERS]
 _AUDIO = [layer.column for layer in AUDIO_LAYERS]
 
@@ -48,7 +49,7 @@ def fit(
 
     Returns {"model": digest, "computed": False when this very scorer was there, "batches", "clips", "videos", "groups"
     of videos that are copies of each other or stand by themselves, "folds", "auc", "quality": what
-    `winnow.estimates.separation` says of it on clips that it was not fitted on}.
+    `winnow.estimates.separation` says of it on clips that it was not fitted on, "stability": rows of `stability`}.
     ContractError when a batch is not measured or the corpus is too small to cross-fit.
     """
     from dataclasses import replace
@@ -69,14 +70,48 @@ def fit(
         }
 
     def quality(scorer: Scorer, corpus: Corpus) -> dict[str, object]:
-        """Of the same pairs as the card's figures."""
+        """Of the same pairs as the card's figures; and how stable its decisions are."""
         looked_at = corpus.take(np.arange(min(len(corpus), MOST_CLIPS)))
         seen, heard, z = correspondence_fit.held_out_pairs(scorer, looked_at).T
         group = looked_at.group[seen.astype(int)]
-        return dict(separation(z, seen == heard, seen, group, rule=RULE_Z, seed=seed).row())
+        said = separation(z, seen == heard, seen, group, rule=correspondence_fit.RULE_Z, seed=seed).row()
+        return {"quality": dict(said), "stability": stability(scorer, corpus, params)}
 
     params = replace(params or correspondence_fit.FitParams(), seed=seed)
+
     return freeze(lake, MODEL, batches, correspondence_fit, params, more=more, quality=quality)
+
+
+def stability(scorer: Scorer, corpus: Corpus, params: FitParams) -> list[dict[str, object]]:
+    """How many decisions at the house's rule flip when the scorer is fitted otherwise: {"kind", "number", "clips",
+    "flipped"}.
+
+    kind: left_out (the groups of fold `number` are left out too, of all other folds' towers) or other_folds (another
+    seed and other folds; fewer of them and of at most REFIT_CLIPS clips, so that it costs a third of the fit). Every z
+    is of a model that did not see the clip.
+    """
+    from dataclasses import replace
+
+    import numpy as np
+
+    from winnow.models import correspondence_fit
+
+    rows = [
+        {"kind": "left_out", "number": number, "clips": int(clips), "flipped": int(flipped)}
+        for number, (clips, flipped) in enumerate(scorer.left_out)
+    ]
+    other = {video: f"other folds {corpus.groups.get(video, video)}" for video in corpus.video.tolist()}
+    again = replace(corpus.take(np.arange(min(len(corpus), REFIT_CLIPS))), groups=other)
+    if not correspondence_fit.choose_folds(again.group.tolist(), REFIT_FOLDS):
+        return rows
+    refit = correspondence_fit.fit(again, replace(params, folds=REFIT_FOLDS, seed=params.seed + 1))
+    looked_at = again.take(np.arange(min(len(again), MOST_CLIPS)))
+    taken = []
+    for one in (scorer, refit):
+        seen, _, z = correspondence_fit.held_out_pairs(one, looked_at, 0).T
+        taken.append(z[np.argsort(seen)] >= correspondence_fit.RULE_Z)
+    flipped = int((taken[0] != taken[1]).sum())
+    return [*rows, {"kind": "other_folds", "number": 0, "clips": len(looked_at), "flipped": flipped}]
 
 
 def freeze(
@@ -97,8 +132,8 @@ def freeze(
 
     module: of winnow.models, with `fit(corpus, params)`, which gives something that `dumps` to bytes of `kind`, and
     `figures(fitted, corpus)`; params: its dataclass, with `folds`; option: of the command, for a message; known: what
-    answer and card say first; more: what the card of a fitted model says last; quality: how well it does on clips that
-    it was not fitted on, for answer and card.
+    answer and card say first; more: what the card of a fitted model says last; quality: what else answer and card say,
+    as how well it does on clips that it was not fitted on.
     """
     from dataclasses import asdict
 
@@ -132,11 +167,11 @@ def freeze(
     counts = {"clips": len(corpus), "videos": videos, "groups": groups, "folds": folds}
     answer = {**known, "model": model, "batches": keys, **counts}
     if before is not None:
-        told = {"quality": before["quality"]} if "quality" in before else {}
+        told = {name: before[name] for name in ("quality", "stability") if name in before}
         return answer | {"computed": False, "auc": before["training"]["auc"], **told}
     fitted = module.fit(corpus, params)
     training = module.figures(fitted, corpus)
-    told = {"quality": dict(quality(fitted, corpus))} if quality else {}
+    told = dict(quality(fitted, corpus)) if quality else {}
     card = answer | {
         **told,
         "training": training,
@@ -171,7 +206,7 @@ def read_clips(lake: Lake, batches: Sequence[str], only: Container[str] | None =
 
     from winnow.core.table import ok_rows
     from winnow.models import synchrony
-    from winnow.models.correspondence_fit import Corpus
+    from winnow.models.corpus import Corpus
 
     clips: dict[str, tuple[str, np.ndarray]] = {}
     for batch in batches:

@@ -22,6 +22,10 @@ fitted batches, or it is of a group of fold k of them: in both cases model k nev
 paired with the bank's sounds and its sound with the bank's pictures, never within one group, and never with the
 quarter of the bank that looks most like the clip: in a small corpus those show the same thing, and their sounds would
 be no mismatch. Mean and deviation of those scores, averaged with the whole fold's, turn the score into z.
+
+**Error.** A z has two: of the null, whose mean and deviation are those of a finite bank, and of the fit, which another
+corpus would make another. The second is the same for all clips: the root mean square of the delete-a-group jackknife's
+(B. Efron, C. Stein 1981) over clips of the banks, scored by towers that left one more fold out. `z_error` is both.
 """
 
 from __future__ import annotations
@@ -89,17 +93,20 @@ class FoldModel:
 @dataclass(frozen=True)
 class Scorer:
     """All folds' models; `alike` is the share of the bank, by likeness of picture, that is no mismatch; `known`: the
-    clips that it was fitted on."""
+    clips that it was fitted on; `left_out` (folds, 2), int64: clips that were scored by towers that left this fold out
+    too, and how many of their decisions flipped by it; `refit_std`: how far a z scatters by the fit."""
 
     folds: Sequence[FoldModel]
     alike: float
     known: Known
+    left_out: np.ndarray
+    refit_std: float
 
     def score(
         self, video_id: str, picture: np.ndarray, sound: np.ndarray, motion: np.ndarray, onset: np.ndarray
     ) -> dict[str, object]:
-        """One clip's columns: score (log-odds that its sound is its own), z, semantic (nats), sync (−1 … 1),
-        null_mean, null_std, fold.
+        """One clip's columns: score (log-odds that its sound is its own), z and its standard error, semantic (nats),
+        sync (−1 … 1), null_mean, null_std, fold.
 
         picture, sound: all layers joined, (d,); motion, onset: envelopes on the common grid, (n,).
         """
@@ -114,6 +121,7 @@ class Scorer:
         values = {
             "score": score,
             "z": (score - mean) / std,
+            "z_error": self.error((score - mean) / std, int((model.bank_group != group).sum())),
             "semantic": semantic,
             "sync": sync,
             "null_mean": mean,
@@ -121,10 +129,19 @@ class Scorer:
         }
         return {name: round(value, 6) for name, value in values.items()} | {"fold": fold}
 
+    def error(self, z: float, bank: int) -> float:
+        """Standard error of a z whose null comes from so many clips: theirs and the fit's.
+
+        n of them give 2 n scores, which make up half of the null's mean and of its variance; the whole fold's, the
+        other half, are n times as many. By the delta method that is (1 + z² / 2) / 8 n.
+        """
+        drawn = max(int(np.ceil(bank * (1 - self.alike))), 2)
+        return float(np.sqrt(self.refit_std**2 + (1 + z**2 / 2) / (8 * drawn)))
+
     def dumps(self) -> bytes:
         """The scorer as an uncompressed .npz without pickles: equal scorers give equal bytes."""
         arrays: dict[str, np.ndarray] = {"folds": np.array(len(self.folds)), "alike": np.array(self.alike)}
-        arrays |= self.known.arrays()
+        arrays |= self.known.arrays() | {"left_out": self.left_out, "refit_std": np.array(self.refit_std)}
         for k, model in enumerate(self.folds):
             for field in fields(FoldModel):
                 value = getattr(model, field.name)
@@ -151,7 +168,8 @@ class Scorer:
                 rest = {f.name: arrays[f"{k}_{f.name}"] for f in fields(FoldModel) if f.name not in towers}
                 rest |= {name: float(rest[name]) for name in ("null_mean", "null_std")}
                 models.append(FoldModel(**towers, **rest))
-            return cls(models, float(arrays["alike"]), Known.read(arrays, len(models)))
+            known = Known.read(arrays, len(models))
+            return cls(models, float(arrays["alike"]), known, arrays["left_out"], float(arrays["refit_std"]))
 
 
 def joined(row: Mapping[str, object], columns: Sequence[str]) -> np.ndarray:

@@ -7,8 +7,8 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -16,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from winnow.models import synchrony
 from winnow.models.copies import Known, fold_of
+from winnow.models.corpus import Corpus
 from winnow.models.correspondence import (
     MAX_CORRELATION,
     FoldModel,
@@ -27,12 +28,10 @@ from winnow.models.correspondence import (
     mismatches,
     null_of,
 )
+from winnow.models.correspondence_error import MIN_NULL_STD, RULE_Z, stability
 
 #: A fold's null comes from pairs of its own groups: fewer than these say little about how mismatches scatter.
 NULL_GROUPS = 5
-#: Least deviation of a null, log-odds. A handful of pairs can agree by chance, and a scorer that learnt nothing
-#: scores all pairs alike; neither may turn a small difference into a z of hundreds.
-MIN_NULL_STD = 0.25
 
 
 @dataclass(frozen=True)
@@ -52,40 +51,6 @@ class FitParams:
     negatives: int = 64
     alike: float = 0.25
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """Clips to fit on, ordered by sample id.
-
-    video: (n,) ids; picture: (n, d), sound: (n, e), each side's layers joined; picture_sizes, sound_sizes: lengths of
-    the layers; motion, onset: prepared envelopes, (n, MAX_CELLS + 1). All float32. groups: the group of each video
-    (`models.copies`), of videos without a clip here too; a video that is not there is one by itself.
-    """
-
-    video: np.ndarray
-    picture: np.ndarray
-    sound: np.ndarray
-    picture_sizes: tuple[int, ...]
-    sound_sizes: tuple[int, ...]
-    motion: np.ndarray
-    onset: np.ndarray
-    groups: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def group(self) -> np.ndarray:
-        """The name of each clip's group, (n,) str."""
-        return np.array([self.groups.get(video, video) for video in self.video.tolist()], dtype=str)
-
-    def __len__(self) -> int:
-        return len(self.video)
-
-    def take(self, place: np.ndarray) -> Corpus:
-        """The clips at these places."""
-        return replace(
-            self, video=self.video[place], picture=self.picture[place], sound=self.sound[place],
-            motion=self.motion[place], onset=self.onset[place],
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -127,7 +92,7 @@ def fit(corpus: Corpus, params: FitParams) -> Scorer:
             towers[key] = fit_towers(corpus.take(np.flatnonzero(~np.isin(fold, left_out))), params)
         return towers[key]
 
-    models = []
+    models, shaken = [], []
     for k in range(folds):
         inner = []
         for j in (j for j in range(folds) if j != k):
@@ -135,20 +100,29 @@ def fit(corpus: Corpus, params: FitParams) -> Scorer:
             picture, sound = without(k, j)
             inner.append(HeldOut(held, picture(held.picture), sound(held.sound)))
         own = np.flatnonzero(fold == k)
-        models.append(_fold_model(corpus.take(own), number[own], without(k), inner, params, k))
-    return Scorer(models, params.alike, known)
+        model, narrow = _fold_model(corpus.take(own), number[own], without(k), inner, params, k)
+        models.append(model)
+        shaken.append(
+            (model, corpus.take(own), number[own], {j: narrow(without(k, j)) for j in range(folds) if j != k})
+        )
+    left_out, refit_std = stability(shaken, params.alike)
+    return Scorer(models, params.alike, known, left_out, refit_std)
 
 
 def _fold_model(
     held: Corpus, number: np.ndarray, towers: tuple[Tower, Tower], inner: list[HeldOut], params: FitParams, k: int
-) -> FoldModel:
-    """Fold k's model, from the towers of the other folds, their held-out variates, and fold k's clips, with the numbers
-    of their groups, for the null."""
+) -> tuple[FoldModel, Callable[[tuple[Tower, Tower]], tuple[Tower, Tower]]]:
+    """Fold k's model, and what makes other towers give its variates; from the towers of the other folds, their held-out
+    variates, and fold k's clips, with the numbers of their groups, for the null."""
     spread_a, spread_b, correlation = calibrate(inner)
     keep = np.flatnonzero(correlation > 0)
     keep = keep if len(keep) else np.array([0])
     spread_a, spread_b, correlation = spread_a[keep], spread_b[keep], correlation[keep]
-    picture, sound = towers[0].narrowed(keep, spread_a), towers[1].narrowed(keep, spread_b)
+
+    def narrow(pair: tuple[Tower, Tower]) -> tuple[Tower, Tower]:
+        return pair[0].narrowed(keep, spread_a), pair[1].narrowed(keep, spread_b)
+
+    picture, sound = narrow(towers)
     inner = [HeldOut(h.corpus, h.picture[:, keep] / spread_a, h.sound[:, keep] / spread_b) for h in inner]
     weights = fit_weights(inner, correlation, params, np.random.default_rng([params.seed, k]))
     if len(held) > params.bank:
@@ -169,7 +143,7 @@ def _fold_model(
         1,
     )
     null = fold_null(model, params.alike)
-    return replace(model, null_mean=float(null.mean()), null_std=max(float(null.std()), MIN_NULL_STD))
+    return replace(model, null_mean=float(null.mean()), null_std=max(float(null.std()), MIN_NULL_STD)), narrow
 
 
 def fit_towers(corpus: Corpus, params: FitParams) -> tuple[Tower, Tower]:
@@ -249,12 +223,12 @@ def figures(scorer: Scorer, corpus: Corpus) -> dict[str, float]:
     """How the scorer does on its own corpus, every clip scored by a model that did not see its group.
 
     auc: of the z of true pairs against that of pairs of two groups. Some of those agree by chance and some true pairs
-    are wrong, so 1 is out of reach. accepted_…: shares of either that reach z = 1.645. A corpus of more than 500
+    are wrong, so 1 is out of reach. accepted_…: shares of either that reach RULE_Z. A corpus of more than 500
     clips is looked at by its first ones.
     """
     pairs = held_out_pairs(scorer, corpus.take(np.arange(min(len(corpus), 500))))
     true = pairs[:, 0] == pairs[:, 1]
-    accepted = pairs[:, 2] >= 1.645
+    accepted = pairs[:, 2] >= RULE_Z
     return {
         "auc": round(float(roc_auc_score(true, pairs[:, 2])), 4),
         "accepted_true": round(float(accepted[true].mean()), 4),
@@ -278,7 +252,7 @@ def held_out_pairs(scorer: Scorer, corpus: Corpus, mismatches_per_clip: int = 8)
         picture, sound = model.picture(held.picture), model.sound(held.sound)
         for i in range(len(held)):
             others = np.flatnonzero(group != group[i])
-            others = others[:: max(len(others) // mismatches_per_clip, 1)][:mismatches_per_clip]
+            others = others[:: max(len(others) // max(mismatches_per_clip, 1), 1)][:mismatches_per_clip]
             for j in (i, *others):
                 semantic = information(picture[i], sound[j][None], model.correlation)
                 sync = synchrony.peaks(held.motion[i], held.onset[j][None], one_is_motion=True)

@@ -24,8 +24,9 @@ import torch
 
 from winnow.models.contrastive import info_nce, linear, one_thread
 from winnow.models.copies import Known, fold_of
+from winnow.models.corpus import Corpus
 from winnow.models.correspondence import cut_features
-from winnow.models.correspondence_fit import Corpus, choose_folds
+from winnow.models.correspondence_fit import choose_folds
 from winnow.models.two_tower import Tower, TwoTowerModel
 
 

@@ -125,7 +125,8 @@ def write_inputs(
     aside = pa.schema([(name, pa.string()) for name in _QUARANTINED_FIELDS])
     pq.write_table(pa.Table.from_pylist([dict(row) for row in quarantined], schema=aside), out / "quarantined.parquet")
     kinds = {"model": pa.string(), "clips": pa.int64(), "groups": pa.int64(), "is_trusted": pa.bool_()}
-    kinds |= {"trusted_because": pa.string()}
+    refit = {"kind": pa.string(), "number": pa.int64(), "clips": pa.int64(), "flipped": pa.int64()}
+    kinds |= {"trusted_because": pa.string(), "refits": pa.list_(pa.struct(list(refit.items())))}
     quality = pa.schema([(name, kinds.get(name, pa.float64())) for name in FIELDS])
     pq.write_table(pa.Table.from_pylist([dict(row) for row in scorers], schema=quality), out / "scorers.parquet")
     return path

@@ -20,7 +20,7 @@ CORRESPOND = "correspond"
 #: What a release reads of each scorer.
 FIELDS = (
     "model", "auc", "auc_low", "auc_high", "p_value", "clips", "groups", "clips_effective", "accepted", "is_trusted",
-    "trusted_because",
+    "trusted_because", "refits",
 )  # fmt: skip
 TRUSTED = f"trusted/{CORRESPOND}.json"
 
@@ -34,7 +34,8 @@ def scorers(lake: Lake) -> list[dict[str, object]]:
             model = name.removesuffix(".json")
             card = FrozenModel(CORRESPOND).card(lake, model)
             if "quality" in card:
-                found.append({"model": model, **card["quality"], "trusted_because": because.get(model)})
+                more = {"trusted_because": because.get(model), "refits": card.get("stability")}
+                found.append({"model": model, **card["quality"], **more})
     return found
 
 

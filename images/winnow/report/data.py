@@ -20,9 +20,9 @@ POINTS = {
     "fetch": "Which candidates are fetched",
     "separate": "Which clips' sound is separated (flag 1): they drop nothing",
     "release": "Which clips are kept",
+    "scorer": "Which scorers decide nothing: clips that rest on one are undecided",
     "acav": "ACAV100M's metadata filter, before fetch",
     "avset": "AVSET-10M's threshold, before release",
-    "scorer": "Which scorers decide nothing",
     "picture": "What plain decoders show wrongly, before release",
     "select": "ACAV100M's selection: its clips and no others",
     "pseudo_label": "Which of the tagger's classes are published as pseudo-labels: they drop nothing",
@@ -54,6 +54,11 @@ QUERIES = {
     ),
     "scores": "select * from rpt_scores order by measure, bin, status",
     "scorers": "select * from rpt_scorers order by scorer, model",
+    "stability": (
+        "select model, kind, sum(clips) as clips, sum(flipped) as flipped, "
+        "sum(flipped) / nullif(sum(clips), 0) as share, "
+        "max(flipped_share) as most from rpt_stability group by model, kind order by model, kind"
+    ),
     "rules": (
         "select * from (select t.point, t.position, t.rule, t.measure, t.op, t.value, t.unit, t.reason, t.source, "
         "coalesce(d.decides, true) as decides, coalesce(sum(r.items), 0) as items from thresholds t "

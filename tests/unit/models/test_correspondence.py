@@ -172,6 +172,23 @@ def test_z_is_calibrated_on_mismatched_pairs(fitted: tuple[Corpus, Scorer]) -> N
     assert z.std() == pytest.approx(1, abs=0.25)
 
 
+def test_an_error_is_as_large_as_z_scatters_over_other_corpora() -> None:
+    """Clips of one world, scored by scorers of five other samples of it: their z scatter as their errors say, within a
+    factor of two."""
+    clips, _ = corpus(videos=90)
+    asked = clips.take(np.flatnonzero([int(v, 16) >= 80 for v in clips.video]))
+    rng, rest = np.random.default_rng(0), clips.take(np.flatnonzero([int(v, 16) < 80 for v in clips.video]))
+    found = []
+    for _ in range(5):
+        some = rng.choice(80, 40, replace=False)
+        found.append(
+            scored(fit(rest.take(np.flatnonzero(np.isin([int(v, 16) for v in rest.video], some))), FitParams()), asked)
+        )
+    scatter = np.sqrt(np.array([rows["z"] for rows in found]).var(axis=0, ddof=1).mean())
+    said = np.sqrt(np.square([rows["z_error"] for rows in found]).mean())
+    assert scatter / 2 < said < scatter * 2
+
+
 def test_unrelated_sides_are_not_made_to_agree() -> None:
     """Where nothing corresponds, a true pair looks like any other."""
     rng = np.random.default_rng(0)

@@ -59,6 +59,7 @@ def test_every_clip_has_a_row_and_its_folds_model(scored: tuple[Lake, dict]) -> 
         assert row["fold"] == fold_of(group.get(row["video_id"], row["video_id"]), answer["folds"])
         assert row["z"] == pytest.approx((row["score"] - row["null_mean"]) / row["null_std"], abs=1e-3)
         assert -1 <= row["sync"] <= 1
+        assert 0 < row["z_error"] < 2
         assert row["null_std"] > 0
     assert np.mean([row["z"] for row in ok]) > 1.645
 

@@ -28,8 +28,8 @@ from winnow.fitting.groups import ties
 if TYPE_CHECKING:
     import numpy as np
 
+    from winnow.models.corpus import Corpus
     from winnow.models.correspondence import Scorer
-    from winnow.models.correspondence_fit import Corpus
 
 #: What the built-in scorer gives; each is a column of `correspond` (builtin: score).
 BUILTIN = ("builtin", "semantic", "sync")
