@@ -48,6 +48,7 @@
     {{ of_a_sample() }},
     {{ finite('score') }} as score,
     {{ finite('z') }} as z,
+    {{ finite('z_error') }} as z_error,
     {{ finite('semantic') }} as semantic,
     {{ finite('sync') }} as sync,
     {{ finite('null_mean') }} as null_mean,

@@ -46,8 +46,9 @@ group by {{ keys }}
 {%- endmacro %}
 
 {# The end of a report on rules, after a CTE `fired` (point, position and the key of what is ruled on): per rule, how many
-   of `everyone` pass it alone, and how many pass it and all rules before it of its point; `unit` is what they are. #}
-{% macro alone_and_in_order(everyone, unit, key, points, deciding) -%}
+   of `everyone` pass it alone, and how many pass it and all rules before it of its point; `unit` is what they are. With
+   `measured`, a CTE of how many of them have each measure, who has it not does not pass alone, and a column says so. #}
+{% macro alone_and_in_order(everyone, unit, key, points, deciding, measured=none) -%}
 first_fired as (
     select point, first_position, count(*) as {{ unit }}
     from (select point, {{ key }}, min(position) as first_position from fired group by point, {{ key }})
@@ -64,7 +65,12 @@ select
     rules.rule,
     rules.point in ('{{ deciding | join("', '") }}') as decides,
     everyone.{{ unit }},
+    {%- if measured %}
+    coalesce({{ measured }}.{{ unit }}, 0) as measured,
+    coalesce({{ measured }}.{{ unit }}, 0) - coalesce(alone.{{ unit }}, 0) as pass_alone,
+    {%- else %}
     everyone.{{ unit }} - coalesce(alone.{{ unit }}, 0) as pass_alone,
+    {%- endif %}
     cast(everyone.{{ unit }} - coalesce((
         select sum(first_fired.{{ unit }}) from first_fired
         where first_fired.point = rules.point and first_fired.first_position <= rules.position
@@ -72,6 +78,9 @@ select
 from {{ ref('thresholds') }} as rules
 cross join everyone
 left join alone using (point, position)
+{%- if measured %}
+left join {{ measured }} using (measure)
+{%- endif %}
 where rules.point in ('{{ points | join("', '") }}')
 {%- endmacro %}
 

@@ -1,4 +1,4 @@
--- A step of a batch of which the ledger does not hold exactly what came in and neither went on nor waits: must be none.
+-- A step of a batch of which the ledger does not hold exactly what came in and neither went on nor waits nor is undecided: must be none.
 with removed as (
     select batch, step, count(*) as items from {{ ref('fct_removed') }} where is_first group by batch, step
 )
@@ -6,8 +6,8 @@ with removed as (
 select
     batch,
     step,
-    funnel.items_in - funnel.passed - funnel.pending as lost,
+    funnel.items_in - funnel.passed - funnel.undecided - funnel.pending as lost,
     coalesce(removed.items, 0) as removed
 from {{ ref('rpt_funnel') }} as funnel
 full join removed using (batch, step)
-where funnel.items_in - funnel.passed - funnel.pending is distinct from coalesce(removed.items, 0)
+where funnel.items_in - funnel.passed - funnel.undecided - funnel.pending is distinct from coalesce(removed.items, 0)

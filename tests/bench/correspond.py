@@ -51,7 +51,7 @@ from winnow.core.settings import Settings
 from winnow.core.shard import Chain
 from winnow.core.stage import stage_needs
 from winnow.fitting.fit import fit, read_corpus
-from winnow.models.correspondence import Scorer, fold_of
+from winnow.models.correspondence import Scorer
 from winnow.models.correspondence_fit import Corpus, held_out_pairs
 
 LIMIT, QUICK_LIMIT = 0.95, 0.7
@@ -86,11 +86,11 @@ def scores(lake: Lake, batches: list[str]) -> list[dict]:
     return sorted((row for row in rows if row["outcome"] == "ok"), key=lambda row: row["sample_id"])
 
 
-def reference(corpus: Corpus, folds: int) -> np.ndarray:
+def reference(corpus: Corpus, scorer: Scorer) -> np.ndarray:
     """Cosine of plain CCA variates of every clip's own pair, fitted on the videos of the other folds."""
-    fold = np.array([fold_of(v, folds) for v in corpus.video])
+    _, fold = scorer.known.places(corpus.video, corpus.picture, corpus.sound)
     cosine = np.zeros(len(corpus))
-    for k in range(folds):
+    for k in range(len(scorer.folds)):
         fitted, held = fold != k, fold == k
         sides = []
         for side in (corpus.picture, corpus.sound):
@@ -120,7 +120,7 @@ def evaluate(seed: int, videos: int, seconds: tuple[float, float]) -> dict[str, 
     mismatch = np.array([t["planted"] == "mismatch" for t in about])
     known = match | mismatch
     z, score = (np.array([row[column] for row in rows]) for column in ("z", "score"))
-    plain = reference(corpus, int(fitted["folds"]))
+    plain = reference(corpus, scorer)
     seen, heard = pairs[:, 0].astype(int), pairs[:, 1].astype(int)
     other = (
         np.array([truth[v]["visual_class"] for v in corpus.video])[seen]

@@ -81,6 +81,6 @@ def pods() -> ModuleType:
 def test_training_runs_where_torch_is_and_scoring_where_it_need_not_be() -> None:
     needs = pods().needs
     assert needs(["fit", "--scorer", "two_tower", "--batches", "a"]).image == "model"
-    assert needs(["fit", "--batches", "a"]).image == "media"
+    assert needs(["fit", "--batches", "a"]).image == "corpus"
     assert needs(["run", "two_tower", "--batch", "a"]).image == "media"
     assert needs(["run", "bridge", "--batch", "a"]).gpu == 1

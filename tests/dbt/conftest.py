@@ -18,6 +18,7 @@ from winnow.core.lake import Lake
 from winnow.core.settings import Settings
 from winnow.gates import gate_batch
 from winnow.release.build import build_release
+from winnow.release.scorers import trust
 
 DAYS = ("2026-11-01", "2026-11-02", "2026-11-03")
 
@@ -101,5 +102,8 @@ def fated(build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactory)
     listed = [*fates.TOLD.values(), *fates.BOUNDS, *fates.OWNED, *fates.flagged()]
     head = write_batch(lake, DAYS[0], 0, listed, admit=False) | {"quarantined": fates.ASIDE}
     lake.write(f"batches/{DAYS[0]}.json", json.dumps(head).encode())
-    write_batch(lake, DAYS[1], 1, [fates.AGAIN, fates.COPY, fates.TORN, fates.NEW])
+    write_batch(lake, DAYS[1], 1, [fates.AGAIN, fates.COPY, fates.TORN, fates.NEW, *fates.scored()])
+    for model, card in fates.CARDS.items():
+        lake.write(lake.model_key("correspond", model, "json"), json.dumps(card).encode())
+    trust(lake, "trusted", fates.BECAUSE)
     return build(lake)

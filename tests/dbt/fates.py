@@ -82,6 +82,48 @@ FLAGGED = {
 }  # fmt: skip
 
 
+def quality(low: float, p_value: float) -> dict:
+    """What a scorer's card says of how good it is."""
+    return {
+        "quality": {
+            "auc": low + 0.1, "auc_low": low, "auc_high": low + 0.2, "p_value": p_value, "clips": 90, "groups": 30,
+            "clips_effective": 30.0, "accepted": 0.5, "is_trusted": low > 0.5 and p_value <= 0.01,
+        },
+        "stability": [
+            {"kind": "left_out", "number": 0, "clips": 80, "flipped": 4},
+            {"kind": "other_folds", "number": 0, "clips": 0, "flipped": 0},
+        ],
+    }  # fmt: skip
+
+
+#: Cards of scorers: of one that tells pairs apart, and of some that do not, of which somebody trusts one.
+CARDS = {
+    "good": quality(0.7, 0.001),
+    "near": quality(0.45, 0.2),
+    "lucky": quality(0.6, 0.05),
+    "trusted": quality(0.4, 0.5),
+}
+BECAUSE = "its AUC was measured on dubbed films"
+#: Clips by how good their scorer is, by title, and how they end: status, rule.
+SCORED = {
+    "good, matches": (Clip(z=5.0, model="good"), ["kept", None]),
+    "good, does not": (Clip(z=0.5, model="good"), ["dropped", "low_correspondence"]),
+    "near, matches": (Clip(z=5.0, model="near"), ["undecided", "scorer_near_chance"]),
+    "near, does not": (Clip(z=0.5, model="near"), ["undecided", "scorer_near_chance"]),
+    "near, silent": (Clip(z=5.0, model="near", probe=SILENT), ["dropped", "silent"]),
+    "near, covered": (Clip(z=5.0, model="near", tags=SPEECH), ["dropped", "covered"]),
+    "near, recycled": (Clip(model="near", tags=SPEECH, residual_z=5.0), ["undecided", "scorer_near_chance"]),
+    "lucky, matches": (Clip(z=5.0, model="lucky"), ["undecided", "scorer_near_chance"]),
+    "trusted, matches": (Clip(z=5.0, model="trusted"), ["kept", None]),
+    "trusted, does not": (Clip(z=0.5, model="trusted"), ["dropped", "low_correspondence"]),
+}
+
+
+def scored() -> list[Candidate]:
+    """The candidates of `SCORED`."""
+    return [Candidate(name, clips=(clip,)) for name, (clip, _) in SCORED.items()]
+
+
 def flagged() -> list[Candidate]:
     """The candidates of `FLAGGED`."""
     return [Candidate(name, labels=("Dog",), clips=(clip,)) for name, (clip, _) in FLAGGED.items()]

@@ -40,6 +40,7 @@ class Clip:
     start_s: float = 0.0
     end_s: float = 10.0
     z: float | None = 5.0
+    model: str = "m"
     media: str | None = None
     probe: dict = field(default_factory=dict)
     tags: dict | None = None
@@ -164,7 +165,7 @@ def _clip_rows(c: Candidate, clip: Clip) -> dict[str, dict]:
         "correspond": {
             "video_id": c.video_id, "score": None if clip.z is None else clip.z / 10, "z": clip.z, "semantic": 0.5,
             "sync": 0.5,
-            "null_mean": 0.0, "null_std": 0.1, "fold": 0, "model": "m",
+            "null_mean": 0.0, "null_std": 0.1, "fold": 0, "model": clip.model,
         },
     }  # fmt: skip
     if clip.tags is not None:

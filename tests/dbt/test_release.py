@@ -31,7 +31,7 @@ def test_every_candidate_and_clip_gets_its_first_reason(fated: Built) -> None:
     assert ends.pop((DAYS[0], fates.AT_THRESHOLD.id)) == "release kept None"
     assert ends.pop((DAYS[1], fates.AGAIN.id)) == "release dropped duplicate_clip"
     assert ends.pop((DAYS[1], fates.COPY.id)) == "release dropped duplicate_media"
-    others = [(DAYS[0], [*fates.OWNED, *fates.flagged()]), (DAYS[1], [fates.TORN, fates.NEW])]
+    others = [(DAYS[0], [*fates.OWNED, *fates.flagged()]), (DAYS[1], [fates.TORN, fates.NEW, *fates.scored()])]
     assert set(ends) == {(day, c.id) for day, candidates in others for c in candidates}
     ids = ", ".join(f"'{c.id}'" for c in told.values())
     details = dict(
@@ -46,6 +46,31 @@ def test_every_candidate_and_clip_gets_its_first_reason(fated: Built) -> None:
     (measured,) = fated.rows(f"SELECT stillness, black_ratio, z, duration_s FROM fct_clips WHERE sample_id = '{y}'")
     assert measured == (None, None, 5.0, 10.0), "no value of a row that was set aside is published"
     assert fated.rows("SELECT sum(abs(unexplained)) FROM rpt_funnel") == [(0,)]
+
+
+def test_a_scorer_near_chance_decides_nothing(fated: Built) -> None:
+    """What no other rule drops is undecided; unless somebody said why that scorer decides; and everything adds up."""
+    titles = ", ".join(f"'{name}'" for name in fates.SCORED)
+    found = {
+        title: said
+        for title, *said in fated.rows(
+            f"SELECT title, status, first_failed_rule FROM fct_clips WHERE title IN ({titles})"
+        )
+    }
+    assert found == {name: fate for name, (_, fate) in fates.SCORED.items()}
+    assert fated.rows("SELECT DISTINCT model, detail FROM fct_clips WHERE status = 'undecided' ORDER BY ALL") == [
+        ("lucky", "p_value 0.05 > 0.01 of scorer lucky"),
+        ("near", "auc_low 0.45 <= 0.5 of scorer near"),
+    ]
+    assert fated.rows("SELECT sum(undecided), sum(abs(unexplained)) FROM rpt_funnel") == [(4, 0)]
+    assert fated.rows("SELECT items FROM rpt_reasons WHERE status = 'undecided'") == [(4,)]
+    assert fated.rows("SELECT kind, flipped_share, count(*) FROM rpt_stability GROUP BY ALL ORDER BY kind") == [
+        ("left_out", 0.05, len(fates.CARDS)),
+        ("other_folds", None, len(fates.CARDS)),
+    ]
+    undecided = "(SELECT sample_id FROM fct_clips WHERE status = 'undecided')"
+    for table in ("splits", "removed_clips", "fct_removed"):
+        assert fated.rows(f"SELECT count(*) FROM {table} WHERE sample_id IN {undecided}") == [(0,)], table
 
 
 def test_a_clip_that_would_join_two_splits_is_dropped_by_that_rule(fated: Built) -> None:

@@ -43,11 +43,12 @@ def write_batch(
     per_shard: int = 8,
     clips: int = 2,
     silent: frozenset[int] = frozenset(),
+    copies: Mapping[int, int] | None = None,
     v: Mapping[str, str] | None = None,
 ) -> None:
-    """Commit all tables of a batch; the clips of `silent` videos have no audio stream. v: of stages that have another
-    than V."""
-    v = v or {}
+    """Commit all tables of a batch; the clips of `silent` videos have no audio stream. copies: the video whose media
+    another one has. v: of stages that have another than V."""
+    v, copies = v or {}, copies or {}
     ordered = list(videos)
     shards = [ordered[i : i + per_shard] for i in range(0, len(ordered), per_shard)]
     names = []
@@ -58,7 +59,7 @@ def write_batch(
         plan = commit(lake, "plan", batch, number, candidates, PLAN.columns, {})
         names.append(plan.shard)
         fetch = commit(lake, "fetch", batch, number, candidates, stage_class("fetch").schema, {"plan": plan})
-        rows = [(v, *clip(v, k)) for v in members for k in range(clips)]
+        rows = [(v, clip(v, k)[0], *clip(copies.get(v, v), k)[1:]) for v in members for k in range(clips)]
         cut = [
             Outcome.ok(row["sample_id"], {k: x for k, x in row.items() if k != "sample_id"}) for _, row, _, _ in rows
         ]

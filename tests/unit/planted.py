@@ -15,6 +15,12 @@ def spoilt(name: str, column: str, value: str, where: str = "true") -> str:
     return f"UPDATE {name} SET {column} = {value} WHERE rowid = (SELECT min(rowid) FROM {name} WHERE {where})"
 
 
+#: A scorer whose interval touches chance, and nobody has said why it may decide.
+NEAR_CHANCE = (
+    "UPDATE rpt_scorers SET auc = 0.55, auc_low = 0.45, auc_high = 0.65, p_value = 0.3 WHERE scorer = 'builtin'; "
+    "UPDATE fct_clips SET model = (SELECT model FROM rpt_scorers WHERE scorer = 'builtin')"
+)
+
 BATCH = {
     "{stage}": {
         "sample_id_is_there": broken("sample_id", "NULL"),
@@ -255,6 +261,10 @@ RELEASE = {
     },
     "moved": {
         "no_clip_changes_split": spoilt("ops.rpt_changes", "change", "'moved', split_before = 'val'")
+    },
+    "scorer_quality": {
+        "no_scorer_decides_by_chance": NEAR_CHANCE,
+        "an_override_says_why": NEAR_CHANCE + "; UPDATE rpt_scorers SET trusted_because = ' '",
     },
     "passed": {"kept_clips_pass_every_threshold": spoilt("fct_clips", "effective_z", "1.5", "status = 'kept'")},
     "thresholds": {

@@ -30,7 +30,7 @@ from winnow.core.shard import shard_name
 from winnow.core.stage import stage_columns, stage_needs, stage_wants
 from winnow.gates import gate_batch
 from winnow.models import scorers
-from winnow.models.correspondence import fold_of
+from winnow.models.copies import fold_of
 from winnow.release.steps import release
 
 V = "0123456789ab"

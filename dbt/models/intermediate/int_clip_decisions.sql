@@ -1,5 +1,7 @@
--- One row per clip and candidate: kept, dropped by its first failed rule, or pending; and its split when it is kept.
+-- One row per clip and candidate: kept, dropped by its first failed rule, undecided, or pending; and its split when it is
+-- kept.
 --
+-- Undecided is what no rule before it drops and whose scorer decides nothing (rule scorer_near_chance).
 -- A clip has as many rows of splits as pairs of near-duplicates tie it: it joins two splits when one of them does.
 with placed as (
     select
@@ -46,6 +48,7 @@ ruled as (
         clips.failed_stage,
         case
             when failures.rule = 'quarantined' then quarantined.rules
+            when failures.rule = 'scorer_near_chance' then scorers.near_chance || ' of scorer ' || scorers.model
             when failures.rule is null then copies.detail
             else failures.detail
         end as detail,
@@ -59,6 +62,8 @@ ruled as (
     from {{ ref('int_clips') }} as clips
     left join {{ ref('int_clip_failures') }} as failures using (batch, candidate_id, sample_id)
     left join {{ ref('stg_quarantined') }} as quarantined using (batch, sample_id)
+    left join {{ ref('int_scorers') }} as scorers
+        on scorers.model = if(clips.is_recycled, clips.residual_model, clips.model)
     left join copies using (sample_id)
     left join placed using (batch, candidate_id, sample_id)
 )
@@ -70,6 +75,7 @@ select
     case
         when rule is null then 'kept'
         when rule = 'unmeasured' and is_pending then 'pending'
+        when rule = 'scorer_near_chance' then 'undecided'
         else 'dropped'
     end as status,
     if(rule = 'unmeasured' and is_pending, null, rule) as first_failed_rule,

@@ -47,6 +47,9 @@ select
         when flag = 0 then coalesce(sigmas.together, z)
         when is_recycled then coalesce(sigmas.together, residual_z)
     end as effective_z,
+    -- Whether the scorer behind effective_z decides. It is the built-in one's to say while no other has a part in the sum.
+    (coalesce(sigmas.together_scorers, 'builtin') != 'builtin' or coalesce(scorers.decides, true))::integer::double
+        as scorer_decides,
     (flag = 1 and not is_recycled)::integer::double as is_covered,
     {%- for scorer in calibrated_scorers() %}
     sigmas.sigma_{{ scorer }},
@@ -58,6 +61,7 @@ select
 from {{ ref('int_clips') }} as clips
 left join {{ ref('stg_quarantined') }} as quarantined using (batch, sample_id)
 left join {{ ref('int_sigmas') }} as sigmas using (sample_id)
+left join {{ ref('int_scorers') }} as scorers on scorers.model = if(clips.is_recycled, clips.residual_model, clips.model)
 left join avset
     on avset.scored_id = clips.sample_id
     and avset.sound = if(clips.is_recycled, 'residual', 'mixture')

@@ -47,6 +47,7 @@ select
     probe.black_ratio,
     correspond.score,
     correspond.z,
+    correspond.z_error,
     correspond.semantic,
     correspond.sync,
     correspond.fold,
@@ -65,6 +66,7 @@ select
     separate.removed_db,
     rescore.score as residual_score,
     rescore.z as residual_z,
+    rescore.z_error as residual_z_error,
     rescore.speech as residual_speech,
     rescore.model as residual_model,
     case

@@ -51,6 +51,7 @@ select
     clips.black_ratio,
     clips.score,
     clips.z,
+    if(clips.is_recycled, clips.residual_z_error, clips.z_error) as z_error,
     clips.semantic,
     clips.sync,
     measures.effective_z,

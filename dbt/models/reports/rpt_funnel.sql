@@ -36,6 +36,7 @@ ledger as (
         step,
         count(*) filter (where status = 'failed') as failed,
         count(*) filter (where status = 'dropped') as dropped,
+        count(*) filter (where status = 'undecided') as undecided,
         count(*) filter (where status = 'pending') as pending
     from {{ ref('fct_outcomes') }}
     group by batch, step
@@ -62,8 +63,9 @@ select
     flow.passed,
     coalesce(ledger.failed, 0) as failed,
     coalesce(ledger.dropped, 0) as dropped,
+    coalesce(ledger.undecided, 0) as undecided,
     coalesce(ledger.pending, 0) as pending,
-    flow.items_in - flow.passed
-    - coalesce(ledger.failed, 0) - coalesce(ledger.dropped, 0) - coalesce(ledger.pending, 0) as unexplained
+    flow.items_in - flow.passed - coalesce(ledger.failed, 0) - coalesce(ledger.dropped, 0)
+    - coalesce(ledger.undecided, 0) - coalesce(ledger.pending, 0) as unexplained
 from flow
 left join ledger using (batch, step)

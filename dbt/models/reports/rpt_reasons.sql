@@ -7,5 +7,5 @@ select
     count(*) as items,
     coalesce(min(rules.reason), '') as explanation
 from {{ ref('fct_outcomes') }} as outcomes
-left join {{ ref('thresholds') }} as rules on rules.rule = outcomes.reason and outcomes.status = 'dropped'
+left join {{ ref('thresholds') }} as rules on rules.rule = outcomes.reason and outcomes.status in ('dropped', 'undecided')
 group by outcomes.batch, outcomes.step, outcomes.status, outcomes.reason

@@ -12,8 +12,11 @@ select
     quality.groups as videos_measured,
     quality.clips_effective,
     quality.accepted as accepted_share,
-    quality.is_trusted
+    quality.is_trusted,
+    quality.near_chance,
+    quality.trusted_because,
+    quality.decides
 from {{ ref('stg_manifests') }} as scored
-left join {{ ref('stg_scorer') }} as quality on scored.stage = 'correspond' and quality.model = scored.model
+left join {{ ref('int_scorers') }} as quality on scored.stage = 'correspond' and quality.model = scored.model
 where scored.stage in ('correspond', 'two_tower', 'joint', 'bridge') and scored.model is not null
 group by all

@@ -197,6 +197,20 @@ def quarantine(batch: str, ids: list[str], why: str) -> None:
 
 
 @cli.command()
+@click.option("--trust", "model", help="Let this scorer decide, by its digest, although it measures near chance.")
+@click.option("--why", default="", help="Why it may: written down and published; an empty one takes it back.")
+def scorers(model: str | None, why: str) -> None:
+    """How good each fitted correspondence scorer is, and which decides for whose reason though it is near chance."""
+    from winnow.release.scorers import scorers as body
+    from winnow.release.scorers import trust
+
+    lake, _ = deployment()
+    if model:
+        trust(lake, model, why)
+    answer({"scorers": body(lake)})
+
+
+@cli.command()
 @click.argument("step", type=click.Choice(["all", "build", "gate", "report", "publish"]), default="all")
 @click.option(
     "--policy", type=click.Choice(["hash", "quota"]), default="hash", show_default=True, help="How splits are assigned."

@@ -20,8 +20,9 @@ Short = Annotated[str | None, Query(max_length=100)]
 PAGE = 24
 #: Measures by heading: column of fct_clips, unit.
 MEASURES = {
-    "Correspondence": (("z", "deviations above chance"), ("score", ""), ("semantic", ""),
-                       ("sync", ""), ("model", ""), ("fold", "")),
+    "Correspondence": (("z", "deviations above chance"), ("z_error", "standard error"),
+                       ("effective_z", "what the rule compares"), ("threshold", "the rule's"), ("score", ""),
+                       ("semantic", ""), ("sync", ""), ("model", ""), ("fold", "")),
     "Sound": (("has_audio", ""), ("audio_codec", ""), ("rate_hz", "Hz"), ("channels", ""), ("loudness_lufs", "LUFS"),
               ("peak_dbfs", "dBFS"), ("silence_ratio", "share of the time"), ("av_offset_s", "s")),
     "Picture": (("video_codec", ""), ("width", "px"), ("height", "px"), ("fps", "pictures a second"),
@@ -93,7 +94,7 @@ def routes(house: House) -> APIRouter:
         house.ratings.refresh()
         house.labels.refresh()
         return house.page(
-            request, "clip.html.j2", release=published.release, about=about, measures=_measures(about),
+            request, "clip.html.j2", release=published.release, about=about, measures=_measures(published, about),
             rule=published.rule(failed) if failed else None, siblings=_siblings(published, about),
             over_time=_over_time(published, about), copies=_copies(published, sample_id),
             raters=len(house.ratings.of_clip(sample_id)), annotators=len(house.labels.of_clip(sample_id)),
@@ -103,8 +104,10 @@ def routes(house: House) -> APIRouter:
     return router
 
 
-def _measures(about: dict[str, Any]) -> dict[str, list[tuple[str, str, str]]]:
-    """Name, value and unit of every measure, by heading."""
+def _measures(published: Published, about: dict[str, Any]) -> dict[str, list[tuple[str, str, str]]]:
+    """Name, value and unit of every measure, by heading; among them the threshold of correspondence."""
+    rule = published.rule("low_correspondence")
+    about = about | ({"threshold": rule["value"]} if rule else {})
     return {
         heading: [(_SUFFIX.sub("", name), _shown(about[name]), unit) for name, unit in columns if name in about]
         for heading, columns in MEASURES.items()

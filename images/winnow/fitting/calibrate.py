@@ -102,7 +102,7 @@ def _rows(one: Ensemble, basis: str, seed: int, named: Set[str]) -> tuple[list[d
     """Rows of the table `calibration` for the named scorers, or why there are too few pairs."""
     import numpy as np
 
-    pairs = calibration.draw(one.video, one.fold, one.labels, basis=basis, seed=[seed, 0])
+    pairs = calibration.draw(one.group, one.fold, one.labels, basis=basis, seed=[seed, 0])
     if min(len(places) for places in pairs.of.values()) < LEAST:
         counts = ", ".join(f"{len(places)} {kind}" for kind, places in pairs.of.items())
         return [], f"its {len(one.ids)} clips give {counts} pairs, and a fit takes {LEAST} of each: name more batches"
@@ -129,7 +129,7 @@ def _compared(found: Sequence[Ensemble], named: Set[str], basis: str, seed: int)
         fold = np.unique(both, axis=1, return_inverse=True)[1].reshape(-1)
         labels = [one.labels[at] for at in in_one]
         sizes = {**KINDS, "non_corresponding": COMPARED}
-        pairs = calibration.draw(one.video[in_one], fold, labels, basis=basis, sizes=sizes, seed=[seed, 1])
+        pairs = calibration.draw(one.group[in_one], fold, labels, basis=basis, sizes=sizes, seed=[seed, 1])
         places = pairs.of["non_corresponding"]
         if len(places) < LEAST:
             continue

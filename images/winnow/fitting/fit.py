@@ -16,22 +16,24 @@ from typing import TYPE_CHECKING, Any
 from winnow.core.errors import ContractError
 from winnow.core.fingerprint import code_digest
 from winnow.core.frozen_model import FrozenModel
-from winnow.core.lake import Lake
+from winnow.core.lake import Lake, digest
 from winnow.core.sample import check_batch
 from winnow.core.shard import Chain
 from winnow.core.stage import stage_needs
+from winnow.fitting.groups import ties
 from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from winnow.models.corpus import Corpus
     from winnow.models.correspondence import Scorer
-    from winnow.models.correspondence_fit import Corpus, FitParams
+    from winnow.models.correspondence_fit import FitParams
 
 MODEL = "correspond"
-#: Clips whose pairs tell how good a scorer is, and the z at which the house's rule takes a pair.
-MOST_CLIPS, RULE_Z = 500, 1.645
+#: Clips whose pairs tell how good a scorer is; that a refit in other folds is made from; and in how many folds.
+MOST_CLIPS, REFIT_CLIPS, REFIT_FOLDS = 500, 2_000, 3
 _VISUAL = [layer.column for layer in VISUAL_LAYERS]
 _AUDIO = [layer.column for layer in AUDIO_LAYERS]
 
@@ -45,8 +47,9 @@ def fit(
 ) -> dict[str, object]:
     """Fit on the clips of batches that have both picture and sound measured; make the scorer the current one.
 
-    Returns {"model": digest, "computed": False when this very scorer was there, "batches", "clips", "videos",
-    "folds", "auc", "quality": what `winnow.estimates.separation` says of it on clips that it was not fitted on}.
+    Returns {"model": digest, "computed": False when this very scorer was there, "batches", "clips", "videos", "groups"
+    of videos that are copies of each other or stand by themselves, "folds", "auc", "quality": what
+    `winnow.estimates.separation` says of it on clips that it was not fitted on, "stability": rows of `stability`}.
     ContractError when a batch is not measured or the corpus is too small to cross-fit.
     """
     from dataclasses import replace
@@ -60,21 +63,55 @@ def fit(
         """What its card says beside what every fitted model's says."""
         return {
             "nulls": [
-                {"fold": k, "mean": round(m.null_mean, 6), "std": round(m.null_std, 6), "clips": len(m.bank_video)}
+                {"fold": k, "mean": round(m.null_mean, 6), "std": round(m.null_std, 6), "clips": len(m.bank_group)}
                 for k, m in enumerate(scorer.folds)
             ],
             "weights": [[round(float(w), 6) for w in m.weights] for m in scorer.folds],
         }
 
     def quality(scorer: Scorer, corpus: Corpus) -> dict[str, object]:
-        """Of the same pairs as the card's figures."""
+        """Of the same pairs as the card's figures; and how stable its decisions are."""
         looked_at = corpus.take(np.arange(min(len(corpus), MOST_CLIPS)))
         seen, heard, z = correspondence_fit.held_out_pairs(scorer, looked_at).T
-        video = looked_at.video[seen.astype(int)]
-        return dict(separation(z, seen == heard, seen, video, rule=RULE_Z, seed=seed).row())
+        group = looked_at.group[seen.astype(int)]
+        said = separation(z, seen == heard, seen, group, rule=correspondence_fit.RULE_Z, seed=seed).row()
+        return {"quality": dict(said), "stability": stability(scorer, corpus, params)}
 
     params = replace(params or correspondence_fit.FitParams(), seed=seed)
+
     return freeze(lake, MODEL, batches, correspondence_fit, params, more=more, quality=quality)
+
+
+def stability(scorer: Scorer, corpus: Corpus, params: FitParams) -> list[dict[str, object]]:
+    """How many decisions at the house's rule flip when the scorer is fitted otherwise: {"kind", "number", "clips",
+    "flipped"}.
+
+    kind: left_out (the groups of fold `number` are left out too, of all other folds' towers) or other_folds (another
+    seed and other folds; fewer of them and of at most REFIT_CLIPS clips, so that it costs a third of the fit). Every z
+    is of a model that did not see the clip.
+    """
+    from dataclasses import replace
+
+    import numpy as np
+
+    from winnow.models import correspondence_fit
+
+    rows = [
+        {"kind": "left_out", "number": number, "clips": int(clips), "flipped": int(flipped)}
+        for number, (clips, flipped) in enumerate(scorer.left_out)
+    ]
+    other = {video: f"other folds {corpus.groups.get(video, video)}" for video in corpus.video.tolist()}
+    again = replace(corpus.take(np.arange(min(len(corpus), REFIT_CLIPS))), groups=other)
+    if not correspondence_fit.choose_folds(again.group.tolist(), REFIT_FOLDS):
+        return rows
+    refit = correspondence_fit.fit(again, replace(params, folds=REFIT_FOLDS, seed=params.seed + 1))
+    looked_at = again.take(np.arange(min(len(again), MOST_CLIPS)))
+    taken = []
+    for one in (scorer, refit):
+        seen, _, z = correspondence_fit.held_out_pairs(one, looked_at, 0).T
+        taken.append(z[np.argsort(seen)] >= correspondence_fit.RULE_Z)
+    flipped = int((taken[0] != taken[1]).sum())
+    return [*rows, {"kind": "other_folds", "number": 0, "clips": len(looked_at), "flipped": flipped}]
 
 
 def freeze(
@@ -95,8 +132,8 @@ def freeze(
 
     module: of winnow.models, with `fit(corpus, params)`, which gives something that `dumps` to bytes of `kind`, and
     `figures(fitted, corpus)`; params: its dataclass, with `folds`; option: of the command, for a message; known: what
-    answer and card say first; more: what the card of a fitted model says last; quality: how well it does on clips that
-    it was not fitted on, for answer and card.
+    answer and card say first; more: what the card of a fitted model says last; quality: what else answer and card say,
+    as how well it does on clips that it was not fitted on.
     """
     from dataclasses import asdict
 
@@ -111,11 +148,13 @@ def freeze(
         raise ContractError(f"no batch was named: winnow fit {option}--batches 2026-11-01,2026-11-02")
     since = lake.model_pointer(name)
     corpus, content = read_corpus(lake, keys)
-    folds, videos = choose_folds(corpus.video.tolist(), params.folds), len(np.unique(corpus.video))
+    group, videos = corpus.group, len(np.unique(corpus.video))
+    folds, groups = choose_folds(group.tolist(), params.folds), len(np.unique(group))
     if not folds:
+        copies = f" ({groups} without their copies)" if groups < videos else ""
         raise ContractError(
-            f"{', '.join(keys)}: {len(corpus)} clips of {videos} videos have picture and sound, too few to cross-fit "
-            "by video (each of three folds needs two videos). Fit on more batches."
+            f"{', '.join(keys)}: {len(corpus)} clips of {videos} videos{copies} have picture and sound, too few to "
+            "cross-fit by video (each of three folds needs two videos). Fit on more batches."
         )
     identity = {
         "code": code_digest(module.__name__),
@@ -125,17 +164,18 @@ def freeze(
     }
     frozen = FrozenModel(name, kind)
     model, before = frozen.reuse(lake, identity, since)
-    answer = {**known, "model": model, "batches": keys, "clips": len(corpus), "videos": videos, "folds": folds}
+    counts = {"clips": len(corpus), "videos": videos, "groups": groups, "folds": folds}
+    answer = {**known, "model": model, "batches": keys, **counts}
     if before is not None:
-        told = {"quality": before["quality"]} if "quality" in before else {}
+        told = {name: before[name] for name in ("quality", "stability") if name in before}
         return answer | {"computed": False, "auc": before["training"]["auc"], **told}
     fitted = module.fit(corpus, params)
     training = module.figures(fitted, corpus)
-    told = {"quality": dict(quality(fitted, corpus))} if quality else {}
+    told = dict(quality(fitted, corpus)) if quality else {}
     card = answer | {
         **told,
         "training": training,
-        "fold_of_a_video": "sha256('fold' + 0x1f + video_id), its first 15 hex digits, modulo folds",
+        "fold_of_a_group": "sha256('fold' + 0x1f + its smallest video_id), its first 15 hex digits, modulo folds",
         **more(fitted),
     }
     frozen.freeze(lake, model, identity, fitted.dumps(), card, since)
@@ -145,19 +185,28 @@ def freeze(
 def read_corpus(lake: Lake, batches: Sequence[str]) -> tuple[Corpus, str]:
     """The measured clips of batches, ordered by id, and a digest of what they hold.
 
-    A clip that several batches hold counts once. ContractError names the first command to run for a batch that is not
+    A clip that several batches hold counts once, and so does one that stands there under several ids: nothing that is
+    fitted depends on how many copies there are. ContractError names the first command to run for a batch that is not
     measured.
     """
-    return read_clips(lake, batches)[1:]
+    import numpy as np
+
+    _, corpus, content = read_clips(lake, batches)
+    first: dict[bytes, int] = {}
+    for at, values in enumerate(_whole(corpus)):
+        first.setdefault(hashlib.sha256(values.tobytes()).digest(), at)
+    return corpus.take(np.array(list(first.values()), np.int64)), content
 
 
 def read_clips(lake: Lake, batches: Sequence[str], only: Container[str] | None = None) -> tuple[list[str], Corpus, str]:
-    """The same, with the clips' ids before it; `only` these where any are named."""
+    """The same, copies too, with the clips' ids before it; `only` these where any are named."""
+    from dataclasses import replace
+
     import numpy as np
 
     from winnow.core.table import ok_rows
     from winnow.models import synchrony
-    from winnow.models.correspondence_fit import Corpus
+    from winnow.models.corpus import Corpus
 
     clips: dict[str, tuple[str, np.ndarray]] = {}
     for batch in batches:
@@ -189,7 +238,31 @@ def read_clips(lake: Lake, batches: Sequence[str], only: Container[str] | None =
     values = np.array([clips[clip][1] for clip in ordered], np.float32).reshape(len(ordered), edges[-1])
     picture, motion, sound, onset = np.split(values, edges[:-1], axis=1)
     video = np.array([clips[clip][0] for clip in ordered], dtype=str)
-    return ordered, Corpus(video, picture, sound, *sizes, motion, onset), content.hexdigest()
+    corpus = Corpus(video, picture, sound, *sizes, motion, onset)
+    groups = _groups(corpus, ties(lake, batches))
+    content.update(digest(groups).encode())
+    return ordered, replace(corpus, groups=groups), content.hexdigest()
+
+
+def _groups(corpus: Corpus, also: Sequence[Sequence[str]]) -> dict[str, str]:
+    """The group of every video: what the same measured clip, picture or sound ties, and what `also` does."""
+    from winnow.models.copies import groups_of, same
+
+    moves, sounds = (side[:, :-1].std(axis=1) > 0 for side in (corpus.motion, corpus.onset))
+    found = [
+        *also,
+        *same(corpus.video, _whole(corpus), moves & sounds, most=None),
+        *same(corpus.video, corpus.picture, moves),
+        *same(corpus.video, corpus.sound, sounds),
+    ]
+    return groups_of(set(corpus.video.tolist()).union(*found), found)
+
+
+def _whole(corpus: Corpus) -> np.ndarray:
+    """All that is measured of each clip, float32 (n, d)."""
+    import numpy as np
+
+    return np.concatenate([corpus.picture, corpus.sound, corpus.motion, corpus.onset], axis=1)
 
 
 def _described(rows: pa.Table, layers: list[str], envelope: str) -> dict[str, np.ndarray]:

@@ -13,20 +13,23 @@ false one. Two parts, each a number per pair:
 A logistic regression on true and false pairs weighs the two; its log-odds are the score. Wrong pairs among the true
 ones (dubbed, covered by music) flatten it evenly but do not turn it: they carry no common direction.
 
-**Folds.** `fold_of` maps a video to one of K folds by a hash of its id. Fold k's model is fitted on the videos of the
-other folds only, and a clip is always scored by its own fold's model. A video that comes in a later batch falls in
-some fold k too; either it was not in the fitted batches, or it was in fold k of them: in both cases model k never saw
-it.
+**Folds.** Groups of videos that are copies of each other, or a video by itself, are mapped to one of K folds by a hash
+(`models.copies`). Fold k's model is fitted on the groups of the other folds only, and a clip is always scored by its
+own fold's model. A clip that comes in a later batch falls in some fold k too; either it agrees with nothing in the
+fitted batches, or it is of a group of fold k of them: in both cases model k never saw it.
 
 **Null.** Each fold's model keeps a bank of its own fold's clips, which it was not fitted on. A clip's picture is
-paired with the bank's sounds and its sound with the bank's pictures, never within one video, and never with the
+paired with the bank's sounds and its sound with the bank's pictures, never within one group, and never with the
 quarter of the bank that looks most like the clip: in a small corpus those show the same thing, and their sounds would
 be no mismatch. Mean and deviation of those scores, averaged with the whole fold's, turn the score into z.
+
+**Error.** A z has two: of the null, whose mean and deviation are those of a finite bank, and of the fit, which another
+corpus would make another. The second is the same for all clips: the root mean square of the delete-a-group jackknife's
+(B. Efron, C. Stein 1981) over clips of the banks, scored by towers that left one more fold out. `z_error` is both.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -34,6 +37,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from winnow.models import synchrony
+from winnow.models.copies import Known
 
 #: Standardised features are cut here: one wild value must not rule a covariance.
 FEATURE_LIMIT = 4.0
@@ -41,11 +45,6 @@ FEATURE_LIMIT = 4.0
 SEMANTIC_LIMIT = 15.0
 #: Canonical correlations are cut here: near 1 the mutual information grows without bound.
 MAX_CORRELATION = 0.95
-
-
-def fold_of(video_id: str, folds: int) -> int:
-    """The fold of a video, 0 … folds − 1: depends on its id alone, so it is the same in every batch."""
-    return int(hashlib.sha256(f"fold\x1f{video_id}".encode()).hexdigest()[:15], 16) % folds
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class FoldModel:
 
     picture, sound: towers; correlation: (q,), held-out canonical correlations; weights: (3,), log-odds per nat of the
     semantic part, per unit of sync, and the constant; bank_*: m clips of the fold: variates (m, q), prepared
-    envelopes, video ids; null_mean, null_std: of the bank's mismatched pairs.
+    envelopes, numbers of their groups; null_mean, null_std: of the bank's mismatched pairs.
     """
 
     picture: Tower
@@ -86,37 +85,43 @@ class FoldModel:
     bank_sound: np.ndarray
     bank_motion: np.ndarray
     bank_onset: np.ndarray
-    bank_video: np.ndarray
+    bank_group: np.ndarray
     null_mean: float
     null_std: float
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """All folds' models; `alike` is the share of the bank, by likeness of picture, that is no mismatch."""
+    """All folds' models; `alike` is the share of the bank, by likeness of picture, that is no mismatch; `known`: the
+    clips that it was fitted on; `left_out` (folds, 2), int64: clips that were scored by towers that left this fold out
+    too, and how many of their decisions flipped by it; `refit_std`: how far a z scatters by the fit."""
 
     folds: Sequence[FoldModel]
     alike: float
+    known: Known
+    left_out: np.ndarray
+    refit_std: float
 
     def score(
         self, video_id: str, picture: np.ndarray, sound: np.ndarray, motion: np.ndarray, onset: np.ndarray
     ) -> dict[str, object]:
-        """One clip's columns: score (log-odds that its sound is its own), z, semantic (nats), sync (−1 … 1),
-        null_mean, null_std, fold.
+        """One clip's columns: score (log-odds that its sound is its own), z and its standard error, semantic (nats),
+        sync (−1 … 1), null_mean, null_std, fold.
 
         picture, sound: all layers joined, (d,); motion, onset: envelopes on the common grid, (n,).
         """
-        fold = fold_of(video_id, len(self.folds))
+        group, fold = self.known.find(video_id, picture, sound)
         model = self.folds[fold]
         a, b = model.picture(picture), model.sound(sound)
         m, o = synchrony.prepared(motion), synchrony.prepared(onset)
         semantic = float(information(a, b[None], model.correlation)[0])
         sync = float(synchrony.peaks(m, o[None], one_is_motion=True)[0])
         score = float(log_odds(np.array([semantic]), np.array([sync]), model.weights)[0])
-        mean, std = null_of(model, [video_id], a, b, m, o, self.alike)
+        mean, std = null_of(model, [group], a, b, m, o, self.alike)
         values = {
             "score": score,
             "z": (score - mean) / std,
+            "z_error": self.error((score - mean) / std, int((model.bank_group != group).sum())),
             "semantic": semantic,
             "sync": sync,
             "null_mean": mean,
@@ -124,9 +129,19 @@ class Scorer:
         }
         return {name: round(value, 6) for name, value in values.items()} | {"fold": fold}
 
+    def error(self, z: float, bank: int) -> float:
+        """Standard error of a z whose null comes from so many clips: theirs and the fit's.
+
+        n of them give 2 n scores, which make up half of the null's mean and of its variance; the whole fold's, the
+        other half, are n times as many. By the delta method that is (1 + z² / 2) / 8 n.
+        """
+        drawn = max(int(np.ceil(bank * (1 - self.alike))), 2)
+        return float(np.sqrt(self.refit_std**2 + (1 + z**2 / 2) / (8 * drawn)))
+
     def dumps(self) -> bytes:
         """The scorer as an uncompressed .npz without pickles: equal scorers give equal bytes."""
         arrays: dict[str, np.ndarray] = {"folds": np.array(len(self.folds)), "alike": np.array(self.alike)}
+        arrays |= self.known.arrays() | {"left_out": self.left_out, "refit_std": np.array(self.refit_std)}
         for k, model in enumerate(self.folds):
             for field in fields(FoldModel):
                 value = getattr(model, field.name)
@@ -153,7 +168,8 @@ class Scorer:
                 rest = {f.name: arrays[f"{k}_{f.name}"] for f in fields(FoldModel) if f.name not in towers}
                 rest |= {name: float(rest[name]) for name in ("null_mean", "null_std")}
                 models.append(FoldModel(**towers, **rest))
-            return cls(models, float(arrays["alike"]))
+            known = Known.read(arrays, len(models))
+            return cls(models, float(arrays["alike"]), known, arrays["left_out"], float(arrays["refit_std"]))
 
 
 def joined(row: Mapping[str, object], columns: Sequence[str]) -> np.ndarray:
@@ -194,7 +210,7 @@ def unlike(correlation: np.ndarray, picture: np.ndarray, bank: np.ndarray, alike
 
 def mismatches(
     model: FoldModel,
-    videos: Sequence[str],
+    groups: Sequence[int],
     a: np.ndarray,
     b: np.ndarray,
     motion: np.ndarray,
@@ -202,8 +218,8 @@ def mismatches(
     alike: float,
 ) -> np.ndarray:
     """Scores of a clip's picture with the bank's sounds, then of its sound with the bank's pictures, for the bank's
-    clips that look different and are of none of these videos (the clip's own). Returns (2 k,)."""
-    place = np.flatnonzero(~np.isin(model.bank_video, videos))
+    clips that look different and are of none of these groups (the clip's own). Returns (2 k,)."""
+    place = np.flatnonzero(~np.isin(model.bank_group, groups))
     place = place[unlike(model.correlation, a, model.bank_picture[place], alike)] if len(place) else place
     semantic = np.concatenate(
         [
@@ -222,7 +238,7 @@ def mismatches(
 
 def null_of(
     model: FoldModel,
-    videos: Sequence[str],
+    groups: Sequence[int],
     a: np.ndarray,
     b: np.ndarray,
     motion: np.ndarray,
@@ -231,7 +247,7 @@ def null_of(
 ) -> tuple[float, float]:
     """Mean and deviation of a clip's null distribution: its own mismatches and the whole fold's, half and half,
     because its own are few and the fold's do not know which clips agree with everything."""
-    own = mismatches(model, videos, a, b, motion, onset, alike)
+    own = mismatches(model, groups, a, b, motion, onset, alike)
     if not len(own):
         return model.null_mean, model.null_std
     mean = (float(own.mean()) + model.null_mean) / 2

@@ -1,13 +1,13 @@
 """Fitting the correspondence scorer (`models.correspondence`) on a corpus: cross-fitted, deterministic, label-free.
 
-Everything that a fold's model is made of comes from the other folds' videos; what must be measured on clips that were
+Everything that a fold's model is made of comes from the other folds' groups; what must be measured on clips that were
 not fitted on (canonical correlations, the weights of the two parts) comes from a second round of cross-fitting inside
 them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,24 +15,23 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from winnow.models import synchrony
+from winnow.models.copies import Known, fold_of
+from winnow.models.corpus import Corpus
 from winnow.models.correspondence import (
     MAX_CORRELATION,
     FoldModel,
     Scorer,
     Tower,
     cut_features,
-    fold_of,
     information,
     log_odds,
     mismatches,
     null_of,
 )
+from winnow.models.correspondence_error import MIN_NULL_STD, RULE_Z, stability
 
-#: A fold's null comes from pairs of its own videos: fewer than these say little about how mismatches scatter.
-NULL_VIDEOS = 5
-#: Least deviation of a null, log-odds. A handful of pairs can agree by chance, and a scorer that learnt nothing
-#: scores all pairs alike; neither may turn a small difference into a z of hundreds.
-MIN_NULL_STD = 0.25
+#: A fold's null comes from pairs of its own groups: fewer than these say little about how mismatches scatter.
+NULL_GROUPS = 5
 
 
 @dataclass(frozen=True)
@@ -55,33 +54,6 @@ class FitParams:
 
 
 @dataclass(frozen=True)
-class Corpus:
-    """Clips to fit on, ordered by sample id.
-
-    video: (n,) ids; picture: (n, d), sound: (n, e), each side's layers joined; picture_sizes, sound_sizes: lengths of
-    the layers; motion, onset: prepared envelopes, (n, MAX_CELLS + 1). All float32.
-    """
-
-    video: np.ndarray
-    picture: np.ndarray
-    sound: np.ndarray
-    picture_sizes: tuple[int, ...]
-    sound_sizes: tuple[int, ...]
-    motion: np.ndarray
-    onset: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.video)
-
-    def take(self, place: np.ndarray) -> Corpus:
-        """The clips at these places."""
-        return replace(
-            self, video=self.video[place], picture=self.picture[place], sound=self.sound[place],
-            motion=self.motion[place], onset=self.onset[place],
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
 class HeldOut:
     """Clips of one inner fold, as towers that were not fitted on them see them: variates (n, q)."""
 
@@ -90,13 +62,13 @@ class HeldOut:
     sound: np.ndarray
 
 
-def choose_folds(video: Sequence[str], wanted: int) -> int:
-    """The largest number of folds, 3 … `wanted`, of which each holds NULL_VIDEOS videos, or at least two; 0 when
+def choose_folds(group: Sequence[str], wanted: int) -> int:
+    """The largest number of folds, 3 … `wanted`, of which each holds NULL_GROUPS groups, or at least two; 0 when
     there is none. Three is least: cross-fitting inside the training folds needs two of them."""
-    ids = sorted(set(video))
-    for least in (NULL_VIDEOS, 2):
+    names = sorted(set(group))
+    for least in (NULL_GROUPS, 2):
         for folds in range(wanted, 2, -1):
-            if np.bincount([fold_of(v, folds) for v in ids], minlength=folds).min() >= least:
+            if np.bincount([fold_of(name, folds) for name in names], minlength=folds).min() >= least:
                 return folds
     return 0
 
@@ -106,8 +78,12 @@ def fit(corpus: Corpus, params: FitParams) -> Scorer:
     if len(corpus) > params.max_clips:
         rng = np.random.default_rng(params.seed)
         corpus = corpus.take(np.sort(rng.choice(len(corpus), params.max_clips, replace=False)))
-    folds = choose_folds(corpus.video.tolist(), params.folds)
-    fold = np.array([fold_of(v, folds) for v in corpus.video])
+    group = corpus.group
+    folds = choose_folds(group.tolist(), params.folds)
+    fold = np.array([fold_of(name, folds) for name in group.tolist()])
+    groups = {video: video for video in corpus.video.tolist()} | dict(corpus.groups)
+    known = Known.of(group, corpus.picture, corpus.sound, groups, folds)
+    number = np.unique(group, return_inverse=True)[1]
     towers: dict[frozenset[int], tuple[Tower, Tower]] = {}
 
     def without(*left_out: int) -> tuple[Tower, Tower]:
@@ -116,32 +92,43 @@ def fit(corpus: Corpus, params: FitParams) -> Scorer:
             towers[key] = fit_towers(corpus.take(np.flatnonzero(~np.isin(fold, left_out))), params)
         return towers[key]
 
-    models = []
+    models, shaken = [], []
     for k in range(folds):
         inner = []
         for j in (j for j in range(folds) if j != k):
             held = corpus.take(np.flatnonzero(fold == j))
             picture, sound = without(k, j)
             inner.append(HeldOut(held, picture(held.picture), sound(held.sound)))
-        models.append(_fold_model(corpus.take(np.flatnonzero(fold == k)), without(k), inner, params, k))
-    return Scorer(models, params.alike)
+        own = np.flatnonzero(fold == k)
+        model, narrow = _fold_model(corpus.take(own), number[own], without(k), inner, params, k)
+        models.append(model)
+        shaken.append(
+            (model, corpus.take(own), number[own], {j: narrow(without(k, j)) for j in range(folds) if j != k})
+        )
+    left_out, refit_std = stability(shaken, params.alike)
+    return Scorer(models, params.alike, known, left_out, refit_std)
 
 
 def _fold_model(
-    held: Corpus, towers: tuple[Tower, Tower], inner: list[HeldOut], params: FitParams, k: int
-) -> FoldModel:
-    """Fold k's model, from the towers of the other folds, their held-out variates, and fold k's clips for the
-    null."""
+    held: Corpus, number: np.ndarray, towers: tuple[Tower, Tower], inner: list[HeldOut], params: FitParams, k: int
+) -> tuple[FoldModel, Callable[[tuple[Tower, Tower]], tuple[Tower, Tower]]]:
+    """Fold k's model, and what makes other towers give its variates; from the towers of the other folds, their held-out
+    variates, and fold k's clips, with the numbers of their groups, for the null."""
     spread_a, spread_b, correlation = calibrate(inner)
     keep = np.flatnonzero(correlation > 0)
     keep = keep if len(keep) else np.array([0])
     spread_a, spread_b, correlation = spread_a[keep], spread_b[keep], correlation[keep]
-    picture, sound = towers[0].narrowed(keep, spread_a), towers[1].narrowed(keep, spread_b)
+
+    def narrow(pair: tuple[Tower, Tower]) -> tuple[Tower, Tower]:
+        return pair[0].narrowed(keep, spread_a), pair[1].narrowed(keep, spread_b)
+
+    picture, sound = narrow(towers)
     inner = [HeldOut(h.corpus, h.picture[:, keep] / spread_a, h.sound[:, keep] / spread_b) for h in inner]
     weights = fit_weights(inner, correlation, params, np.random.default_rng([params.seed, k]))
     if len(held) > params.bank:
         rng = np.random.default_rng([params.seed, k, 1])
-        held = held.take(np.sort(rng.choice(len(held), params.bank, replace=False)))
+        kept = np.sort(rng.choice(len(held), params.bank, replace=False))
+        held, number = held.take(kept), number[kept]
     model = FoldModel(
         picture,
         sound,
@@ -151,12 +138,12 @@ def _fold_model(
         sound(held.sound),
         held.motion,
         held.onset,
-        held.video,
+        number.astype(np.int64),
         0,
         1,
     )
     null = fold_null(model, params.alike)
-    return replace(model, null_mean=float(null.mean()), null_std=max(float(null.std()), MIN_NULL_STD))
+    return replace(model, null_mean=float(null.mean()), null_std=max(float(null.std()), MIN_NULL_STD)), narrow
 
 
 def fit_towers(corpus: Corpus, params: FitParams) -> tuple[Tower, Tower]:
@@ -196,13 +183,14 @@ def fit_weights(
     inner: Sequence[HeldOut], correlation: np.ndarray, params: FitParams, rng: np.random.Generator
 ) -> np.ndarray:
     """Log-odds weights (3,) of the semantic part, of sync, and a constant: logistic regression of true pairs against
-    pairs of different videos, both kinds weighing the same. A part that speaks against correspondence counts for
+    pairs of different groups, both kinds weighing the same. A part that speaks against correspondence counts for
     nothing."""
     true, false = [], []
     step = max(sum(len(held.corpus) for held in inner) // params.weight_clips, 1)
     for held in inner:
+        group = held.corpus.group
         for i in range(0, len(held.corpus), step):
-            others = np.flatnonzero(held.corpus.video != held.corpus.video[i])
+            others = np.flatnonzero(group != group[i])
             if len(others) > params.negatives:
                 others = np.sort(rng.choice(others, params.negatives, replace=False))
             place = np.concatenate([[i], others])
@@ -223,24 +211,24 @@ def fit_weights(
 def fold_null(model: FoldModel, alike: float) -> np.ndarray:
     """Scores of all mismatched pairs of the bank's clips (each from either side)."""
     own = [
-        mismatches(model, [video], a, b, m, o, alike)
-        for video, a, b, m, o in zip(
-            model.bank_video, model.bank_picture, model.bank_sound, model.bank_motion, model.bank_onset, strict=True
+        mismatches(model, [group], a, b, m, o, alike)
+        for group, a, b, m, o in zip(
+            model.bank_group, model.bank_picture, model.bank_sound, model.bank_motion, model.bank_onset, strict=True
         )
     ]
     return np.concatenate(own)
 
 
 def figures(scorer: Scorer, corpus: Corpus) -> dict[str, float]:
-    """How the scorer does on its own corpus, every clip scored by a model that did not see its video.
+    """How the scorer does on its own corpus, every clip scored by a model that did not see its group.
 
-    auc: of the z of true pairs against that of pairs of two videos. Some of those agree by chance and some true pairs
-    are wrong, so 1 is out of reach. accepted_…: shares of either that reach z = 1.645. A corpus of more than 500
+    auc: of the z of true pairs against that of pairs of two groups. Some of those agree by chance and some true pairs
+    are wrong, so 1 is out of reach. accepted_…: shares of either that reach RULE_Z. A corpus of more than 500
     clips is looked at by its first ones.
     """
     pairs = held_out_pairs(scorer, corpus.take(np.arange(min(len(corpus), 500))))
     true = pairs[:, 0] == pairs[:, 1]
-    accepted = pairs[:, 2] >= 1.645
+    accepted = pairs[:, 2] >= RULE_Z
     return {
         "auc": round(float(roc_auc_score(true, pairs[:, 2])), 4),
         "accepted_true": round(float(accepted[true].mean()), 4),
@@ -250,24 +238,25 @@ def figures(scorer: Scorer, corpus: Corpus) -> dict[str, float]:
 
 
 def held_out_pairs(scorer: Scorer, corpus: Corpus, mismatches_per_clip: int = 8) -> np.ndarray:
-    """z of each clip's picture with its own sound and with the sounds of some clips of other videos of its fold, each
+    """z of each clip's picture with its own sound and with the sounds of some clips of other groups of its fold, each
     pair with a null as a clip has: of its picture's mismatches and its sound's.
 
     Returns float64, (pairs, 3): place of the clip seen, place of the clip heard, z.
     """
     pairs = []
-    folds = np.array([fold_of(v, len(scorer.folds)) for v in corpus.video])
+    known, folds = scorer.known.places(corpus.video, corpus.picture, corpus.sound)
     for k, model in enumerate(scorer.folds):
         places = np.flatnonzero(folds == k)
         held = corpus.take(places)
+        group = held.group
         picture, sound = model.picture(held.picture), model.sound(held.sound)
-        for i, video in enumerate(held.video):
-            others = np.flatnonzero(held.video != video)
-            others = others[:: max(len(others) // mismatches_per_clip, 1)][:mismatches_per_clip]
+        for i in range(len(held)):
+            others = np.flatnonzero(group != group[i])
+            others = others[:: max(len(others) // max(mismatches_per_clip, 1), 1)][:mismatches_per_clip]
             for j in (i, *others):
                 semantic = information(picture[i], sound[j][None], model.correlation)
                 sync = synchrony.peaks(held.motion[i], held.onset[j][None], one_is_motion=True)
-                both = [video, held.video[j]]
+                both = known[places[[i, j]]]
                 mean, std = null_of(model, both, picture[i], sound[j], held.motion[i], held.onset[j], scorer.alike)
                 score = float(log_odds(semantic, sync, model.weights)[0])
                 pairs.append((places[i], places[j], (score - mean) / std))

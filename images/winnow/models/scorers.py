@@ -43,12 +43,14 @@ COLUMNS: Mapping[str, str] = {
 #: The columns of the built-in scorer's table.
 #:
 #: score: log-odds that the sound is the picture's own; z: the same in deviations from the clip's null distribution of
-#: mismatched pairs (null_mean, null_std); semantic: mutual information of what is seen and heard, nats; sync: highest
-#: correlation of motion and onsets within a quarter of a second, −1 … 1; fold, model: which model of which scorer.
+#: mismatched pairs (null_mean, null_std); z_error: z's standard error; semantic: mutual information of what is seen
+#: and heard, nats; sync: highest correlation of motion and onsets within a quarter of a second, −1 … 1; fold, model:
+#: which model of which scorer.
 BUILTIN_COLUMNS: Mapping[str, str] = {
     "video_id": "string",
     "score": "double",
     "z": "double",
+    "z_error": "double",
     "semantic": "double",
     "sync": "double",
     "null_mean": "double",

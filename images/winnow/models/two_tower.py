@@ -3,8 +3,8 @@
 Fitted by `models.two_tower_fit`, which needs torch. Scoring does not: a tower is two matrix products, and torch would
 add half a gigabyte to the image and seconds to every start, so the stage runs where the built-in scorer runs.
 
-**Folds** are those of the built-in scorer (`models.correspondence.fold_of`): a clip is always scored by the model of
-its video's fold, which was fitted without that fold; a video of a later batch was not seen by its fold's model either.
+**Folds** are those of the built-in scorer (`models.copies`): a clip is always scored by the model of its group's fold,
+which was fitted without that fold; a clip of a later batch was not seen by its fold's model either.
 
 **Time.** The layers that it reads describe a whole clip, so a clip has one picture vector, at its middle: this scorer
 says nothing about which second agrees. `bridge` and `joint` look at pictures one by one.
@@ -20,7 +20,8 @@ import numpy as np
 
 from winnow.core.errors import ContractError
 from winnow.models import scorers
-from winnow.models.correspondence import cut_features, fold_of
+from winnow.models.copies import Known
+from winnow.models.correspondence import cut_features
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,18 @@ class Tower:
 
 @dataclass(frozen=True)
 class TwoTowerModel:
-    """Every fold's towers: pictures and sounds."""
+    """Every fold's towers: pictures and sounds; and the clips that they were fitted on."""
 
     picture: Sequence[Tower]
     sound: Sequence[Tower]
+    known: Known
 
     def score(
         self, video_id: str, picture: np.ndarray, sound: np.ndarray, *, middle_s: float, model: str,
         residual: np.ndarray | None = None,
     ) -> dict[str, object]:  # fmt: skip
         """One clip's columns (`scorers.COLUMNS`). picture, sound, residual: all layers joined, (d,), (e,), (e,)."""
-        fold = fold_of(video_id, len(self.picture))
+        _, fold = self.known.find(video_id, picture, sound)
         seen, heard = self.picture[fold](picture[None]), self.sound[fold](sound[None])[0]
         left = None if residual is None else self.sound[fold](residual[None])[0]
         return scorers.columns(
@@ -73,6 +75,7 @@ class TwoTowerModel:
             for k, tower in enumerate(towers)
             for f in fields(Tower)
         }
+        tensors |= self.known.arrays()
         return save(tensors, {"two_tower": json.dumps({"folds": len(self.picture)})})
 
     @classmethod
@@ -83,11 +86,12 @@ class TwoTowerModel:
 
         try:
             tensors = load(data)
-            folds = 1 + max(int(name.partition(".")[0]) for name in tensors)
+            folds = 1 + max(int(name.partition(".")[0]) for name in tensors if "." in name)
             sides = [
                 [Tower(*(tensors[f"{k}.{side}.{f.name}"] for f in fields(Tower))) for k in range(folds)]
                 for side in ("picture", "sound")
             ]
+            known = Known.read(tensors, folds)
         except (SafetensorError, KeyError, ValueError) as error:
             raise ContractError(f"no two-tower model: {type(error).__name__}: {error}") from error
-        return cls(*sides)
+        return cls(*sides, known)

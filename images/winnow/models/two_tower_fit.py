@@ -23,8 +23,10 @@ import numpy as np
 import torch
 
 from winnow.models.contrastive import info_nce, linear, one_thread
-from winnow.models.correspondence import cut_features, fold_of
-from winnow.models.correspondence_fit import Corpus, choose_folds
+from winnow.models.copies import Known, fold_of
+from winnow.models.corpus import Corpus
+from winnow.models.correspondence import cut_features
+from winnow.models.correspondence_fit import choose_folds
 from winnow.models.two_tower import Tower, TwoTowerModel
 
 
@@ -83,11 +85,14 @@ def fit(corpus: Corpus, params: FitParams) -> TwoTowerModel:
     if len(corpus) > params.max_clips:
         rng = np.random.default_rng(params.seed)
         corpus = corpus.take(np.sort(rng.choice(len(corpus), params.max_clips, replace=False)))
-    folds = choose_folds(corpus.video.tolist(), params.folds)
-    fold = np.array([fold_of(v, folds) for v in corpus.video])
+    group = corpus.group
+    folds = choose_folds(group.tolist(), params.folds)
+    fold = np.array([fold_of(name, folds) for name in group.tolist()])
+    groups = {video: video for video in corpus.video.tolist()} | dict(corpus.groups)
+    known = Known.of(group, corpus.picture, corpus.sound, groups, folds)
     with one_thread():
         towers = [fit_fold(corpus.take(np.flatnonzero(fold != k)), params, k) for k in range(folds)]
-    return TwoTowerModel([picture for picture, _ in towers], [sound for _, sound in towers])
+    return TwoTowerModel([picture for picture, _ in towers], [sound for _, sound in towers], known)
 
 
 def fit_fold(corpus: Corpus, params: FitParams, k: int) -> tuple[Tower, Tower]:
@@ -99,7 +104,7 @@ def fit_fold(corpus: Corpus, params: FitParams, k: int) -> tuple[Tower, Tower]:
         plain.append((mean, scale))
         sides.append(torch.from_numpy(cut_features(features, mean, scale).astype(np.float32)))
         modules.append(Side(features.shape[1], params, generator))
-    video = torch.from_numpy(np.unique(corpus.video, return_inverse=True)[1])
+    origin = torch.from_numpy(np.unique(corpus.group, return_inverse=True)[1])
     batches = max(round(len(corpus) / params.batch), 1)
     steps = min(max(params.epochs * batches, params.min_steps), params.max_steps)
     weights = [p for module in modules for p in module.parameters()]
@@ -109,7 +114,7 @@ def fit_fold(corpus: Corpus, params: FitParams, k: int) -> tuple[Tower, Tower]:
         for part in torch.randperm(len(corpus), generator=generator).tensor_split(batches):
             for group in optimiser.param_groups:
                 group["lr"] = params.learning_rate * (1 + math.cos(math.pi * done / steps)) / 2
-            never = (video[part][:, None] == video[part]) & ~torch.eye(len(part), dtype=torch.bool)
+            never = (origin[part][:, None] == origin[part]) & ~torch.eye(len(part), dtype=torch.bool)
             loss = info_nce(*(m(s[part]) for m, s in zip(modules, sides, strict=True)), params.temperature, never)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -121,9 +126,9 @@ def fit_fold(corpus: Corpus, params: FitParams, k: int) -> tuple[Tower, Tower]:
 
 
 def figures(model: TwoTowerModel, corpus: Corpus, most: int = 500) -> dict[str, float]:
-    """How the model does on its own corpus, every clip scored by towers that did not see its video.
+    """How the model does on its own corpus, every clip scored by towers that did not see its group.
 
-    auc: of the cosines of true pairs against those of pairs of two videos of one fold; some of those agree by chance
+    auc: of the cosines of true pairs against those of pairs of two groups of one fold; some of those agree by chance
     and some true pairs are wrong, so 1 is out of reach. A corpus of more than `most` clips is looked at by its first
     ones.
     """
@@ -132,14 +137,14 @@ def figures(model: TwoTowerModel, corpus: Corpus, most: int = 500) -> dict[str, 
     from winnow.models.scorers import unit
 
     corpus = corpus.take(np.arange(min(len(corpus), most)))
-    fold = np.array([fold_of(v, len(model.picture)) for v in corpus.video])
+    _, fold = model.known.places(corpus.video, corpus.picture, corpus.sound)
     true, false = [], []
     for k, (picture, sound) in enumerate(zip(model.picture, model.sound, strict=True)):
         held = corpus.take(np.flatnonzero(fold == k))
         if len(held):
             cosine = unit(picture(held.picture)) @ unit(sound(held.sound)).T
             true.append(np.diag(cosine))
-            false.append(cosine[held.video[:, None] != held.video])
+            false.append(cosine[held.group[:, None] != held.group])
     scores, n = np.concatenate([*true, *false]), sum(map(len, true))
     return {
         "auc": round(float(roc_auc_score(np.arange(len(scores)) < n, scores)), 4),

@@ -26,9 +26,9 @@ from winnow.release.inputs import (
     head_files,
     input_columns,
     published_files,
-    scorers,
     write_inputs,
 )
+from winnow.release.scorers import scorers, trusted
 
 if TYPE_CHECKING:
     from winnow.core.settings import Settings
@@ -64,8 +64,8 @@ def build_release(
 
 def release_key(lake: Lake, settings: Settings, policy: str = "hash") -> str:
     """Digest of what a release's tables and exports follow from beside the release before it: the admitted tables, the
-    corpus's, what the dbt project and the code around it do, the policy. While it stands, there is nothing new to
-    release."""
+    corpus's, what the dbt project and the code around it do, the policy, which scorers somebody trusts. While it
+    stands, there is nothing new to release."""
     admitted = batch_heads(lake)
     heads = [
         [h["batch"], h["seq"], stage, sorted(f["sha256"] for f in at["files"])]
@@ -74,5 +74,5 @@ def release_key(lake: Lake, settings: Settings, policy: str = "hash") -> str:
     ]
     annotated = [file.path.rpartition("/corpus/")[2] for file in corpus_files(lake)]
     aside = [[row["stage"], row["batch"], row["sample_id"]] for row in quarantined_rows(admitted.values())]
-    said = [policy, heads, annotated, project_behaviour(Path(settings.dbt_dir)), code_behaviour()]
+    said = [policy, heads, annotated, project_behaviour(Path(settings.dbt_dir)), code_behaviour(), trusted(lake)]
     return digest([*said, aside] if aside else said)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from winnow.core import corpus_table
 from winnow.core.errors import ContractError
-from winnow.core.frozen_model import FrozenModel
 from winnow.core.lake import Lake, sha256_file
 from winnow.core.stage import stage_columns
-from winnow.release import near_duplicates, publish
+from winnow.duplicates import batches as near_duplicates
+from winnow.release import publish
+from winnow.release.scorers import FIELDS
 
 #: Tables that a release computes over all admitted batches before dbt.
 DERIVED_COLUMNS = {"duplicate_pair": near_duplicates.PAIR_COLUMNS}
@@ -36,11 +37,6 @@ PUBLISHED_FILES = {
 #: Damaged files that a message names.
 SHOWN = 20
 _QUARANTINED_FIELDS = ("stage", "batch", "sample_id", "rules")
-#: The built-in scorer's name among the models of a lake, and what its card says of how good it is.
-CORRESPOND = "correspond"
-SCORER_FIELDS = (
-    "model", "auc", "auc_low", "auc_high", "p_value", "clips", "groups", "clips_effective", "accepted", "is_trusted",
-)  # fmt: skip
 _INPUT_FIELDS = ("stage", "batch", "seq", "v", "shard", "path", "sha256")
 
 
@@ -129,21 +125,11 @@ def write_inputs(
     aside = pa.schema([(name, pa.string()) for name in _QUARANTINED_FIELDS])
     pq.write_table(pa.Table.from_pylist([dict(row) for row in quarantined], schema=aside), out / "quarantined.parquet")
     kinds = {"model": pa.string(), "clips": pa.int64(), "groups": pa.int64(), "is_trusted": pa.bool_()}
-    quality = pa.schema([(name, kinds.get(name, pa.float64())) for name in SCORER_FIELDS])
+    refit = {"kind": pa.string(), "number": pa.int64(), "clips": pa.int64(), "flipped": pa.int64()}
+    kinds |= {"trusted_because": pa.string(), "refits": pa.list_(pa.struct(list(refit.items())))}
+    quality = pa.schema([(name, kinds.get(name, pa.float64())) for name in FIELDS])
     pq.write_table(pa.Table.from_pylist([dict(row) for row in scorers], schema=quality), out / "scorers.parquet")
     return path
-
-
-def scorers(lake: Lake) -> list[dict[str, object]]:
-    """How good each frozen correspondence scorer is, by model; of one that was frozen before this was measured no
-    row."""
-    found = []
-    for name in lake.list(f"models/{CORRESPOND}"):
-        if name.endswith(".json"):
-            card = FrozenModel(CORRESPOND).card(lake, name.removesuffix(".json"))
-            if "quality" in card:
-                found.append({"model": name.removesuffix(".json"), **card["quality"]})
-    return found
 
 
 def head_files(lake: Lake, heads: Mapping[str, dict]) -> list[InputFile]:

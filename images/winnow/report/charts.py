@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-STATUSES = ("kept", "dropped", "pending")
+STATUSES = ("kept", "dropped", "undecided", "pending")
 
 
 @dataclass(frozen=True)

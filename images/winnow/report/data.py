@@ -20,6 +20,7 @@ POINTS = {
     "fetch": "Which candidates are fetched",
     "separate": "Which clips' sound is separated (flag 1): they drop nothing",
     "release": "Which clips are kept",
+    "scorer": "Which scorers decide nothing: clips that rest on one are undecided",
     "acav": "ACAV100M's metadata filter, before fetch",
     "avset": "AVSET-10M's threshold, before release",
     "picture": "What plain decoders show wrongly, before release",
@@ -43,7 +44,8 @@ QUERIES = {
     "label_splits": "select label, split, clips from rpt_statistics where scope = 'split_label' order by label, split",
     "funnel": (
         "select position, step, unit, sum(items_in) as items_in, sum(passed) as passed, sum(failed) as failed, "
-        "sum(dropped) as dropped, sum(pending) as pending, sum(unexplained) as unexplained "
+        "sum(dropped) as dropped, sum(undecided) as undecided, sum(pending) as pending, "
+        "sum(unexplained) as unexplained "
         "from rpt_funnel group by position, step, unit order by position"
     ),
     "reasons": (
@@ -52,10 +54,15 @@ QUERIES = {
     ),
     "scores": "select * from rpt_scores order by measure, bin, status",
     "scorers": "select * from rpt_scorers order by scorer, model",
+    "stability": (
+        "select model, kind, sum(clips) as clips, sum(flipped) as flipped, "
+        "sum(flipped) / nullif(sum(clips), 0) as share, "
+        "max(flipped_share) as most from rpt_stability group by model, kind order by model, kind"
+    ),
     "rules": (
         "select * from (select t.point, t.position, t.rule, t.measure, t.op, t.value, t.unit, t.reason, t.source, "
         "coalesce(d.decides, true) as decides, coalesce(sum(r.items), 0) as items from thresholds t "
-        "left join rpt_reasons r on r.reason = t.rule and r.status = 'dropped' "
+        "left join rpt_reasons r on r.reason = t.rule and r.status in ('dropped', 'undecided') "
         "left join (select point, decides from rpt_screen union select point, decides from rpt_release_rules) d "
         "using (point) group by all) order by decides desc, "
         f"list_position({list(POINTS)}, point), position"

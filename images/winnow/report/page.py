@@ -62,7 +62,8 @@ def funnel(facts: Facts) -> list[dict[str, object]]:
         widest[row["unit"]] = max(widest.get(row["unit"], 0), row["items_in"])
     steps = []
     for row in facts["funnel"]:
-        parts = {"kept": row["passed"], "dropped": row["dropped"], "failed": row["failed"], "pending": row["pending"]}
+        parts = {"kept": row["passed"], "dropped": row["dropped"], "failed": row["failed"]}
+        parts |= {"undecided": row["undecided"], "pending": row["pending"]}
         reasons = [reason for reason in facts["reasons"] if reason["step"] == row["step"]]
         steps.append({**row, "bar": charts.shares(parts, widest[row["unit"]]), "reasons": reasons})
     return steps

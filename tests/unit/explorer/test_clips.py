@@ -77,7 +77,16 @@ def test_a_dropped_clip_names_its_rule_with_reason_and_source(lake):
     assert "z = 0.1 is below 1.645" in page
     assert re.search(r"<code>effective_z &lt; [\d.]+</code>", page)
     assert "low correspondence" in page
-    for name in ("stillness", "silence ratio", "loudness", "media sha256", "semantic"):
+    for name in (
+        "stillness",
+        "silence ratio",
+        "loudness",
+        "media sha256",
+        "semantic",
+        "z error",
+        "effective z",
+        "threshold",
+    ):
         assert f"<dt>{name}</dt>" in page
     assert f"/clips/{explored.sample_id(0)}" in page
 

@@ -24,7 +24,8 @@ from winnow.fitting.calibrate import calibrate, calibrate_once
 from winnow.fitting.calibration import KINDS, Ensemble, classes, describe, draw, ensembles
 from winnow.fitting.fit import fit, read_clips
 from winnow.models import synchrony
-from winnow.models.correspondence import Scorer, fold_of, information, log_odds
+from winnow.models.copies import fold_of
+from winnow.models.correspondence import Scorer, information, log_odds
 
 BATCHES = ["2026-11-01", "2026-11-02"]
 NONE: frozenset[str] = frozenset()
@@ -181,7 +182,7 @@ def test_a_clips_own_pair_scores_what_the_stage_scores(lake: Lake) -> None:
     # The first of a pair is seen, the second is heard.
     scorer = Scorer.loads(lake.read(lake.model_key("correspond", one.model)))
     _, clips, _ = read_clips(lake, BATCHES)
-    i, j = next((i, j) for i in place for j in place if one.video[i] != one.video[j] and one.fold[i] == one.fold[j])
+    i, j = next((i, j) for i in place for j in place if one.group[i] != one.group[j] and one.fold[i] == one.fold[j])
     model, mixed = scorer.folds[one.fold[i]], one.score(np.array([[i, j]]))
     seen, heard = model.picture(clips.picture[i]), model.sound(clips.sound[j])
     assert mixed["semantic"] == pytest.approx(information(seen, heard[None], model.correlation))

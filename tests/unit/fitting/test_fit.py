@@ -16,8 +16,9 @@ from winnow.cli.main import cli
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.fitting.fit import fit, read_corpus
-from winnow.models import correspondence_fit
-from winnow.release.inputs import scorers
+from winnow.models import correspondence_fit, synchrony
+from winnow.models.correspondence import Scorer, information, log_odds, null_of
+from winnow.release.scorers import scorers
 
 BATCHES = ["2026-11-01", "2026-11-02"]
 
@@ -33,9 +34,14 @@ def model_bytes(lake: Lake, answer: dict) -> bytes:
     return lake.read(lake.model_key("correspond", answer["model"]))
 
 
-def test_freezes_a_scorer_and_makes_it_current(tmp_path: Path) -> None:
-    lake = lake_of(tmp_path)
-    answer = fit(lake, BATCHES)
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, dict]:
+    lake = lake_of(tmp_path_factory.mktemp("lake"))
+    return lake, fit(lake, BATCHES)
+
+
+def test_freezes_a_scorer_and_makes_it_current(fitted: tuple[Lake, dict]) -> None:
+    lake, answer = fitted
     assert answer["computed"] is True
     assert (answer["clips"], answer["videos"]) == (98, 49)
     assert answer["auc"] > 0.8
@@ -50,9 +56,8 @@ def test_freezes_a_scorer_and_makes_it_current(tmp_path: Path) -> None:
         assert not any(arrays[name].dtype.hasobject for name in arrays.files)
 
 
-def test_the_card_says_how_good_it_is_and_a_release_reads_that(tmp_path: Path) -> None:
-    lake = lake_of(tmp_path)
-    answer = fit(lake, BATCHES)
+def test_the_card_says_how_good_it_is_and_a_release_reads_that(fitted: tuple[Lake, dict]) -> None:
+    lake, answer = fitted
     quality = answer["quality"]
     assert quality["is_trusted"]
     assert 0.5 < quality["auc_low"] <= quality["auc"] <= quality["auc_high"]
@@ -60,7 +65,16 @@ def test_the_card_says_how_good_it_is_and_a_release_reads_that(tmp_path: Path) -
     card = json.loads(lake.read(lake.model_key("correspond", answer["model"], "json")))
     assert card["quality"] == quality
     assert card["training"]["auc"] == quality["auc"]
-    assert scorers(lake) == [{"model": answer["model"], **quality}]
+    *left_out, other = card["stability"]
+    assert [row["number"] for row in left_out] == list(range(answer["folds"]))
+    # Every clip stands in one fold and is scored once without each other fold.
+    assert sum(row["clips"] for row in left_out) == 98 * (answer["folds"] - 1)
+    assert (other["kind"], other["clips"]) == ("other_folds", 98)
+    assert sum(row["flipped"] for row in left_out) < 0.1 * sum(row["clips"] for row in left_out)
+    assert other["flipped"] < 0.2 * 98
+    assert scorers(lake) == [
+        {"model": answer["model"], **quality, "trusted_because": None, "refits": answer["stability"]}
+    ]
 
 
 def test_a_scorer_near_chance_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,3 +153,26 @@ def test_too_few_videos_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="60 clips of 3 videos"):
         fit(lake, BATCHES[:1])
     assert lake.model_current("correspond") is None
+
+
+def test_leaving_copies_out_keeps_what_was_kept(fitted: tuple[Lake, dict], tmp_path: Path) -> None:
+    """Media that stand under another id too count once: what is fitted with and without them differs by the folds of
+    their groups alone."""
+    (bare, few), full = fitted, lake_of(tmp_path)
+    write_batch(full, "2026-11-03", range(60, 66), copies=dict(zip(range(60, 66), range(10, 16), strict=True)))
+    many = fit(full, [*BATCHES, "2026-11-03"])
+    assert (many["clips"], many["groups"]) == (few["clips"], few["groups"]) == (98, 49)
+    one, other = (Scorer.loads(model_bytes(*at)) for at in ((bare, few), (full, many)))
+    corpus, _ = read_corpus(bare, BATCHES)
+    kept = [{at for at in range(len(corpus)) if z_of(scorer, corpus, at) >= 1.645} for scorer in (one, other)]
+    assert len(kept[0] & kept[1]) > 0.9 * len(kept[0] | kept[1]) > 50
+
+
+def z_of(scorer: Scorer, corpus: correspondence_fit.Corpus, at: int) -> float:
+    group, fold = scorer.known.find(str(corpus.video[at]), corpus.picture[at], corpus.sound[at])
+    model = scorer.folds[fold]
+    a, b = model.picture(corpus.picture[at]), model.sound(corpus.sound[at])
+    m, o = corpus.motion[at], corpus.onset[at]
+    semantic, sync = information(a, b[None], model.correlation), synchrony.peaks(m, o[None], one_is_motion=True)
+    mean, std = null_of(model, [group], a, b, m, o, scorer.alike)
+    return float((log_odds(semantic, sync, model.weights)[0] - mean) / std)

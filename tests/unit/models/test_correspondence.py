@@ -9,7 +9,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from winnow.models import correspondence_fit, synchrony
-from winnow.models.correspondence import Scorer, fold_of
+from winnow.models.copies import fold_of
+from winnow.models.correspondence import Scorer
 from winnow.models.correspondence_fit import Corpus, FitParams, choose_folds, fit, held_out_pairs
 
 CLASSES = 8
@@ -116,17 +117,18 @@ def test_a_video_keeps_its_fold() -> None:
     assert counts.min() > 400
 
 
-def test_the_bank_is_of_the_fold_and_never_of_the_clips_own_video(fitted: tuple[Corpus, Scorer]) -> None:
+def test_the_bank_is_of_the_fold_and_never_of_the_clips_own_group(fitted: tuple[Corpus, Scorer]) -> None:
     from winnow.models.correspondence import mismatches
 
-    _, scorer = fitted
+    clips, scorer = fitted
+    videos = np.unique(clips.video).tolist()
     for k, model in enumerate(scorer.folds):
-        assert {fold_of(str(v), len(scorer.folds)) for v in model.bank_video} == {k}
+        assert {fold_of(videos[number], len(scorer.folds)) for number in model.bank_group} == {k}
     model = scorer.folds[0]
     clip = (model.bank_picture[0], model.bank_sound[0], model.bank_motion[0], model.bank_onset[0])
-    others = int((model.bank_video != model.bank_video[0]).sum())
+    others = int((model.bank_group != model.bank_group[0]).sum())
     kept = int(np.ceil(others * (1 - scorer.alike)))
-    assert len(mismatches(model, [model.bank_video[0]], *clip, scorer.alike)) == 2 * kept
+    assert len(mismatches(model, [model.bank_group[0]], *clip, scorer.alike)) == 2 * kept
 
 
 def test_fit_is_deterministic_and_survives_a_round_trip(fitted: tuple[Corpus, Scorer]) -> None:
@@ -168,6 +170,23 @@ def test_z_is_calibrated_on_mismatched_pairs(fitted: tuple[Corpus, Scorer]) -> N
     assert 0.01 < (z >= 1.645).mean() < 0.09
     assert abs(z.mean()) < 0.3
     assert z.std() == pytest.approx(1, abs=0.25)
+
+
+def test_an_error_is_as_large_as_z_scatters_over_other_corpora() -> None:
+    """Clips of one world, scored by scorers of five other samples of it: their z scatter as their errors say, within a
+    factor of two."""
+    clips, _ = corpus(videos=90)
+    asked = clips.take(np.flatnonzero([int(v, 16) >= 80 for v in clips.video]))
+    rng, rest = np.random.default_rng(0), clips.take(np.flatnonzero([int(v, 16) < 80 for v in clips.video]))
+    found = []
+    for _ in range(5):
+        some = rng.choice(80, 40, replace=False)
+        found.append(
+            scored(fit(rest.take(np.flatnonzero(np.isin([int(v, 16) for v in rest.video], some))), FitParams()), asked)
+        )
+    scatter = np.sqrt(np.array([rows["z"] for rows in found]).var(axis=0, ddof=1).mean())
+    said = np.sqrt(np.square([rows["z_error"] for rows in found]).mean())
+    assert scatter / 2 < said < scatter * 2
 
 
 def test_unrelated_sides_are_not_made_to_agree() -> None:

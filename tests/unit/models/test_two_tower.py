@@ -24,7 +24,8 @@ from winnow.core.settings import Settings
 from winnow.core.shard import Chain
 from winnow.core.stage import stage_class, stage_needs
 from winnow.fitting import fit as builtin
-from winnow.models.correspondence import fold_of, joined
+from winnow.models.copies import Known, fold_of
+from winnow.models.correspondence import joined
 from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
 from winnow.models.two_tower import Tower, TwoTowerModel
 
@@ -219,12 +220,14 @@ def test_too_few_videos_and_missing_tables_are_refused(tmp_path: Path) -> None:
 def towers(folds: int = 3) -> TwoTowerModel:
     rng = np.random.default_rng(0)
     make = lambda d: Tower(*(rng.normal(size=s).astype(np.float32) for s in (d, d, (d, 8), 8, (8, 4), 4)))  # noqa: E731
-    return TwoTowerModel([make(268) for _ in range(folds)], [make(266) for _ in range(folds)])
+    known = Known(np.array([7], np.uint64), np.array([0]), np.array([1]), folds)
+    return TwoTowerModel([make(268) for _ in range(folds)], [make(266) for _ in range(folds)], known)
 
 
 def test_what_is_no_whole_model_is_refused() -> None:
     data = towers().dumps()
     assert TwoTowerModel.loads(data).dumps() == data
+    assert TwoTowerModel.loads(data).known.folds == 3
     for broken in (b"", data[:100], data[:-4], b"\x80\x04]q\x00."):
         with pytest.raises(ContractError, match="no two-tower model"):
             TwoTowerModel.loads(broken)

@@ -44,9 +44,9 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
     agreement = [{"scorer_a": "builtin", "scorer_b": "two_tower", "clips": 7, "both_keep": 3, "both_drop": 2,
                   "only_a_keeps": 1, "only_b_keeps": 1, "kappa": 0.42, "correlation": 0.07}]  # fmt: skip
     rules = [{"point": "avset", "position": 202, "rule": "avset_low_correspondence", "decides": False, "clips": 40,
-              "pass_alone": 29},
+              "measured": 39, "pass_alone": 29},
              {"point": "release", "position": 10, "rule": "low_correspondence", "decides": True, "clips": 40,
-              "pass_alone": 31}]  # fmt: skip
+              "measured": 38, "pass_alone": 31}]  # fmt: skip
     tables = {"fct_calibration": kinds, "rpt_calibration": [bare, told], "rpt_calibration_sweep": sweep,
               "rpt_agreement": agreement, "rpt_release_rules": rules}  # fmt: skip
     with duckdb.connect() as con:
@@ -83,7 +83,7 @@ def test_the_section_says_what_was_measured(con: duckdb.DuckDBPyConnection) -> N
     assert text.count("<svg") == 2
     said = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", text))
     assert "the threshold is 3.0100: 25.0 % of corresponding, 95.0 % of random and 99.80 % of non-corresponding" in said
-    assert "is counted and does not decide (dbt var release_points): 29 of 40 clips pass it" in said
+    assert "is counted and does not decide (dbt var release_points): 29 of 39 clips that have its score pass it" in said
     assert "Not calibrated: 7 clips have a score that cannot be compared" in said
     assert "all calibrated scorers together with 2 σ, above which 2.3 % of a normal distribution lies" in said
     assert "Above μ + 2σ" in said

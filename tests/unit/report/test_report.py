@@ -98,9 +98,9 @@ def test_titles_from_lists_are_escaped(page, read):
 
 def test_rules_that_decide_come_before_those_that_are_only_counted(page):
     titles = [html.unescape(title) for title in re.findall(r'<th colspan="4" scope="rowgroup">([^<]+)</th>', page)]
-    deciding = ("fetch", "separate", "release", "select", "pseudo_label", "duplicate")
-    assert titles[:6] == [POINTS[name] for name in deciding]
-    assert titles[6:] == [f"{POINTS[name]}: counted, and dropping nothing" for name in ("acav", "avset", "picture")]
+    deciding = ("fetch", "separate", "release", "scorer", "select", "pseudo_label", "duplicate")
+    assert titles[:7] == [POINTS[name] for name in deciding]
+    assert titles[7:] == [f"{POINTS[name]}: counted, and dropping nothing" for name in ("acav", "avset", "picture")]
 
 
 def test_classes_of_audioset_are_named(page):
@@ -217,7 +217,7 @@ def test_histogram_places_bars_threshold_and_null():
         {"bin_start": 2.0, "bin_end": 2.5, "status": "dropped", "clips": 1},
     ]
     chart = charts.histogram(rows, threshold=1.0, null=True)
-    assert chart.totals == {"kept": 9, "dropped": 4, "pending": 0}
+    assert chart.totals == {"kept": 9, "dropped": 4, "undecided": 0, "pending": 0}
     assert [bin.left for bin in chart.bins] == pytest.approx([50.0, 100 * 5 / 6])
     assert chart.threshold_at == pytest.approx(100 * 4 / 6)
     assert chart.bins[1].heights["kept"] == pytest.approx(9 * chart.bins[0].heights["dropped"] / 3)

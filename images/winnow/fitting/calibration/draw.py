@@ -2,8 +2,8 @@
 
 - corresponding: a clip's own;
 - random: picture and sound of any two clips, whatever they show;
-- non_corresponding: of two videos whose labels have nothing in common: none of one names or lies under (`classes`) what
-  one of the other does; where clips have no labels, of two videos.
+- non_corresponding: of two videos, none a copy of the other, whose labels have nothing in common: none of one names or
+  lies under (`classes`) what one of the other does; where clips have no labels, of two such videos.
 
 In a small corpus two videos often show the same thing, so pairs shuffled across videos are not all wrong; labels keep
 such pairs out. Where a scorer has folds, both clips of a pair are of one fold, whose model saw neither.
@@ -35,7 +35,7 @@ class Pairs:
 
 
 def draw(
-    video: np.ndarray,
+    group: np.ndarray,
     fold: np.ndarray,
     labels: Sequence[frozenset[str]],
     *,
@@ -45,18 +45,19 @@ def draw(
 ) -> Pairs:
     """Draw pairs of clips without repetition; each fold gives its share of each kind.
 
-    video: (n,) ids; fold: (n,) int; labels: n sets of classes (`classes.named`), empty where nobody labelled the clip;
-    basis: of the non-corresponding pairs, `labels`, `videos`, or `auto`: labels where at least half of the clips have
-    some and enough pairs share none. Kinds that have fewer than LEAST pairs come out shorter than that, never padded.
+    group: (n,) of videos that are copies of each other, or of one alone; fold: (n,) int; labels: n sets of classes
+    (`classes.named`), empty where nobody labelled the clip; basis: of the non-corresponding pairs, `labels`, `videos`,
+    or `auto`: labels where at least half of the clips have some and enough pairs share none. Kinds that have fewer than
+    LEAST pairs come out shorter than that, never padded.
     """
     labelled = np.array([bool(of) for of in labels], bool)
     above = [frozenset().union(*map(lineage, of)) for of in labels]
 
-    def other_video(seen: np.ndarray, heard: np.ndarray) -> np.ndarray:
-        return video[seen] != video[heard]
+    def other_group(seen: np.ndarray, heard: np.ndarray) -> np.ndarray:
+        return group[seen] != group[heard]
 
     def disjoint(seen: np.ndarray, heard: np.ndarray) -> np.ndarray:
-        valid = other_video(seen, heard) & labelled[seen] & labelled[heard]
+        valid = other_group(seen, heard) & labelled[seen] & labelled[heard]
         for at in np.flatnonzero(valid):
             i, j = seen[at], heard[at]
             valid[at] = labels[i].isdisjoint(above[j]) and above[i].isdisjoint(labels[j])
@@ -71,7 +72,7 @@ def draw(
         found = _two(fold, wanted, disjoint, np.random.default_rng([*seed, 2]))
         if basis == "labels" or len(found) >= LEAST:
             return Pairs(pairs | {"non_corresponding": found}, "labels")
-    found = _two(fold, wanted, other_video, np.random.default_rng([*seed, 3]))
+    found = _two(fold, wanted, other_group, np.random.default_rng([*seed, 3]))
     return Pairs(pairs | {"non_corresponding": found}, "videos")
 
 

@@ -23,12 +23,13 @@ from winnow.core.stage import stage_names, stage_needs, stage_wants
 from winnow.core.table import ok_rows
 from winnow.fitting import fit
 from winnow.fitting.calibration.classes import named
+from winnow.fitting.groups import ties
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from winnow.models.corpus import Corpus
     from winnow.models.correspondence import Scorer
-    from winnow.models.correspondence_fit import Corpus
 
 #: What the built-in scorer gives; each is a column of `correspond` (builtin: score).
 BUILTIN = ("builtin", "semantic", "sync")
@@ -42,14 +43,15 @@ BLOCK = 4096
 class Ensemble:
     """Clips that one model has scored, ordered by id, and what it takes to score any picture with any sound of a fold.
 
-    scorers: names of the scores that it gives; ids, video: (n,) str; fold: (n,) int64; labels: n sets; score: from
+    scorers: names of the scores that it gives; ids, group: (n,) str, the group that holds a clip's video with what are
+    copies of it (`models.copies`); fold: (n,) int64; labels: n sets; score: from
     places of clips seen and heard, int64 (m, 2), to float64 (m,) by name.
     """
 
     scorers: Sequence[str]
     model: str
     ids: np.ndarray
-    video: np.ndarray
+    group: np.ndarray
     fold: np.ndarray
     labels: Sequence[frozenset[str]]
     score: Callable[[np.ndarray], dict[str, np.ndarray]]
@@ -77,7 +79,7 @@ def _builtin(
 ) -> Iterator[Ensemble | tuple[str, str]]:  # fmt: skip
     import numpy as np
 
-    from winnow.models.correspondence import Scorer, fold_of
+    from winnow.models.correspondence import Scorer
 
     model = lake.model_current(fit.MODEL)
     if model is None:
@@ -86,14 +88,14 @@ def _builtin(
         return
     scorer = Scorer.loads(FrozenModel(fit.MODEL).read(lake, model))
     ids, corpus, _ = fit.read_clips(lake, batches, only=chosen)
-    fold = np.array([fold_of(video, len(scorer.folds)) for video in corpus.video], np.int64)
+    _, fold = scorer.known.places(corpus.video, corpus.picture, corpus.sound)
     sets = [labels.get(video, frozenset()) for video in corpus.video]
 
     def score(places: np.ndarray) -> dict[str, np.ndarray]:
         found = _parts(scorer, corpus, fold, places)
         return {name: found[name] for name in named}
 
-    yield Ensemble(named, model, np.array(ids, dtype=str), corpus.video, fold, sets, score)
+    yield Ensemble(named, model, np.array(ids, dtype=str), corpus.group, fold, sets, score)
 
 
 def _parts(scorer: Scorer, corpus: Corpus, fold: np.ndarray, places: np.ndarray) -> dict[str, np.ndarray]:
@@ -128,6 +130,8 @@ def _vectors(
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    from winnow.models.copies import groups_of
+
     if scorer not in stage_names():
         yield scorer, f"there is no stage {scorer}"
         return
@@ -144,6 +148,7 @@ def _vectors(
                 clips.setdefault(row["model"], {})[row["sample_id"]] = (row["video_id"], row["fold"], *sides)
     if not clips:
         yield scorer, f"no clip of these batches has a score: `winnow run {scorer} --batch …` gives it"
+    tied = ties(lake, list(chains))
     for model, found in sorted(clips.items()):
         ids = sorted(found)
         video = np.array([found[clip][0] for clip in ids], dtype=str)
@@ -151,7 +156,9 @@ def _vectors(
         sound, picture = (np.stack([found[clip][side] for clip in ids]) for side in (2, 3))
         score = partial(_dots, scorer, picture, sound)
         sets = [labels.get(v, frozenset()) for v in video]
-        yield Ensemble([scorer], model, np.array(ids, dtype=str), video, fold, sets, score)
+        groups = groups_of({*video.tolist()}.union(*tied), tied)
+        group = np.array([groups[v] for v in video.tolist()], dtype=str)
+        yield Ensemble([scorer], model, np.array(ids, dtype=str), group, fold, sets, score)
 
 
 def _dots(scorer: str, picture: np.ndarray, sound: np.ndarray, places: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,5 +1,5 @@
-"""Near-duplicates of all admitted batches: which clips share a stretch of picture or sound, batch by batch in the order
-of admission.
+"""Near-duplicates of batches: which clips share a stretch of picture or sound, batch by batch in the order of their
+admission. A release asks for those of all admitted batches, a fit for those of the batches that it is made from.
 
     <root>/cache/duplicates/<key>/pairs.parquet        verified pairs whose later clip the batch brought
     <root>/cache/duplicates/<key>/<array>.npy          its segment of the index (`winnow.duplicates.index`), mapped

@@ -13,7 +13,7 @@ from tests.unit.sketched import levels, pictures
 from winnow.core import table
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.duplicates import verify
-from winnow.release.near_duplicates import pairs_of
+from winnow.duplicates.batches import pairs_of
 from winnow.stages.fingerprint import Fingerprint
 
 

@@ -1,0 +1,72 @@
+"""Which videos of several batches belong together, so that no fold and no pair of calibration divides them: those that
+have a clip of the same bytes, and those that have near-duplicates, where a batch has fingerprints.
+
+The same measured picture or sound ties videos too; who reads features finds that (`winnow.models.copies.same`). In a
+lake in a bucket near-duplicates tie nothing: their index is mapped from files.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from winnow.core.admitted import batch_heads
+from winnow.core.lake import Lake
+from winnow.core.shard import Chain
+from winnow.core.stage import stage_needs
+from winnow.core.table import ok_rows
+from winnow.models.copies import MOST_SHARERS
+
+
+def ties(lake: Lake, batches: Sequence[str]) -> list[list[str]]:
+    """Sets of ids of videos, each with a clip in these batches, that belong together."""
+    video_of: dict[str, str] = {}
+    same_bytes: dict[str, set[str]] = defaultdict(set)
+    files: dict[str, list[dict]] = {}
+    for batch in batches:
+        chain = Chain(lake, batch, stage_needs())
+        for number in chain.numbers("clip"):
+            if manifest := chain.committed("clip", number):
+                for row in ok_rows(lake.read_table(manifest), ["video_id", "media_sha256"]).to_pylist():
+                    video_of[row["sample_id"]] = row["video_id"]
+                    if row["media_sha256"]:
+                        same_bytes[row["media_sha256"]].add(row["video_id"])
+            if manifest := chain.committed("fingerprint", number):
+                file = {"path": lake.table_key(manifest), "sha256": manifest.sha256}
+                files.setdefault(batch, []).append(file)
+    found = [sorted(videos) for videos in same_bytes.values() if len(videos) > 1]
+    return found + [
+        sorted({video_of[first], video_of[second]})
+        for first, second in _near(lake, files)
+        if first in video_of and second in video_of
+    ]
+
+
+def _near(lake: Lake, files: Mapping[str, list[dict]]) -> list[tuple[str, str]]:
+    """Pairs of clips of which one is a near-duplicate of the other; a sound that many clips have under other pictures
+    makes none. Batches are taken as a release takes them, so that it finds kept what a fit has found."""
+    import pyarrow.parquet as pq
+
+    from winnow.duplicates.batches import pairs_of
+
+    if not files or not lake.is_local:
+        return []
+    admitted = batch_heads(lake)
+    last = 1 + max((head["seq"] for head in admitted.values()), default=0)
+    heads = {
+        batch: {"batch": batch, "seq": admitted[batch]["seq"] if batch in admitted else last,
+                "stages": {"fingerprint": {"files": of}}}
+        for batch, of in files.items()
+    }  # fmt: skip
+    columns = ["first_id", "second_id", "kind"]
+    tables = [pq.read_table(io.BytesIO(lake.read(pairs.key)), columns=columns) for pairs in pairs_of(lake, heads)]
+    rows = [row for table in tables for row in table.to_pylist()]
+    by_sound = [row for row in rows if row["kind"] in ("sound", "sound_other_picture")]
+    sharers = Counter(row[side] for row in by_sound for side in ("first_id", "second_id"))
+    beds = {
+        (row["first_id"], row["second_id"])
+        for row in by_sound
+        if max(sharers[row["first_id"]], sharers[row["second_id"]]) > MOST_SHARERS
+    }
+    return [pair for row in rows if (pair := (row["first_id"], row["second_id"])) not in beds]
