@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from winnow.core import cpu, shard_tar
+from winnow.core import cpu, memory, shard_tar
 from winnow.core.attempt import Attempt
 from winnow.core.errors import ConfigError, ContractError, FailureBudgetExceeded
 from winnow.core.lake import Lake, digest, sha256_bytes
@@ -83,6 +83,7 @@ class Runtime:
                 f"({', '.join(sorted(r.value for r in RETRYABLE))})"
             )
         summary = Summary(self.stage.name, self.batch, self.v)
+        memory.keep_freed()
         source = self.stage.needs[0]
         if self.chain.stand(source) is None:
             raise ContractError(

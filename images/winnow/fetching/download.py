@@ -115,8 +115,8 @@ class _Silent:
 #: Nothing from the user's machine, nothing beside the file, no second attempts (`--retry-reasons` is the one way to try
 #: again), no live streams (they have no end), no merging of separate streams (that takes a program).
 OPTIONS: Mapping[str, object] = {
-    "quiet": True, "no_warnings": True, "noprogress": True, "logger": _Silent(), "color": "never",
-    "cachedir": False, "usenetrc": False, "cookiefile": None, "proxy": "", "enable_file_urls": False,
+    "quiet": True, "no_warnings": True, "noprogress": True, "progress_delta": 3600, "logger": _Silent(),
+    "color": "never", "cachedir": False, "usenetrc": False, "cookiefile": None, "proxy": "", "enable_file_urls": False,
     "js_runtimes": {}, "remote_components": [], "ffmpeg_location": "/nonexistent", "fixup": "never",
     "external_downloader": {"default": "native"}, "hls_prefer_native": True, "concurrent_fragment_downloads": 1,
     "retries": 0, "extractor_retries": 0, "fragment_retries": 0, "file_access_retries": 0,
@@ -187,6 +187,10 @@ class Client(yt_dlp.YoutubeDL):
         if self.job is not None:
             self.job.trouble = SampleFailed(Reason.unsupported_site, "a live stream, which has no end")
         return "a live stream"
+
+    def _forceprint(self, key, info_dict):
+        """Print nothing: yt-dlp lays out four tables at seven points of every download, a third of what it takes, for
+        templates that are not there."""
 
     def process_info(self, info_dict):
         """Download one result. The file's name is ours, so an ending of its address that is none of a media file (a

@@ -1,10 +1,10 @@
 """Check: what stands in a clip's file, looked at once it is written.
 
-An encoded clip's pictures have been decoded to make it, so its packets are counted and its length is taken. A copied
-clip's have not: damage in the source is damage in the clip. Decoding it whole would cost what copying saves, so its
-packets are read as H.264 (`winnow.media.h264`: are they pictures; that none is missing between them, the source's index
-has seen), its key pictures, which hold most of its bytes, and some after each are decoded, and so is a sample of copied
-sound. Only where something is wrong with these is everything decoded and counted.
+An encoded clip's pictures have been decoded to make it, so those that its index names, inside the file, are counted and
+its length is taken. A copied clip's have not: damage in the source is damage in the clip. Decoding it whole would cost
+what copying saves, so its packets are read as H.264 (`winnow.media.h264`: are they pictures; that none is missing
+between them, the source's index has seen), its key pictures, which hold most of its bytes, and some after each are
+decoded, and so is a sample of copied sound. Only where something is wrong with these is everything decoded and counted.
 """
 
 from __future__ import annotations
@@ -39,19 +39,25 @@ def check(data: bytes, *, copied: bool, copied_sound: bool = True) -> Found:
     with _opened(data) as clip:
         video = clip.streams.video[0]
         audio = clip.streams.audio[0] if clip.streams.audio else None
-        shown, heard = [], []
-        for packet in clip.demux():
-            if packet.size:
-                (shown if packet.stream_index == video.index else heard).append(packet)
+        copied_sound = copied_sound and audio is not None
+        shown, heard, damaged, mute = [], [], 0, 0
+        if copied or copied_sound:
+            for packet in clip.demux(*(s for s, wanted in ((video, copied), (audio, copied_sound)) if wanted)):
+                if packet.size:
+                    (shown if packet.stream_index == video.index else heard).append(packet)
         duration = video.duration or 0
-        picture_s, count = float(duration * video.time_base), sum(not p.is_discard for p in shown)
-        damaged = mute = 0
+        picture_s, count = float(duration * video.time_base), _stored(video, len(data))
         if copied and _is_doubtful(shown, video):
             damaged = max(0, count - decoding(data, "video"))
         heard = [packet for packet in heard if not packet.is_discard]
-        if copied_sound and audio is not None and _is_mute(heard, audio):
+        if copied_sound and _is_mute(heard, audio):
             mute = max(0, len(heard) - decoding(data, "audio"))
-        return Found(count, picture_s, damaged, len(heard), mute)
+        return Found(count, picture_s, damaged, 0 if audio is None else _stored(audio, len(data)), mute)
+
+
+def _stored(stream, size: int) -> int:
+    """How many packets of a stream lie in a file of `size` bytes and are shown or heard, by the file's index."""
+    return sum(0 < entry.size <= size - entry.pos and not entry.is_discard for entry in stream.index_entries)
 
 
 def _opened(data: bytes):

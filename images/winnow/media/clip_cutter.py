@@ -7,7 +7,7 @@ copied (`winnow.media.clip_writer` says which), are not decoded at all.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +59,8 @@ class _Pass:
         self.by_packet = sorted((clip.copied[0], number) for number, clip in copied)
         self.by_sound = sorted((clip.sounds[0], number) for number, clip in waiting if clip.sounds)
         self.pictures = _Ranges([clip.pictures for _, clip in encoded])
-        self.sounds = _Ranges([clip.sounds for _, clip in waiting if clip.sounds and not clip.copies_sound])
+        self.sounds = _Ranges([clip.sounds for _, clip in waiting if clip.sounds and not footage.copies_sound])
+        self.sound_ends = frozenset(clip.sounds[1] for _, clip in waiting if clip.sounds)
         video.thread_type, video.codec_context.thread_count = "NONE", 1
 
     def run(self) -> Iterator[tuple[int, Piece | SampleFailed]]:
@@ -77,6 +78,8 @@ class _Pass:
                 self._begin(self.by_sound, at_sound)
                 self._sound(at_sound, packet)
                 at_sound += 1
+                if at_sound not in self.sound_ends and not self.broken:
+                    continue
             for item in [i for i in self.active if i[1].is_over(at_picture, at_sound)]:
                 self.active.remove(item)
                 yield item[0], _finished(item[1])
@@ -106,12 +109,12 @@ class _Pass:
     def _open(self, number: int) -> None:
         item = number, self.waiting.pop(number)
         self.active.append(item)
-        self._do(item, "open", self.video, self.audio)
+        self._do(item, item[1].open, self.video, self.audio)
 
-    def _do(self, item: tuple[int, ClipFile], what: str, *given) -> None:
+    def _do(self, item: tuple[int, ClipFile], what: Callable[..., None], *given) -> None:
         """Let a clip take something; what FFmpeg will not do ends this clip and no other."""
         try:
-            getattr(item[1], what)(*given)
+            what(*given)
         except av.error.FFmpegError as error:
             item[1].abandon()
             self.active.remove(item)
@@ -125,13 +128,14 @@ class _Pass:
             if frame.pts is not None:
                 self._begin(self.by_picture, frame.pts, frame)
             for item in [*self.active]:
-                self._do(item, "encode_picture", frame)
+                self._do(item, item[1].encode_picture, frame)
 
     def _picture(self, at: int, packet: Packet) -> None:
         if self.footage.repaired:
             packet.pts = packet.dts = self.footage.video.pts[at]
         for item in [*self.active]:
-            self._do(item, "copy_picture", at, packet)
+            if item[1].copied is not None:
+                self._do(item, item[1].copy_picture, at, packet)
         if at not in self.pictures:
             return
         try:
@@ -150,8 +154,9 @@ class _Pass:
         if at in track.hidden and not packet.is_discard:
             return
         packet.pts = packet.dts = track.pts[at]
-        for item in [*self.active]:
-            self._do(item, "copy_sound", at, packet)
+        if self.footage.copies_sound:
+            for item in [*self.active]:
+                self._do(item, item[1].copy_sound, at, packet)
         if at not in self.sounds:
             return
         try:
@@ -167,7 +172,7 @@ class _Pass:
                 continue
             when_s, frame.pts = frame.pts * self.tick_s, None
             for item in [*self.active]:
-                self._do(item, "encode_sound", frame, when_s)
+                self._do(item, item[1].encode_sound, frame, when_s)
 
 
 def _drained(decoder) -> list:

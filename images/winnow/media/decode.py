@@ -11,7 +11,7 @@ Times are s on the clip's own clock, where the container starts; both streams sh
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -145,78 +145,94 @@ GAP_S = 0.02
 LONGEST_GAP_S = 3600.0
 
 
-def waveform(frames: list[AudioFrame], *, rate_hz: int | None = None, mono: bool = False) -> np.ndarray:
-    """Samples of decoded frames: float32, (channels, samples), full scale 1.0, counted from the first frame's time.
-
-    `rate_hz` resamples (swresample); `mono` makes one channel of two. Layouts of more than two channels become stereo
-    (`winnow.media.downmix`: at the same level). A gap between time stamps is silence, so that what follows stays
-    where it is heard; of an overlap the earlier sound is kept. SampleFailed with `undecodable` for a gap above an hour.
-    """
-    if not frames:
-        return np.zeros((1, 0), np.float32)
-    rate = frames[0].rate
-    pieces: list[np.ndarray] = []
-    made = 0
-    for run in _runs(frames):
-        wave = _joined(run)
-        if run[0].rate != rate:
-            wave = _resampled(wave, run[0].rate, rate)
-        lag = made if run[0].time is None or frames[0].time is None else round((run[0].time - frames[0].time) * rate)
-        if lag - made > GAP_S * rate:
-            if lag - made > LONGEST_GAP_S * rate:
-                raise SampleFailed(Reason.undecodable, f"its sound stops for {(lag - made) / rate:.0f} s")
-            pieces.append(np.zeros((1, lag - made), np.float32))
-            made = lag
-        elif made - lag > GAP_S * rate:
-            wave = wave[:, made - lag :]
-        pieces.append(wave)
-        made += wave.shape[1]
-    channels = max(len(piece) for piece in pieces)
-    wave = pieces[0] if len(pieces) == 1 else np.concatenate([downmix.as_many(p, channels) for p in pieces], axis=1)
-    if mono:
-        wave = downmix.mono(wave)
-    return wave if rate_hz is None or rate_hz == rate else _resampled(wave, rate, rate_hz)
-
-
-def _runs(frames: list[AudioFrame]) -> Iterator[list[AudioFrame]]:
-    """Frames of one shape that follow each other in time, run by run."""
-    run: list[AudioFrame] = []
-    base, slack, expected = frames[0].time_base, 0.0, None
-    tick_s = float(base) if base else 0.0
+def waveform(frames: Iterable[AudioFrame], *, rate_hz: int | None = None, mono: bool = False) -> np.ndarray:
+    """Samples of decoded frames, as `Sound.waveform`."""
+    sound = Sound()
     for frame in frames:
-        at = frame.pts
-        if run:
-            first = run[0]
-            if (
-                frame.rate != first.rate
-                or frame.format.name != first.format.name
-                or frame.layout.name != first.layout.name
-                or (at is not None and expected is not None and abs(at - expected) > slack)
-            ):
-                yield run
-                run = []
-        if not run:
-            expected, slack = (at, GAP_S / tick_s) if tick_s and at is not None else (None, 0.0)
-        run.append(frame)
-        if expected is not None:
-            expected += frame.samples / frame.rate / tick_s
-    yield run
+        sound.add(frame)
+    return sound.waveform(rate_hz=rate_hz, mono=mono)
 
 
-def _joined(frames: list[AudioFrame]) -> np.ndarray:
-    """Frames of one shape, end to end, as at most two channels: float32, (channels, samples). Planar float takes no
-    call into FFmpeg for each."""
-    first = frames[0]
-    if first.format.name != "fltp" or first.layout.nb_channels > 2:
-        wave = np.concatenate([downmix.samples(frame) for frame in frames], axis=1)
-        return downmix.stereo(wave, downmix.names_of(first))
-    wave, at = np.empty((first.layout.nb_channels, sum(frame.samples for frame in frames)), np.float32), 0
-    for frame in frames:
-        count = frame.samples
-        for channel, plane in enumerate(frame.planes):
-            wave[channel, at : at + count] = np.frombuffer(plane, np.float32, count)
-        at += count
-    return wave
+class Sound:
+    """Decoded sound, its frames joined as they come, so that a decoder uses its buffers again. False while empty."""
+
+    def __init__(self) -> None:
+        #: Runs of frames that follow each other in time and are of one shape: when each begins, s, and its samples.
+        self._runs: list[tuple[float | None, av.AudioFifo]] = []
+        self._rate, self._layout = 0, ""
+        self._tick_s, self._slack, self._expected = 0.0, 0.0, None
+
+    def __bool__(self) -> bool:
+        return bool(self._runs)
+
+    @property
+    def rate(self) -> int:
+        """Samples a second, as it begins."""
+        return self._runs[0][1].sample_rate if self._runs else 0
+
+    def add(self, frame: AudioFrame) -> None:
+        """Take the next frame."""
+        at, samples = frame.pts, frame.samples
+        if not samples:
+            return
+        follows = at is None or self._expected is None or abs(at - self._expected) <= self._slack
+        frame.pts = None  # or the queue asks for times that are exact
+        if not (self._runs and follows and frame.layout.name == self._layout and self._queued(frame)):
+            self._runs.append(
+                (None if at is None or not frame.time_base else float(at * frame.time_base), av.AudioFifo())
+            )
+            self._queued(frame)
+            self._rate, self._layout = frame.rate, frame.layout.name
+            self._tick_s = float(frame.time_base or 0)
+            timed = bool(self._tick_s) and at is not None
+            self._expected, self._slack = (at, GAP_S / self._tick_s) if timed else (None, 0.0)
+        if self._expected is not None:
+            self._expected += samples / self._rate / self._tick_s
+        frame.pts = at
+
+    def _queued(self, frame: AudioFrame) -> bool:
+        """Add a frame to the last run, if its format and rate are that run's."""
+        try:
+            self._runs[-1][1].write(frame)
+        except ValueError:
+            return False
+        return True
+
+    def waveform(self, *, rate_hz: int | None = None, mono: bool = False) -> np.ndarray:
+        """Samples so far, which leave this: float32, (channels, samples), full scale 1.0, counted from the first
+        frame's time.
+
+        `rate_hz` resamples (swresample); `mono` makes one channel of two. Layouts of more than two channels become
+        stereo (`winnow.media.downmix`: at the same level). A gap between time stamps is silence, so that what follows
+        stays where it is heard; of an overlap the earlier sound is kept. SampleFailed with `undecodable` for a gap
+        above an hour.
+        """
+        if not self._runs:
+            return np.zeros((1, 0), np.float32)
+        rate, first_s = self.rate, self._runs[0][0]
+        pieces: list[np.ndarray] = []
+        made = 0
+        for start_s, queue in self._runs:
+            whole = queue.read()
+            wave = downmix.stereo(downmix.samples(whole), downmix.names_of(whole))
+            if whole.rate != rate:
+                wave = _resampled(wave, whole.rate, rate)
+            lag = made if start_s is None or first_s is None else round((start_s - first_s) * rate)
+            if lag - made > GAP_S * rate:
+                if lag - made > LONGEST_GAP_S * rate:
+                    raise SampleFailed(Reason.undecodable, f"its sound stops for {(lag - made) / rate:.0f} s")
+                pieces.append(np.zeros((1, lag - made), np.float32))
+                made = lag
+            elif made - lag > GAP_S * rate:
+                wave = wave[:, made - lag :]
+            pieces.append(wave)
+            made += wave.shape[1]
+        self._runs = []
+        channels = max(len(piece) for piece in pieces)
+        wave = pieces[0] if len(pieces) == 1 else np.concatenate([downmix.as_many(p, channels) for p in pieces], axis=1)
+        if mono:
+            wave = downmix.mono(wave)
+        return wave if rate_hz is None or rate_hz == rate else _resampled(wave, rate, rate_hz)
 
 
 def _resampled(wave: np.ndarray, rate: int, rate_hz: int) -> np.ndarray:

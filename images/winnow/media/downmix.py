@@ -89,9 +89,11 @@ def samples(frame: AudioFrame) -> np.ndarray:
     raw = frame.to_ndarray()
     if not frame.format.is_planar:
         raw = raw.reshape(-1, frame.layout.nb_channels).T
+    if kind not in _WHOLE:
+        return raw.astype(np.float32, copy=False)
     if kind == "u8":
         raw = raw.astype(np.float32) - _WHOLE[kind]
-    return (raw / np.float32(_WHOLE.get(kind, 1))).astype(np.float32, copy=False)
+    return (raw / np.float32(_WHOLE[kind])).astype(np.float32, copy=False)
 
 
 def as_many(wave: np.ndarray, channels: int) -> np.ndarray:

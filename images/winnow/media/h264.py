@@ -57,7 +57,7 @@ def follow_each_other(packets: list, extradata: bytes | None) -> bool:
     """Whether no picture is missing between those of a stream in MP4, in the order of decoding. What cannot be read is
     doubted."""
     count = Count(extradata)
-    return all(count.follows(packet) for packet in packets)
+    return all(count.follows(packet, packet.has_sidedata("new_extradata")) for packet in packets)
 
 
 def _is_picture(data: bytes, units: int) -> bool:
@@ -92,7 +92,8 @@ def _heads(data: bytes, units: int) -> Iterator[bytes]:
 
 
 class Bits:
-    """Bits of some bytes, read one number after the other. ValueError behind their end."""
+    """Bits of some bytes, read one number after the other: `left` of them, as the number `value`. ValueError behind
+    their end."""
 
     def __init__(self, data: bytes) -> None:
         self.value, self.left = int.from_bytes(data, "big"), 8 * len(data)
@@ -107,17 +108,19 @@ class Bits:
         if count > self.left:
             raise ValueError("behind the end of a unit")
         self.left -= count
-        return self.value >> self.left & (1 << count) - 1
+        found = self.value >> self.left
+        self.value -= found << self.left
+        return found
 
     def golomb(self) -> int:
         """An Exp-Golomb number, ue(v)."""
-        rest = self.value & (1 << self.left) - 1
-        zeros = self.left - rest.bit_length()
+        zeros = self.left - self.value.bit_length()
         left = self.left - 2 * zeros - 1
         if zeros > 32 or left < 0:
             raise ValueError("no number of this format")
-        self.left = left
-        return (rest >> left) - 1
+        found = self.value >> left
+        self.left, self.value = left, self.value - (found << left)
+        return found - 1
 
     def signed(self) -> int:
         """A signed Exp-Golomb number, se(v)."""
@@ -148,10 +151,11 @@ class Count:
         for unit in _described(extradata or b""):
             self._learn(unit)
 
-    def follows(self, packet: Packet) -> bool | None:
-        """Whether a packet is the picture that comes next; None where that cannot be read."""
+    def follows(self, packet: Packet, renewed: bool = False) -> bool | None:
+        """Whether a packet is the picture that comes next; None where that cannot be read. `renewed`: from this packet
+        on the stream is described anew."""
         data = bytes(packet)
-        if packet.has_sidedata("new_extradata"):
+        if renewed:
             self._sequences.clear()
         units = self._units
         if units and len(data) > units and data[units] & 31 in SLICES:

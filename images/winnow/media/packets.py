@@ -54,9 +54,10 @@ def read(
             whole = whole and (video.codec != "h264" or h264.starts_afresh(bytes(packet), units))
         elif video.codec == "vp8" and not bytes(packet)[0] & 16:
             track.hidden.add(at)  # RFC 6386, 9.1: a picture that is not shown
-        whole = whole and not packet.has_sidedata("new_extradata")
+        renewed = packet.has_sidedata("new_extradata")
+        whole = whole and not renewed
         if count is not None:
-            lost = count.follows(packet) is False or (lost and not packet.is_keyframe)
+            lost = count.follows(packet, renewed) is False or (lost and not packet.is_keyframe)
             if lost:
                 track.orphans.add(at)
         if picture is None:

@@ -64,15 +64,15 @@ class Watch:
 
     def see(self, frame: VideoFrame) -> None:
         """Look at a decoded picture. The first of a stretch also counts for the stretch before, whose end it is."""
-        picture, time_s = self._shrink(frame).astype(np.int16), self._clip.time_s(frame)
+        picture, time_s = self._shrink(frame), self._clip.time_s(frame)
         place = self._stretch(time_s)
         if self._first is not None:
             before, first = self._first
             if not self._moved[before]:
-                differ = np.count_nonzero(np.abs(picture - first) > self._still_luma)
+                differ = np.count_nonzero(np.abs(picture.astype(np.int16) - first) > self._still_luma)
                 self._moved[before] = differ > self._still_share * picture.size
         if self._first is None or place != self._first[0]:
-            self._first = place, picture
+            self._first = place, picture.astype(np.int16)
         self._times_s.append(time_s)
         self._black.append(int(np.count_nonzero(picture <= 255 * BLACK_LUMA)) >= BLACK_SHARE * picture.size)
 

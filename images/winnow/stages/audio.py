@@ -51,11 +51,13 @@ def measure(data: bytes) -> dict[str, object]:
     from winnow.models import builtin_audio
 
     with decode.opened(data) as clip:
-        frames = list(clip.frames(clip.require_audio()))
-        if not frames:
-            raise SampleFailed(Reason.undecodable, "no sound could be decoded")
-        start_s, duration_s = clip.time_s(frames[0]), clip.duration_s
-    wave = decode.waveform(frames, rate_hz=builtin_audio.RATE_HZ, mono=True)[0]
+        sound, start_s, duration_s = decode.Sound(), 0.0, clip.duration_s
+        for frame in clip.frames(clip.require_audio()):
+            start_s = start_s if sound else clip.time_s(frame)
+            sound.add(frame)
+    if not sound:
+        raise SampleFailed(Reason.undecodable, "no sound could be decoded")
+    wave = sound.waveform(rate_hz=builtin_audio.RATE_HZ, mono=True)[0]
     spectrum = builtin_audio.analyse(wave)
     return {
         **builtin_audio.layers(spectrum, start_s, duration_s),

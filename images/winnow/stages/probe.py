@@ -88,16 +88,17 @@ def measure(data: bytes, params: Probe.Params | None = None) -> dict[str, object
         video, audio = clip.video, clip.audio
         packets = list(clip.packets(*(stream for stream in (video, audio) if stream is not None)))
         shown = [packet for packet in packets if packet.stream is video]
-        watch, sounds = Watch(clip, shown, params.still_luma, params.still_share), []
+        watch, sound = Watch(clip, shown, params.still_luma, params.still_share), decode.Sound()
         for packet in packets:
             if packet.stream is audio:
-                sounds += decode.decoded(packet)
+                for frame in decode.decoded(packet):
+                    sound.add(frame)
             elif watch.wants(packet):
                 for frame in decode.decoded(packet):
                     watch.see(frame)
                     first, whole = first or frame, whole and not frame.is_corrupt
         seen = watch.measures()
-        if not sounds and not seen:
+        if not sound and not seen:
             raise SampleFailed(Reason.undecodable, "neither picture nor sound could be decoded")
         values: dict[str, object] = {
             "duration_s": round(clip.duration_s, 3),
@@ -129,8 +130,9 @@ def measure(data: bytes, params: Probe.Params | None = None) -> dict[str, object
                 "rate_hz": audio.rate,
                 "channels": audio.layout.nb_channels,
             }
-    if sounds:
-        values |= sound_measures(decode.waveform(sounds), sounds[0].rate, params)
+    if sound:
+        rate_hz = sound.rate
+        values |= sound_measures(sound.waveform(), rate_hz, params)
     return values
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.unit.media.cut_files import PLAIN, clips
 from tests.unit.media.numbered import look, make, rewritten
 from winnow.core.sample import Reason
+from winnow.media import clip_check
 from winnow.stages import probe
 
 
@@ -55,6 +56,13 @@ def test_copied_sound_that_does_not_decode_is_told(tmp_path: Path) -> None:
     (failed,) = clips(path, window_s=6.0)
     assert failed.reason is Reason.undecodable
     assert "packets of sound are damaged" in failed.detail
+
+
+def test_an_encoded_clip_counts_what_lies_in_its_file(tmp_path: Path) -> None:
+    data = clips(make(replace(PLAIN, video="mpeg4"), tmp_path / "a.mp4"), window_s=6.0)[0].files["mp4"]
+    found = clip_check.check(data, copied=False, copied_sound=False)
+    assert (found.pictures, found.picture_s) == (150, 6.0)
+    assert clip_check.check(data[: len(data) * 2 // 3], copied=False, copied_sound=False).pictures < 120
 
 
 def test_a_probe_counts_what_decodes(tmp_path: Path) -> None:
