@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from winnow.models.correspondence_fit import FitParams
 
 MODEL = "correspond"
-#: Clips whose pairs tell how good a scorer is; that a refit in other folds is made from; and in how many folds.
-MOST_CLIPS, REFIT_CLIPS, REFIT_FOLDS = 500, 2_000, 3
+#: Clips that a refit in other folds is made from; and in how many folds.
+REFIT_CLIPS, REFIT_FOLDS = 2_000, 3
 _VISUAL = [layer.column for layer in VISUAL_LAYERS]
 _AUDIO = [layer.column for layer in AUDIO_LAYERS]
 
@@ -54,8 +54,6 @@ def fit(
     """
     from dataclasses import replace
 
-    import numpy as np
-
     from winnow.estimates.separation import separation
     from winnow.models import correspondence_fit
 
@@ -71,11 +69,13 @@ def fit(
 
     def quality(scorer: Scorer, corpus: Corpus) -> dict[str, object]:
         """Of the same pairs as the card's figures; and how stable its decisions are."""
-        looked_at = corpus.take(np.arange(min(len(corpus), MOST_CLIPS)))
-        seen, heard, z = correspondence_fit.held_out_pairs(scorer, looked_at).T
+        looked_at = corpus.first(correspondence_fit.MOST_CLIPS)
+        pairs = correspondence_fit.held_out_pairs(scorer, looked_at)
+        seen, heard, z = pairs.T
         group = looked_at.group[seen.astype(int)]
         said = separation(z, seen == heard, seen, group, rule=correspondence_fit.RULE_Z, seed=seed).row()
-        return {"quality": dict(said), "stability": stability(scorer, corpus, params)}
+        figures = correspondence_fit.figures_of(pairs)
+        return {"training": figures, "quality": dict(said), "stability": stability(scorer, corpus, params)}
 
     params = replace(params or correspondence_fit.FitParams(), seed=seed)
 
@@ -101,11 +101,11 @@ def stability(scorer: Scorer, corpus: Corpus, params: FitParams) -> list[dict[st
         for number, (clips, flipped) in enumerate(scorer.left_out)
     ]
     other = {video: f"other folds {corpus.groups.get(video, video)}" for video in corpus.video.tolist()}
-    again = replace(corpus.take(np.arange(min(len(corpus), REFIT_CLIPS))), groups=other)
+    again = replace(corpus.first(REFIT_CLIPS), groups=other)
     if not correspondence_fit.choose_folds(again.group.tolist(), REFIT_FOLDS):
         return rows
     refit = correspondence_fit.fit(again, replace(params, folds=REFIT_FOLDS, seed=params.seed + 1))
-    looked_at = again.take(np.arange(min(len(again), MOST_CLIPS)))
+    looked_at = again.first(correspondence_fit.MOST_CLIPS)
     taken = []
     for one in (scorer, refit):
         seen, _, z = correspondence_fit.held_out_pairs(one, looked_at, 0).T
@@ -133,7 +133,7 @@ def freeze(
     module: of winnow.models, with `fit(corpus, params)`, which gives something that `dumps` to bytes of `kind`, and
     `figures(fitted, corpus)`; params: its dataclass, with `folds`; option: of the command, for a message; known: what
     answer and card say first; more: what the card of a fitted model says last; quality: what else answer and card say,
-    as how well it does on clips that it was not fitted on.
+    as how well it does on clips that it was not fitted on, with what `figures` says as "training".
     """
     from dataclasses import asdict
 
@@ -170,8 +170,8 @@ def freeze(
         told = {name: before[name] for name in ("quality", "stability") if name in before}
         return answer | {"computed": False, "auc": before["training"]["auc"], **told}
     fitted = module.fit(corpus, params)
-    training = module.figures(fitted, corpus)
-    told = dict(quality(fitted, corpus)) if quality else {}
+    told = dict(quality(fitted, corpus)) if quality else {"training": module.figures(fitted, corpus)}
+    training = told.pop("training")
     card = answer | {
         **told,
         "training": training,

@@ -40,3 +40,7 @@ class Corpus:
             self, video=self.video[place], picture=self.picture[place], sound=self.sound[place],
             motion=self.motion[place], onset=self.onset[place],
         )  # fmt: skip
+
+    def first(self, most: int) -> Corpus:
+        """The first clips, at most so many."""
+        return self.take(np.arange(min(len(self), most)))

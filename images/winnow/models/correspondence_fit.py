@@ -32,6 +32,8 @@ from winnow.models.correspondence_error import MIN_NULL_STD, RULE_Z, stability
 
 #: A fold's null comes from pairs of its own groups: fewer than these say little about how mismatches scatter.
 NULL_GROUPS = 5
+#: Clips whose pairs tell how good a scorer is.
+MOST_CLIPS = 500
 
 
 @dataclass(frozen=True)
@@ -223,10 +225,14 @@ def figures(scorer: Scorer, corpus: Corpus) -> dict[str, float]:
     """How the scorer does on its own corpus, every clip scored by a model that did not see its group.
 
     auc: of the z of true pairs against that of pairs of two groups. Some of those agree by chance and some true pairs
-    are wrong, so 1 is out of reach. accepted_…: shares of either that reach RULE_Z. A corpus of more than 500
+    are wrong, so 1 is out of reach. accepted_…: shares of either that reach RULE_Z. A corpus of more than MOST_CLIPS
     clips is looked at by its first ones.
     """
-    pairs = held_out_pairs(scorer, corpus.take(np.arange(min(len(corpus), 500))))
+    return figures_of(held_out_pairs(scorer, corpus.first(MOST_CLIPS)))
+
+
+def figures_of(pairs: np.ndarray) -> dict[str, float]:
+    """The same of pairs as `held_out_pairs` gives them."""
     true = pairs[:, 0] == pairs[:, 1]
     accepted = pairs[:, 2] >= RULE_Z
     return {

@@ -38,13 +38,14 @@ def peaks(one: np.ndarray, many: np.ndarray, *, one_is_motion: bool) -> np.ndarr
     change.
     """
     length = np.minimum(one[-1], many[:, -1]).astype(np.int64)
-    inside = np.arange(MAX_CELLS) < length[:, None]
-    left, right = (np.where(inside, side, np.float64(0)) for side in (one[:-1], many[:, :-1]))
+    cells = max(int(length.max(initial=0)), 2 * MAX_LAG_CELLS)  # what follows is zero in all of them
+    inside = np.arange(cells) < length[:, None]
+    left, right = (np.where(inside, side, np.float64(0)) for side in (one[:cells], many[:, :cells]))
     motion, onset = (left, right) if one_is_motion else (right, left)
     power = np.sqrt(np.square(motion).sum(axis=1) * np.square(onset).sum(axis=1))
     best = np.full(len(many), -np.inf)
     for lag in range(-MAX_LAG_CELLS, MAX_LAG_CELLS + 1):
-        early = motion[:, max(0, -lag) : MAX_CELLS - max(0, lag)]
-        late = onset[:, max(0, lag) : MAX_CELLS - max(0, -lag)]
+        early = motion[:, max(0, -lag) : cells - max(0, lag)]
+        late = onset[:, max(0, lag) : cells - max(0, -lag)]
         best = np.maximum(best, (early * late).sum(axis=1))
     return np.where(power > 1e-6, best / np.maximum(power, 1e-6), 0.0)
