@@ -143,7 +143,7 @@ class LocalAirflow:
 class AirflowApi:
     """Airflow's REST API, version 2, with JSON in and out."""
 
-    def __init__(self, url: str, timeout_s: float = 30.0) -> None:
+    def __init__(self, url: str, timeout_s: float = 90.0) -> None:
         self.url, self.timeout_s = url, timeout_s
 
     def get(self, path: str, **query: object) -> dict:
