@@ -25,7 +25,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 models: setup ## add torch, open_clip and PANNs to .venv: tests and benches of pretrained models (0.5 to 4 GB)
 	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[model]' --group bench
 
-demo: setup ## curate a small world through Airflow, end to end (5 minutes, 0.4 GB); KEEP=1 SEED= VIDEOS= BATCHES= DIR=
+demo: setup ## curate a small world through Airflow, end to end (5 to 7 minutes, 0.4 GB); KEEP=1 SEED= VIDEOS= BATCHES= DIR=
 	@$(BIN)/winnow demo run --dir '$(DIR)' $(if $(SEED),--seed '$(SEED)') $(if $(VIDEOS),--videos '$(VIDEOS)') $(if $(BATCHES),--batches '$(BATCHES)') $(if $(KEEP),--keep)
 
 stop: setup ## end what `make demo KEEP=1` left running
