@@ -40,6 +40,7 @@ from winnow.core import cpu
 cpu.pin()  # as the command line does
 
 from tests.bench.figures import show
+from tests.unit.killed import changed
 from tests.world import WorldServer
 from tests.world.make import make_world
 
@@ -54,8 +55,6 @@ SHARE_OF_COMMANDS, SHARE_OF_DAYS = 0.5, 0.5
 WRITES = 250
 #: Tables of which files are damaged.
 DAMAGED = ("ingest", "screen", "fetch", "clip", "probe", "visual", "audio")
-_CHANGES = frozenset({"os.rename", "os.link", "os.remove", "os.mkdir"})
-_WRITES = os.O_WRONLY | os.O_RDWR
 
 
 class Deployment:
@@ -171,9 +170,7 @@ def ended(fault: str, at: int, arguments: list[str]) -> None:
 
     def hook(event: str, given: tuple) -> None:
         nonlocal count
-        if event not in _CHANGES and (event != "open" or not isinstance(given[2], int) or not given[2] & _WRITES):
-            return
-        if not str(given[0]).startswith(home) or event == "os.remove":
+        if event == "os.remove" or not changed(event, given).startswith(home):
             return
         count += 1
         if count > at and fault == "killed":

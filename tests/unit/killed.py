@@ -25,6 +25,19 @@ _WRITES = os.O_WRONLY | os.O_RDWR
 Step = Callable[[Path], object]
 
 
+def changed(event: str, arguments: tuple) -> str:
+    """The path of what is about to change on a disk, by an audit event; "" where nothing is."""
+    if event == "open":
+        path, _, flags = arguments
+        if not isinstance(flags, int) or not flags & _WRITES:
+            return ""
+    elif event in _CHANGES:
+        path = arguments[0]
+    else:
+        return ""
+    return os.fsdecode(path) if isinstance(path, (str, bytes, os.PathLike)) else ""
+
+
 def boundaries(step: Step, root: Path) -> int:
     """How many there are in a step that nobody disturbs."""
     read, write = os.pipe()
@@ -94,16 +107,7 @@ def _fork(step: Step, root: Path, boundary: int | None, told: int | None) -> int
 
         def hook(event: str, arguments: tuple) -> None:
             nonlocal count
-            if event == "open":
-                path, _, flags = arguments
-                if not isinstance(flags, int) or not flags & _WRITES:
-                    return
-            elif event in _CHANGES:
-                path = arguments[0]
-            else:
-                return
-            path = os.fsdecode(path) if isinstance(path, (str, bytes, os.PathLike)) else ""
-            if path.startswith(home) and os.getpid() == own:
+            if changed(event, arguments).startswith(home) and os.getpid() == own:
                 if count == boundary:
                     os.kill(own, signal.SIGKILL)
                 count += 1

@@ -141,15 +141,14 @@ class Lake:
     def list(self, folder: str) -> list[str]:
         """Names of what lies in a folder, sorted; [] when there is none. What is hidden is a writer's own, at work or
         killed, and no part of the lake."""
-        if self.is_local:
-            try:
-                return sorted(name for name in os.listdir(self.full(folder)) if not name.startswith("."))
-            except (FileNotFoundError, NotADirectoryError):
-                return []
         try:
-            return sorted(PurePosixPath(p).name for p in self.fs.ls(self.full(folder), detail=False))
-        except FileNotFoundError:
+            if self.is_local:
+                names = os.listdir(self.full(folder))
+            else:
+                names = [PurePosixPath(path).name for path in self.fs.ls(self.full(folder), detail=False)]
+        except (FileNotFoundError, NotADirectoryError):
             return []
+        return sorted(name for name in names if not name.startswith("."))
 
     def write(self, key: str, data: bytes) -> None:
         """Write or replace a file; a reader sees the old bytes or the new ones."""

@@ -34,8 +34,7 @@ class Verify(Holdings):
             self.batch(batch)
         for folder in self.lake.list("media"):
             for name in self.lake.list(f"media/{folder}"):
-                if not name.startswith("."):
-                    self.media(f"media/{folder}/{name}", [f"media/{folder}/{name}"], "winnow verify --all")
+                self.media(f"media/{folder}/{name}", [f"media/{folder}/{name}"], "winnow verify --all")
         for name in self.lake.list("models"):
             self.model_in_use(name)
             for file in self.lake.list(f"models/{name}"):
@@ -49,7 +48,7 @@ class Verify(Holdings):
         except ContractError as error:
             self.found("damaged", "releases/current", str(error))
         for name in self.lake.list("releases"):
-            if not name.startswith(".") and name not in ("current", "inputs"):
+            if name not in ("current", "inputs"):
                 self.release(name)
 
     def batches(self) -> list[str]:
@@ -96,7 +95,7 @@ class Verify(Holdings):
     def _manifests(self, stage: str, v: str, batch: str, current: bool) -> Iterator[Manifest]:
         folder = self.lake.folder(stage, v, batch)
         for name in self.lake.list(folder):
-            if name.startswith(".") or not name.endswith(".json"):
+            if not name.endswith(".json"):
                 continue
             try:
                 manifest = self.lake.manifest(stage, v, batch, name.removesuffix(".json"))
