@@ -17,9 +17,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, CronPartitionTimetable, Param, task_group
 
-from winnow_stage import BATCHES, DEFAULT_ARGS, PlanOperator, command, stage
-
-BATCH = "{{ partition_key }}"
+from winnow_stage import BATCH, BATCHES, DEFAULT_ARGS, PlanOperator, command, stage
 
 with DAG(
     "curate",
@@ -32,6 +30,11 @@ with DAG(
     default_args=DEFAULT_ARGS,
     tags=["winnow", "batch"],
     params={
+        "batch": Param(
+            "",
+            type="string",
+            description="Folder of the inbox to curate, for a run that is triggered without a partition",
+        ),
         "parts": Param(1, type="integer", minimum=1, maximum=1024, description="Tasks that share a batch's shards"),
         "shard_size": Param(16, type="integer", minimum=1, description="Candidates per shard: the unit of resume"),
         "retry_reasons": Param(

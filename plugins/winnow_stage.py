@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 #: One event per admitted batch, its partition key the batch key. `release` listens to it.
 BATCHES = Asset(name="winnow_batches", uri="winnow://batches")
+#: The batch of a run of `curate`: its partition's key, or, of a run that was triggered without one, its Param `batch`.
+BATCH = "{{ partition_key or params.get('batch') or '' }}"
 
 #: What a task of Winnow gets unless its DAG says otherwise.
 DEFAULT_ARGS: dict[str, Any] = {
@@ -204,7 +206,7 @@ def command(
 
 
 def stage(
-    name: str, *, batch: Any = "{{ partition_key }}", part: Any = 0, parts: Any = 1, pool: str = "decode", **kwargs: Any
+    name: str, *, batch: Any = BATCH, part: Any = 0, parts: Any = 1, pool: str = "decode", **kwargs: Any
 ) -> WinnowOperator:
     """The task `name`: part `part` of `parts` of one stage over one batch.
 

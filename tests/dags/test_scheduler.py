@@ -183,9 +183,11 @@ def test_the_latest_report_is_in_airflows_navigation(house: StubHouse) -> None:
 
 def test_a_permanent_error_fails_at_once(house: StubHouse) -> None:
     (house.lake / "exit-decide").write_text("65")
-    run = house.curate(DAYS[0])
+    calls = len(house.calls())
+    run = house.api.trigger("curate", batch=DAYS[0])  # without a partition, as the UI's button does
     states = house.finished("curate", run)
     (house.lake / "exit-decide").unlink()
+    assert ["ingest", "--batch", DAYS[0]] in house.calls()[calls:]
     assert states[("decide", -1)] == "failed"
     assert states[("gate", -1)] == "upstream_failed"
     tasks = house.api.tasks({"dag_id": "curate", "dag_run_id": run})

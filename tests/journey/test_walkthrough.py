@@ -41,6 +41,13 @@ def test_the_walkthrough_publishes_a_release_of_your_own_videos(tmp_path: Path, 
         timeout=400,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "measured; correspond waits for a fitted scorer" in done.stdout
+    assert "next: winnow fit --batches 2026-11-20" in done.stdout
+    stands = subprocess.run(
+        [programs / "winnow", "status", "--json"], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        env={**environment, "WINNOW_LAKE": "lake", "WINNOW_INBOX": "inbox"},
+    )  # fmt: skip
+    assert [one["state"] for one in json.loads(stands.stdout)["batches"]] == ["released"], stands.stderr
     report = Path(json.loads(done.stdout.splitlines()[-1])["report"])
     page = (tmp_path / report).read_text()
     assert "<video" in page

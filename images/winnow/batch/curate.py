@@ -45,6 +45,7 @@ def curate(
     """
     from winnow.batch.decide import decide_fetch, decide_separate
     from winnow.batch.ingest import ingest
+    from winnow.batch.keys import nearest
     from winnow.batch.plan import plan
     from winnow.fitting.calibrate import calibrate_once
     from winnow.gates import gate_batch
@@ -52,7 +53,9 @@ def curate(
     check_batch(batch)
     done: dict[str, dict] = {"ingest": ingest(batch, settings, lake)}
     if done["ingest"].get("empty"):
-        say(f"{batch}: nothing lies in the inbox, nothing to do")
+        near = nearest(settings.inbox, batch)
+        there = f"; there are {', '.join(near)}" if near else ""
+        say(f"{batch}: nothing lies in {settings.inbox / batch}, nothing to do{there}")
         return done
 
     def measure(stage: str) -> None:

@@ -1,38 +1,78 @@
-"""Failures: which rows of a batch came to nothing before there was a clip, each with the name that its user knows."""
+"""Failures: which samples of a batch came to nothing in which step, each with the name that its user knows."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from winnow.core.lake import Lake
 from winnow.core.sample import Reason
 from winnow.core.shard import Chain
-from winnow.core.stage import stage_needs
+from winnow.core.stage import stage_needs, stage_wants
 
-#: Steps at which a candidate ends, in their order.
+#: Steps at which a candidate ends before it is a clip, in their order.
 STEPS = ("ingest", "fetch", "clip")
-#: Reasons by which nothing is lost: another row says the same.
-NO_LOSS = (Reason.duplicate_row.value,)
+#: Reasons by which nothing is lost: another row says the same, or another step has said it.
+NO_LOSS = (Reason.duplicate_row.value, Reason.no_input.value)
 
 
-def failures(lake: Lake, batch: str) -> list[str]:
-    """A line for each candidate that failed: list, row and address (or file), step, reason, what was said of it."""
+@dataclass(frozen=True)
+class Failure:
+    """One sample that failed in a step; `name` is the list, row and address, or the file, and of a clip its times."""
+
+    step: str
+    sample_id: str
+    name: str
+    reason: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.step}: {self.reason}: {self.detail}"
+
+
+def failures(lake: Lake, batch: str, steps: Sequence[str] = STEPS) -> list[Failure]:
+    """What failed in some steps of a batch, in their order."""
+    chain = Chain(lake, batch, stage_needs(), stage_wants())
+    found = [failure for step in steps for failure in _failed(lake, chain, step)]
+    if not found:
+        return []
+    names = _names(lake, chain)
+    return [Failure(step, row["sample_id"], _name(names, row), row["reason"], row["detail"]) for step, row in found]
+
+
+def _failed(lake: Lake, chain: Chain, step: str) -> Iterator[tuple[str, dict]]:
+    for number in chain.numbers(step):
+        manifest = chain.committed(step, number)
+        if manifest is None or not set(manifest.reasons) - set(NO_LOSS):
+            continue
+        for row in _rows(lake, manifest, ["sample_id", "outcome", "reason", "detail"]):
+            if row["outcome"] != "ok" and row["reason"] not in NO_LOSS:
+                yield step, row
+
+
+def _names(lake: Lake, chain: Chain) -> dict[str, str]:
+    """What users call the batch's candidates and clips, by id."""
+    names: dict[str, str] = {}
+    for number in chain.numbers("ingest"):
+        if (manifest := chain.committed("ingest", number)) is not None:
+            for row in _rows(lake, manifest, ["sample_id", "list_path", "list_row", "url"]):
+                places = (row["list_path"], f"row {row['list_row']}" if row["list_row"] is not None else None)
+                names[row["sample_id"]] = ", ".join(part for part in (*places, row["url"]) if part)
+    for number in chain.numbers("clip"):
+        if (manifest := chain.committed("clip", number)) is not None:
+            for row in _rows(lake, manifest, ["sample_id", "outcome", "candidate_id", "start_s", "end_s"]):
+                if row["outcome"] == "ok":
+                    source = names.get(row["candidate_id"], row["candidate_id"])
+                    names[row["sample_id"]] = f"{source}, {row['start_s']:.3f} to {row['end_s']:.3f} s"
+    return names
+
+
+def _name(names: dict[str, str], row: dict) -> str:
+    return names.get(row["sample_id"]) or row["sample_id"]
+
+
+def _rows(lake: Lake, manifest, columns: list[str]) -> list[dict]:
     import pyarrow.parquet as pq
 
-    chain, names, found = Chain(lake, batch, stage_needs()), {}, []
-    for step in STEPS:
-        for number in chain.numbers(step):
-            manifest = chain.committed(step, number)
-            if manifest is None:
-                continue
-            table = pq.ParquetFile(io.BytesIO(lake.read_table(manifest)))
-            about = ["list_path", "list_row", "url"] if step == "ingest" else []
-            for row in table.read(columns=["sample_id", "outcome", "reason", "detail", *about]).to_pylist():
-                if about:
-                    places = (row["list_path"], f"row {row['list_row']}" if row["list_row"] is not None else None)
-                    said = [part for part in (*places, row["url"]) if part]
-                    names[row["sample_id"]] = ", ".join(said)
-                if row["outcome"] != "ok" and row["reason"] not in NO_LOSS:
-                    name = names.get(row["sample_id"], row["sample_id"])
-                    found.append(f"{name}: {step}: {row['reason']}: {row['detail']}")
-    return found
+    return pq.ParquetFile(io.BytesIO(lake.read_table(manifest))).read(columns=columns).to_pylist()

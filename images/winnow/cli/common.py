@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
 from winnow.core.errors import PartlyDone
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings, load
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 
 def deployment() -> tuple[Lake, Settings]:
@@ -79,4 +84,45 @@ def comma_list(_ctx: click.Context, _param: click.Parameter, value: str | None) 
     return [part.strip() for part in (value or "").split(",") if part.strip()]
 
 
+_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 batch_option = click.option("--batch", required=True, help="Key of the batch, e.g. 2026-11-01.")
+
+
+class StageCommand(click.Command):
+    """A command whose first argument is a stage: with it, `--help` also lists the stage's parameters."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["stage"] = next((arg for arg in args if not arg.startswith("-")), None)
+        return super().parse_args(ctx, args)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from winnow.core.stage import stage_class, stage_names
+
+        name = ctx.meta.get("stage")
+        if name not in stage_names():
+            with formatter.section("Stages"):
+                formatter.write_text(", ".join(stage_names()))
+            return
+        params = stage_class(name).Params
+        with formatter.section(f"Parameters of {name}, for --params"):
+            for paragraph in inspect.getdoc(params).split("\n\n"):
+                formatter.write_text(" ".join(paragraph.split()))
+            rows = [(key, told_of(field)) for key, field in params.model_fields.items()]
+            if rows:
+                formatter.write_paragraph()
+                formatter.write_dl(rows)
+            else:
+                formatter.write_text("It has none.")
+
+
+def told_of(field: FieldInfo) -> str:
+    """A parameter's type, limits and default, in a line."""
+    kind = getattr(field.annotation, "__name__", None) if isinstance(field.annotation, type) else None
+    kind = kind or str(field.annotation).replace("typing.", "")
+    limits = [
+        f"{sign} {getattr(limit, key):g}"
+        for limit in field.metadata
+        for key, sign in _SIGNS.items()
+        if hasattr(limit, key)
+    ]
+    return f"{', '.join([kind, *limits])}; {json.dumps(field.default)} by default"

@@ -16,6 +16,7 @@ cpu.pin()
 os.environ.update(GX_ANALYTICS_ENABLED="false", DBT_SEND_ANONYMOUS_USAGE_STATS="false", DO_NOT_TRACK="1")
 
 import sys  # noqa: E402
+from dataclasses import asdict  # noqa: E402
 from importlib import import_module  # noqa: E402
 from typing import NoReturn  # noqa: E402
 
@@ -23,6 +24,7 @@ import click  # noqa: E402
 
 from winnow import __version__  # noqa: E402
 from winnow.cli.common import (  # noqa: E402
+    StageCommand,
     answer,
     answering_in_part,
     batch_option,
@@ -43,7 +45,8 @@ class _Lazy(click.Group):
         "annotate": "annotate", "audit": "audit", "benchmark": "benchmark", "calibrate": "calibrate",
         "cluster": "corpus", "evaluate": "train", "explore": "explore",
         "export": "export", "metrics": "metrics", "mix": "mix",
-        "retry": "care", "runs": "train", "select": "corpus", "train": "train", "verify": "care",
+        "retry": "care", "runs": "train", "select": "corpus", "sql": "look", "status": "look",
+        "train": "train", "verify": "care",
     }  # fmt: skip
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -82,7 +85,7 @@ def plan(batch: str, shard_size: int) -> None:
     answer(body(deployment()[0], batch, shard_size))
 
 
-@cli.command()
+@cli.command(cls=StageCommand)
 @click.argument("stage")
 @batch_option
 @click.option("--part", default=0, show_default=True, help="This process's part, from 0.")
@@ -93,7 +96,8 @@ def plan(batch: str, shard_size: int) -> None:
 )
 @click.option("--if-fitted", is_flag=True, help="Do nothing, and say so, while the stage's model is not fitted yet.")
 def run(stage: str, batch: str, part: int, parts: int, params: dict, retry_reasons: list[str], if_fitted: bool) -> None:
-    """Run STAGE over the shards of a batch that are not done."""
+    """Run STAGE over the shards of a batch that are not done. `winnow run STAGE --help` lists the stage's
+    parameters."""
     from winnow.core.runtime import run_stage
     from winnow.core.stage import is_ready
 
@@ -113,19 +117,38 @@ def run(stage: str, batch: str, part: int, parts: int, params: dict, retry_reaso
     "--retry-reasons", callback=comma_list, help="Fetch rows again that failed for these, e.g. timeout,refused."
 )
 @click.option("--allow-failed", is_flag=True, help="End with 0 although candidates failed, where that is everyday.")
-def curate(batch: str, params: dict, shard_size: int, retry_reasons: list[str], allow_failed: bool) -> None:
+@click.option("--dry-run", is_flag=True, help="Say what would be computed, and why; change nothing.")
+@click.option("--yes", is_flag=True, help="On a terminal, do not ask before finished work is done again.")
+def curate(
+    batch: str, params: dict, shard_size: int, retry_reasons: list[str], allow_failed: bool, dry_run: bool, yes: bool
+) -> None:
     """All steps of one batch in this process, from ingest to gate, without Airflow. Where candidates failed they are
-    named at the end and the exit code is 65; all else is committed."""
+    named at the end and the exit code is 65; all else is committed. Parameters that a lake or a batch always has stand
+    in its `winnow.toml`. On a terminal it asks before other parameters have finished work done again."""
     from winnow.batch.curate import curate as body
     from winnow.batch.failures import failures
 
     lake, settings = deployment()
+    if dry_run or (sys.stdin.isatty() and not yes):
+        from winnow.batch.preview import lines, preview
+
+        found = preview(lake, settings, batch, params)
+        if dry_run:
+            click.echo("\n".join(lines(found)), err=True)
+            answer({"batch": batch, "would": [asdict(one) for one in found]})
+            return
+        if again := [one for one in found if one.params]:
+            click.echo("\n".join(lines([one for one in found if one.is_again])), err=True)
+            click.confirm(f"{again[0].stage} had other parameters. Compute all this again?", abort=True, err=True)
     with answering_in_part("ingest"):
         answer(body(batch, settings, lake, params=params, shard_size=shard_size, retry=tuple(retry_reasons)))
     if failed := failures(lake, batch):
         more = [f"and {len(failed) - MAX_FAILED} more"] if len(failed) > MAX_FAILED else []
-        last = f"winnow: {batch}: {len(failed)} candidates failed, or some of their clips did; all else is committed"
-        click.echo("\n".join((*failed[:MAX_FAILED], *more, last)), err=True)
+        last = (
+            f"winnow: {batch}: {len(failed)} candidates failed, or some of their clips did; all else is committed. "
+            f"`winnow status --batch {batch}` says what to do about each"
+        )
+        click.echo("\n".join((*map(str, failed[:MAX_FAILED]), *more, last)), err=True)
         if not allow_failed:
             sys.exit(errors.EXIT_CONTRACT)
 
@@ -230,17 +253,6 @@ def report(release_id: str | None) -> None:
     from winnow.release.publish import report_path
 
     answer({"report": str(report_path(deployment()[0], release_id))})
-
-
-@cli.command()
-@click.argument("query")
-@click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
-@click.option("--release", "release_id", help="A release's id; the current one by default.")
-def sql(query: str, form: str, release_id: str | None) -> None:
-    """Query the published snapshot, read-only."""
-    from winnow.release.query import run as body
-
-    click.echo(body(deployment()[0], query, form, release_id), nl=False)
 
 
 @cli.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from winnow.core import cpu, memory, shard_tar
+from winnow.core import cpu, memory, progress, shard_tar
 from winnow.core.attempt import Attempt
 from winnow.core.errors import ConfigError, ContractError, FailureBudgetExceeded
 from winnow.core.lake import Lake, digest, sha256_bytes
@@ -125,7 +125,7 @@ class Runtime:
             why = f"trying again: {', '.join(f'{r} {done.reasons[r]}' + lifted.get(r, '') for r in sorted(again))}"
             summary.retried += 1
         else:
-            why = self._why(number, before)
+            why = self.why(number, before)
         if why not in summary.why:
             summary.why.append(why)
         self._log(f"run  {self.stage.name} {name}: {why}")
@@ -147,7 +147,7 @@ class Runtime:
                 found[reason.value] = f" ({', '.join(changed)} changed)"
         return found
 
-    def _why(self, number: int, before: dict | None) -> str:
+    def why(self, number: int, before: dict | None) -> str:
         """Why a shard is not done, told from what the batch stood at before."""
         if before is None:
             return "first run"
@@ -192,7 +192,8 @@ class Runtime:
             )
             outcomes = attempt.failed(samples)
             for group in attempt.groups(samples):
-                outcomes += attempt.watched(self.stage.process(Batch(group, work, name, inputs)))
+                made = attempt.watched(self.stage.process(Batch(group, work, name, inputs)))
+                outcomes += progress.shown(made, f"     {self.stage.name} {name}", len(group))
             self._check(samples, outcomes)
             if only is None:
                 outcomes += missing
@@ -328,8 +329,10 @@ def _versions() -> dict[str, str]:
 def run_stage(
     lake: Lake, name: str, batch: str, params: dict, settings, part: int = 0, parts: int = 1, retry: Sequence[str] = ()
 ) -> dict:
-    """Body of `winnow run`: one stage over a part of a batch. Returns the Summary as a dict."""
+    """Body of `winnow run`: one stage over a part of a batch, with the parameters of the lake's `winnow.toml` where a
+    run gives none. Returns the Summary as a dict."""
 
+    from winnow.core.config import stage_params
     from winnow.core.sample import check_batch
     from winnow.core.stage import parse_params, stage_class
 
@@ -340,5 +343,5 @@ def run_stage(
         raise ConfigError(
             f"retry_reasons: {error}; transient reasons are {', '.join(sorted(r.value for r in RETRYABLE))}"
         ) from error
-    stage = cls(parse_params(cls, params), lake, settings)
+    stage = cls(parse_params(cls, stage_params(lake, name, check_batch(batch), params)), lake, settings)
     return asdict(Runtime(stage, lake, check_batch(batch)).run(part, parts, reasons))

@@ -40,6 +40,11 @@ def clip_id(video_id: str, start_s: float, end_s: float) -> str:
 
 def check_batch(key: str) -> str:
     """The key itself when it can name a batch (it becomes a path), else a ConfigError."""
+    if not key:
+        raise ConfigError(
+            "no batch is named: give its key, as in 2026-11-01 (where Airflow asks, as the run's partition or in its "
+            "Param `batch`)"
+        )
     if not _BATCH.match(key):
         raise ConfigError(
             f"{key!r} cannot name a batch: use lower-case letters, digits, '.', '_', '-', as in 2026-11-01"

@@ -7,7 +7,7 @@ rows.
 
 from __future__ import annotations
 
-from winnow.gates.batch import gate_batch
+from winnow.gates.batch import gate_batch, is_admitted
 from winnow.gates.release import gate_release
 
-__all__ = ["gate_batch", "gate_release"]
+__all__ = ["gate_batch", "gate_release", "is_admitted"]

@@ -68,6 +68,11 @@ def gate_batch(batches: Sequence[str], settings: Settings, lake: Lake) -> dict[s
     return {"batches": batches_done, "computed": len(fresh)}
 
 
+def is_admitted(lake: Lake, settings: Settings, batch: str) -> bool:
+    """Whether the tables that a batch stands on now are admitted, under the suites of now."""
+    return _admitted(lake, _head(lake, batch, batch_tables(lake, batch), suites_digest(settings.dbt_dir, BOUNDARY)))
+
+
 def check_tables(lake: Lake, settings: Settings, batch: str, tables: Mapping[str, Table]) -> GateResult:
     """Run the batch suites over a batch's tables. Imports Great Expectations (seconds)."""
     from winnow.gates.validate import validate

@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -112,6 +112,11 @@ def content_id(work: Path, policy: str) -> str:
     if not tables:
         raise ContractError(f"{work} has no tables: the build wrote nothing that could be published")
     return digest({"tables": tables, "policy": policy})
+
+
+def tables_digest(shards: Iterable[str]) -> str:
+    """What a release's manifest holds of a batch: digest over the digests of its stage tables' shards."""
+    return digest(sorted(shards))
 
 
 def publish(
@@ -225,7 +230,7 @@ def _manifest(work: Path, *, release: str, base: str | None, policy: str) -> dic
         "batches": {
             row["batch"]: {
                 "seq": row["seq"],
-                "tables": digest(sorted(s["sha256"] for s in shards if s["batch"] == row["batch"])),
+                "tables": tables_digest(s["sha256"] for s in shards if s["batch"] == row["batch"]),
             }
             for row in sorted(batches, key=lambda row: row["seq"])
         },

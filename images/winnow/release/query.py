@@ -81,7 +81,8 @@ def answer(con: duckdb.DuckDBPyConnection, query: str, form: str) -> str:
 def tables(con: duckdb.DuckDBPyConnection) -> list[str]:
     """Names of the published tables, those of schema ops with their prefix."""
     rows = con.execute(
-        "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal ORDER BY schema_name, table_name"
+        "SELECT schema_name, table_name FROM (FROM duckdb_tables() UNION ALL BY NAME SELECT *, view_name AS table_name "
+        "FROM duckdb_views()) WHERE NOT internal AND NOT temporary ORDER BY schema_name, table_name"
     ).fetchall()
     return [name if schema == "main" else f"{schema}.{name}" for schema, name in rows]
 

@@ -31,6 +31,16 @@ POINTS = {
 
 QUERIES = {
     "total": "select * from rpt_statistics where scope = 'total'",
+    "answer": (
+        "select count(*) as clips, count(*) filter (status in ('kept', 'dropped')) as decided, "
+        "count(*) filter (status = 'undecided') as undecided, "
+        "(select count(distinct sample_id) from splits join fct_duplicates on sample_id in (first_id, second_id) "
+        "where ties and first_status = 'kept' and second_status = 'kept') as alike, "
+        "(select count(*) from fct_duplicates pairs join splits a on a.sample_id = first_id "
+        "join splits b on b.sample_id = second_id where pairs.ties and a.split != b.split) "
+        "+ (select count(*) from (select group_id from splits group by all having count(distinct split) > 1)) as leaks "
+        "from fct_clips"
+    ),
     "splits": (
         "select split, clips, videos, clip_hours, unique_hours, mean_duration_s from rpt_statistics "
         "where scope = 'split' "

@@ -1,12 +1,13 @@
 """The report of a release: one HTML file that a person reads, with the numbers, the reasons and some of the clips.
 
-It answers, in this order: how much is there, what happened to the rest and why, is the threshold right, is it
-balanced, what changed, does it sound and look right, can it be trusted, and how do I recompute that.
+It answers, in this order: is it any good, how much is there, what happened to the rest and why, is the threshold right,
+is it balanced, what changed, does it sound and look right, can it be trusted, and how do I recompute that.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from winnow.core.lake import Lake
@@ -38,6 +39,9 @@ def report(work: Path, lake: Lake, *, release: str, base: str | None, policy: st
         policy=policy,
         facts=facts,
         total=total,
+        doubts=doubts(facts, audits),
+        judged=next((one for one in audits if _is_judged(one)), None),
+        scorer=next((row for row in facts["scorers"] if row["decides"] is not None and row["auc"] is not None), None),
         funnel=funnel(facts),
         z=_z(facts),
         scores=charts.histogram(facts["score_bins"]),
@@ -53,6 +57,30 @@ def report(work: Path, lake: Lake, *, release: str, base: str | None, policy: st
         clips=shown,
         gates=_gates(work),
     )
+
+
+def doubts(facts: Facts, audits: Sequence[audit.Shown]) -> list[str]:
+    """What speaks against a release, or is not known of it, in words."""
+    (answer,) = facts["answer"]
+    deciding = [row for row in facts["scorers"] if row["decides"] is not None]
+    found = [
+        f"the scorer {row['scorer']} is near chance" + (" and decides all the same" if row["trusted_because"] else "")
+        for row in deciding
+        if row["near_chance"]
+    ]
+    if answer["clips"] and not any(row["auc"] is not None for row in deciding):
+        found.append("how well its scorer tells pairs apart was not measured")
+    if answer["undecided"]:
+        found.append(f"{answer['undecided']} of {answer['clips']} clips are undecided")
+    if answer["leaks"]:
+        found.append(f"{answer['leaks']} groups or pairs of near-duplicates stand in two splits")
+    if not any(map(_is_judged, audits)):
+        found.append("nobody has judged a sample of it, so its precision is not known")
+    return found
+
+
+def _is_judged(one: audit.Shown) -> bool:
+    return one.totals.get("kept", {}).get("share") is not None
 
 
 def funnel(facts: Facts) -> list[dict[str, object]]:

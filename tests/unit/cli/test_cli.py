@@ -28,6 +28,7 @@ def winnow(lake: Path, *arguments: str, **environment: str) -> subprocess.Comple
     [
         (("run", "nonesuch", "--batch", "day"), 78, "there is no stage 'nonesuch'"),
         (("run", "probe", "--batch", "../day"), 78, "cannot name a batch"),
+        (("ingest", "--batch", ""), 78, "no batch is named"),
         (("run", "probe", "--batch", "day", "--params", "[1]"), 78, "a JSON object is wanted"),
         (("run", "probe", "--batch", "day", "--part", "2", "--parts", "2"), 78, "parts count from 0"),
         (("run", "probe", "--batch", "day", "--retry-reasons", "gone"), 78, "cannot retry gone"),

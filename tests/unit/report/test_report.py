@@ -16,7 +16,9 @@ import pytest
 from tests.unit import synthetic
 from winnow.release import publish, query
 from winnow.report import charts, clips, data
-from winnow.report.data import POINTS
+from winnow.report.audit import Shown
+from winnow.report.data import POINTS, Facts
+from winnow.report.page import doubts
 from winnow.report.render import count, hours, number, percent
 
 VOID = {"meta", "link", "br", "path", "img", "input", "hr"}
@@ -75,6 +77,35 @@ def test_the_page_is_well_formed_and_named(page, read):
     assert len(ids) == len(set(ids))
     assert set(links) <= set(ids)
     assert len(links) >= 9
+
+
+def test_the_first_thing_it_says_is_how_good_the_release_is(page) -> None:
+    said = page[page.index('<section id="answer"') : page.index('<section id="statistics"')]
+    lake, _, _ = synthetic.published()
+    with query.open_snapshot(lake) as con:
+        (clips,) = con.execute("select count(*) from fct_clips").fetchone()
+    assert f"of {clips} clips: kept or dropped" in said
+    assert "<dt>Leaks</dt><dd>0</dd>" in said
+    assert '<p class="lead">Mind: ' in said
+
+
+@pytest.mark.parametrize(
+    ("scorer", "answer", "share", "told"),
+    [
+        ({}, {}, 0.9, []),
+        ({"near_chance": True}, {"undecided": 4}, 0.9, ["near chance", "4 of 10 clips"]),
+        ({"near_chance": True, "trusted_because": "I looked"}, {}, 0.9, ["near chance and decides all the same"]),
+        ({"auc": None}, {}, 0.9, ["was not measured"]),
+        ({}, {"leaks": 2}, None, ["2 groups or pairs", "nobody has judged"]),
+    ],
+)
+def test_what_speaks_against_a_release_is_said(scorer, answer, share, told) -> None:
+    row = {"scorer": "builtin", "decides": True, "near_chance": False, "auc": 0.9, "trusted_because": None, **scorer}
+    facts = Facts({"answer": [{"clips": 10, "undecided": 0, "leaks": 0, **answer}], "scorers": [row]}, {})
+    audits = [Shown("a", "r", {"kept": {"share": share}}, [], [], [], {})]
+    found = doubts(facts, audits)
+    assert len(found) == len(told)
+    assert all(part in one for part, one in zip(told, found, strict=True)), found
 
 
 def test_nothing_is_fetched_and_nothing_runs(page, read):
