@@ -80,6 +80,7 @@ def serve(address: str) -> None:
     from winnow.release import dbt_program
 
     dbt_program.prepare()
+    _remember_templates()
     for used in ("dbt.adapters.duckdb.impl", "dbt.task.build", "pandas", "pyarrow", "scipy.special"):
         importlib.import_module(used)
     _rehearse()
@@ -104,14 +105,36 @@ def serve(address: str) -> None:
 def _rehearse() -> None:
     """Parse the project in this process, and keep nothing but what dbt compiled for it. Its parser in Rust starts
     threads, which no fork has: it is left out here."""
+    from dbt_common.clients.jinja import get_environment
+
     from winnow.release import dbt_program
 
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.suppress(SystemExit):
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         sys.argv = ["dbt", "--no-static-parser", "--no-version-check", "--log-level", "none"]
         sys.argv += ["--log-level-file", "none", "parse", "--project-dir", PROJECT, "--profiles-dir", PROJECT]
         sys.argv += ["--target-path", f"{folder}/target", "--log-path", f"{folder}/logs"]
-        dbt_program.main()
+        with contextlib.suppress(SystemExit):
+            dbt_program.main()
+        with contextlib.suppress(OSError):  # a project that does not parse is said where it is used
+            for macro in json.loads(Path(folder, "target/manifest.json").read_text())["macros"].values():
+                get_environment().compile(macro["macro_sql"])
     gc.collect()
+
+
+def _remember_templates() -> None:
+    """A template is compiled once: those of the parse serve every fork."""
+    from dbt_common.clients.jinja import MacroFuzzEnvironment
+
+    known: dict = {}
+    anew = MacroFuzzEnvironment.compile
+
+    def compile_once(self, source, name=None, filename=None, raw=False, defer_init=False):
+        key = (self.code_generator_class, *self.extensions, str(source), name, filename, raw, defer_init)
+        if key not in known:
+            known[key] = anew(self, source, name, filename, raw, defer_init)
+        return known[key]
+
+    MacroFuzzEnvironment.compile = compile_once
 
 
 def _reap() -> None:

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 
@@ -33,7 +34,9 @@ def prepare() -> None:
 
     _unheard_events()
     _names_found_once()
+    _macros_bound_at_once()
     _one_manifest()
+    _words_of_time_once()
 
 
 def main() -> None:
@@ -94,6 +97,41 @@ def _names_found_once() -> None:
         return iter(self.found)
 
     MacroNamespace.__init__, MacroNamespace.__getitem__, MacroNamespace.__iter__ = begin_found, get, names
+
+
+def _macros_bound_at_once() -> None:
+    """Each of a build's 400 contexts binds 550 macros: in one loop instead of five calls a macro."""
+    from dbt.clients.jinja import MacroGenerator
+    from dbt.context.macros import MacroNamespaceBuilder
+
+    add_macros = MacroNamespaceBuilder.add_macros
+
+    def bound(self: Any, macros: Any, ctx: Any) -> None:
+        packages: dict[str, dict[str, Any]] = {}
+        for macro in macros:
+            made = MacroGenerator.__new__(MacroGenerator)
+            made.context, made.macro, made.node, made.stack = ctx, macro, self.node, self.thread_ctx
+            packages.setdefault(macro.package_name, {})[macro.name] = made
+        for name, found in packages.items():
+            held = self.internal_packages if name in self.internal_package_names else self.packages
+            if not held.get(name, {}).keys().isdisjoint(found):
+                return add_macros(self, macros, ctx)  # a name twice: dbt says so in its words
+            held.setdefault(name, {}).update(found)
+            if held is self.packages and name == self.search_package:
+                self.locals.update(found)
+            elif held is self.packages and name == self.root_package:
+                self.globals.update(found)
+        return None
+
+    MacroNamespaceBuilder.add_macros = bound
+
+
+def _words_of_time_once() -> None:
+    """A reader of times in words, which each of a build's 400 answers makes twice for columns that none of them has,
+    compiles its expressions once."""
+    import parsedatetime
+
+    parsedatetime.Constants = lru_cache(parsedatetime.Constants)
 
 
 def _one_manifest() -> None:
