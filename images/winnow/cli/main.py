@@ -29,7 +29,7 @@ from winnow.cli.common import (  # noqa: E402
     comma_list,
     deployment,
     json_object,
-    without_pandas,
+    load,
 )  # fmt: skip
 
 #: Candidates that failed which `curate` names at its end.
@@ -94,15 +94,10 @@ def plan(batch: str, shard_size: int) -> None:
 @click.option("--if-fitted", is_flag=True, help="Do nothing, and say so, while the stage's model is not fitted yet.")
 def run(stage: str, batch: str, part: int, parts: int, params: dict, retry_reasons: list[str], if_fitted: bool) -> None:
     """Run STAGE over the shards of a batch that are not done."""
-    from winnow.core.runtime import run_stage
-    from winnow.core.stage import is_ready
+    from winnow.core.child import Children, Task
 
-    lake, settings = deployment()
-    if if_fitted and not is_ready(stage, lake):
-        answer({"stage": stage, "batch": batch, "unfitted": stage})
-        return
-    without_pandas()
-    answer(run_stage(lake, stage, batch, params, settings, part, parts, retry_reasons))
+    with Children(load()) as children:  # which open the lake themselves: what is forked must not have done so
+        answer(children.run(Task(stage, batch, params, part, parts, tuple(retry_reasons), if_fitted)))
 
 
 @cli.command()
@@ -114,14 +109,21 @@ def run(stage: str, batch: str, part: int, parts: int, params: dict, retry_reaso
 )
 @click.option("--allow-failed", is_flag=True, help="End with 0 although candidates failed, where that is everyday.")
 def curate(batch: str, params: dict, shard_size: int, retry_reasons: list[str], allow_failed: bool) -> None:
-    """All steps of one batch in this process, from ingest to gate, without Airflow. Where candidates failed they are
-    named at the end and the exit code is 65; all else is committed."""
-    from winnow.batch.curate import curate as body
-    from winnow.batch.failures import failures
+    """All steps of one batch, from ingest to gate, without Airflow. Where candidates failed they are named at the end
+    and the exit code is 65; all else is committed."""
+    from winnow.core.child import Keeper
 
-    lake, settings = deployment()
-    with answering_in_part("ingest"):
-        answer(body(batch, settings, lake, params=params, shard_size=shard_size, retry=tuple(retry_reasons)))
+    with answering_in_part("ingest"), Keeper(load()) as keeper:  # before anything starts a thread
+        from winnow.batch.curate import curate as body
+        from winnow.batch.failures import failures
+
+        lake, settings = deployment()
+        answer(
+            body(
+                batch, settings, lake, params=params, shard_size=shard_size, retry=tuple(retry_reasons),
+                run=keeper.run_stage,
+            )
+        )  # fmt: skip
     if failed := failures(lake, batch):
         more = [f"and {len(failed) - MAX_FAILED} more"] if len(failed) > MAX_FAILED else []
         last = f"winnow: {batch}: {len(failed)} candidates failed, or some of their clips did; all else is committed"
