@@ -24,7 +24,7 @@ from types import TracebackType
 
 from winnow.core import confine, own_fault
 from winnow.core.attempt import out_of_memory, terminated_by_an_exception
-from winnow.core.errors import TransientError, WinnowError
+from winnow.core.errors import EXIT_FAIL, TransientError, WinnowError
 from winnow.core.lake import Lake
 from winnow.core.no_pandas import without_pandas
 from winnow.core.runtime import Runtime, reasons_of
@@ -156,12 +156,15 @@ class _Child:
         try:
             self.line.send((task, went))
             while True:
-                if not wait([self.line, self.process.sentinel], WATCH_S):
+                ready = wait([self.line, self.process.sentinel], WATCH_S)
+                if not ready:
                     if not self.is_spent and confine.used_bytes(self.process.pid or 0) > most:
                         self.is_spent = True
                         self.process.kill()
                     continue
-                kind, said = self.line.recv()  # EOFError when it is only its end that came
+                if self.line not in ready and not self.line.poll():
+                    raise EOFError
+                kind, said = self.line.recv()
                 if kind == _DONE:
                     end.answer = said
                     return end
@@ -232,7 +235,7 @@ class Keeper:
         except (EOFError, ConnectionError):
             self.process.join()
             code = self.process.exitcode or 0
-            raise SystemExit(128 - code if code < 0 else code) from None
+            raise SystemExit(128 - code if code < 0 else code or EXIT_FAIL) from None
         finally:
             restore()
         if kind == _DONE:

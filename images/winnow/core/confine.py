@@ -27,11 +27,10 @@ _PDEATHSIG = 1
 
 
 def limit_bytes(memory_mb: int | None) -> int:
-    """Bytes that a stage's process may take: what the deployment says (MiB), else its share of what the cgroup, or the
-    machine, has."""
-    if memory_mb is not None:
-        return memory_mb << 20
-    return int(min([*cgroup_limits(), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]) * SHARE)
+    """Bytes that a stage's process may take: its share of what the cgroup, or the machine, has; no more than the
+    deployment says (MiB)."""
+    there = min([*cgroup_limits(), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")])
+    return min(int(there * SHARE), there if memory_mb is None else memory_mb << 20)
 
 
 def cgroup_limits(root: Path = _CGROUPS, of: Path = Path("/proc/self/cgroup")) -> list[int]:

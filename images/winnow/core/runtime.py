@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.sample import OURS, RETRYABLE, Outcome, Reason, check_batch
 from winnow.core.shard import Chain, retry_name, shard_name
-from winnow.core.shard_tar import DIGESTS, Shelf
+from winnow.core.shard_tar import DIGESTS, Shelf, Spool
 from winnow.core.stage import Batch, Sample, Stage, identity, parse_params, stage_class, stage_needs, stage_wants
 from winnow.core.summary import Going, Summary
 
@@ -198,8 +198,11 @@ class Runtime:
             )
             outcomes = attempt.failed(samples)
             self._budget(len(samples), Counter(o.reason for o in outcomes if o.reason), name)  # rather than one by one
+            spool = Spool(work / "spool")
+            stack.callback(spool.close)
             for group in attempt.groups(samples):
-                outcomes += attempt.watched(self.stage.process(Batch(group, work, name, inputs)))
+                made = self.stage.process(Batch(group, work, name, inputs, spool))
+                outcomes += (outcome.laid_aside(spool) for outcome in attempt.watched(made))
             self._check(samples, outcomes)
             if only is None:
                 outcomes += missing
@@ -232,16 +235,13 @@ class Runtime:
 
     def _read(self, inputs: dict[str, Manifest], stack: ExitStack) -> tuple[list[Sample], list[Outcome]]:
         """The shard's samples, ordered by id; and failed outcomes for those whose row in another table failed."""
-        import io
+        from winnow.core.rows import Rows
 
-        import pyarrow.parquet as pq
-
-        tables: dict[str, dict[str, dict]] = {}
+        tables: dict[str, Rows] = {}
         beside: list[str] = []
         tars: list[Path] = []
         for need, manifest in inputs.items():
-            rows = pq.read_table(io.BytesIO(self.lake.read_table(manifest))).to_pylist()
-            tables[need] = {row["sample_id"]: row for row in rows}
+            tables[need] = Rows(self.lake.read_table(manifest))
             if manifest.sidecar:
                 beside.append(need)
                 tars.append(stack.enter_context(self.lake.local(self.lake.tar_key(manifest))))
@@ -251,19 +251,18 @@ class Runtime:
         first, *others = self.stage.needs
         wanted = [name for name in self.stage.wants if name in tables]
         samples, missing = [], []
-        for sample_id, row in sorted(tables[first].items()):
-            if row["outcome"] != "ok":
-                continue
-            broken = [(n, tables[n].get(sample_id)) for n in others]
+        for sample_id in tables[first].ok:
+            rows = {name: row for name in tables if (row := tables[name].get(sample_id)) is not None}
+            broken = [(n, rows.get(n)) for n in others]
             broken = [(n, r["reason"] if r else "no row") for n, r in broken if r is None or r["outcome"] != "ok"]
             if broken:
                 detail = "; ".join(f"{n}: {reason}" for n, reason in broken)
                 missing.append(Outcome.failed(sample_id, Reason.no_input, detail))
             else:
-                more = [n for n in wanted if tables[n].get(sample_id, {}).get("outcome") == "ok"]
-                needs = {n: tables[n][sample_id] for n in (*others, *more)}
-                said = _said_of_files(tables[n].get(sample_id, {}) for n in beside)
-                samples.append(Sample(sample_id, row, needs, shelf, said))
+                more = [n for n in wanted if n in rows and rows[n]["outcome"] == "ok"]
+                needs = {n: rows[n] for n in (*others, *more)}
+                said = _said_of_files(rows.get(n, {}) for n in beside)
+                samples.append(Sample(sample_id, rows[first], needs, shelf, said))
         return samples, missing
 
     def _kept(self, done: Manifest, again: set[str]):
@@ -309,7 +308,7 @@ class Runtime:
         return path
 
 
-def _said_of_files(rows: Iterable[dict]) -> dict[str, str]:
+def _said_of_files(rows: Iterable[Mapping]) -> dict[str, str]:
     """SHA-256 of a sample's files by extension, as its rows in the tables that have files beside them say."""
     return {ext: row[column] for row in rows for ext, column in DIGESTS.items() if row.get(column)}
 

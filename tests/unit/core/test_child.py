@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,7 +68,7 @@ def work(settings, task, went, tell):
         made.stage.setup = lambda: os.kill(os.getpid(), signal.SIGKILL)
     return made.run(went=went).__dict__
 
-def main(root, shards, params, memory_mb=256, stall_s=60.0, keeper=False):
+def main(root, shards, params={}, memory_mb=256, stall_s=60.0, keeper=False):
     settings = Settings(lake=root, memory_mb=memory_mb, stall_s=stall_s)
     cut(Lake(root), "words", "day", [[(f"{n}{i}", t) for i, t in enumerate(texts)] for n, texts in enumerate(shards)])
     task, said = Toy("count", "day", params), {}
@@ -90,30 +89,41 @@ def main(root, shards, params, memory_mb=256, stall_s=60.0, keeper=False):
         if runtime(Lake(root), Count).chain.committed("count", number) is not None:
             rows = read(Lake(root), runtime(Lake(root), Count), number)[1]
             said["rows"] += [[row["sample_id"], row["reason"]] for row in rows]
-    print(json.dumps(said))
+    print(json.dumps(said), flush=True)
 
-main(**json.loads(sys.argv[1]))
+for given in json.loads(sys.argv[1]):
+    main(**given)
 """
 
 
-def begin(root: Path, shards: list[list[str]], **options: object) -> subprocess.Popen[str]:
-    said = json.dumps({"root": str(root / "lake"), "shards": shards, "params": {}} | options)
-    return subprocess.Popen(
-        [sys.executable, "-c", RUN, said], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+def begin(*given: dict) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", RUN, json.dumps(given)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-Run = Callable[..., dict]
+GIVEN: dict[str, dict] = {
+    "crashes": {"shards": [["a", "b"], ["c", "segv", "d", "exit"], ["e"]]},
+    "eats": {"shards": [["a", "eat", "b"]]},
+    "greedy": {"shards": [["a", "greedy", "b"]]},
+    "stalls": {"shards": [["a", "stall"]], "stall_s": 0.3},
+    "bombs": {"shards": [["bomb"] * 12]},
+    "setup": {"shards": [["a", "b"]], "params": {"setup": True}},
+    "torn": {"shards": [["a", "b"]], "params": {"torn": True}},
+    "wrong": {"shards": [["a", "wrong"]]},
+    "odd": {"shards": [["a", "odd"]]},
+    "kept": {"shards": [["a", "bomb"], ["b"]], "keeper": True},
+    "reach": {"shards": [["a", "reach"]]},
+}
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    def run(shards: list[list[str]], **options: object) -> dict:
-        out, said = begin(tmp_path, shards, **options).communicate(timeout=60)
-        assert out, said
-        return json.loads(out.splitlines()[-1]) | {"said": said}
-
-    return run
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    """What came of each of GIVEN, all by one process."""
+    root = tmp_path_factory.mktemp("children")
+    out, said = begin(*({"root": str(root / name), **given} for name, given in GIVEN.items())).communicate(timeout=120)
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert len(lines) == len(GIVEN), said
+    return {name: line | {"said": said} for name, line in zip(GIVEN, lines, strict=True)}
 
 
 def ok(*ids: str) -> list[list[str | None]]:
@@ -125,15 +135,15 @@ def ok(*ids: str) -> list[list[str | None]]:
     "`winnow run`, curate, retry, mix: in one sample of a stage",
     "the next process goes on at once; that sample fails by name (`killed`), the same command commits the others",
 )
-def test_the_same_command_goes_on_without_the_sample_that_ends_its_process(run: Run) -> None:
-    found = run([["a", "b"], ["c", "segv", "d", "exit"], ["e"]])
-    assert found["rows"] == [*ok("00", "01", "10"), ["11", "killed"], *ok("12"), ["13", "killed"], *ok("20")]
-    answer = found["answer"]
+def test_the_same_command_goes_on_without_the_sample_that_ends_its_process(found: dict[str, dict]) -> None:
+    run = found["crashes"]
+    assert run["rows"] == [*ok("00", "01", "10"), ["11", "killed"], *ok("12"), ["13", "killed"], *ok("20")]
+    answer = run["answer"]
     assert [answer[key] for key in ("shards", "computed", "skipped", "ok", "failed")] == [3, 3, 0, 5, 2]
     assert (answer["reasons"], answer["why"]) == ({"killed": 2}, ["first run"])
-    assert (found["children"], found["left"]) == (4, [])  # together, alone to the first, to the second, to the end
-    assert "its process was ended by SIGSEGV" in found["said"]
-    assert "its process ended with 3" in found["said"]
+    assert (run["children"], run["left"]) == (4, [])  # together, alone to the first, to the second, to the end
+    assert "its process was ended by SIGSEGV" in run["said"]
+    assert "its process ended with 3" in run["said"]
 
 
 @pytest.mark.fault(
@@ -141,21 +151,21 @@ def test_the_same_command_goes_on_without_the_sample_that_ends_its_process(run: 
     "one sample of a stage",
     "its process is ended at `WINNOW_MEMORY_MB`, below the pod's limit; then as a decoder that crashes",
 )
-def test_a_sample_that_takes_all_memory_is_ended_before_the_kernel_ends_the_pod(run: Run) -> None:
-    found = run([["a", "eat", "b"]])
-    assert found["rows"] == [*ok("00"), ["01", "killed"], *ok("02")]
-    assert found["said"].count("took more than the 256 MiB of memory that it may (WINNOW_MEMORY_MB") == 2
+def test_a_sample_that_takes_all_memory_is_ended_before_the_kernel_ends_the_pod(found: dict[str, dict]) -> None:
+    run = found["eats"]
+    assert run["rows"] == [*ok("00"), ["01", "killed"], *ok("02")]
+    assert run["said"].count("took more than the 256 MiB of memory that it may (WINNOW_MEMORY_MB") == 2
 
 
-def test_no_memory_goes_on_with_each_sample_alone(run: Run) -> None:
-    found = run([["a", "greedy", "b"]])
-    assert found["rows"] == [*ok("00"), ["01", "killed"], *ok("02")]
-    assert found["said"].count("its process had no memory left") == 2
+def test_no_memory_goes_on_with_each_sample_alone(found: dict[str, dict]) -> None:
+    run = found["greedy"]
+    assert run["rows"] == [*ok("00"), ["01", "killed"], *ok("02")]
+    assert run["said"].count("its process had no memory left") == 2
 
 
-def test_a_sample_that_stands_still_costs_no_attempt(run: Run) -> None:
-    found = run([["a", "stall"]], stall_s=0.3)
-    assert found["rows"] == [*ok("00"), ["01", "killed"]]
+def test_a_sample_that_stands_still_costs_no_attempt(found: dict[str, dict]) -> None:
+    run = found["stalls"]
+    assert run["rows"] == [*ok("00"), ["01", "killed"]]
 
 
 @pytest.mark.fault(
@@ -163,45 +173,45 @@ def test_a_sample_that_stands_still_costs_no_attempt(run: Run) -> None:
     "a stage whose every sample ends its process",
     "not committed, exit code 70, after as many processes as samples may fail",
 )
-def test_where_every_sample_is_killed_the_budget_ends_it(run: Run) -> None:
-    found = run([["bomb"] * 12])
-    assert (found["error"], found["rows"], found["left"]) == ("FailureBudgetExceeded", [], [])
-    assert "4 of 12 samples failed for reasons that are not the data's (killed 4)" in found["words"]
-    assert found["children"] == 6  # together, four alone, and the one that says so
+def test_where_every_sample_is_killed_the_budget_ends_it(found: dict[str, dict]) -> None:
+    run = found["bombs"]
+    assert (run["error"], run["rows"], run["left"]) == ("FailureBudgetExceeded", [], [])
+    assert "4 of 12 samples failed for reasons that are not the data's (killed 4)" in run["words"]
+    assert run["children"] == 6  # together, four alone, and the one that says so
 
 
-@pytest.mark.parametrize(("params", "children"), [({"setup": True}, 1), ({"torn": True}, 3)])
+@pytest.mark.parametrize(("when", "children"), [("setup", 1), ("torn", 3)])
 def test_a_process_that_ends_while_no_sample_can_be_blamed_is_not_tried_without_end(
-    run: Run, params: dict, children: int
+    found: dict[str, dict], when: str, children: int
 ) -> None:
-    found = run([["a", "b"]], params=params)
-    assert (found["error"], found["children"], found["rows"]) == ("TransientError", children, [])
-    assert "was ended by SIGKILL while it worked on no sample that could be told" in found["words"]
-    assert "WINNOW_MEMORY_MB" in found["words"]
+    run = found[when]
+    assert (run["error"], run["children"], run["rows"]) == ("TransientError", children, [])
+    assert "was ended by SIGKILL while it worked on no sample that could be told" in run["words"]
+    assert "WINNOW_MEMORY_MB" in run["words"]
 
 
-def test_what_a_child_raises_is_raised(run: Run, tmp_path: Path) -> None:
-    found = run([["a", "wrong"]])
-    assert (found["error"], found["words"], found["cause"]) == ("ConfigError", "not so", "None")
+def test_what_a_child_raises_is_raised(found: dict[str, dict]) -> None:
+    run = found["wrong"]
+    assert (run["error"], run["words"], run["cause"]) == ("ConfigError", "not so", "None")
 
 
-def test_what_nobody_foresaw_comes_with_where_it_was(run: Run) -> None:
-    found = run([["a", "odd"]])
-    assert (found["error"], found["children"]) == ("IndexError", 1)
-    assert "lambda: [][0]" in found["cause"] or 'File "<string>", line' in found["cause"]
+def test_what_nobody_foresaw_comes_with_where_it_was(found: dict[str, dict]) -> None:
+    run = found["odd"]
+    assert (run["error"], run["children"]) == ("IndexError", 1)
+    assert "lambda: [][0]" in run["cause"] or 'File "<string>", line' in run["cause"]
 
 
-def test_a_keeper_forks_for_a_process_that_has_threads(run: Run) -> None:
-    found = run([["a", "bomb"], ["b"]], keeper=True)
-    assert found["rows"] == [*ok("00"), ["01", "killed"], *ok("10")]
-    assert found["answer"]["computed"] == 2
+def test_a_keeper_forks_for_a_process_that_has_threads(found: dict[str, dict]) -> None:
+    run = found["kept"]
+    assert run["rows"] == [*ok("00"), ["01", "killed"], *ok("10")]
+    assert run["answer"]["computed"] == 2
 
 
 @pytest.mark.fault("SIGTERM", "`winnow run`", "its child ends with it (143); nothing is held against its samples")
 @pytest.mark.parametrize("keeper", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_child_ends_as_its_parent_is_asked_to(tmp_path: Path, keeper: bool, number: int) -> None:
-    running = begin(tmp_path, [["a", "slow"]], keeper=keeper)
+    running = begin({"root": str(tmp_path / "lake"), "shards": [["a", "slow"]], "keeper": keeper})
     assert running.stdout is not None
     assert running.stdout.readline() == "working\n"
     running.send_signal(number)
@@ -213,7 +223,7 @@ def test_a_child_ends_as_its_parent_is_asked_to(tmp_path: Path, keeper: bool, nu
 @pytest.mark.fault("kill -9", "`winnow run`", "its child is killed by the kernel with it; the next run goes on")
 @pytest.mark.parametrize("keeper", [False, True])
 def test_a_child_does_not_outlive_its_parent(tmp_path: Path, keeper: bool) -> None:
-    running = begin(tmp_path, [["a", "slow"]], keeper=keeper)
+    running = begin({"root": str(tmp_path / "lake"), "shards": [["a", "slow"]], "keeper": keeper})
     assert running.stdout is not None
     assert running.stdout.readline() == "working\n"
     running.kill()
@@ -221,13 +231,13 @@ def test_a_child_does_not_outlive_its_parent(tmp_path: Path, keeper: bool) -> No
     assert len(list((tmp_path / "lake").rglob(".*.attempt"))) == 1
 
 
-def test_it_has_no_network_where_the_kernel_lets_it(run: Run) -> None:
+def test_it_has_no_network_where_the_kernel_lets_it(found: dict[str, dict]) -> None:
     probe = "from winnow.core import confine; print(confine.leave_network())"
     if subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True).stdout != "True\n":
         pytest.skip("this kernel lets this user leave no network")
-    found = run([["a", "reach"]])
-    assert found["error"] == "OSError"
-    assert "unreachable" in found["words"]
+    run = found["reach"]
+    assert run["error"] == "OSError"
+    assert "unreachable" in run["words"]
 
 
 def test_the_limit_is_a_share_of_the_smallest_around(tmp_path: Path) -> None:
