@@ -36,9 +36,11 @@ def curate(
     params: dict[str, dict] | None = None,
     shard_size: int = 16,
     retry: tuple[str, ...] = (),
+    run: Callable[..., dict] = run_stage,
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
 ) -> dict:
-    """Ingest, screen, decide, plan, measure, separate and gate one batch. `params` holds stage parameters by stage.
+    """Ingest, screen, decide, plan, measure, separate and gate one batch. `params` holds stage parameters by stage;
+    `run` runs a stage, as `run_stage` does in this process.
 
     Returns what each step returned, by step. An empty partition ends after `ingest`; without a fitted scorer the batch
     is measured as far as it can be and waits for `winnow fit`.
@@ -60,7 +62,7 @@ def curate(
 
     def measure(stage: str) -> None:
         retried = retry if stage == "fetch" else ()
-        done[stage] = run_stage(lake, stage, batch, (params or {}).get(stage, {}), settings, retry=retried)
+        done[stage] = run(lake, stage, batch, (params or {}).get(stage, {}), settings, retry=retried)
 
     def measure_all(cut: str) -> list[str]:
         """Measure what follows a cut table; the stages that wait for a fitted scorer."""

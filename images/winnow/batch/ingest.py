@@ -15,7 +15,6 @@ import io
 import multiprocessing
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -114,9 +113,14 @@ def _refuse(found: dict) -> dict:
 
 
 def _blocks(rows: Rows) -> Iterator[list[dict]]:
-    """The table's rows, so many at a time."""
-    records = iter(rows)
-    while block := list(islice(records, rows.shard_rows)):
+    """The table's rows, a block at a time."""
+    block = []
+    for record in rows:
+        block.append(record)
+        if rows.is_full:
+            yield block
+            block = []
+    if block:
         yield block
 
 

@@ -6,13 +6,13 @@ a site that was down, a rule of a site that we read wrongly) stays failed until 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from graphlib import TopologicalSorter
 
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake
 from winnow.core.manifest import Manifest
-from winnow.core.runtime import Runtime
+from winnow.core.runtime import Runtime, run_stage
 from winnow.core.sample import Reason, check_batch
 from winnow.core.settings import Settings
 from winnow.core.shard import Chain
@@ -20,10 +20,15 @@ from winnow.core.stage import parse_params, stage_class, stage_needs, stage_want
 
 
 def retry(
-    lake: Lake, settings: Settings, batch: str, reasons: Sequence[str], stage: str | None = None
+    lake: Lake,
+    settings: Settings,
+    batch: str,
+    reasons: Sequence[str],
+    stage: str | None = None,
+    run: Callable[..., dict] = run_stage,
 ) -> dict[str, object]:
     """Try the failed rows of a batch's committed shards again, of all stages or of one, with the parameters that they
-    were measured with.
+    were measured with; `run` runs a stage, as `run_stage` does in this process.
 
     Returns {"batch", "reasons", "tried", "ok" (of them, now), "stages": {stage: {"tried", "ok"}}, "next": the command
     that measures what follows from them, None when nothing is ok now that was not}; where nothing was tried also
@@ -46,7 +51,8 @@ def retry(
         before = _count(shards, wanted)
         if not before:
             continue
-        Runtime(_stage(lake, settings, name, shards), lake, batch).try_again(wanted)
+        _check_version(lake, settings, name, shards)
+        run(lake, name, batch, shards[0].params, settings, retry=sorted(one.value for one in wanted), again=True)
         chain = Chain(lake, batch, needs, wants)
         after = [m for n in chain.numbers(name) if (m := chain.committed(name, n)) is not None]
         ok = sum(m.ok for m in after) - sum(m.ok for m in shards)
@@ -78,8 +84,8 @@ def _count(shards: Sequence[Manifest], wanted: frozenset[Reason]) -> int:
     return sum(manifest.reasons.get(reason.value, 0) for manifest in shards for reason in wanted)
 
 
-def _stage(lake: Lake, settings: Settings, name: str, shards: Sequence[Manifest]):
-    """The stage as it measured these shards; ContractError when it would measure otherwise today."""
+def _check_version(lake: Lake, settings: Settings, name: str, shards: Sequence[Manifest]) -> None:
+    """ContractError when a stage would measure these shards otherwise today."""
     cls, params = stage_class(name), shards[0].params
     stage = cls(parse_params(cls, params), lake, settings)
     if (v := Runtime(stage, lake, shards[0].batch).v) != shards[0].v:
@@ -87,4 +93,3 @@ def _stage(lake: Lake, settings: Settings, name: str, shards: Sequence[Manifest]
             f"{name} of batch {shards[0].batch} was measured by another version of its code or model "
             f"(v={shards[0].v}, now {v}): `winnow run {name} --batch {shards[0].batch}` computes all its rows again"
         )
-    return stage

@@ -16,6 +16,10 @@ from winnow.sources.reading import ListReport, read_list
 from winnow.sources.row import ListRefused
 from winnow.sources.urls import canonical
 
+#: Characters of text that a block may hold: some blocks, and their tables, are in memory at a time.
+BLOCK_CHARS = 8 << 20
+#: Columns that may be long.
+LONG = ("title", "description", "url", "extra")
 #: Bits of a row's number in its place, of the digest of what it says, and of the number of its block.
 _PLACE, _SAID, _BLOCK = 40, 64, 24
 
@@ -23,7 +27,8 @@ _PLACE, _SAID, _BLOCK = 40, 64, 24
 @dataclass
 class Rows:
     """Iterates over the table's rows; afterwards `reports` says what came of every list, and `late` what later rows
-    add to rows of blocks of `shard_rows` that were given out already, by the block's number."""
+    add to rows of blocks that were given out already, by the block's number. A block has `shard_rows` rows, or so many
+    that they hold `BLOCK_CHARS`; `is_full` says of the row just given that it is the last of its block."""
 
     batch: str
     inbox: Inbox
@@ -31,6 +36,7 @@ class Rows:
     shard_rows: int
     reports: list[ListReport] = field(default_factory=list)
     late: dict[int, Late] = field(default_factory=dict)
+    is_full: bool = False
 
     def __post_init__(self) -> None:
         from winnow.core.table import KEY_COLUMNS
@@ -38,7 +44,7 @@ class Rows:
         self._nothing = dict.fromkeys((*KEY_COLUMNS, *INGEST.columns))
         # candidate id → place of its first row and a digest of what it says, as integers: there may be millions
         self._seen: dict[int, int] = {}
-        self._given = 0
+        self._block = self._rows = self._chars = 0
         self._claimed: set[str] = set()
         self._names: list[str] = []
         self._first_bad = ""
@@ -90,7 +96,7 @@ class Rows:
                     record |= {"url": f"inbox:{self.batch}/{file}", "content_sha256": self.digests[str(file)]}
                 sample = self._identify(record, str(file) if file is not None else None)
                 key, said, place = int(sample, 16), said_of(record, captions), order << _PLACE | number
-                mine = (place << _BLOCK | self._given // self.shard_rows) << _SAID | said
+                mine = (place << _BLOCK | self._block) << _SAID | said
                 first = self._seen.setdefault(key, mine)
                 first_place, first_said = first >> _SAID + _BLOCK, first & (1 << _SAID) - 1
                 block = first >> _SAID & (1 << _BLOCK) - 1
@@ -112,9 +118,12 @@ class Rows:
 
     def _given_out(self, record: dict[str, object]) -> dict[str, object]:
         """A row about to be given out: counted, and its block closed where it is the last of it."""
-        self._given += 1
-        if self._given % self.shard_rows == 0:
+        self._rows += 1
+        self._chars += sum(len(str(record[name] or "")) for name in LONG)
+        self.is_full = self._rows >= self.shard_rows or self._chars >= BLOCK_CHARS
+        if self.is_full:
             self._joiner.close_block()
+            self._block, self._rows, self._chars = self._block + 1, 0, 0
         return record
 
     def _identify(self, record: dict[str, object], file: str | None) -> str:

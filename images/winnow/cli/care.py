@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from winnow.cli.common import answer, batch_option, comma_list, deployment
+from winnow.cli.common import answer, batch_option, comma_list, deployment, load
 
 
 @click.command()
@@ -37,7 +37,10 @@ def verify(batch: str | None, release_id: str | None, everything: bool, as_json:
 @click.option("--stage", help="Only this stage's rows; those of all stages by default.")
 def retry(batch: str, reasons: list[str], stage: str | None) -> None:
     """Try the rows of a batch again that failed for a named reason."""
-    from winnow.batch.retry import retry as body
+    from winnow.core.child import Keeper
 
-    lake, settings = deployment()
-    answer(body(lake, settings, batch, reasons, stage))
+    with Keeper(load()) as keeper:  # before anything starts a thread
+        from winnow.batch.retry import retry as body
+
+        lake, settings = deployment()
+        answer(body(lake, settings, batch, reasons, stage, keeper.run_stage))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -46,28 +45,6 @@ def answering_in_part(step: str | None = None) -> Iterator[None]:
         found = {step: error.answer} if step else error.answer
         click.echo(json.dumps(found, sort_keys=True, default=str))
         raise
-
-
-class _NoPandas:
-    """Finds no pandas."""
-
-    @staticmethod
-    def find_spec(name: str, *_: object) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-
-def without_pandas() -> None:
-    """Tell Arrow that there is no pandas, in a process that runs one stage: it imports it, half a CPU second, as soon
-    as a list becomes an array, to ask whether the list is one of pandas'. It asks once; others find pandas again."""
-    finder = _NoPandas()
-    sys.meta_path.insert(0, finder)
-    try:
-        import pyarrow as pa
-
-        pa.array([None])
-    finally:
-        sys.meta_path.remove(finder)
 
 
 def json_object(_ctx: click.Context, _param: click.Parameter, value: str) -> dict:

@@ -31,7 +31,7 @@ from winnow.cli.common import (  # noqa: E402
     comma_list,
     deployment,
     json_object,
-    without_pandas,
+    load,
 )  # fmt: skip
 
 #: Candidates that failed which `curate` names at its end.
@@ -98,15 +98,10 @@ def plan(batch: str, shard_size: int) -> None:
 def run(stage: str, batch: str, part: int, parts: int, params: dict, retry_reasons: list[str], if_fitted: bool) -> None:
     """Run STAGE over the shards of a batch that are not done. `winnow run STAGE --help` lists the stage's
     parameters."""
-    from winnow.core.runtime import run_stage
-    from winnow.core.stage import is_ready
+    from winnow.core.child import Children, Task
 
-    lake, settings = deployment()
-    if if_fitted and not is_ready(stage, lake):
-        answer({"stage": stage, "batch": batch, "unfitted": stage})
-        return
-    without_pandas()
-    answer(run_stage(lake, stage, batch, params, settings, part, parts, retry_reasons))
+    with Children(load()) as children:  # which open the lake themselves: what is forked must not have done so
+        answer(children.run(Task(stage, batch, params, part, parts, tuple(retry_reasons), if_fitted)))
 
 
 @cli.command()
@@ -122,26 +117,33 @@ def run(stage: str, batch: str, part: int, parts: int, params: dict, retry_reaso
 def curate(
     batch: str, params: dict, shard_size: int, retry_reasons: list[str], allow_failed: bool, dry_run: bool, yes: bool
 ) -> None:
-    """All steps of one batch in this process, from ingest to gate, without Airflow. Where candidates failed they are
-    named at the end and the exit code is 65; all else is committed. Parameters that a lake or a batch always has stand
-    in its `winnow.toml`. On a terminal it asks before other parameters have finished work done again."""
-    from winnow.batch.curate import curate as body
-    from winnow.batch.failures import failures
+    """All steps of one batch, from ingest to gate, without Airflow. Where candidates failed they are named at the end
+    and the exit code is 65; all else is committed. Parameters that a lake or a batch always has stand in its
+    `winnow.toml`. On a terminal it asks before other parameters have finished work done again."""
+    from winnow.core.child import Keeper
 
-    lake, settings = deployment()
-    if dry_run or (sys.stdin.isatty() and not yes):
-        from winnow.batch.preview import lines, preview
+    with answering_in_part("ingest"), Keeper(load()) as keeper:  # before anything starts a thread
+        from winnow.batch.curate import curate as body
+        from winnow.batch.failures import failures
 
-        found = preview(lake, settings, batch, params)
-        if dry_run:
-            click.echo("\n".join(lines(found)), err=True)
-            answer({"batch": batch, "would": [asdict(one) for one in found]})
-            return
-        if again := [one for one in found if one.params]:
-            click.echo("\n".join(lines([one for one in found if one.is_again])), err=True)
-            click.confirm(f"{again[0].stage} had other parameters. Compute all this again?", abort=True, err=True)
-    with answering_in_part("ingest"):
-        answer(body(batch, settings, lake, params=params, shard_size=shard_size, retry=tuple(retry_reasons)))
+        lake, settings = deployment()
+        if dry_run or (sys.stdin.isatty() and not yes):
+            from winnow.batch.preview import lines, preview
+
+            found = preview(lake, settings, batch, params)
+            if dry_run:
+                click.echo("\n".join(lines(found)), err=True)
+                answer({"batch": batch, "would": [asdict(one) for one in found]})
+                return
+            if again := [one for one in found if one.params]:
+                click.echo("\n".join(lines([one for one in found if one.is_again])), err=True)
+                click.confirm(f"{again[0].stage} had other parameters. Compute all this again?", abort=True, err=True)
+        answer(
+            body(
+                batch, settings, lake, params=params, shard_size=shard_size, retry=tuple(retry_reasons),
+                run=keeper.run_stage,
+            )
+        )  # fmt: skip
     if failed := failures(lake, batch):
         more = [f"and {len(failed) - MAX_FAILED} more"] if len(failed) > MAX_FAILED else []
         last = (

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 
 import click
 
-from winnow.cli.common import answer, deployment
+from winnow.cli.common import answer, deployment, load
 
 
 @click.command()
@@ -21,18 +22,20 @@ def mix(release_id: str | None, batch: str | None, shard_size: int, render: bool
     """Cut a release's mixtures of mixtures (AudioScope) into shards, those whose two clips have media in the lake.
 
     Rendered mixtures lie in the lake as WebDataset tars, <lake>/mix/v=…/batch=mix-<release>/*.tar."""
-    from winnow.batch.mixture_plan import cut
+    from winnow.core.child import Keeper
 
-    lake, settings = deployment()
     try:
         values = json.loads(params)
     except json.JSONDecodeError as error:
         raise click.BadParameter(f"--params: not JSON: {error}") from error
-    done = cut(lake, release_id or None, batch, shard_size)
-    if render:
-        from winnow.core.runtime import run_stage
-        from winnow.gates import gate_batch
+    with Keeper(load()) if render else nullcontext() as keeper:  # before anything starts a thread
+        from winnow.batch.mixture_plan import cut
 
-        done["mix"] = run_stage(lake, "mix", str(done["batch"]), values, settings)
-        done["gate"] = gate_batch([str(done["batch"])], settings, lake)
-    answer(done)
+        lake, settings = deployment()
+        done = cut(lake, release_id or None, batch, shard_size)
+        if keeper is not None:
+            from winnow.gates import gate_batch
+
+            done["mix"] = keeper.run_stage(lake, "mix", str(done["batch"]), values, settings)
+            done["gate"] = gate_batch([str(done["batch"])], settings, lake)
+        answer(done)

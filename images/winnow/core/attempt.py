@@ -29,10 +29,18 @@ DETAIL = (
 
 class Attempt:
     """One attempt at a shard, as a context; `killed` are the ids of samples that it does not touch, `stall_s` is the
-    longest time without a finished sample, s."""
+    longest time without a finished sample, s. `tell` hears, whenever it begins on samples, whether on each alone and
+    how many it does not touch."""
 
-    def __init__(self, lake: Lake, folder: str, shard: str, stall_s: float) -> None:
-        self.lake, self.stall_s = lake, stall_s
+    def __init__(
+        self,
+        lake: Lake,
+        folder: str,
+        shard: str,
+        stall_s: float,
+        tell: Callable[[bool, int], None] = lambda alone, killed: None,
+    ) -> None:
+        self.lake, self.stall_s, self.tell = lake, stall_s, tell
         self.key = f"{folder}/.{shard}.attempt"  # hidden, as what killed writers leave: Lake.sweep takes it in the end
         self.killed: list[str] = []
         self.alone = False
@@ -44,23 +52,29 @@ class Attempt:
             with contextlib.suppress(ValueError, KeyError, TypeError):  # torn: which sample it was will be seen
                 told = json.loads(left)
                 self.killed = [*told["killed"], *(told["working"] if told["alone"] else [])]
-        self._restore = _terminated_by_an_exception()
+        self._restore = terminated_by_an_exception()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._restore()
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             self.lake.remove(self.key)
+        self._restore()
 
     def groups(self, samples: Sequence[Sample]) -> Iterator[list[Sample]]:
         """The samples to work on, together or one at a time; what is handed out is written down before."""
         todo = [sample for sample in samples if sample.id not in self.killed]
         for group in [[sample] for sample in todo] if self.alone else [todo]:
-            working = {"working": [sample.id for sample in group], "alone": self.alone, "killed": self.killed}
-            self.lake.write(self.key, json.dumps(working).encode())
+            self._works_on(group)
+            self.tell(self.alone, len(self.killed))
             yield group
+        if self.alone:
+            self._works_on([])  # what ends it now is no sample's fault
+
+    def _works_on(self, group: Sequence[Sample]) -> None:
+        working = {"working": [sample.id for sample in group], "alone": self.alone, "killed": self.killed}
+        self.lake.write(self.key, json.dumps(working).encode())
 
     def watched(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
         """The outcomes as they come. Where none comes for `stall_s` this process is killed, from a thread of its own,
@@ -95,19 +109,22 @@ class Attempt:
         return [Outcome.failed(sample.id, Reason.killed, DETAIL) for sample in samples if sample.id in self.killed]
 
 
-def _out_of_memory(error: BaseException | None) -> bool:
+def out_of_memory(error: BaseException | None) -> bool:
+    """Whether an exception, or what it comes from, says that there is no memory."""
     while error is not None and not isinstance(error, MemoryError):
         error = error.__cause__ or error.__context__
     return error is not None
 
 
-def _terminated_by_an_exception() -> Callable[[], object]:
+def terminated_by_an_exception() -> Callable[[], object]:
     """Let SIGTERM end this process as an exception would, for as long as nobody else asked for it; how to undo that. An
-    evicted pod is no sample's fault."""
+    evicted pod is no sample's fault. It is asked once: what comes again, to this process and to its group, changes
+    nothing."""
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         return lambda: None
 
     def end(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, end)

@@ -12,9 +12,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,10 +23,11 @@ from winnow.core.attempt import Attempt
 from winnow.core.errors import ConfigError, ContractError, FailureBudgetExceeded
 from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.manifest import Manifest
-from winnow.core.sample import OURS, RETRYABLE, Outcome, Reason
+from winnow.core.sample import OURS, RETRYABLE, Outcome, Reason, check_batch
 from winnow.core.shard import Chain, retry_name, shard_name
-from winnow.core.shard_tar import DIGESTS, Shelf
-from winnow.core.stage import Batch, Sample, Stage, identity, stage_needs, stage_wants
+from winnow.core.shard_tar import DIGESTS, Shelf, Spool
+from winnow.core.stage import Batch, Sample, Stage, identity, parse_params, stage_class, stage_needs, stage_wants
+from winnow.core.summary import Going, Summary
 
 MIN_BUDGET_ROWS = 10
 #: Samples of a shard that may end as `internal_error` or `killed`: fewer than so many, or up to this share. Below that
@@ -35,35 +36,20 @@ MIN_INTERNAL_ROWS = 4
 INTERNAL_BUDGET = 0.1
 
 
-@dataclass
-class Summary:
-    """What a run of a stage over a part of a batch did; the last line that `winnow run` prints."""
-
-    stage: str
-    batch: str
-    v: str
-    shards: int = 0
-    computed: int = 0
-    skipped: int = 0
-    retried: int = 0
-    rows: int = 0
-    ok: int = 0
-    failed: int = 0
-    reasons: dict[str, int] = field(default_factory=dict)
-    why: list[str] = field(default_factory=list)
-
-    def add(self, manifest: Manifest) -> None:
-        """Count one committed shard."""
-        self.rows += manifest.rows
-        self.ok += manifest.ok
-        self.failed += manifest.failed
-        self.reasons = dict(sorted((Counter(self.reasons) + Counter(manifest.reasons)).items()))
-
-
 class Runtime:
-    """Runs one stage over the shards of one batch."""
+    """Runs one stage over the shards of one batch. `tell` hears how far it came (`went`, a Going) and, as `working`,
+    what is larger the further it came: (shards done, whether it works on each sample alone, samples given up).
+    `prepare` is called once, where there is something to compute."""
 
-    def __init__(self, stage: Stage, lake: Lake, batch: str, log=None) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        lake: Lake,
+        batch: str,
+        log=None,
+        tell: Callable[[str, object], None] = lambda kind, said: None,
+        prepare: Callable[[], None] = lambda: None,
+    ) -> None:
         self.stage, self.lake, self.batch = stage, lake, batch
         self.since = lake.stand_pointer(stage.name, batch)
         self.identity = identity(stage)
@@ -71,10 +57,14 @@ class Runtime:
         self.conditions = stage.conditions()
         self.chain = Chain(lake, batch, stage_needs(), stage_wants())
         self._log = log or (lambda line: print(line, file=sys.stderr, flush=True))
+        self._tell, self._prepare, self._done = tell, prepare, 0
         self._ready = False
 
-    def run(self, part: int = 0, parts: int = 1, retry: frozenset[Reason] = frozenset()) -> Summary:
-        """Every shard whose position falls to this part (position % parts == part), done or found done."""
+    def run(
+        self, part: int = 0, parts: int = 1, retry: frozenset[Reason] = frozenset(), went: Going | None = None
+    ) -> Summary:
+        """Every shard whose position falls to this part (position % parts == part), done or found done; of a run that
+        `went` so far already, the others."""
         if not 0 <= part < parts:
             raise ConfigError(f"part {part} of {parts}: parts count from 0")
         if wrong := retry - RETRYABLE:
@@ -82,7 +72,6 @@ class Runtime:
                 f"cannot retry {', '.join(sorted(r.value for r in wrong))}: only transient reasons can pass "
                 f"({', '.join(sorted(r.value for r in RETRYABLE))})"
             )
-        summary = Summary(self.stage.name, self.batch, self.v)
         memory.keep_freed()
         source = self.stage.needs[0]
         if self.chain.stand(source) is None:
@@ -90,24 +79,35 @@ class Runtime:
                 f"{self.stage.name} of batch {self.batch} needs {source}, of which nothing is committed: "
                 f"run the stages before it (`winnow ingest --batch {self.batch}` is the first)"
             )
-        before = self.lake.stand(self.stage.name, self.batch)
-        self.lake.set_stand(self.stage.name, self.batch, {"v": self.v}, self.since)
-        self.lake.sweep(self.lake.folder(self.stage.name, self.v, self.batch))
-        for number in self.chain.numbers(self.stage.name)[part::parts]:
-            manifest = self._shard(number, retry, before, summary)
-            summary.shards += 1
-            summary.add(manifest)
-        return summary
+        going = went or Going(self._summary(), self.lake.stand(self.stage.name, self.batch))
+        if went is None:
+            self.lake.set_stand(self.stage.name, self.batch, {"v": self.v}, self.since)
+            self.lake.sweep(self.lake.folder(self.stage.name, self.v, self.batch))
+        return self._go(going, self.chain.numbers(self.stage.name)[part::parts], retry)
 
-    def try_again(self, reasons: frozenset[Reason]) -> Summary:
+    def try_again(self, reasons: frozenset[Reason], went: Going | None = None) -> Summary:
         """Try the rows of committed shards again that failed for any of these reasons. Shards that are not done, and a
         stage that stands at another version, are left alone."""
-        summary = Summary(self.stage.name, self.batch, self.v)
+        numbers = []
         for number in self.chain.numbers(self.stage.name):
             done = self.chain.committed(self.stage.name, number)
             if done is not None and done.v == self.v and {reason.value for reason in reasons} & set(done.reasons):
-                summary.shards += 1
-                summary.add(self._shard(number, reasons, None, summary))
+                numbers.append(number)
+        return self._go(went or Going(self._summary()), numbers, reasons)
+
+    def _summary(self) -> Summary:
+        return Summary(self.stage.name, self.batch, self.v)
+
+    def _go(self, going: Going, numbers: Sequence[int], retry: frozenset[Reason]) -> Summary:
+        summary, done = going.summary, set(going.done)
+        for number in [n for n in numbers if n not in done]:
+            computed, self._done = summary.computed, len(going.done)
+            manifest = self._shard(number, retry, going.before, summary)
+            summary.shards += 1
+            summary.add(manifest)
+            going.done.append(number)
+            if summary.computed > computed:
+                self._tell("went", going)
         return summary
 
     def _shard(self, number: int, retry: frozenset[Reason], before: dict | None, summary: Summary) -> Manifest:
@@ -172,6 +172,8 @@ class Runtime:
         self, name: str, inputs: dict[str, Manifest], digests: dict[str, str], done: Manifest | None, again: set[str]
     ) -> Manifest:
         """Measure one shard (or, again, the rows of `done` that failed for a reason in `again`) and commit it."""
+        if not self._ready:
+            self._prepare()
         from winnow.core import table
 
         if not self._ready:
@@ -187,13 +189,21 @@ class Runtime:
                 samples = [s for s in samples if s.id in only]
             attempt = stack.enter_context(
                 Attempt(
-                    self.lake, self.lake.folder(self.stage.name, self.v, self.batch), name, self.stage.settings.stall_s
+                    self.lake,
+                    self.lake.folder(self.stage.name, self.v, self.batch),
+                    name,
+                    self.stage.settings.stall_s,
+                    lambda alone, killed: self._tell("working", (self._done, alone, killed)),
                 )
             )
             outcomes = attempt.failed(samples)
+            self._budget(len(samples), Counter(o.reason for o in outcomes if o.reason), name)  # rather than one by one
+            spool = Spool(work / "spool")
+            stack.callback(spool.close)
             for group in attempt.groups(samples):
-                made = attempt.watched(self.stage.process(Batch(group, work, name, inputs)))
-                outcomes += progress.shown(made, f"     {self.stage.name} {name}", len(group))
+                made = attempt.watched(self.stage.process(Batch(group, work, name, inputs, spool)))
+                made = progress.shown(made, f"     {self.stage.name} {name}", len(group))
+                outcomes += (outcome.laid_aside(spool) for outcome in made)
             self._check(samples, outcomes)
             if only is None:
                 outcomes += missing
@@ -226,16 +236,13 @@ class Runtime:
 
     def _read(self, inputs: dict[str, Manifest], stack: ExitStack) -> tuple[list[Sample], list[Outcome]]:
         """The shard's samples, ordered by id; and failed outcomes for those whose row in another table failed."""
-        import io
+        from winnow.core.rows import Rows
 
-        import pyarrow.parquet as pq
-
-        tables: dict[str, dict[str, dict]] = {}
+        tables: dict[str, Rows] = {}
         beside: list[str] = []
         tars: list[Path] = []
         for need, manifest in inputs.items():
-            rows = pq.read_table(io.BytesIO(self.lake.read_table(manifest))).to_pylist()
-            tables[need] = {row["sample_id"]: row for row in rows}
+            tables[need] = Rows(self.lake.read_table(manifest))
             if manifest.sidecar:
                 beside.append(need)
                 tars.append(stack.enter_context(self.lake.local(self.lake.tar_key(manifest))))
@@ -245,19 +252,18 @@ class Runtime:
         first, *others = self.stage.needs
         wanted = [name for name in self.stage.wants if name in tables]
         samples, missing = [], []
-        for sample_id, row in sorted(tables[first].items()):
-            if row["outcome"] != "ok":
-                continue
-            broken = [(n, tables[n].get(sample_id)) for n in others]
+        for sample_id in tables[first].ok:
+            rows = {name: row for name in tables if (row := tables[name].get(sample_id)) is not None}
+            broken = [(n, rows.get(n)) for n in others]
             broken = [(n, r["reason"] if r else "no row") for n, r in broken if r is None or r["outcome"] != "ok"]
             if broken:
                 detail = "; ".join(f"{n}: {reason}" for n, reason in broken)
                 missing.append(Outcome.failed(sample_id, Reason.no_input, detail))
             else:
-                more = [n for n in wanted if tables[n].get(sample_id, {}).get("outcome") == "ok"]
-                needs = {n: tables[n][sample_id] for n in (*others, *more)}
-                said = _said_of_files(tables[n].get(sample_id, {}) for n in beside)
-                samples.append(Sample(sample_id, row, needs, shelf, said))
+                more = [n for n in wanted if n in rows and rows[n]["outcome"] == "ok"]
+                needs = {n: rows[n] for n in (*others, *more)}
+                said = _said_of_files(rows.get(n, {}) for n in beside)
+                samples.append(Sample(sample_id, rows[first], needs, shelf, said))
         return samples, missing
 
     def _kept(self, done: Manifest, again: set[str]):
@@ -303,7 +309,7 @@ class Runtime:
         return path
 
 
-def _said_of_files(rows: Iterable[dict]) -> dict[str, str]:
+def _said_of_files(rows: Iterable[Mapping]) -> dict[str, str]:
     """SHA-256 of a sample's files by extension, as its rows in the tables that have files beside them say."""
     return {ext: row[column] for row in rows for ext, column in DIGESTS.items() if row.get(column)}
 
@@ -326,22 +332,33 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **versions}
 
 
-def run_stage(
-    lake: Lake, name: str, batch: str, params: dict, settings, part: int = 0, parts: int = 1, retry: Sequence[str] = ()
-) -> dict:
-    """Body of `winnow run`: one stage over a part of a batch, with the parameters of the lake's `winnow.toml` where a
-    run gives none. Returns the Summary as a dict."""
-
-    from winnow.core.config import stage_params
-    from winnow.core.sample import check_batch
-    from winnow.core.stage import parse_params, stage_class
-
-    cls = stage_class(name)
+def reasons_of(names: Sequence[str]) -> frozenset[Reason]:
+    """Reasons by their names; ConfigError, with those there are, for an unknown one."""
     try:
-        reasons = frozenset(Reason(r) for r in retry)
+        return frozenset(Reason(name) for name in names)
     except ValueError as error:
         raise ConfigError(
             f"retry_reasons: {error}; transient reasons are {', '.join(sorted(r.value for r in RETRYABLE))}"
         ) from error
-    stage = cls(parse_params(cls, stage_params(lake, name, check_batch(batch), params)), lake, settings)
-    return asdict(Runtime(stage, lake, check_batch(batch)).run(part, parts, reasons))
+
+
+def run_stage(
+    lake: Lake,
+    name: str,
+    batch: str,
+    params: dict,
+    settings,
+    part: int = 0,
+    parts: int = 1,
+    retry: Sequence[str] = (),
+    again: bool = False,
+) -> dict:
+    """Body of `winnow run`: one stage over a part of a batch; `again`: only rows of committed shards that failed for
+    one of `retry`. What a run does not say of the parameters, the lake's `winnow.toml` does. Returns the Summary as a
+    dict."""
+    from winnow.core.config import stage_params
+
+    cls, reasons = stage_class(name), reasons_of(retry)
+    values = parse_params(cls, stage_params(lake, name, check_batch(batch), params))
+    runtime = Runtime(cls(values, lake, settings), lake, batch)
+    return asdict(runtime.try_again(reasons) if again else runtime.run(part, parts, reasons))

@@ -9,10 +9,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from winnow.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from winnow.core.shard_tar import Kept, Spool
 
 ID_CHARS = 20
 _BATCH = re.compile(r"[a-z0-9][a-z0-9_.-]*\Z")
@@ -128,7 +132,14 @@ class Outcome:
     detail: str | None = None
     values: Mapping[str, object] = field(default_factory=dict)
     parent: str | None = None
-    files: Mapping[str, bytes] = field(default_factory=dict)
+    files: Mapping[str, bytes | Kept] = field(default_factory=dict)
+
+    def laid_aside(self, spool: Spool) -> Outcome:
+        """The same outcome, its files on the disk."""
+        if not self.files:
+            return self
+        kept = {ext: spool.keep(data) if isinstance(data, bytes) else data for ext, data in self.files.items()}
+        return replace(self, files=kept)
 
     @classmethod
     def ok(
@@ -137,7 +148,7 @@ class Outcome:
         values: Mapping[str, object],
         *,
         parent: str | None = None,
-        files: Mapping[str, bytes] | None = None,
+        files: Mapping[str, bytes | Kept] | None = None,
     ) -> Outcome:
         """A measured sample; a fan-out stage names the input it came from as `parent`, and its media as `files`."""
         return cls(sample_id, values=values, parent=parent, files=files or {})

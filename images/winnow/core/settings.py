@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     device: str = Field("auto", description="where models run: auto (cuda if there is one), cpu, cuda, cuda:1 …")
     model_batch: int = Field(128, ge=1, description="rows that a GPU takes at a time; a CPU takes a clip's")
 
+    memory_mb: int | None = Field(
+        None, ge=64, description="most memory of a stage's process, MiB; never above nine tenths of the pod's"
+    )
     stall_s: float = Field(3600.0, gt=0, description="longest time in which a stage finishes no sample, s")
 
     fetch_allow_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(

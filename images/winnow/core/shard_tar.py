@@ -10,6 +10,7 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from winnow.core.errors import ContractError
@@ -18,10 +19,43 @@ from winnow.core.errors import ContractError
 DIGESTS = {"mp4": "media_sha256", "flac": "residual_sha256"}
 
 
-def write(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
+@dataclass(frozen=True)
+class Kept:
+    """Bytes that lie in a Spool."""
+
+    spool: Spool
+    offset: int
+    size: int
+
+    def read(self) -> bytes:
+        """The bytes."""
+        self.spool.file.seek(self.offset)
+        return self.spool.file.read(self.size)
+
+
+class Spool:
+    """Files that wait for their tar on the disk, so that a shard's clips are never in memory together: members stand
+    in order of their names, and are made in another."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = path.open("w+b")
+
+    def keep(self, data: bytes) -> Kept:
+        """Lay bytes aside."""
+        offset = self.file.seek(0, io.SEEK_END)
+        self.file.write(data)
+        return Kept(self, offset, len(data))
+
+    def close(self) -> None:
+        """Close its file."""
+        self.file.close()
+
+
+def write(path: Path, files: Iterable[tuple[str, bytes | Kept]]) -> None:
     """A tar of these files, by name, in this order, without clocks or owners: equal files are equal bytes."""
     with path.open("wb") as out, tarfile.open(fileobj=out, mode="w|") as tar:
-        for name, data in files:
+        for name, file in files:
+            data = file.read() if isinstance(file, Kept) else file
             member = tarfile.TarInfo(name)
             member.size, member.mode, member.uname, member.gname = len(data), 0o644, "winnow", "winnow"
             tar.addfile(member, io.BytesIO(data))

@@ -38,7 +38,7 @@ from winnow.core.settings import Settings
 
 if TYPE_CHECKING:
     from winnow.core.manifest import Manifest
-    from winnow.core.shard_tar import Shelf
+    from winnow.core.shard_tar import Kept, Shelf, Spool
 
 
 class StageParams(BaseModel):
@@ -62,8 +62,8 @@ class Sample:
     files beside these tables, with the SHA-256 that the tables say of each, by extension."""
 
     id: str
-    row: dict[str, object]
-    needs: dict[str, dict[str, object]] = field(default_factory=dict)
+    row: Mapping[str, object]
+    needs: dict[str, Mapping[str, object]] = field(default_factory=dict)
     shelf: Shelf | None = None
     digests: dict[str, str] = field(default_factory=dict)
 
@@ -76,13 +76,19 @@ class Sample:
 
 @dataclass
 class Batch:
-    """What `process` gets: the samples of one shard, ordered by id, a private folder to work in, and the commits of the
-    tables that it reads, by stage."""
+    """What `process` gets: the samples of one shard, ordered by id, a private folder to work in, the commits of the
+    tables that it reads, by stage, and where files wait for the shard's tar."""
 
     samples: list[Sample]
     work: Path
     shard: str = ""
     inputs: Mapping[str, Manifest] = field(default_factory=dict)
+    spool: Spool | None = None
+
+    def keep(self, data: bytes) -> bytes | Kept:
+        """A file of an outcome that comes later: it waits on the disk. Those of an outcome that comes now do so by
+        themselves."""
+        return self.spool.keep(data) if self.spool else data
 
     def __iter__(self) -> Iterator[Sample]:
         return iter(self.samples)

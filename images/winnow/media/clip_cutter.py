@@ -38,7 +38,9 @@ def cut(
         except SampleFailed as failure:
             yield number, failure
     with open_media(footage.path) as container:
-        yield from _Pass(footage, container, waiting).run()
+        reading = _Pass(footage, container, waiting)
+        waiting = []  # a clip that is done is let go, with its encoders
+        yield from reading.run()
 
 
 class _Pass:

@@ -162,7 +162,7 @@ class Clip(Stage):
             if isinstance(result, SampleFailed):
                 lost[sample.id].append(_of(window, result))
             else:
-                outcomes.append(_made(sample, window, clip, result, footage))
+                outcomes.append(_made(sample, window, clip, result, footage, batch))
         for sample in samples:
             if failures := lost.get(sample.id):
                 failures.sort(key=lambda failure: failure.reason is Reason.empty_clip)
@@ -247,7 +247,7 @@ def _failed(sample: Sample, failure: SampleFailed) -> Outcome:
     return Outcome.failed(sample.id, failure.reason, failure.detail, parent=sample.id, values=kept)
 
 
-def _made(sample: Sample, window: Window, clip: str, piece: Piece, footage: Footage) -> Outcome:
+def _made(sample: Sample, window: Window, clip: str, piece: Piece, footage: Footage, batch: Batch) -> Outcome:
     """A clip: its row, its file, and a small record beside it for readers of the tar alone."""
     row = sample.row
     times = {"start_s": window.start_s, "end_s": window.end_s}
@@ -274,5 +274,6 @@ def _made(sample: Sample, window: Window, clip: str, piece: Piece, footage: Foot
         "mirrored": footage.look.mirrored,
         "times_repaired": footage.repaired,
     }
-    files = {"mp4": piece.data, "json": json.dumps(record, sort_keys=True, ensure_ascii=False).encode()}
+    text = json.dumps(record, sort_keys=True, ensure_ascii=False).encode()
+    files = {"mp4": batch.keep(piece.data), "json": batch.keep(text)}
     return Outcome.ok(clip, values, parent=sample.id, files=files)

@@ -141,6 +141,19 @@ def test_shards_are_cut_by_rows_and_do_not_depend_on_the_folder(
     assert other.stand("ingest", DAY) == lake.stand("ingest", DAY)
 
 
+def test_shards_of_long_texts_have_fewer_rows(
+    day: Path, lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("winnow.batch.rows.BLOCK_CHARS", 900)
+    again = "".join(f"{URL}/{i}.mp4,other\n" for i in (0, 6))
+    (day / "a.csv").write_text("url,description\n" + "".join(f"{URL}/{i}.mp4,{'x' * 300}\n" for i in range(7)) + again)
+    assert ingest(DAY, settings, lake, shard_rows=100)["shards"] == 3
+    found = rows(lake)
+    assert [len(row["extra"] or "") > 300 for row in sorted(found, key=lambda row: row["url"])] == [
+        True, False, False, False, False, False, True,
+    ]  # fmt: skip
+
+
 def test_large_lists_are_read_apart_and_give_the_same(
     day: Path, lake: Lake, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,8 +21,8 @@ STAGES = {"count": Count}
 
 @pytest.fixture
 def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
-    monkeypatch.setattr(module, "stage_class", STAGES.__getitem__)
     for where in (module, runtime_module):
+        monkeypatch.setattr(where, "stage_class", STAGES.__getitem__)
         monkeypatch.setattr(where, "stage_needs", lambda: {name: NEEDS[name] for name in STAGES})
         monkeypatch.setattr(where, "stage_wants", dict)
     monkeypatch.setattr(Count, "calls", [])
@@ -61,8 +61,22 @@ def test_what_cannot_be_tried_is_said(lake: Lake, monkeypatch: pytest.MonkeyPatc
     assert Count.calls == []
 
 
+class Here:
+    """Runs stages in this process."""
+
+    run_stage = staticmethod(runtime_module.run_stage)
+
+    def __init__(self, settings: Settings) -> None: ...
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
 def test_the_command_says_how_many(lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setenv("WINNOW_LAKE", lake.root)
+    monkeypatch.setattr("winnow.core.child.Keeper", Here)
     Count.cured = {"e"}
     cli.main(["retry", "--batch", "day", "--reason", "timeout,not_media", "--stage", "count"], standalone_mode=False)
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["stages"] == {"count": {"tried": 1, "ok": 1}}

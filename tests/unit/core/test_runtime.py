@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,13 @@ import pytest
 
 from tests.unit.house import Both, Capitals, Count, Join, Letters, Odd, cut, read, runtime
 from winnow.core import runtime as runtime_module
+from winnow.core import table
 from winnow.core.errors import ConfigError, ContractError, FailureBudgetExceeded
 from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.rows import Rows
 from winnow.core.sample import Outcome, Reason
+from winnow.core.shard_tar import Shelf
+from winnow.core.stage import Batch
 
 
 @pytest.fixture
@@ -272,3 +277,41 @@ def test_files_beside_tables_are_compared_with_what_their_rows_say(tmp_path: Pat
     tar.write_bytes(tar.read_bytes().replace(b"xyz", b"xyZ"))
     with pytest.raises(ContractError, match=r"a\.txt changed after it was committed"):
         runtime(lake, Join).run()
+
+
+def test_files_of_a_shard_are_never_in_memory_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = 4 << 20
+
+    def process(self: Letters, batch: Batch):
+        for sample in batch:
+            yield from (
+                Outcome.ok(f"{sample.id}{n}", {"letter": "x"}, parent=sample.id, files={"txt": bytes([n]) * large})
+                for n in reversed(range(8))
+            )
+
+    monkeypatch.setattr(Letters, "process", process)
+    lake = Lake(tmp_path / "lake")
+    cut(lake, "words", "day", [[("a", "-")]])
+    tracemalloc.start()
+    runtime(lake, Letters).run()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * large
+    manifest, _ = read(lake, runtime(lake, Letters))
+    shelf = Shelf(Path(lake.full(lake.tar_key(manifest))))
+    assert [shelf.read(name) for name in shelf.names()] == [bytes([n]) * large for n in range(8)]
+
+
+def test_a_row_becomes_values_when_it_is_asked_for() -> None:
+    columns = {"text": "string", "numbers": "float32[]", "sketch": "uint8[]"}
+    made = [
+        Outcome.ok("b", {"text": "bee", "numbers": [0.5, 1.0], "sketch": [1, 2]}),
+        Outcome.failed("a", Reason.gone, "no more"),
+        Outcome.ok("c", {}),
+    ]
+    table_ = table.from_outcomes(made, columns, "toy")
+    rows = Rows(table.to_bytes(table_))
+    assert rows.ok == ["b", "c"]
+    assert [dict(rows.get(row["sample_id"])) for row in table_.to_pylist()] == table_.to_pylist()
+    assert rows.get("d") is None
+    assert rows.get("b").get("nothing") is None

@@ -13,7 +13,10 @@ WEBDATASET = "c2330c6b571ce6ce9597e3b94b1301d8d5d8252fce903fbdb5bc3906ca1fe88f"
 
 def test_a_tar_is_what_webdataset_would_write(tmp_path: Path) -> None:
     files = {"a1.json": b"{}", "a1.mp4": b"film" * 300}
-    shard_tar.write(tmp_path / "a.tar", files.items())
+    spool = shard_tar.Spool(tmp_path / "spool")
+    kept = {name: spool.keep(files[name]) for name in reversed(files)}
+    shard_tar.write(tmp_path / "a.tar", [(name, kept[name]) for name in files])
+    spool.close()
     assert hashlib.sha256((tmp_path / "a.tar").read_bytes()).hexdigest() == WEBDATASET
     shelf = shard_tar.Shelf(tmp_path / "a.tar")
     assert {name: shelf.read(name) for name in shelf.names()} == files

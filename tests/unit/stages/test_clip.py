@@ -17,6 +17,7 @@ from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.sample import Outcome, Reason, candidate_id, clip_id, sid
 from winnow.core.settings import Settings
+from winnow.core.shard_tar import Kept, Spool
 from winnow.core.stage import Batch, Sample, parse_params
 from winnow.stages.clip import Clip
 
@@ -55,7 +56,11 @@ class Clipper:
         samples.sort(key=lambda s: s.id)
         work = self.tmp_path / "work"
         work.mkdir(exist_ok=True)
-        found = list(self.stage.process(Batch(samples, work)))
+        spool = Spool(self.tmp_path / "spool")
+        found = list(self.stage.process(Batch(samples, work, spool=spool)))
+        assert all(isinstance(file, Kept) for o in found for file in o.files.values()), "clips wait on the disk"
+        found = [replace(o, files={ext: file.read() for ext, file in o.files.items()}) for o in found]
+        spool.close()
         assert {o.parent for o in found} == {s.id for s in samples}
         assert list(work.iterdir()) == []
         table.from_outcomes(found, Clip.schema, "clip")

@@ -77,7 +77,7 @@ def test_its_filter_is_scipys_to_the_last_bit(rate_hz: int) -> None:
 
 def test_measuring_sound_imports_neither_scipys_signals_nor_pandas() -> None:
     code = (
-        "import sys; from winnow.cli.common import without_pandas; without_pandas()\n"
+        "import sys; from winnow.core.no_pandas import without_pandas; without_pandas()\n"
         "import numpy as np, pyarrow as pa; from winnow.stages.probe import Probe, sound_measures\n"
         "sound_measures(np.ones((1, 48_000), np.float32), 48_000, Probe.Params()); pa.table({'a': [1]})\n"
         "print([m for m in ('scipy.signal', 'pandas') if m in sys.modules]); import pandas"
