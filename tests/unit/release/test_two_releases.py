@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,15 @@ from winnow.release.verify import verify
 
 
 def begin(lake: Lake, generation: int) -> subprocess.Popen:
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "tests.unit.release.releasing", lake.root, str(generation)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         cwd=Path(__file__).parents[3],
     )  # fmt: skip
+    ending = threading.Timer(60, process.kill)  # or who waits for its word would wait for ever
+    ending.daemon = True
+    ending.start()
+    return process
 
 
 @pytest.mark.fault(
