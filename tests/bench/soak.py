@@ -44,9 +44,9 @@ from winnow.core import cpu
 cpu.pin()  # as the command line does
 
 from tests import dbt_server, parsed
-from tests.bench.commands import Commands, Done
 from tests.bench.figures import show
 from tests.unit.clock import YEAR_S
+from tests.winnow_server import Commands, Done
 from tests.world import WorldServer
 from tests.world.make import make_world
 

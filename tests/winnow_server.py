@@ -2,8 +2,8 @@
 environment, a folder and an output of its own, and may meet a fault there. Most of a small command is its imports, so
 many small days cost a third.
 
-    python tests/bench/commands.py SOCKET           serve, until the process that started this is gone
-    python tests/bench/commands.py SOCKET ARGS …    what `winnow ARGS …` is in a shell (`Commands.shell`)
+    python tests/winnow_server.py SOCKET           serve, until the process that started this is gone
+    python tests/winnow_server.py SOCKET ARGS …    what `winnow ARGS …` is in a shell (`Commands.shell`)
 
 The server runs no thread when it forks. What a command itself starts, it starts as ever: processes of downloads, dbt.
 """
@@ -24,7 +24,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 #: Rooms that none of these commands enters, and libraries that are better left out of a process that forks.
 OTHER_ROOMS = frozenset({"train", "benchmark", "demo", "explorer"})
 OTHER_LIBRARIES = frozenset({"torch", "torchvision", "open_clip", "onnxruntime", "onnx", "yt_dlp", "airflow"})
@@ -135,6 +135,7 @@ def _import() -> None:
     cpu.pin()
     import winnow.cli.main  # noqa: F401
     from tests import parsed
+    from tests.unit import clock, killed  # noqa: F401  what breaks a command
 
     parsed.keep()  # dbt of the server that the owner's environment names
     names, libraries = ["winnow.media.ffmpeg"], dict[str, None]()  # which FFmpeg asks for before `av` is loaded
