@@ -56,10 +56,10 @@ RELEASE_EVERY = 5
 #: Tries of one command; each fault costs one, and the last two meet none.
 TRIES = 7
 #: Of tries that meet a fault, and of days after which a committed file does; the same of --quick.
-SHARE_OF_TRIES, SHARE_OF_DAYS = 0.55, 0.5
-QUICK_SHARES = 0.8, 1.0
-#: Writes (reads) of a command before which it may end: more than most make, so that some end nowhere.
-WRITES, READS = 250, 250
+SHARE_OF_TRIES, SHARE_OF_DAYS = 0.7, 0.5
+QUICK_SHARES = 0.9, 1.0
+#: Writes (reads) of a command before which it may end: more than some make, so that a few end nowhere.
+WRITES, READS = 160, 160
 #: What may break, as often as it stands here before anything comes again.
 KINDS = ("killed", "killed", "killed", "full", "full", "read_only", "failing_read", "clock", "trouble", "twice")
 CLOCKS_S = (YEAR_S, -5 * YEAR_S, 3600.0, -86400.0)
