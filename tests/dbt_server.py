@@ -14,6 +14,7 @@ starts dbt anew.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import gc
 import hashlib
@@ -35,6 +36,8 @@ HERE = str(Path(__file__).resolve())
 PROJECT = str(Path(HERE).parents[1] / "dbt")
 #: Names the process that owns the tests to the server.
 OWNER = "TESTS_OWNER"
+#: Names a file to which a call's CPU time is added, a line in s.
+CPU = "TESTS_CPU"
 
 
 def program(folder: str) -> tuple[str, ...]:
@@ -45,6 +48,7 @@ def program(folder: str) -> tuple[str, ...]:
 def call(address: str, arguments: list[str]) -> int:
     """Run dbt with these arguments, and with this process's environment, folder and output; its exit status. It ends
     with this process."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, as the program itself does
     connection = socket.socket(socket.AF_UNIX)
     with open(f"{address}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -156,7 +160,11 @@ def _answer(connection: socket.socket, folder: Path) -> int:
         _run(asked, outputs, connection)
     gone = threading.Thread(target=_kill_when_gone, args=(connection, child), daemon=True)
     gone.start()
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    _, ended, used = os.wait4(child, 0)
+    status = os.waitstatus_to_exitcode(ended)
+    if wanted := asked["environment"].get(CPU):
+        with open(wanted, "a") as file:
+            file.write(f"{used.ru_utime + used.ru_stime}\n")
     if status == 0 and _after("--project-dir", asked["arguments"]) == PROJECT and parse.exists() and not kept.exists():
         new = kept.with_suffix(f".{child}")
         shutil.copyfile(parse, new)

@@ -17,6 +17,7 @@ from tests.dbt.lake import Candidate, write_batch
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake
 from winnow.release.build import release_key
+from winnow.release.steps import Draft
 from winnow.splits.groups import apportion
 
 
@@ -135,6 +136,19 @@ def test_the_same_rows_give_the_same_bytes(release: Built, build: Callable[..., 
     columns = [c for c in pq.read_schema(other.work / "tables/fct_candidates.parquet").names if c != "list_row"]
     tables = [pq.read_table(b.work / "tables/fct_candidates.parquet", columns=columns) for b in (release, other)]
     assert tables[0].equals(tables[1])
+
+
+@pytest.mark.fault(
+    "two at once", "`winnow curate` beside `winnow release`", "it holds what stood when it began; the next one the rest"
+)
+@pytest.mark.fault("a clock set ahead and back", "release", "the next one is what it is after one under a right clock")
+def test_a_batch_admitted_beside_a_release_is_in_the_next_one(grown: tuple[Built, Built]) -> None:
+    first, last = grown
+    assert first.rows("SELECT batch, count(*) FROM fct_candidates GROUP BY ALL") == [(DAYS[0], len(three_days()[0]))]
+    assert first.rows("SELECT DISTINCT batch FROM ops.fct_shards") == [(DAYS[0],)]
+    assert first.rows("SELECT sum(abs(unexplained)) FROM rpt_funnel") == [(0,)]
+    assert Draft.read(first.work, "hash").key is None, "remembered as all that there is, it would stop the next one"
+    assert [batch for (batch,) in last.rows("SELECT DISTINCT batch FROM fct_candidates ORDER BY ALL")] == [*DAYS]
 
 
 def test_the_last_release_does_not_depend_on_which_ran(release: Built, grown: tuple[Built, Built]) -> None:

@@ -54,6 +54,11 @@ def kill_at(step: Step, root: Path, boundary: int) -> None:
     assert _fork(step, root, boundary, None) == -signal.SIGKILL, f"it never came to boundary {boundary}"
 
 
+def in_a_fork(step: Step, root: Path) -> int:
+    """Run a step to its end in a fork of this process; its exit code."""
+    return _fork(step, root, None, None)
+
+
 def after_every_kill(
     step: Step, start: Path, work: Path, most: int | None = None, chance: random.Random | None = None
 ) -> int:
@@ -68,7 +73,7 @@ def after_every_kill(
     for boundary in drawn:
         root = shutil.copytree(start, work / f"killed-{boundary}", symlinks=True)
         kill_at(step, root, boundary)
-        assert _fork(step, root, None, None) == 0, f"after a kill at boundary {boundary} the step fails"
+        assert in_a_fork(step, root) == 0, f"after a kill at boundary {boundary} the step fails"
         found = state(root)
         apart = sorted(key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key))
         assert apart == [], f"after a kill at boundary {boundary} the step leaves other files"

@@ -50,12 +50,14 @@ class WorldServer:
 
     host: 127.0.0.1, or the address under which pods of a cluster on this machine see it.
 
-    requests: how often each path was asked for (HEAD requests count as 'HEAD <path>').
+    requests: how often each path was asked for (HEAD requests count as 'HEAD <path>'); trouble: the route that plain
+    paths take for as long as it is set, as "cut" or "fail/503".
     """
 
     def __init__(self, root: Path | str, port: int = 0, host: str = "127.0.0.1") -> None:
         self.media, self.host = Path(root) / "media", host
         self.requests: Counter[str] = Counter()
+        self.trouble = ""
         self.stopping = threading.Event()
         self._lock = threading.Lock()
         self._refused = socket.socket()
@@ -126,6 +128,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         times = self.server.world.count(path if self.command == "GET" else f"{self.command} {path}")
         first, _, rest = path.strip("/").partition("/")
+        if self.server.world.trouble and first not in ROUTES:
+            first, _, rest = f"{self.server.world.trouble}{path}".partition("/")
         # A client that goes away in the middle is that client's affair.
         with contextlib.suppress(ConnectionError, TimeoutError):
             if first in ROUTES and rest:

@@ -19,14 +19,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.manifest import Manifest
-from winnow.core.planned_table import DECIDE, FLAG, PlannedTable, again
+from winnow.core.planned_table import DECIDE, FLAG, Began, PlannedTable, again
 from winnow.core.sample import check_batch
 from winnow.core.shard import Chain, shard_name
 from winnow.core.stage import stage_columns, stage_needs, stage_wants
@@ -63,7 +62,7 @@ def decide_fetch(batch: str, settings: Settings, lake: Lake) -> dict:
     manifest = lake.manifest("decide", v, batch, name)
     computed = manifest is None
     if manifest is None:
-        began = datetime.now(UTC)
+        began = Began()
         with _decided(FETCH, batch, settings, lake, inputs, ["sample_id"]) as path:
             from winnow.release import snapshot
 
@@ -95,7 +94,7 @@ def decide_separate(batch: str, settings: Settings, lake: Lake) -> dict:
 
     from winnow.core import table
 
-    began = datetime.now(UTC)
+    began = Began()
     with _decided(SEPARATE, batch, settings, lake, inputs, ["shard_number", "sample_id"]) as path:
         rows = pq.read_table(path)
     schema, names = table.arrow_schema(FLAG.columns), []

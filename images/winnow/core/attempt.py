@@ -4,18 +4,24 @@ An attempt writes down which samples it works on and takes that away when it end
 Where it still stands, this one works on one sample at a time, and a sample that was alone when it happened again fails
 by name (`killed`), so that it does not cost the others their rows. An attempt that finishes no sample for longer than
 the deployment's `stall_s` ends itself the same way: a decoder that a broken file holds in a circle asks nobody.
+
+An attempt that is still at work, as a lock says that the kernel frees, was ended by nobody: a second one beside it
+holds nothing against its samples.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from types import FrameType, TracebackType
+from typing import TextIO
 
 from winnow.core.lake import Lake
 from winnow.core.sample import Outcome, Reason
@@ -44,23 +50,45 @@ class Attempt:
         self.key = f"{folder}/.{shard}.attempt"  # hidden, as what killed writers leave: Lake.sweep takes it in the end
         self.killed: list[str] = []
         self.alone = False
+        #: Whether no other attempt at this shard is at work: only then is a note of this one kept.
+        self.first = True
+        self._lock: TextIO | None = None
 
     def __enter__(self) -> Attempt:
+        self._claim()
         left = self.lake.read_or_none(self.key)
         if left is not None:
-            self.alone = True
+            self.alone = self.first
             with contextlib.suppress(ValueError, KeyError, TypeError):  # torn: which sample it was will be seen
                 told = json.loads(left)
-                self.killed = [*told["killed"], *(told["working"] if told["alone"] else [])]
+                self.alone = self.alone or told["alone"]
+                self.killed = [*told["killed"], *(told["working"] if told["alone"] and self.first else [])]
         self._restore = terminated_by_an_exception()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not out_of_memory(error):
+        if self.first and not out_of_memory(error):
             self.lake.remove(self.key)
+        if self._lock is not None:
+            Path(self._lock.name).unlink(missing_ok=True)
+            self._lock.close()
         self._restore()
+
+    def _claim(self) -> None:
+        """Take the shard's lock, where the lake has locks."""
+        if not self.lake.is_local:
+            return
+        path = Path(self.lake.full(f"{self.key}.lock"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("a")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = lock
+        except OSError as error:  # held; or a mount without locks
+            self.first = not isinstance(error, BlockingIOError)
+            lock.close()
 
     def groups(self, samples: Sequence[Sample]) -> Iterator[list[Sample]]:
         """The samples to work on, together or one at a time; what is handed out is written down before."""
@@ -73,6 +101,8 @@ class Attempt:
             self._works_on([])  # what ends it now is no sample's fault
 
     def _works_on(self, group: Sequence[Sample]) -> None:
+        if not self.first:
+            return
         working = {"working": [sample.id for sample in group], "alone": self.alone, "killed": self.killed}
         self.lake.write(self.key, json.dumps(working).encode())
 

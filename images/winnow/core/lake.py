@@ -15,8 +15,9 @@ file, and the manifest, created exclusively, says which one counts: the late att
 
 The files that say which of these counts (heads, `current`) are moved by compare-and-swap: `winnow.core.pointer`.
 
-A root is a local folder or any fsspec URL. Exclusive creation is a hard link on a local file system and the store's
-conditional write elsewhere (`mode="create"` of fsspec; S3 and GCS have it).
+A root is a local or mounted folder, or an fsspec URL of a store that creates files exclusively. Exclusive creation is a
+hard link on a local file system and the store's conditional write elsewhere (`mode="create"` of fsspec: s3fs, gcsfs and
+adlfs send it). Replacing conditionally is offered by s3fs alone; elsewhere a pointer is compared just before the write.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ from winnow.core.manifest import Manifest
 from winnow.core.pointer import Pointer
 
 MODEL_DIGEST_CHARS = 12
+#: Stores that create a file only where there is none, whoever else writes.
+EXCLUSIVE = frozenset({"file", "local", "memory", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
 #: What a store's client is told. No listing is remembered: other processes write. A store that throttles is asked
 #: again, ever more slowly.
 OPTIONS: dict[str, dict[str, object]] = {
@@ -83,6 +86,12 @@ class Lake:
             self._reading = READ_OPTIONS.get(kind, {})
         except (ImportError, ValueError) as error:
             raise ConfigError(f"WINNOW_LAKE={self.root!r}: {error}") from error
+        protocols = {self.fs.protocol} if isinstance(self.fs.protocol, str) else {*self.fs.protocol}
+        if not protocols & EXCLUSIVE:
+            raise ConfigError(
+                f"WINNOW_LAKE={self.root!r}: nothing says that this kind of store creates a file only where there is "
+                "none, so of two writers both could count. Use a local or mounted folder, s3://, gs:// or abfs://"
+            )
         self.is_local = "file" in self.fs.protocol
         #: Whether the store itself can replace a file only if it is the one that was seen.
         self.compares = "s3" in self.fs.protocol
@@ -236,13 +245,17 @@ class Lake:
             scratch.unlink(missing_ok=True)
 
     def sweep(self, folder: str, older_than_s: float = 86400.0) -> None:
-        """Remove what killed writers left half-written in a folder, once it is older than any writer can be."""
-        if not self.is_local:
+        """Remove what killed writers left half-written in a folder, once it is older than any writer can be. The clock
+        is that of the file system, which dates the others' files too: one that is set ahead here removes nothing."""
+        if not self.is_local or not (left := list(Path(self.full(folder)).glob(".*"))):
             return
-        for scratch in Path(self.full(folder)).glob(".*"):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - scratch.stat().st_mtime > older_than_s:
-                    scratch.unlink()
+        with contextlib.suppress(OSError), self._scratch(f"{folder}/now") as (scratch, _):
+            scratch.touch()
+            now = scratch.stat().st_mtime
+            for path in left:
+                with contextlib.suppress(FileNotFoundError):
+                    if now - path.stat().st_mtime > older_than_s:
+                        path.unlink()
 
     @contextlib.contextmanager
     def local(self, key: str) -> Iterator[Path]:

@@ -11,9 +11,10 @@ gates and releases read them too.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from operator import itemgetter
 
@@ -21,6 +22,18 @@ from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.pointer import Pointer
 from winnow.core.shard import shard_name
+
+
+@dataclass(frozen=True)
+class Began:
+    """When a computation began: what the clock said, and where a stopwatch stood that nobody sets."""
+
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    stopwatch: float = field(default_factory=time.perf_counter)
+
+    def seconds(self) -> float:
+        """How long ago that was, s."""
+        return round(time.perf_counter() - self.stopwatch, 3)
 
 
 @dataclass(frozen=True)
@@ -80,7 +93,7 @@ class PlannedTable:
         params: Mapping[str, object] | None = None,
     ) -> Manifest:
         """Commit one shard, named by its number and its bytes; the commit that is there where the same one is."""
-        began = datetime.now(UTC)
+        began = Began()
         data = self.to_bytes(rows)
         reasons = Counter(str(row["reason"]) for row in rows if row["outcome"] == "failed")
         return self.commit(
@@ -101,19 +114,18 @@ class PlannedTable:
         inputs: Mapping[str, str],
         code: str,
         params: Mapping[str, object] | None = None,
-        began: datetime | None = None,
+        began: Began | None = None,
     ) -> Manifest:
         """Commit a shard's bytes, unless the shard is committed already; `reasons` counts its failed rows."""
         done = lake.manifest(self.name, v, batch, shard)
         if done is not None:
             return done
-        sha256, failed, now = sha256_bytes(data), sum(reasons.values()), datetime.now(UTC)
+        sha256, failed, began = sha256_bytes(data), sum(reasons.values()), began or Began()
         manifest = Manifest(
             stage=self.name, v=v, batch=batch, shard=shard, file=f"{shard}.{sha256[:8]}.parquet", sha256=sha256,
             bytes=len(data), rows=rows, rows_in=rows, ok=rows - failed, failed=failed,
             reasons=dict(sorted(reasons.items())), inputs=dict(inputs), code=code, params=dict(params or {}),
-            at=(began or now).isoformat(timespec="seconds"),
-            seconds=round((now - (began or now)).total_seconds(), 3),
+            at=began.at.isoformat(timespec="seconds"), seconds=began.seconds(),
         )  # fmt: skip
         return lake.commit(manifest, data)
 

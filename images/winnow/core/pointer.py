@@ -3,16 +3,18 @@ corpus table, the release in use). A writer notes a pointer's state before it re
 only from that state: one that began before a newer one wrote is refused, and changes nothing.
 
 On a local or mounted file system the two halves of a move are one under a lock that the kernel frees when its holder
-dies; in S3 the store compares (`If-Match`). A store of another kind is asked just before the write.
+dies; in S3 the store compares (`If-Match`). A store of another kind is asked just before the write, and the user told.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
@@ -77,6 +79,7 @@ class Pointer:
             return lake.create(key, data)
         if lake.compares:
             return lake.replace_in_store(key, data, self.state)
+        _warn(lake)
         if _state(lake, key) != self.state:
             return False
         lake.write(key, data)
@@ -85,6 +88,22 @@ class Pointer:
     def _said(self) -> str:
         text = " ".join((self.lake.read_or_none(self.key) or b"nothing").decode(errors="replace").split())
         return text if len(text) <= SHOWN else f"{text[:SHOWN]} …"
+
+
+@cache
+def _told(kind: str) -> None:
+    print(
+        f"winnow: a store of kind {kind} does not compare before it replaces a file. Of two commands that end on one "
+        "batch in the same moment both may count it as theirs: run one at a time for each batch",
+        file=sys.stderr, flush=True,
+    )  # fmt: skip
+
+
+def _warn(lake: Files) -> None:
+    """Say once what such a store cannot do; memory is of this process alone."""
+    kind = lake.fs.protocol if isinstance(lake.fs.protocol, str) else lake.fs.protocol[0]
+    if kind != "memory":
+        _told(kind)
 
 
 def _state(lake: Files, key: str) -> str:

@@ -124,10 +124,13 @@ def _admitted(lake: Lake, head: dict) -> bool:
 
 def _seq(lake: Lake, batch: str) -> int:
     """The batch's number in the order of admission, from 1. Each number is a file created exclusively, so two gates at
-    a time take different ones and a gate that died after taking one finds it again."""
+    a time take different ones and a gate that died after taking one finds it again. One that is admitted keeps its
+    own."""
+    if seq := (batch_head(lake, batch) or {}).get("seq"):
+        return int(seq)
     taken = lake.list("batches/seq")
     for name in taken:
-        if lake.read(f"batches/seq/{name}").decode() == batch:
+        if lake.read(f"batches/seq/{name}").decode(errors="replace").strip() == batch:
             return int(name)
     seq = int(taken[-1]) + 1 if taken else 1
     while not lake.create(f"batches/seq/{seq:08d}", batch.encode()):

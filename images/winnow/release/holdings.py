@@ -4,13 +4,14 @@ with its digest, for `winnow.release.verify`."""
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 
 from winnow.core import corpus_table
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, sha256_bytes, sha256_file
 from winnow.release import publish
-from winnow.release.mending import Fault, adding, fitting, removing, republishing
+from winnow.release.mending import Fault, adding, fitting, removing, republishing, writing
 
 
 @dataclass
@@ -105,6 +106,25 @@ class Holdings:
                 self.found("changed", key, mend)
 
     # -- releases ------------------------------------------------------------------------------------------------------
+    def release_in_use(self) -> None:
+        """What `current` names; where that is nothing, the last release is the one that none was built on."""
+        key = "releases/current"
+        try:
+            if publish.current(self.lake) is not None:
+                publish.resolve(self.lake)
+                return
+            what = "missing"
+        except ContractError:
+            what = "damaged"
+        there, before = publish.releases(self.lake), set()
+        for name in there:
+            with suppress(ContractError):  # a fault of its own
+                before.add(publish.manifest(self.lake, name).get("before"))
+        last = [name for name in there if name not in before]
+        if there or what == "damaged":
+            mend = writing(self.lake, key, last[0]) if len(last) == 1 else removing(self.lake, [key], "winnow release")
+            self.found(what, key, mend)
+
     def release(self, release: str) -> None:
         """Every file of a release: size and digest."""
         root = f"releases/{release}"

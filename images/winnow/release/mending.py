@@ -52,10 +52,20 @@ def removing(lake: Lake, keys: Sequence[str], then: str) -> str:
     return " && ".join([*gone, *([then] if then else [])])
 
 
+def writing(lake: Lake, key: str, text: str) -> str:
+    """Write a line into a small file."""
+    if lake.is_local:
+        return f"echo {shlex.quote(text)} > {shlex.quote(lake.full(key))}"
+    if lake.root.startswith("s3://"):
+        return f"echo {shlex.quote(text)} | aws s3 cp - {shlex.quote(f's3://{lake.full(key)}')}"
+    return f"(write {text} into {lake.full(key)})"
+
+
 def republishing(lake: Lake, release: str, before: str | None) -> str:
     """A release follows from its inputs and from the one before it: that one is made current, and it is built again."""
     folder, current = (shlex.quote(lake.full(f"releases/{name}")) for name in (release, "current"))
+    before = before if before and lake.exists(f"releases/{before}/manifest.json") else None
     gone = f"chmod -R u+w {folder} && rm -r {folder}"
     if (lake.read_or_none("releases/current") or b"").decode(errors="replace").strip() != release:
         return gone
-    return f"{gone} && {f'echo {before} > {current}' if before else f'rm {current}'} && winnow release"
+    return f"{gone} && {writing(lake, 'releases/current', before) if before else f'rm {current}'} && winnow release"

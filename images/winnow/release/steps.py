@@ -110,6 +110,7 @@ def build(work: Path, lake: Lake, settings: Settings, policy: str) -> dict[str, 
     (work.parent / f"published-{policy}").unlink(missing_ok=True)
     key = input_key(lake, settings, policy)
     base = publish.current(lake)
+    publish.check_first(lake)
     if base is not None:
         publish.resolve(lake)  # one that names nothing is no release to go on from
     known = lake.read_or_none(f"releases/inputs/{key}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from winnow.core import corpus_table
@@ -22,7 +23,7 @@ from winnow.core.shard_tar import DIGESTS, Shelf
 from winnow.core.stage import stage_class, stage_columns
 from winnow.release import publish
 from winnow.release.holdings import Holdings, torn
-from winnow.release.mending import Fault, removing, running
+from winnow.release.mending import Fault, removing, running, writing
 
 
 class Verify(Holdings):
@@ -42,11 +43,7 @@ class Verify(Holdings):
                     self.model(name, file.removesuffix(".json"))
         for table in sorted(corpus_table.TABLES):
             self.corpus(table)
-        try:
-            if publish.current(self.lake) is not None:
-                publish.resolve(self.lake)
-        except ContractError as error:
-            self.found("damaged", "releases/current", str(error))
+        self.release_in_use()
         for name in self.lake.list("releases"):
             if name not in ("current", "inputs"):
                 self.release(name)
@@ -79,15 +76,31 @@ class Verify(Holdings):
                     key = f"{self.lake.folder(stage, stand['v'], batch)}/{shard}.json"
                     if not self.lake.exists(key):
                         head = f"{stage}/batch={batch}.json"
-                        self.found("missing", key, removing(self.lake, [head], running(stage, batch)))
+                        self.found("missing", key, removing(self.lake, [head], self._running(stage, batch)))
         self._head(batch, known)
+
+    def _running(self, stage: str, batch: str) -> str:
+        """What makes a table again, in shards as large as they were: others would be computed anew."""
+        size = self._shard_size(batch) if stage == "plan" else None
+        return running(stage, batch) + (f" --shard-size {size}" if size else "")
+
+    def _shard_size(self, batch: str) -> object:
+        for v in self.lake.list("plan"):
+            folder = f"plan/{v}/batch={batch}"
+            for name in self.lake.list(folder):
+                if name.endswith(".json"):
+                    with suppress(ContractError):  # another one says it too
+                        manifest = self.lake.manifest("plan", v.removeprefix("v="), batch, name.removesuffix(".json"))
+                        if manifest and manifest.params.get("shard_size"):
+                            return manifest.params["shard_size"]
+        return None
 
     def _stand(self, stage: str, batch: str) -> dict | None:
         key = f"{stage}/batch={batch}.json"
         try:
             stand = self.lake.stand(stage, batch)
         except ContractError as error:
-            self.found(torn(error), key, removing(self.lake, [key], running(stage, batch)))
+            self.found(torn(error), key, removing(self.lake, [key], self._running(stage, batch)))
             return None
         self.seen["heads"] += stand is not None
         return stand
@@ -100,7 +113,8 @@ class Verify(Holdings):
             try:
                 manifest = self.lake.manifest(stage, v, batch, name.removesuffix(".json"))
             except ContractError as error:
-                mend = removing(self.lake, [f"{folder}/{name}"], running(stage, batch) if current else "")
+                files = [f"{folder}/{name}", *self._attempts(folder, name.removesuffix(".json"))]
+                mend = removing(self.lake, files, self._running(stage, batch) if current else "")
                 self.found(torn(error), f"{folder}/{name}", mend)
                 continue
             if manifest is not None:
@@ -110,9 +124,10 @@ class Verify(Holdings):
     def table(self, manifest: Manifest, current: bool) -> None:
         """A shard's table, its tar, and what its rows name: members, source videos; and the model that measured it."""
         lake, key = self.lake, self.lake.table_key(manifest)
-        at = f"{lake.folder(manifest.stage, manifest.v, manifest.batch)}/{manifest.shard}.json"
-        tar = [lake.tar_key(manifest)] if manifest.sidecar else []
-        mend = removing(self.lake, [at, key, *tar], running(manifest.stage, manifest.batch) if current else "")
+        folder = lake.folder(manifest.stage, manifest.v, manifest.batch)
+        files = [f"{folder}/{manifest.shard}.json", key, *([lake.tar_key(manifest)] if manifest.sidecar else [])]
+        files += self._attempts(folder, manifest.shard)
+        mend = removing(self.lake, files, self._running(manifest.stage, manifest.batch) if current else "")
         data = lake.read_or_none(key)
         self.seen["tables"] += data is not None
         if data is None:
@@ -125,10 +140,17 @@ class Verify(Holdings):
         if data is not None and manifest.stage == "fetch":
             for row in _rows(data, ["media_sha256", "media_ext"]):
                 media = lake.media_key(row["media_sha256"], row["media_ext"])
-                self.media(media, [media, at, key], f"winnow run fetch --batch {manifest.batch}")
+                self.media(media, [media, *files], f"winnow run fetch --batch {manifest.batch}")
         fitted = stage_class(manifest.stage).fitted if manifest.stage not in PLANNED_TABLES else None
         if fitted and manifest.model:
             self.model(fitted, manifest.model)
+
+    def _attempts(self, folder: str, shard: str) -> list[str]:
+        """All files of a shard whose failed rows were tried again: without one of them, an earlier attempt would count
+        once more, and what was fetched since would be lost. [] where nothing was."""
+        first = shard.partition("-r")[0]
+        there = [name for name in self.lake.list(folder) if name.startswith((f"{first}.", f"{first}-r"))]
+        return [f"{folder}/{name}" for name in there] if any(name.startswith(f"{first}-r") for name in there) else []
 
     def _tar(self, manifest: Manifest, table: bytes | None, mend: str) -> None:
         key = self.lake.tar_key(manifest)
@@ -176,15 +198,23 @@ class Verify(Holdings):
         if head is None:
             return
         self.seen["heads"] += 1
+        self._number(batch, int(head.get("seq") or 0))
         for stage, at in head.get("stages", {}).items():
             for file in at["files"]:
                 manifest = known.get(file["path"])
                 if manifest is None and not self.lake.exists(file["path"]):
-                    self.found("missing", file["path"], f"{running(stage, batch)} && {gate}")
+                    self.found("missing", file["path"], f"{self._running(stage, batch)} && {gate}")
                 elif manifest is None:  # its manifest is gone or torn (a fault of its own), or it has none
-                    self._admitted(file, f"{running(stage, batch)} && {gate}")
+                    self._admitted(file, f"{self._running(stage, batch)} && {gate}")
                 elif manifest.sha256 != file["sha256"]:
                     self.found("changed", f"{file['path']} after it was admitted", gate)
+
+    def _number(self, batch: str, seq: int) -> None:
+        """The batch's number in the order of admission, which no other batch may take."""
+        key = f"batches/seq/{seq:08d}"
+        taken = self.lake.read_or_none(key)
+        if taken is None or taken.decode(errors="replace").strip() != batch:
+            self.found("missing" if taken is None else "changed", key, writing(self.lake, key, batch))
 
     def _admitted(self, file: dict, mend: str) -> None:
         if sha256_bytes(self.lake.read(file["path"])) != file["sha256"]:

@@ -15,7 +15,7 @@ from winnow.core.attempt import Attempt
 from winnow.core.errors import TransientError
 from winnow.core.lake import Lake
 from winnow.core.sample import Reason
-from winnow.core.stage import Batch
+from winnow.core.stage import Batch, Sample
 
 #: Counts, and is killed at texts that say so, as a process is that asked for too much.
 ATTEMPT = """
@@ -146,3 +146,16 @@ def test_a_torn_note_is_one_of_an_attempt_that_was_killed(lake: Lake) -> None:
     lake.write("count/v=1/batch=day/.00000-x.attempt", b'{"work')
     with Attempt(lake, "count/v=1/batch=day", "00000-x", 60) as second:
         assert (second.alone, second.killed) == (True, [])
+
+
+@pytest.mark.fault("two at once", "a stage", "neither takes the other, which is alive, for one that was killed")
+def test_an_attempt_beside_a_living_one_holds_nothing_against_its_samples(lake: Lake) -> None:
+    samples = [Sample(name, {}) for name in "ab"]
+    with Attempt(lake, "count", "0", 60) as first:
+        (whole,) = first.groups(samples)
+        note = lake.read(first.key)
+        with Attempt(lake, "count", "0", 60) as second:
+            assert list(second.groups(samples)) == [whole] == [samples]
+            assert (second.alone, second.killed) == (False, [])
+        assert lake.read(first.key) == note, "it is the first one's, until that ends"
+    assert not list(Path(lake.full("count")).iterdir())

@@ -6,16 +6,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from tests.unit.batch.test_plan import decide as decided
 from tests.unit.house import Count, cut, runtime
 from winnow.batch import decide, plan
 from winnow.core import corpus_table
-from winnow.core.errors import EXIT_TRANSIENT
+from winnow.core.errors import EXIT_TRANSIENT, ConfigError
 from winnow.core.frozen_model import FrozenModel
 from winnow.core.lake import Lake
 from winnow.core.planned_table import PLAN
@@ -44,6 +46,28 @@ def test_who_began_before_a_newer_one_wrote_is_refused(tmp_path: Path, root: str
     same.move(b"new", "winnow same")
     newer.move(b"newer", "winnow new")
     assert lake.read(key) == b"newer", "who moved it goes on from there"
+
+
+@pytest.mark.fault(
+    "two writers", "a store that cannot compare (GCS, Azure)", "compared just before the write, and the user is told"
+)
+def test_a_store_that_cannot_compare_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    class Store(Lake):
+        def __init__(self) -> None:
+            super().__init__("memory://azure")
+            self.fs = SimpleNamespace(protocol=("abfs", "az"), pipe_file=self.fs.pipe_file, cat_file=self.fs.cat_file)
+
+    lake = Store()
+    lake.write("x", b"0")
+    for data in (b"1", b"2"):
+        Pointer(lake, "x").move(data, "")
+    assert capsys.readouterr().err.count("a store of kind abfs does not compare before it replaces a file") == 1
+
+
+def test_a_kind_of_store_that_nothing_is_known_of_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MemoryFileSystem, "protocol", "odd")
+    with pytest.raises(ConfigError, match=r"of two writers both could count\. Use a local or mounted folder, s3://"):
+        Lake("memory://odd")
 
 
 def test_a_pointer_that_came_back_is_another_one(lake: Lake) -> None:

@@ -186,6 +186,19 @@ def test_a_current_that_names_nothing_is_no_release_to_go_on_from(lake, pipeline
         releases.release(lake, Settings())
 
 
+@pytest.mark.fault(
+    "changed, cut or missing files", "`releases/current`", "no release begins anew; `verify` names the one to write"
+)
+def test_no_release_begins_anew_beside_others(lake, pipeline):
+    _, state = pipeline
+    for generation in (1, 2):
+        state.update(generation=generation, key=str(generation))
+        releases.release(lake, Settings())
+    lake.remove("releases/current")
+    with pytest.raises(ContractError, match=r"releases/current is not there, and releases are: run `winnow verify"):
+        releases.release(lake, Settings())
+
+
 @pytest.mark.fault("a torn or empty file", "a release's draft", "named; the release is built again")
 @pytest.mark.parametrize("torn", [b"", b'{"release": "a', b"[]", b"{}"])
 def test_a_torn_draft_is_named(lake, pipeline, torn):

@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,6 +23,7 @@ from winnow.core.errors import ConfigError, ContractError
 from winnow.core.frozen_model import FrozenModel
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
+from winnow.core.planned_table import PLAN
 from winnow.core.runtime import Runtime
 from winnow.core.settings import Settings
 from winnow.core.shard_tar import Shelf
@@ -73,6 +76,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         for m in made
     }
     lake.write(f"batches/{DAY}.json", json.dumps({"batch": DAY, "seq": 1, "stages": stages}).encode())
+    lake.create("batches/seq/00000001", DAY.encode())
     row = {"mid": "/m/1", "name": "Speech", "position": 0}
     corpus_table.replace(lake, "ontology", [row], provenance={"command": "winnow annotate import-ontology"})
     published.put(lake, 1)
@@ -163,8 +167,11 @@ FAULTS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "corpus card cut": ("corpus/ontology/*.json", cut, r"cut short: corpus/ontology/.*json: rm "),
     "current": (
         "releases/current", lambda path: path.write_bytes(b"no"),
-        r"damaged: releases/current: .*names 'no'.*Write one of these",
+        r"damaged: releases/current: echo [0-9a-f]{12} > ",
     ),
+    "current gone": ("releases/current", Path.unlink, r"missing: releases/current: echo [0-9a-f]{12} > "),
+    "number gone": ("batches/seq/*", Path.unlink, rf"missing: batches/seq/00000001: echo {DAY} > "),
+    "number changed": ("batches/seq/*", flip, rf"changed: batches/seq/00000001: echo {DAY} > "),
 }  # fmt: skip
 
 
@@ -189,6 +196,56 @@ def test_every_fault_is_one_line_with_what_mends_it(lake: Lake, which: str) -> N
     told = lines(verify(lake, everything=True))
     assert [one for one in told if re.match(line, one)], told
     assert len(told) == len(set(told))
+
+
+@pytest.mark.fault(
+    "changed, cut or missing files",
+    "a shard whose failed rows were tried again",
+    "all its attempts are made again: an earlier one, with fewer rows, never counts once more",
+)
+@pytest.mark.parametrize("damaged", ["-r1.json", "-r1.*.parquet", "media"])
+def test_mending_a_retry_never_brings_the_attempt_before_it_back(lake: Lake, damaged: str) -> None:
+    folder = Lake.folder("fetch", V, DAY)
+    done = Manifest.loads(only(lake, f"{folder}/*.json").read_bytes())
+    data = lake.read_table(done)
+    failed = table.to_bytes(pa.Table.from_pylist([{"sample_id": "c", "outcome": "failed"}]))
+    lake.write(lake.table_key(done), failed)
+    before = replace(done, sha256=sha256_bytes(failed), bytes=len(failed))
+    lake.write(f"{folder}/{done.shard}.json", before.dumps())
+    again = f"{done.shard}-r1"
+    lake.commit(replace(done, shard=again, file=f"{again}.12345678.parquet", retry_of=done.shard), data)
+    lake.remove(f"batches/{DAY}.json")
+    assert verify(lake, everything=True)["ok"]
+    only(lake, "media/*/*" if damaged == "media" else f"{folder}/*{damaged}").write_bytes(b"?")
+    mends = [fault["mend"] for fault in verify(lake, everything=True)["faults"]]
+    mend = next(mend for mend in mends if mend.endswith(f" && winnow run fetch --batch {DAY}"))
+    subprocess.run(["bash", "-c", mend.partition(" && ")[0]], check=True)
+    assert lake.list(folder) == []
+
+
+def test_a_plan_is_made_again_in_shards_of_its_size(lake: Lake) -> None:
+    rows = [{"sample_id": name, "outcome": "ok", "reason": None, "detail": None} for name in "ab"]
+    rows = [dict.fromkeys(PLAN.columns) | row for row in rows]
+    made = [
+        PLAN.commit_rows(lake, DAY, number, [row], inputs={}, code="c", params={"shard_size": 1})
+        for number, row in enumerate(rows)
+    ]
+    lake.set_stand("plan", DAY, {"v": made[0].v, "shards": [m.shard for m in made]})
+    cut(Path(lake.full(lake.table_key(made[0]))))
+    (fault,) = verify(lake, everything=True)["faults"]
+    assert fault["mend"].endswith(f"&& winnow plan --batch {DAY} --shard-size 1")
+
+
+@pytest.mark.parametrize("which", [name for name in FAULTS if re.match("current|number", name)])
+def test_the_command_that_mends_a_small_file_leaves_it_as_it_was(lake: Lake, which: str) -> None:
+    pattern, damage, _ = FAULTS[which]
+    path = only(lake, pattern)
+    before = path.read_text().strip()
+    damage(path)
+    (fault,) = verify(lake, everything=True)["faults"]
+    subprocess.run(["bash", "-c", fault["mend"]], check=True)
+    assert path.read_text().strip() == before
+    assert verify(lake, everything=True)["ok"]
 
 
 @pytest.mark.fault(
