@@ -44,9 +44,10 @@ def hugging_face(folder: Path, form: str) -> Iterable[tuple[str, dict]]:
     """`load_dataset` of the folder, by its card."""
     from datasets import Audio, Video, get_dataset_config_names, load_dataset
 
-    for config in get_dataset_config_names(str(folder)):
+    for at in (folder, folder / "tables"):
+        (config,) = get_dataset_config_names(str(at))
         splits, wrong = {}, []
-        for split, data in load_dataset(str(folder), config).items():
+        for split, data in load_dataset(str(at)).items():
             for name, feature in data.features.items():
                 if isinstance(feature, (Audio, Video)):
                     data = data.cast_column(name, type(feature)(decode=False))
@@ -57,15 +58,17 @@ def hugging_face(folder: Path, form: str) -> Iterable[tuple[str, dict]]:
                 wrong += types(row, config)
                 if config == "clips":
                     clip = one["mp4" if form == "webdataset" else "video"]
-                    rest = one.get("flac" if form == "webdataset" else "residual")
+                    rest = {"bytes": one["flac"]} if form == "webdataset" else one.get("residual")
                     if form == "folder":
-                        at = Path(clip["path"])
-                        clip = {"bytes": at.read_bytes()}
-                        name = one["residual_path"]
-                        rest = {"bytes": (at.parent / name).read_bytes()} if name else None
+                        path, name = Path(clip["path"]), one["residual_path"]
+                        clip = {"bytes": path.read_bytes()}
+                        rest = {"bytes": (path.parent / name).read_bytes()} if name else None
                     wrong += media(row, clip["bytes"], rest and rest["bytes"], config)
             splits[str(split)] = rows
-        yield f"datasets {config}", {"splits": splits, "wrong": sorted(set(wrong)), "media": config == "clips"}
+        yield (
+            f"datasets {config} of {'tables' if at != folder else '.'}",
+            {"splits": splits, "wrong": sorted(set(wrong)), "media": config == "clips"},
+        )
 
 
 def webdataset(folder: Path) -> dict:

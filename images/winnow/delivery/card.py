@@ -1,5 +1,6 @@
 """Card: what lies beside the clips of an export for people and for loaders: `README.md` (dataset card and datasheet,
-with Hugging Face's `configs:`), `CITATION.cff`. Every figure comes from the release's tables; no clock is read.
+with Hugging Face's `configs:`), `CITATION.cff`. Every figure comes from the release's tables; no clock is read but the
+release's own.
 
 The head of README.md names the files of each split and their types. Without it Hugging Face's loader guesses both: it
 takes files by words in their names, and types from the first rows.
@@ -32,6 +33,7 @@ class Facts:
     """What the card says: of the export by split and licence, of the release table by table."""
 
     release: str
+    published_on: str | None
     options: Options
     splits: dict[str, dict[str, int]]
     licences: list[dict[str, Any]]
@@ -72,7 +74,18 @@ class Facts:
             GROUP BY label ORDER BY clips DESC, label LIMIT {_LABELS}""",
         )
         tables = {name: _table(con, release, name, query) for name, query in _REPORTS.items()}
-        return cls(release.name, options, {name: splits[name] for name in ordered}, licences, labels, files, tables)
+        manifest = json.loads((release / "manifest.json").read_text(encoding="utf-8"))
+        published_on = (manifest.get("published_at") or "")[:10] or None
+        return cls(
+            release.name,
+            published_on,
+            options,
+            {name: splits[name] for name in ordered},
+            licences,
+            labels,
+            files,
+            tables,
+        )
 
     @property
     def licence(self) -> str:
@@ -95,7 +108,14 @@ _REPORTS = {
 
 def files(facts: Facts) -> dict[str, str]:
     """The texts by file name."""
-    return {"README.md": f"---\n{head(facts)}---\n\n{body(facts)}", "CITATION.cff": citation(facts)}
+    tables = (
+        f"---\n{tables_head(facts)}---\n\nEvery clip of this export, those too that are references: a table a split.\n"
+    )
+    return {
+        "README.md": f"---\n{head(facts)}---\n\n{body(facts)}",
+        "tables/README.md": tables,
+        "CITATION.cff": citation(facts),
+    }
 
 
 def citation(facts: Facts) -> str:
@@ -103,32 +123,49 @@ def citation(facts: Facts) -> str:
     return (
         "cff-version: 1.2.0\nmessage: Cite this dataset by the id of its release.\ntype: dataset\n"
         f"title: Winnow release {facts.release}\nversion: {json.dumps(facts.release)}\n"
-        "authors:\n  - name: the curators of this release\n"
+        + (f"date-released: {facts.published_on}\n" if facts.published_on else "")
+        + "authors:\n  - name: the curators of this release\n"
     )
 
 
 # -- for loaders -------------------------------------------------------------------------------------------------------
 def head(facts: Facts) -> str:
-    """The YAML that Hugging Face's loader reads: licence, files of each split, types, numbers of rows."""
+    """The YAML that Hugging Face's loader reads: licence, files of each split, types, numbers of rows. One config: the
+    loader reads all configs of a folder as the first one's kind of file."""
     with_file = {split: at for split, at in facts.splits.items() if at["with_file"]}
     lines = [f"license: {facts.licence}", f"pretty_name: Winnow release {facts.release}", "tags:", "- audio-visual"]
-    lines += ["size_categories:", f"- {_size(sum(at['clips'] for at in facts.splits.values()))}", "configs:"]
+    lines += ["size_categories:", f"- {_size(sum(at['clips'] for at in facts.splits.values()))}"]
     if with_file:
-        lines += ["- config_name: clips", "  default: true", "  data_files:"]
-        for split in with_file:
-            paths = _paths(facts.options.format, split)
-            lines.append(f"  - split: {split}")
-            lines += [f"    path: {paths[0]}"] if len(paths) == 1 else ["    path:", *(f"    - {p}" for p in paths)]
-    lines += ["- config_name: table", *([] if with_file else ["  default: true"]), "  data_files:"]
-    for split in facts.splits:
-        lines += [f"  - split: {split}", f"    path: tables/{split}.parquet"]
-    lines.append("dataset_info:")
-    if with_file:
+        form = facts.options.format
         counts = {split: (at["with_file"], at["media_bytes"]) for split, at in with_file.items()}
-        lines += _info("clips", _features(facts.options.format), counts)
-    sizes = {split: (at["clips"], 0) for split, at in facts.splits.items()}
-    lines += _info("table", list(_columns()), sizes)
+        lines += _config("clips", {split: _paths(form, split) for split in with_file}, _features(form), counts)
+    else:
+        lines += _table_config(facts, "tables/")
     return "".join(f"{line}\n" for line in lines)
+
+
+def tables_head(facts: Facts) -> str:
+    """The same for the folder of tables, which holds every clip."""
+    return "".join(f"{line}\n" for line in _table_config(facts, ""))
+
+
+def _table_config(facts: Facts, at: str) -> Iterator[str]:
+    counts = {split: (about["clips"], 0) for split, about in facts.splits.items()}
+    return _config("table", {split: [f"{at}{split}.parquet"] for split in facts.splits}, list(_columns()), counts)
+
+
+def _config(
+    name: str, files: Mapping[str, Sequence[str]], features: Sequence[str], splits: Mapping[str, tuple[int, int]]
+) -> Iterator[str]:
+    yield from ("configs:", f"- config_name: {name}", "  data_files:")
+    for split, paths in files.items():
+        yield f"  - split: {split}"
+        yield from [f"    path: {paths[0]}"] if len(paths) == 1 else ["    path:", *(f"    - {p}" for p in paths)]
+    yield from ("dataset_info:", f"- config_name: {name}", "  features:")
+    yield from (f"  {line}" for line in features)
+    yield "  splits:"
+    for split, (rows, size) in splits.items():
+        yield from (f"  - name: {split}", f"    num_bytes: {size}", f"    num_examples: {rows}")
 
 
 def _paths(form: str, split: str) -> list[str]:
@@ -136,17 +173,6 @@ def _paths(form: str, split: str) -> list[str]:
     at = f"data/{split}/{split}-*"
     inside = [f"{at}/*.mp4", f"{at}/metadata.parquet"]
     return {"webdataset": [f"{at}.tar"], "parquet": [f"{at}.parquet"], "folder": inside}[form]
-
-
-def _info(name: str, features: Sequence[str], splits: Mapping[str, tuple[int, int]]) -> Iterator[str]:
-    yield f"- config_name: {name}"
-    yield "  features:"
-    yield from (f"  {line}" for line in features)
-    yield "  splits:"
-    for split, (rows, size) in splits.items():
-        yield f"  - name: {split}"
-        yield f"    num_bytes: {size}"
-        yield f"    num_examples: {rows}"
 
 
 def _columns() -> Iterator[str]:
@@ -159,7 +185,8 @@ def _features(form: str) -> list[str]:
     if form == "webdataset":
         inside = [f"  {line}" for line in _columns()]
         keys = [line for key in ("__key__", "__url__") for line in (f"- name: {key}", "  dtype: string")]
-        media = {name: [f"- name: {name}", f"  dtype: {kind}"] for name, kind in (("flac", "audio"), ("mp4", "video"))}
+        # As audio the loader would ask for torchcodec before it loads a row.
+        media = {name: [f"- name: {name}", f"  dtype: {kind}"] for name, kind in (("flac", "binary"), ("mp4", "video"))}
         return [*media["flac"], "- name: json", "  struct:", *inside, *media["mp4"], *keys]
     video = ["- name: video", "  dtype: video"]
     if form == "folder":
@@ -251,10 +278,10 @@ def _loading(facts: Facts) -> str:
     shards = sorted(key for key in facts.files if key.startswith(f"data/{first}/") and key.endswith(".tar"))
     lines = [
         "from datasets import load_dataset",
-        f'load_dataset(".", "table", split="{first}")                      # every clip, without media',
+        f'load_dataset("tables", split="{first}")              # every clip, without media',
     ]
     if any(at["with_file"] for at in facts.splits.values()):
-        lines.append(f'load_dataset(".", "clips", split="{first}")                      # with media')
+        lines.append(f'load_dataset(".", split="{first}")                   # with media')
     if shards:
         names = f"{first}-{{00000..{len(shards) - 1:05d}}}.tar"
         lines += [

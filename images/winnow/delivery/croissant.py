@@ -28,7 +28,7 @@ _CONTEXT = {
     "separator": "cr:separator", "source": "cr:source", "subField": "cr:subField", "transform": "cr:transform",
 }  # fmt: skip
 _ENCODINGS = {
-    "tar": "application/x-tar", "parquet": "application/vnd.apache.parquet", "json": "application/json",
+    "tar": "application/x-tar", "parquet": "application/x-parquet", "json": "application/json",
     "mp4": "video/mp4", "flac": "audio/flac", "md": "text/markdown", "cff": "application/yaml",
 }  # fmt: skip
 _TYPES = {
@@ -54,6 +54,7 @@ def describe(facts: Facts, listed: Mapping[str, dict]) -> dict[str, object]:
         "conformsTo": ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
         "citeAs": f"Winnow release {facts.release}",
         "license": licences if len(licences) > 1 else licences[0],
+        **({"datePublished": facts.published_on} if facts.published_on else {}),
         "url": f"urn:winnow:release:{facts.release}",
         "version": f"1.0.0+{facts.release}",
         "rai:dataCollection": "Videos of published or own lists, cut into clips; licences are each clip's own.",

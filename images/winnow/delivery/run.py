@@ -56,6 +56,7 @@ def export(lake: Lake, to: str, options: Options, release: str | None = None, jo
             facts = card.Facts.read(con, root, options, files)
             files |= _tables(place, con, facts, scratch)
             for name, text in (card.files(facts) | croissant.files(facts, files)).items():
+                (scratch / name).parent.mkdir(exist_ok=True)
                 (scratch / name).write_text(text, encoding="utf-8")
                 files[name] = {"bytes": (scratch / name).stat().st_size, "sha256": sha256_file(scratch / name)}
                 place.put(scratch / name, name)

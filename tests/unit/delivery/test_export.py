@@ -147,7 +147,7 @@ def test_splits_references_only_and_everything(lake: Lake, tmp_path: Path) -> No
     done = export(lake, str(tmp_path / "none"), Options(media="none"))
     assert (done["with_file"], done["references"]) == (0, 15)
     assert not (tmp_path / "none" / "data").exists()
-    assert "config_name: table\n  default: true" in (tmp_path / "none" / "README.md").read_text()
+    assert "config_name: table\n" in (tmp_path / "none" / "README.md").read_text()
     done = export(lake, str(tmp_path / "all"), Options(media="all"))
     assert (done["with_file"], done["references"]) == (15, 0)
     assert sum(name.endswith(".flac") for name in in_tars(tmp_path / "all")) == len(exported.RECYCLED)
@@ -168,10 +168,11 @@ def test_the_card_says_what_the_tables_say(lake: Lake, tmp_path: Path) -> None:
 
     said = yaml.safe_load(head)
     with_file = {name: sum(carried(p) and split(p) == name for p in range(COUNT)) for name in ("train", "val", "test")}
-    clips, table = said["dataset_info"]
+    (clips,) = said["dataset_info"]
+    (table,) = yaml.safe_load((tmp_path / "out" / "tables" / "README.md").read_text().split("---\n")[1])["dataset_info"]
     assert {one["name"]: one["num_examples"] for one in clips["splits"]} == with_file
     assert sum(one["num_examples"] for one in table["splits"]) == 15
-    assert [config["config_name"] for config in said["configs"]] == ["clips", "table"]
+    assert [config["config_name"] for config in said["configs"]] == ["clips"]
     assert said["license"] == "other"
     assert "| unknown | no | 3 | 0 |" in body
     assert "| silent | 5 | Why\\|so |" in body
