@@ -42,6 +42,28 @@ def verify(what: str | None, batch: str | None, release_id: str | None, everythi
 
 
 @click.command()
+@click.option(
+    "--ids", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Clips, videos, lists' own ids."
+)
+@click.option("--uploaders", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--sources", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Addresses, as in lists.")
+@click.option("--why", default="", help="Why: recorded and published.")
+def takedown(ids: Path | None, uploaders: Path | None, sources: Path | None, why: str) -> None:
+    """Take down what a file names, one a line: gone from the next release, with its copies, and never fetched again.
+    The answer names the releases that still hold it. Without a file: what was taken down so far."""
+    from winnow.release.takedown import takedown as body
+    from winnow.release.takedown import taken
+
+    lake, _ = deployment()
+    given = {kind: path for kind, path in (("id", ids), ("uploader", uploaders), ("source", sources)) if path}
+    if not given:
+        answer({"taken_down": taken(lake)})
+        return
+    found = [body(lake, kind, path.read_text(encoding="utf-8").splitlines(), why) for kind, path in given.items()]
+    answer({"taken_down": found, "next": "winnow release"})
+
+
+@click.command()
 @batch_option
 @click.option("--reason", "reasons", required=True, callback=comma_list, help="As in internal_error,timeout.")
 @click.option("--stage", help="Only this stage's rows; those of all stages by default.")

@@ -44,7 +44,7 @@ class _Lazy(click.Group):
         "cluster": "corpus", "evaluate": "train", "explore": "explore",
         "export": "export", "metrics": "metrics", "mix": "mix",
         "releases": "releases", "retry": "care", "runs": "train", "select": "corpus", "train": "train",
-        "verify": "care",
+        "takedown": "care", "verify": "care",
     }  # fmt: skip
 
     def list_commands(self, ctx: click.Context) -> list[str]:

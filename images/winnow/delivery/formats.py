@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from winnow.core.errors import ContractError
-from winnow.delivery.rows import COLUMNS, Shard, dumps, said
+from winnow.delivery.rows import COLUMNS, Shard
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,7 +60,7 @@ def webdataset(path: Path, shard: Shard, clips: Iterable[Clip]) -> dict[str, dic
             name, count = str(row["id"]), count + 1
             if residual is not None:
                 _member(out, f"{name}.flac", residual)
-            _member(out, f"{name}.json", dumps(row))
+            _member(out, f"{name}.json", str(row["json"]).encode())
             _member(out, f"{name}.mp4", clip)
         out.flush()
         end = out.bytes + 2 * _TAR_BLOCK
@@ -86,10 +86,10 @@ def folder(path: Path, shard: Shard, clips: Iterable[Clip]) -> dict[str, dict]:
         name = str(row["id"])
         if residual is not None:
             put(f"{name}.flac", residual)
-        put(f"{name}.json", dumps(row))
+        put(f"{name}.json", str(row["json"]).encode())
         put(f"{name}.mp4", clip)
         residual_path = f"{name}.flac" if residual is not None else None
-        rows.append({"file_name": f"{name}.mp4", "residual_path": residual_path, **said(row)})
+        rows.append({"file_name": f"{name}.mp4", "residual_path": residual_path, **json.loads(str(row["json"]))})
     kinds = pa.schema([("file_name", pa.string()), ("residual_path", pa.string()), *schema()])
     pq.write_table(pa.Table.from_pylist(rows, schema=kinds), path / "metadata.parquet", compression="zstd")
     put("metadata.parquet", (path / "metadata.parquet").read_bytes())
@@ -115,7 +115,7 @@ def parquet(path: Path, shard: Shard, clips: Iterable[Clip]) -> dict[str, dict]:
             name = str(row["id"])
             video = {"bytes": clip, "path": f"{name}.mp4"}
             rest = None if residual is None else {"bytes": residual, "path": f"{name}.flac"}
-            group.append({"video": video, "residual": rest, **said(row)})
+            group.append({"video": video, "residual": rest, **json.loads(str(row["json"]))})
             count, held = count + 1, held + len(clip) + len(residual or b"")
             if held >= GROUP_BYTES or len(group) == GROUP_ROWS:
                 out.write_table(pa.Table.from_pylist(group, schema=kinds))

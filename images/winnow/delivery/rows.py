@@ -7,8 +7,6 @@ digests: neighbours in a shard are of different videos.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,25 +171,30 @@ def prepare(
     return [Shard(split, number, clips, int(size)) for split, number, clips, size in found]
 
 
-def of_shard(con: duckdb.DuckDBPyConnection, shard: Shard, block: int = 256) -> Iterator[list[dict[str, object]]]:
-    """The rows of a shard in order, blocks of them, with where their bytes lie (`begins`, `length` …)."""
+def of_shard(con: duckdb.DuckDBPyConnection, shard: Shard, block: int = 1000) -> Iterator[dict[str, object]]:
+    """The clips of a shard in order: id, the JSON beside it, and where its bytes lie (`begins`, `length` …)."""
     found = con.execute(
-        "SELECT * FROM rows JOIN places USING (id) WHERE split = ? AND number = ? ORDER BY id",
+        f"SELECT id, {_json()} AS json, has_residual, media_sha256, residual_sha256, tar, residual_tar,"
+        " places.* EXCLUDE (id) FROM rows JOIN places USING (id) WHERE split = ? AND number = ? ORDER BY id",
         [shard.split, shard.number],
     )
     names = [column[0] for column in found.description]
     while rows := found.fetchmany(block):
-        yield [dict(zip(names, row, strict=True)) for row in rows]
+        for row in rows:
+            yield dict(zip(names, row, strict=True))
 
 
-def said(row: Mapping[str, object]) -> dict[str, object]:
-    """What an export says of a clip, JSON-able: no number that is none."""
-    return {name: _finite(row[name]) for name in COLUMNS}
+def _json() -> str:
+    """SQL of a clip's JSON: every column, no number that is none. DuckDB writes it several times as fast as Python."""
 
+    def finite(name: str, kind: str) -> str:
+        if kind == "DOUBLE[]":
+            return f"list_transform({name}, lambda x: CASE WHEN isfinite(x) THEN x END)"
+        return f"CASE WHEN isfinite({name}) THEN {name} END" if kind == "DOUBLE" else name
 
-def dumps(row: Mapping[str, object]) -> bytes:
-    """The JSON beside a clip."""
-    return json.dumps(said(row), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return (
+        f"to_json(struct_pack({', '.join(f'{n} := {finite(n, kind)}' for n, (kind, _) in COLUMNS.items())}))::VARCHAR"
+    )
 
 
 def select(con: duckdb.DuckDBPyConnection, split: str) -> str:
@@ -232,9 +235,3 @@ def _rights(con: duckdb.DuckDBPyConnection) -> None:
             "INSERT INTO rights VALUES (?, ?, ?, ?, ?, ?)",
             [text, own, found.licence, found.share, found.adapt, found.url],
         )
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return [_finite(one) for one in value] if isinstance(value, list) else value

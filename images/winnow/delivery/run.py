@@ -138,8 +138,7 @@ def write_shard(lake: str, to: str, base: str, form: str, scratch: str, shard: r
     path = Path(scratch) / f"{shard.name.replace('/', '_')}{formats.EXTENSIONS[form]}"
     try:
         with rows.connect(Path(base), read_only=True) as con:
-            read = (clip for block in rows.of_shard(con, shard) for clip in clips.read(block))
-            files = formats.WRITERS[form](path, shard, read)
+            files = formats.WRITERS[form](path, shard, clips.read(rows.of_shard(con, shard)))
     finally:
         clips.close()
     place.put(path, f"{shard.name}{formats.EXTENSIONS[form]}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tarfile
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
 from winnow.core.errors import ContractError
@@ -114,7 +114,7 @@ class Clips:
         self.lake = lake
         self._open: OrderedDict[str, int] = OrderedDict()
 
-    def read(self, rows: Sequence[Mapping[str, object]]) -> Iterator[tuple[Mapping[str, object], bytes, bytes | None]]:
+    def read(self, rows: Iterable[Mapping[str, object]]) -> Iterator[tuple[Mapping[str, object], bytes, bytes | None]]:
         """Each row with its clip's bytes and its residual's, None where it has none. ContractError for bytes that are
         not what the release says."""
         for row in rows:
