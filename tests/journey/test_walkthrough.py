@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 from tests.world import World
+from winnow.release import copies
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,6 +20,13 @@ def block() -> str:
     """The commands of the README's walkthrough."""
     found = re.search(r"<!-- walkthrough: .*? -->\n```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert found, "README.md has no walkthrough"
+    return found[1]
+
+
+def training() -> str:
+    """The README's training loop over what the walkthrough exported."""
+    found = re.search(r"<!-- training: .*? -->\n```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert found, "README.md has no training loop"
     return found[1]
 
 
@@ -54,3 +63,11 @@ def test_the_walkthrough_publishes_a_release_of_your_own_videos(tmp_path: Path, 
     assert "kept" in done.stdout
     released = json.loads((tmp_path / report).with_name("manifest.json").read_text())
     assert list(released["batches"]) == ["2026-11-20"]
+    assert copies.verify(tmp_path / "clips")["ok"]
+    index = json.loads((tmp_path / "clips" / "index.json").read_text())
+    assert sum(split["with_file"] for split in index["splits"].values()) > 3, "files of one's own come along"
+    if importlib.util.find_spec("torch") and importlib.util.find_spec("webdataset"):
+        trained = subprocess.run(
+            [sys.executable, "-c", training()], cwd=tmp_path, capture_output=True, text=True, timeout=200
+        )
+        assert re.fullmatch(r"epoch 0: loss \d+\.\d+\nepoch 1: loss \d+\.\d+\n", trained.stdout), trained.stderr

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
-import yaml
 from fastapi.testclient import TestClient
 
 from tests.unit import synthetic
+from tests.unit.filled import ROOT, fill
 from winnow.audit import sampling
 from winnow.core import corpus_table
 from winnow.core.lake import Lake
@@ -31,7 +31,6 @@ KEPT, DROPPED, SILENT, GONE, SHORT = range(5)
 COUNT = 8
 #: One whose sound was separated, and when what was left of it begins, s.
 RECYCLED, RESIDUAL_START_S = 6, 0.25
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def sample_id(place: int) -> str:
@@ -125,16 +124,6 @@ def residual(folder: Path, rate_hz: int = 16000) -> bytes:
     at_s = np.arange(round((seconds(RECYCLED) - RESIDUAL_START_S) * rate_hz)) / rate_hz
     wave = (0.3 * np.sin(2 * np.pi * 330 * at_s) * 0.5**at_s).astype(np.float32)
     return mixture_render.flac(mixture_render.scaled([wave], guard=True).signals[0], rate_hz, folder / "residual.flac")
-
-
-def fill(con: duckdb.DuckDBPyConnection, table: str, contract: str, rows: list[dict[str, object]]) -> None:
-    """A table with the columns that its contract in the dbt project gives it."""
-    (model,) = yaml.safe_load((ROOT / "dbt" / "models" / contract).read_text())["models"]
-    columns = ", ".join(f"{column['name']} {column['data_type']}" for column in model["columns"])
-    con.execute(f"create table {table} ({columns})")
-    for given in rows:
-        names = ", ".join(given)
-        con.execute(f"insert into {table} ({names}) values ({', '.join('?' * len(given))})", list(given.values()))
 
 
 def content(place: int) -> bytes:

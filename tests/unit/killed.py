@@ -17,8 +17,10 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-#: What says when and where something was made.
-CLOCKS = frozenset({"at", "host", "seconds", "cpu_seconds", "published_at", "admitted_at", "created_at", "since"})
+#: What says when and where something was made, or follows from that.
+CLOCKS = frozenset(
+    {"at", "host", "seconds", "cpu_seconds", "published_at", "admitted_at", "created_at", "since", "seal"}
+)
 _CHANGES = frozenset({"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "os.truncate"})
 _WRITES = os.O_WRONLY | os.O_RDWR
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit import house, killed, measured, mixed, published
+from tests.unit import exported, house, killed, measured, mixed, published
 from tests.unit.exports.test_removed import ROWS, table_of
 from tests.unit.gates.gated import DAY, commit
 from tests.unit.killed import Step
@@ -173,6 +173,17 @@ def export(root: Path) -> object:
     return exports.write("removed", root / "tables", root / "out")
 
 
+def exported_clips(root: Path) -> None:
+    exported.build(root / "lake", range(8))
+
+
+def export_clips(root: Path) -> object:
+    from winnow.delivery.options import Options
+    from winnow.delivery.run import export
+
+    return export(lake_in(root), str(root / "out"), Options(format="folder", shard_bytes=12_000))
+
+
 STEPS: dict[str, tuple[Callable[[Path], None], Step]] = {
     "ingest": (a_list, ingest),
     "stage": (words, stage),
@@ -185,12 +196,13 @@ STEPS: dict[str, tuple[Callable[[Path], None], Step]] = {
     "mix": (mixtures_listed, cut_mixtures),
     "annotate": (nothing, annotate),
     "export": (removed_rows, export),
+    "export clips": (exported_clips, export_clips),
 }
 
 
 @pytest.mark.fault(
     "kill -9",
-    "ingest, stages, retry, gate, quarantine, cluster, select, mix, publish, export, annotate: before each write",
+    "ingest, stages, retry, gate, quarantine, cluster, select, mix, publish, exports, annotate: before each write",
     "done again, it leaves what it leaves undisturbed, byte for byte",
 )
 @pytest.mark.parametrize("name", STEPS)

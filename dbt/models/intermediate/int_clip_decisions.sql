@@ -47,6 +47,7 @@ ruled as (
         clips.is_pending,
         clips.failed_stage,
         case
+            when failures.rule = 'taken_down' then takedowns.detail
             when failures.rule = 'quarantined' then quarantined.rules
             when failures.rule = 'scorer_near_chance' then scorers.near_chance || ' of scorer ' || scorers.model
             when failures.rule is null then copies.detail
@@ -62,6 +63,7 @@ ruled as (
     from {{ ref('int_clips') }} as clips
     left join {{ ref('int_clip_failures') }} as failures using (batch, candidate_id, sample_id)
     left join {{ ref('stg_quarantined') }} as quarantined using (batch, sample_id)
+    left join {{ ref('int_takedowns') }} as takedowns using (sample_id)
     left join {{ ref('int_scorers') }} as scorers
         on scorers.model = if(clips.is_recycled, clips.residual_model, clips.model)
     left join copies using (sample_id)

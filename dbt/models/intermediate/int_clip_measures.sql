@@ -12,6 +12,7 @@ select
     batch,
     candidate_id,
     sample_id,
+    (takedowns.sample_id is not null)::integer::double as is_taken_down,
     (quarantined.sample_id is not null)::integer::double as is_quarantined,
     occurrence::double as occurrence,
     media_copy::double as media_copy,
@@ -59,6 +60,7 @@ select
     if(avset.scored_id is not null, (sigmas.sigma_avset is not null)::integer::double, null) as is_calibrated,
     is_measured::integer::double as is_measured
 from {{ ref('int_clips') }} as clips
+left join {{ ref('int_takedowns') }} as takedowns using (sample_id)
 left join {{ ref('stg_quarantined') }} as quarantined using (batch, sample_id)
 left join {{ ref('int_sigmas') }} as sigmas using (sample_id)
 left join {{ ref('int_scorers') }} as scorers on scorers.model = if(clips.is_recycled, clips.residual_model, clips.model)

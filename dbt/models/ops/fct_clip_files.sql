@@ -6,6 +6,8 @@ with residuals as (
         separate.shard_number,
         separate.sample_id,
         separate.start_s,
+        separate.residual_sha256,
+        separate.residual_bytes,
         replace(shards.path, '.parquet', '.tar') as tar
     from {{ ref('stg_separate') }} as separate
     join {{ ref('fct_shards') }} as shards
@@ -19,7 +21,9 @@ select
     shards.shard,
     replace(shards.path, '.parquet', '.tar') as tar,
     residuals.tar as residual_tar,
-    residuals.start_s as residual_start_s
+    residuals.start_s as residual_start_s,
+    residuals.residual_sha256,
+    residuals.residual_bytes
 from {{ ref('int_clips') }} as clips
 join {{ ref('stg_clip') }} as placed using (batch, shard_number, candidate_id, sample_id)
 join {{ ref('fct_shards') }} as shards

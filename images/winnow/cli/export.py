@@ -1,4 +1,4 @@
-"""`winnow export`: a published release in the files of one dataset family."""
+"""`winnow export`: a published release as files that loaders read: its kept clips, or the lists of a dataset family."""
 
 from __future__ import annotations
 
@@ -7,18 +7,43 @@ from pathlib import Path
 import click
 
 from winnow.cli.common import answer, deployment
+from winnow.core.errors import ConfigError
 
 
 @click.command()
-@click.argument("family")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write into.")
+@click.argument("what")
+@click.option("--to", "--out", "to", required=True, help="Folder to write into; of clips also s3://bucket/prefix.")
 @click.option("--release", "release_id", help="A release's id; the current one by default.")
-def export(family: str, out: Path, release_id: str | None) -> None:
-    """Write the files of FAMILY (acav, audioscope, avel, avset; removed: the ids that were dropped) from a published
-    release."""
+@click.option("--split", "splits", multiple=True, help="clips: only this split; may be given more than once.")
+@click.option("--format", "form", help="clips: webdataset (default), folder or parquet.")
+@click.option("--shard-mb", type=int, help="clips: media a shard, MB (256 by default).")
+@click.option("--media", help="clips: whose files come along: shareable (by their licence; default), all (for use "
+              "in one place) or none. The others are references.")  # fmt: skip
+@click.option("--jobs", type=int, help="clips: processes; as many as there are CPUs by default.")
+def export(
+    what: str, to: str, release_id: str | None, splits: tuple[str, ...], form: str | None, shard_mb: int | None,
+    media: str | None, jobs: int | None,
+) -> None:  # fmt: skip
+    """Write WHAT of a published release: `clips`, its kept clips for training, or the files of a dataset family (acav,
+    audioscope, avel, avset; removed: the ids that were dropped)."""
+    lake, _ = deployment()
+    if what == "clips":
+        from winnow.delivery.options import Options
+        from winnow.delivery.run import export as body
+
+        given = {"splits": splits or None, "format": form, "media": media}
+        if shard_mb is not None:
+            given["shard_bytes"] = shard_mb << 20
+        options = Options(**{name: value for name, value in given.items() if value is not None})
+        answer(body(lake, to, options, release_id, jobs))
+        return
+    if splits or form or media or shard_mb is not None or jobs is not None:
+        raise ConfigError(
+            f"--split, --format, --shard-mb, --media and --jobs are of `winnow export clips`, not of {what}"
+        )
     from winnow import exports
     from winnow.release import publish
 
-    folder = publish.folder(deployment()[0], release_id)
-    files = exports.write(family, folder / "tables", out)
-    answer({"family": family, "release": folder.name, "out": str(out), "files": files})
+    folder = publish.folder(lake, release_id)
+    files = exports.write(what, folder / "tables", Path(to))
+    answer({"family": what, "release": folder.name, "out": to, "files": files})

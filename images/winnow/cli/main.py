@@ -45,8 +45,8 @@ class _Lazy(click.Group):
         "annotate": "annotate", "audit": "audit", "benchmark": "benchmark", "calibrate": "calibrate",
         "cluster": "corpus", "evaluate": "train", "explore": "explore",
         "export": "export", "metrics": "metrics", "mix": "mix",
-        "retry": "care", "runs": "train", "select": "corpus", "sql": "look", "status": "look",
-        "train": "train", "verify": "care",
+        "releases": "releases", "retry": "care", "runs": "train", "select": "corpus", "sql": "look", "status": "look",
+        "takedown": "care", "train": "train", "verify": "care",
     }  # fmt: skip
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -141,6 +141,11 @@ TABLES: dict[str, CorpusTable] = {
         grows=False,
         description="One row per two scorers: correlation of their scores over the same non-corresponding pairs",
     ),
+    "takedown": CorpusTable(
+        {"kind": "string", "value": "string", "why": "string", "created_at": "string"},
+        grows=True,
+        description="One row per id, uploader, address or file that was taken down: never published or fetched again",
+    ),
     "ontology": CorpusTable(
         {
             "position": "int64",

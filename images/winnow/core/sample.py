@@ -81,6 +81,7 @@ class Reason(str, Enum):
     missing_file = "missing_file"
     unsupported_site = "unsupported_site"
     over_limit = "over_limit"
+    taken_down = "taken_down"
     # a file
     no_video_stream = "no_video_stream"
     no_audio_stream = "no_audio_stream"

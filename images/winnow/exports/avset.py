@@ -11,12 +11,12 @@ has no file.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from winnow.exports.read_avset import KEYS, ONTOLOGY, PSEUDO, SCHEMA, SCHEMA_FILE, part_name
+from winnow.exports.read_avset import CARD, KEYS, ONTOLOGY, PSEUDO, SCHEMA, SCHEMA_FILE, SUBSETS, part_name
 
 #: Rows that are held at a time, and of a Parquet row group.
 BLOCK = 10_000
@@ -42,7 +42,8 @@ def write(tables: Path, out: Path) -> dict[str, int]:
         if not written:
             return written
         (out / SCHEMA_FILE).write_text(json.dumps(schema(), indent=1) + "\n", encoding="utf-8")
-        written[SCHEMA_FILE] = 1
+        (out / CARD).write_text(card(written), encoding="utf-8")
+        written |= {SCHEMA_FILE: 1, CARD: 1}
         if (tables / "audioset_ontology.parquet").is_file():
             query = "SELECT file_text FROM read_parquet(?) ORDER BY position"
             texts = con.execute(query, [str(tables / "audioset_ontology.parquet")]).fetchall()
@@ -50,6 +51,31 @@ def write(tables: Path, out: Path) -> dict[str, int]:
                 (out / ONTOLOGY).write_bytes("".join(text for (text,) in texts).encode())
                 written[ONTOLOGY] = len(texts)
     return written
+
+
+def card(written: Mapping[str, int]) -> str:
+    """README.md, whose head names the Parquet files of each subset for Hugging Face's loader. Without it the loader
+    takes the files whose names hold a split's word, and says nothing of the others: a subset would be missing."""
+    tables = {name: count for name, count in written.items() if name.endswith(".parquet")}
+    rows = {
+        folder: sum(count for name, count in tables.items() if name.startswith(f"{folder}/"))
+        for folder, _ in SUBSETS.values()
+    }
+    there = {folder: count for folder, count in rows.items() if count}
+    lines = ["---", "configs:"]
+    for folder in there:
+        lines += [f"- config_name: {_config(folder)}", "  data_files:", "  - split: train"]
+        lines.append(f'    path: "{folder}/*.parquet"')
+    lines += ["---", "", "# AVSET-10M's rows", "", "| config | folder | rows |", "|---|---|---|"]
+    lines += [f"| {_config(folder)} | `{folder}` | {count} |" for folder, count in there.items()]
+    return (
+        "\n".join([*lines, "", "Columns: `schema.json`. The JSON files hold the same rows as the Parquet files."])
+        + "\n"
+    )
+
+
+def _config(folder: str) -> str:
+    return folder.partition("(")[0]
 
 
 def published(row: Sequence, subset: str) -> dict[str, object]:

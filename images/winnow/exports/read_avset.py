@@ -7,7 +7,7 @@
 Source of names, keys, types and order: AVSET-10M's README and the dataset viewer's excerpt of AVSET-700K. Whether the
 published files are JSON arrays or an object a line is not stated: both are read. What is inside `pseudo-label` is not
 stated either: ours is a list of {mid, name, score}, best first, described in schema.json under SCHEMA; another's is
-kept as it is. `schema.json` and the Parquet files beside the JSON ones are ours.
+kept as it is. `schema.json`, `README.md` and the Parquet files beside the JSON ones are ours.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LABEL, FLAG, VIDEO, AVC, START, END = (
 PSEUDO = "pseudo-label"
 #: Keys of a row, in order; a captioned row has PSEUDO after them.
 KEYS = (LABEL, FLAG, VIDEO, AVC, START, END)
-ONTOLOGY, SCHEMA_FILE = "ontology.json", "schema.json"
+ONTOLOGY, SCHEMA_FILE, CARD = "ontology.json", "schema.json", "README.md"
 #: Name and version of what `pseudo-label` holds: another structure has another number.
 SCHEMA = "winnow.avset.row/1"
 #: Subset → folder, and a part's name without its extension.

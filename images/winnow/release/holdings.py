@@ -11,6 +11,7 @@ from winnow.core import corpus_table
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, sha256_bytes, sha256_file
 from winnow.release import publish
+from winnow.release.copies import broken
 from winnow.release.mending import Fault, adding, fitting, removing, republishing, writing
 
 
@@ -138,6 +139,9 @@ class Holdings:
             return
         self.seen["releases"] += 1
         mend = republishing(self.lake, release, manifest.get("before"))
+        if (wrong := broken(self.lake.read(f"{root}/manifest.json"))) is not None:
+            self.found(wrong, f"{root}/manifest.json", mend)
+            return
         for name, entry in sorted(manifest.get("files", {}).items()):
             key = f"{root}/{name}"
             try:

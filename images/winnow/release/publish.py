@@ -27,6 +27,7 @@ from winnow import __version__
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, digest, sha256_file, sync
 from winnow.core.pointer import Pointer
+from winnow.release.copies import sealed
 
 CONTENT = ("tables", "ops", "gates", "exports", "winnow.duckdb", "report.html")
 REQUIRED = ("tables", "ops", "gates", "winnow.duckdb", "report.html")
@@ -188,7 +189,7 @@ def _place(work: Path, target: Path, manifest: dict[str, object]) -> None:
             shutil.copytree(source, staged / name, copy_function=_link)
         elif source.exists():
             _link(str(source), str(staged / name))
-    (staged / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (staged / "manifest.json").write_bytes(sealed(manifest))
     for path in _files(staged):
         path.chmod(0o444)
         sync(path)

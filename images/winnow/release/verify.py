@@ -225,7 +225,7 @@ def verify(lake: Lake, *, batch: str | None = None, release: str | None = None, 
     """Walk one batch, one release, or all of a lake; `Verify.answer`. ConfigError unless exactly one is asked for, and
     for a batch or a release that there is not."""
     if sum((batch is not None, release is not None, everything)) != 1:
-        raise ConfigError("say what to verify: --batch KEY, --release ID or --all")
+        raise ConfigError("say what to verify: a folder, --batch KEY, --release ID or --all")
     walk = Verify(lake)
     if everything:
         walk.everything()

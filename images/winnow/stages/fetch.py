@@ -24,6 +24,7 @@ from winnow.core import own_fault
 from winnow.core.lake import sha256_file
 from winnow.core.sample import Outcome, Reason, SampleFailed
 from winnow.core.stage import Batch, Resources, Sample, Stage, StageParams
+from winnow.core.takedown import Tombstones
 
 WATCH_S = 0.1
 
@@ -85,6 +86,7 @@ class Fetch(Stage):
         self._new_downloader: Callable[[], fence.FencedDownloader] = lambda: fence.FencedDownloader(terms)
         self._idle: queue.SimpleQueue[fence.FencedDownloader] = queue.SimpleQueue()
         self._paces: dict[str, Pace] = defaultdict(lambda: Pace(settings.fetch_rate))
+        self._tombstones = Tombstones.of(self.lake)
 
     def process(self, batch: Batch) -> Iterator[Outcome]:
         """One download a video, hosts side by side; an outcome for every row that wants it."""
@@ -92,12 +94,24 @@ class Fetch(Stage):
         for sample in batch:
             rows.setdefault(str(sample.row["video_id"]), []).append(sample)
         hosts: dict[str, list[Task]] = {}
-        for video_id, samples in rows.items():
+        for video_id, samples in list(rows.items()):
+            why = self._tombstones.over(
+                {
+                    "id": [video_id, *(s.row.get("source_id") for s in samples)],
+                    "uploader": [s.row.get("uploader") for s in samples],
+                    "source": [s.row["url"] for s in samples],
+                    "file": [s.row.get("content_sha256") for s in samples],
+                }
+            )
+            if why:
+                for sample in rows.pop(video_id):
+                    yield Outcome.failed(sample.id, Reason.taken_down, why, values=_same(sample))
+                continue
             task = Task(video_id, samples[0], batch.work / f"fetch-{video_id}", self._guard(self._policy))
             hosts.setdefault(task.host, []).append(task)
         for task, result in self._run(hosts):
             for sample in rows[task.video_id]:
-                same = {name: sample.row[name] for name in ("video_id", "url", "start_s", "end_s")}
+                same = _same(sample)
                 if isinstance(result, SampleFailed):
                     yield Outcome.failed(sample.id, result.reason, result.detail, values=same)
                 else:
@@ -145,6 +159,8 @@ class Fetch(Stage):
             downloader = self._new_downloader()
         try:
             got = downloader.fetch(task.url, task.folder, task.guard, lambda: self._wait(task))
+            if why := self._tombstones.over({"uploader": got.uploader, "file": sha256_file(got.path)}):
+                raise SampleFailed(Reason.taken_down, why)
             return {
                 "media_bytes": got.path.stat().st_size,
                 "media_sha256": self.lake.put_media(got.path, got.ext, move=True),
@@ -189,6 +205,11 @@ class Fetch(Stage):
             "media_type": kind,
             "redirects": 0,
         }
+
+
+def _same(sample: Sample) -> dict[str, object]:
+    """What says which row it is."""
+    return {name: sample.row[name] for name in ("video_id", "url", "start_s", "end_s")}
 
 
 class Task:

@@ -57,7 +57,7 @@ def test_the_published_rows_come_out_as_they_are_published(tmp_path: Path) -> No
         for n, (row, (a, b)) in enumerate(zip(rows, milliseconds, strict=True))
     ]
     assert write(tmp_path, *reversed(clips)) == {
-        f"{FIRST_PART}.json": 16, f"{FIRST_PART}.parquet": 16, "schema.json": 1,
+        f"{FIRST_PART}.json": 16, f"{FIRST_PART}.parquet": 16, "schema.json": 1, "README.md": 1,
     }  # fmt: skip
     found = texts(tmp_path / "out" / f"{FIRST_PART}.json")
     assert found == rows
@@ -83,7 +83,7 @@ def test_parts_subsets_and_their_order(tmp_path: Path) -> None:
              "AVSET-10M(excluding-700K)/split_007", "AVSET-10M(excluding-700K)/split_399"]  # fmt: skip
     written = write(tmp_path, *clips)
     assert written == {
-        "schema.json": 1,
+        "schema.json": 1, "README.md": 1,
         **{f"{n}.{e}": c for n, c in zip(names, (3, 1, 1, 1), strict=True) for e in ("json", "parquet")},
     }  # fmt: skip
     first = texts(tmp_path / "out" / f"{names[0]}.json")
@@ -112,7 +112,7 @@ def test_equal_tables_give_equal_bytes(tmp_path: Path, monkeypatch: pytest.Monke
         write(tmp_path / name, *given_order)
     files = [{p.relative_to(tmp_path / n): p.read_bytes() for p in (tmp_path / n / "out").rglob("*.*")} for n in "ab"]
     assert files[0] == files[1]
-    assert len(files[0]) == 13
+    assert len(files[0]) == 14
     assert sum(len(texts(p)) for p in parts(tmp_path / "a")) == 50
 
 

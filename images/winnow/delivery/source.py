@@ -1,0 +1,148 @@
+"""Source: the bytes of kept clips, out of the tars of a lake that hold kept and dropped ones alike.
+
+Each tar is indexed once, before anything is written; what is read afterwards is the clip alone. Every file is compared
+with the digest that the release says.
+"""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, BinaryIO
+
+from winnow.core.errors import ContractError
+from winnow.core.lake import Lake, sha256_bytes
+
+if TYPE_CHECKING:
+    import duckdb
+
+#: Tars that are open at a time.
+OPEN_FILES = 64
+_BLOCK = 512
+
+
+def index(lake: Lake, con: duckdb.DuckDBPyConnection) -> None:
+    """Make the table `places`: where the file of each clip that comes along lies in its tar, and where its residual.
+    ContractError for a tar, or a member, that is not there."""
+    import pyarrow as pa
+
+    con.execute(
+        "CREATE OR REPLACE TABLE members (tar VARCHAR, name VARCHAR, begins BIGINT, length BIGINT);"
+        "CREATE OR REPLACE TABLE places (id VARCHAR, begins BIGINT, length BIGINT, residual_begins BIGINT,"
+        " residual_length BIGINT)"
+    )
+    asked = """SELECT DISTINCT tar FROM rows WHERE has_file
+        UNION SELECT residual_tar FROM rows WHERE has_residual ORDER BY 1"""
+    tars = [tar for (tar,) in con.execute(asked).fetchall()]
+    found: dict[str, list] = {"tar": [], "name": [], "begins": [], "length": []}
+
+    def flush() -> None:
+        listed = pa.table(found, schema=pa.schema([("tar", pa.string()), ("name", pa.string()), ("begins", pa.int64()),
+                                                   ("length", pa.int64())]))  # fmt: skip
+        con.register("listed", listed)
+        con.execute("INSERT INTO members SELECT * FROM listed")
+        con.unregister("listed")
+        for column in found.values():
+            column.clear()
+
+    for tar in tars:
+        for name, at, length in members(lake, tar):
+            found["tar"].append(tar)
+            found["name"].append(name)
+            found["begins"].append(at)
+            found["length"].append(length)
+        if len(found["tar"]) > 50_000:
+            flush()
+    flush()
+    con.execute("""
+        INSERT INTO places
+        SELECT rows.id, clip.begins, clip.length, residual.begins, residual.length
+        FROM rows
+        LEFT JOIN members AS clip ON clip.tar = rows.tar AND clip.name = rows.id || '.mp4'
+        LEFT JOIN members AS residual
+            ON rows.has_residual AND residual.tar = rows.residual_tar AND residual.name = rows.id || '.flac'
+        WHERE rows.has_file;
+        DROP TABLE members""")
+    lost = con.execute("""SELECT id, if(places.begins IS NULL, tar, residual_tar) FROM places JOIN rows USING (id)
+        WHERE places.begins IS NULL OR (has_residual AND residual_begins IS NULL) ORDER BY id LIMIT 1""").fetchone()
+    if lost:
+        raise ContractError(f"{lake.full(lost[1])} has no file of clip {lost[0]}: {_MEND}")
+
+
+def members(lake: Lake, tar: str) -> list[tuple[str, int, int]]:
+    """Name, offset and size of each file in a tar of the lake, bytes."""
+    try:
+        with open(lake.full(tar), "rb") as file:
+            return list(_walk(file, os.fstat(file.fileno()).st_size))
+    except FileNotFoundError:
+        raise ContractError(f"{lake.full(tar)} is not there: {_MEND}") from None
+    except (tarfile.TarError, ValueError) as error:
+        raise ContractError(f"{lake.full(tar)} is no whole tar ({error}): {_MEND}") from error
+
+
+_MEND = "run `winnow verify --all`, which names what mends it, or export references only (--media none)"
+
+
+def _walk(file: BinaryIO, size: int) -> Iterator[tuple[str, int, int]]:
+    """Headers of a plain tar, as stages write it, one small read each (tarfile takes ten times as long); of another
+    kind of tar what tarfile says."""
+    at, handle = 0, file.fileno()
+    found: list[tuple[str, int, int]] = []
+    while at + _BLOCK <= size:
+        header = os.pread(handle, _BLOCK, at)
+        if header[0] == 0:
+            break
+        if header[156:157] not in (b"0", b"\0") or header[124] & 0x80:
+            file.seek(0)
+            with tarfile.open(fileobj=file, mode="r:") as inside:
+                yield from ((m.name, m.offset_data, m.size) for m in inside if m.isfile())
+            return
+        length = int(header[124:136].rstrip(b" \0") or b"0", 8)
+        name = header[:100].rstrip(b"\0").decode()
+        prefix = header[345:500].rstrip(b"\0").decode()
+        found.append((f"{prefix}/{name}" if prefix else name, at + _BLOCK, length))
+        at += _BLOCK + -(-length // _BLOCK) * _BLOCK
+    yield from found
+
+
+class Clips:
+    """Reads clips of a lake at their places."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self._open: OrderedDict[str, int] = OrderedDict()
+
+    def read(self, rows: Iterable[Mapping[str, object]]) -> Iterator[tuple[Mapping[str, object], bytes, bytes | None]]:
+        """Each row with its clip's bytes and its residual's, None where it has none. ContractError for bytes that are
+        not what the release says."""
+        for row in rows:
+            clip, residual = self._read(row["tar"], row["begins"], row["length"]), None
+            self._check(row, "mp4", clip, row["media_sha256"], row["tar"])
+            if row["has_residual"]:
+                residual = self._read(row["residual_tar"], row["residual_begins"], row["residual_length"])
+                self._check(row, "flac", residual, row["residual_sha256"], row["residual_tar"])
+            yield row, clip, residual
+
+    def close(self) -> None:
+        """Close what is open."""
+        for handle in self._open.values():
+            os.close(handle)
+        self._open.clear()
+
+    def _check(self, row: Mapping[str, object], ext: str, data: bytes, digest: object, tar: object) -> None:
+        if digest is not None and sha256_bytes(data) != digest:
+            raise ContractError(
+                f"{self.lake.full(str(tar))} {row['id']}.{ext} is not what the release says "
+                f"(sha256 {str(digest)[:12]}…): run `winnow verify --all`, which names what mends it"
+            )
+
+    def _read(self, tar: str, at: int, length: int) -> bytes:
+        handle = self._open.pop(tar, None)
+        if handle is None:
+            handle = os.open(self.lake.full(tar), os.O_RDONLY)
+            if len(self._open) >= OPEN_FILES:
+                os.close(self._open.popitem(last=False)[1])
+        self._open[tar] = handle
+        return os.pread(handle, length, at)

@@ -1,0 +1,209 @@
+"""What an export of clips takes beside `tar` over the same files.
+
+    .venv/bin/python tests/bench/export.py [--clips 100000] [--kb 32] [--rounds 3] [--quick] [--json]
+
+Synthetic clips (bytes that stand for videos) lie in the tars of a lake, kept and dropped ones mixed. `winnow export
+clips` writes the kept ones as WebDataset in a process of its own; GNU tar packs the same files, clips and JSON, from a
+folder. Both end when their bytes are on the disk (`sync`), in turns, after a turn that nobody counts; `ratio` is the
+median over the turns of tar's time by the export's. `memory_mb`: the most that the export's processes held together,
+sampled. Then an export is killed in the middle and begun again: `resumed` says whether every file has the digest that
+it has without. Exit status 1 when the ratio is below RATIO (of a few files start-up counts most: not with --quick), the
+memory above MEMORY_MB, or a digest another one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that the file runs by its path too
+
+from winnow.core import cpu
+
+cpu.pin()  # as the command line does
+
+import duckdb
+import numpy as np
+
+from tests.bench.figures import show
+from tests.unit import exported, filled
+from winnow.core import shard_tar
+from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.sample import sid
+from winnow.release import copies
+
+ROOT = Path(__file__).resolve().parents[2]
+RATIO, MEMORY_MB = 0.8, 1000
+#: Clips of a tar of the lake, and how many of five are kept.
+A_TAR, KEPT = 80, 4
+SHARD_MB = 64
+
+
+def build(root: Path, clips: int, size: int) -> Lake:
+    """A lake with one release that keeps so many clips of about so many bytes."""
+    lake, pool = Lake(root), np.random.default_rng(0).bytes(64 << 20)
+    folder = root / "releases" / exported.RELEASE
+    (folder / "tables").mkdir(parents=True)
+    (folder / "ops").mkdir()
+    rng = np.random.default_rng(1)
+    whole = clips * 5 // KEPT
+    lines = root / "clips.csv"
+    with lines.open("w") as out:
+        out.write("sample_id,tar,place,bytes,sha256\n")
+        for first in range(0, whole, A_TAR):
+            tar, files = f"clip/v=0/batch=b/{first // A_TAR:05d}-0.1.tar", []
+            for place in range(first, min(first + A_TAR, whole)):
+                length, at = int(size * rng.uniform(0.5, 1.5)), int(rng.integers(0, len(pool) - 2 * size))
+                data, name = pool[at : at + length], sid("clip", place)
+                files.append((f"{name}.mp4", data))
+                out.write(f"{name},{tar},{place},{length},{sha256_bytes(data)}\n")
+            path = Path(lake.full(tar))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shard_tar.write(path, sorted(files))
+    with duckdb.connect() as con:
+        con.execute("create schema ops")
+        filled.empty(con, "fct_clips", "marts/fct_clips.yml")
+        filled.empty(con, "ops.fct_clip_files", "ops/fct_clip_files.yml")
+        kinds = "{'sample_id': 'VARCHAR', 'sha256': 'VARCHAR'}"
+        con.execute(f"create table listed as from read_csv('{lines}', types = {kinds})")
+        con.execute(f"""
+            insert into fct_clips by name
+            select sample_id, 'video ' || place // 3 as video_id, 'https://videos.example/' || place as url,
+                'A title, long enough to be one' as title,
+                'somebody' as uploader, 'CC-BY-4.0' as license, ['dog', 'rain'] as labels, 'dog' as label,
+                place * 10.0 as start_s, place * 10.0 + 10 as end_s, 10.0 as duration_s, sha256 as media_sha256,
+                bytes as media_bytes, 640 as width, 360 as height, 25.0 as fps, place / 7.0 as z, 0 as flag,
+                false as is_recycled, ['/m/1', '/m/2'] as tag_mids, [0.5, 0.25] as tag_scores,
+                if(place % 5 < {KEPT}, 'kept', 'dropped') as status,
+                if(place % 5 < {KEPT}, if(place % 20 = 0, 'test', if(place % 20 = 1, 'val', 'train')), null) as split
+            from listed;
+            insert into ops.fct_clip_files by name select sample_id, tar from listed;
+            copy (from fct_clips order by sample_id) to '{folder}/tables/fct_clips.parquet';
+            copy (from ops.fct_clip_files order by sample_id) to '{folder}/ops/fct_clip_files.parquet'""")
+    exported.seal(folder)
+    lake.write("releases/current", f"{exported.RELEASE}\n".encode())
+    return lake
+
+
+def start(lake: Lake, to: Path, form: str = "webdataset") -> subprocess.Popen:
+    """An export as a process, and a group, of its own."""
+    home = {**os.environ, "WINNOW_LAKE": lake.root}
+    home["PYTHONPATH"] = os.pathsep.join([str(ROOT / "images"), home.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "winnow.cli", "export", "clips", "--to", str(to), "--format", form]
+    command += ["--shard-mb", str(SHARD_MB)]
+    return subprocess.Popen(command, env=home, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def ended(process: subprocess.Popen) -> None:
+    """Wait for it; what it says where it failed."""
+    _, said = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"winnow export clips: {said.decode()[-2000:]}")
+
+
+def held_mb(group: int) -> float:
+    """Memory of all processes of a group, MB; pages that they share count once each (PSS)."""
+    total = 0
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(status.read_text().rpartition(")")[2].split()[2]) == group:
+                rollup = (status.parent / "smaps_rollup").read_text()
+                total += int(next(line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:")))
+        except (OSError, ValueError, StopIteration):
+            continue
+    return total / 1024
+
+
+def exported_in(lake: Lake, to: Path) -> tuple[float, float]:
+    """Seconds of an export to a fresh folder, on the disk, and the most memory that it held, MB."""
+    shutil.rmtree(to, ignore_errors=True)
+    began, most, over = time.perf_counter(), [0.0], threading.Event()
+    process = start(lake, to)
+
+    def watch() -> None:
+        while not over.wait(0.2):
+            most[0] = max(most[0], held_mb(process.pid))
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    ended(process)
+    took = time.perf_counter() - began
+    over.set()
+    watching.join()
+    return took, most[0]
+
+
+def packed_in(files: Path, to: Path) -> float:
+    """Seconds of `tar` over a folder, on the disk."""
+    to.unlink(missing_ok=True)
+    began = time.perf_counter()
+    subprocess.run(["tar", "-cf", str(to), "-C", str(files), "."], check=True)
+    os.sync()
+    return time.perf_counter() - began
+
+
+def resumed(lake: Lake, to: Path, wanted: dict) -> bool:
+    """Kill an export in the middle, begin it again, and compare every file's digest."""
+    shutil.rmtree(to, ignore_errors=True)
+    process = start(lake, to)
+    shards = sum(name.endswith(".tar") for name in wanted["files"])
+    while len(list(to.glob(".export/done/*.json"))) < max(1, shards // 3) and process.poll() is None:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL, "it was over before it was killed: take more clips"
+    ended(start(lake, to))
+    return json.loads((to / "index.json").read_text()) == wanted and bool(copies.verify(to)["ok"])
+
+
+def main() -> int:
+    """Run, print, and say whether the limits hold."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clips", type=int, default=100_000)
+    parser.add_argument("--kb", type=int, default=32, help="bytes of a clip on average, thousands")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--dir", type=Path, help="where the clips are made, four times their size")
+    parser.add_argument("--quick", action="store_true", help="4,000 clips, one turn; within 30 s")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    options = parser.parse_args()
+    clips, rounds = (4_000, 1) if options.quick else (options.clips, options.rounds)
+    with tempfile.TemporaryDirectory(prefix="winnow-bench-", dir=options.dir) as name:
+        folder = Path(name)
+        lake = build(folder / "lake", clips, options.kb * 1000)
+        ended(start(lake, folder / "files", "folder"))
+        for table in (folder / "files" / "data").glob("*/*/metadata.parquet"):
+            table.unlink()  # what the tars do not hold
+        os.sync()
+        ours, theirs, memory = [], [], []
+        for turn in range(rounds + (not options.quick)):
+            took, most = exported_in(lake, folder / "out")
+            packed = packed_in(folder / "files" / "data", folder / "packed.tar")
+            memory.append(most)
+            if turn or options.quick:
+                ours.append(took)
+                theirs.append(packed)
+        index = json.loads((folder / "out" / "index.json").read_text())
+        same = resumed(lake, folder / "again", index)
+        size = sum(entry["bytes"] for key, entry in index["files"].items() if key.endswith(".tar"))
+    ratio = statistics.median(packed / took for took, packed in zip(ours, theirs, strict=True))
+    figure = {
+        "bench": "export", "clips": clips, "mb": round(size / 1e6), "export_s": round(statistics.median(ours), 2),
+        "tar_s": round(statistics.median(theirs), 2), "ratio": round(ratio, 2), "memory_mb": round(max(memory)),
+        "resumed": same, "limit": RATIO,
+    }  # fmt: skip
+    show(figure, options.json)
+    return 0 if same and max(memory) <= MEMORY_MB and (options.quick or ratio >= RATIO) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
