@@ -243,7 +243,7 @@ def test_what_cannot_be_calibrated_says_why(tmp_path: Path) -> None:
         calibrate(lake, BATCHES[:1], ["sync"])
     answer = calibrate(lake, BATCHES[:1])
     assert (answer["calibrated"], answer["file"]) == ([], None)
-    assert set(answer["skipped"]) == {"builtin", "semantic", "sync", "bridge", "two_tower", "joint"}
+    assert set(answer["skipped"]) == {"builtin", "semantic", "sync", "bridge", "two_tower", "ridge", "joint"}
     assert calibrate_once(lake) is None
 
 
