@@ -8,7 +8,7 @@ vector has in all, so that it means the same for a hundred clips and for a hundr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,6 +49,8 @@ def fit(corpus: Corpus, params: FitParams) -> RidgeModel:
     fold = np.array([fold_of(name, folds) for name in group.tolist()])
     groups = {video: video for video in corpus.video.tolist()} | dict(corpus.groups)
     known = Known.of(group, corpus.picture, corpus.sound, groups, folds)
+    # One width for all folds, or vectors of two folds could not stand in one table's column.
+    params = replace(params, width=min(params.width, len(corpus) - int(np.bincount(fold).max())))
     maps = [fit_map(corpus.picture[fold != k], corpus.sound[fold != k], params) for k in range(folds)]
     return RidgeModel(maps, known, params.networks)
 

@@ -149,6 +149,15 @@ def test_the_fit_is_the_same_each_time_and_narrow_sides_are_fitted_as_wide_ones(
     np.testing.assert_allclose(wide.directions[:, :20].T @ wide.directions[:, :20], np.eye(20), atol=1e-4)
 
 
+def test_vectors_of_all_folds_are_of_one_width_where_clips_are_fewer_than_directions(scored: tuple[Lake, dict]) -> None:
+    corpus, _ = read_corpus(scored[0], [FIRST])
+    rng = np.random.default_rng(0)
+    wide = replace(corpus, picture=rng.normal(size=(len(corpus), 150)), sound=rng.normal(size=(len(corpus), 150)))
+    model = ridge_fit.fit(wide, ridge_fit.FitParams())
+    (width,) = {one.directions.shape[1] for one in model.maps} & {one.weights.shape[1] for one in model.maps}
+    assert 80 < width < len(corpus)
+
+
 def test_the_command_fits_and_calibrates(scored: tuple[Lake, dict], monkeypatch: pytest.MonkeyPatch) -> None:
     lake, answer = scored
     monkeypatch.setattr(main, "deployment", lambda: (lake, None))
