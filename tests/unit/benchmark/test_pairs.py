@@ -53,11 +53,14 @@ def test_files_are_found_by_name_and_silent_ones_left_out(tmp_path: Path) -> Non
         write(name, rng.integers(0, 256, (24, 32, 4)).astype(np.uint8))
         if k != 15:
             write(name.with_suffix(".wav"), wave=rng.normal(0, 0 if k == 3 else 0.1, 4000).clip(-1, 1))
-    found = paired(folder, ["symbols"])
+    write(folder / "again.png", rng.integers(0, 256, (24, 32, 4)).astype(np.uint8))
+    (folder / "again.wav").write_bytes((folder / "symbols" / "thing16.wav").read_bytes())
+    found = paired(folder, ["symbols", "again"])
     assert [picture.stem for picture, _ in found] == sorted(f"thing{k}" for k in range(15))
     weights = encoders.folder_of(tmp_path / "weights", "efficientnet", "yamnet")
     with pytest.raises(ContractError, match="14 pairs with sound, and the benchmark needs 15"):
         encode(found, weights, ("tiny", "tiny"))
+    assert [picture.stem for picture, _ in paired(folder)].count("thing16") == 0, "its sound is another one's too"
     pairs = encode(paired(folder), weights, ("tiny", "tiny"))
     assert (len(pairs.names), list(pairs.silent)) == (15, ["thing3"])
     assert (pairs.picture.shape[1], pairs.sound.shape[1]) == (
