@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 MODEL = "ridge"
 #: The two stages whose vectors it takes: what is seen, and what is heard.
 SIDES = ("efficientnet", "yamnet")
+#: AudioSet's class Silence.
+SILENCE = "/m/028v0c"
 
 
 def fit(lake: Lake, batches: Sequence[str], *, seed: int = 0, params: FitParams | None = None) -> dict[str, object]:
@@ -82,8 +84,17 @@ def _networks(lake: Lake, batches: Sequence[str]) -> tuple[str, str]:
     return seen, heard
 
 
+def _silent(data: bytes) -> set[str]:
+    """Clips of yamnet's table in which it hears silence before anything else: no picture lets expect that."""
+    from winnow.core.table import ok_rows
+
+    rows = ok_rows(data, ["tag_mids"]).to_pylist()
+    return {row["sample_id"] for row in rows if (row["tag_mids"] or [""])[0] == SILENCE}
+
+
 def read_corpus(lake: Lake, batches: Sequence[str]) -> tuple[Corpus, str]:
-    """The clips of batches that have both vectors, ordered by id, and a digest of what they hold. A clip that several
+    """The clips of batches that have both vectors, ordered by id, and a digest of what they hold; silent ones are left
+    out. A clip that several
     batches hold counts once, and so does one that stands there under several ids. ContractError names the first command
     to run for a batch that is not measured."""
     import numpy as np
@@ -109,7 +120,8 @@ def read_corpus(lake: Lake, batches: Sequence[str]) -> tuple[Corpus, str]:
             for side in SIDES:
                 rows = ok_rows(lake.read_table(inputs[side]), ["embedding"])
                 sides.append(dict(zip(rows["sample_id"].to_pylist(), vectors(rows["embedding"], side), strict=True)))
-            for clip in video_of.keys() & sides[0].keys() & sides[1].keys():
+            silent = _silent(lake.read_table(inputs["yamnet"]))
+            for clip in (video_of.keys() & sides[0].keys() & sides[1].keys()) - silent:
                 clips[clip] = video_of[clip], *(side[clip].astype(np.float32) for side in sides)
     content, first = hashlib.sha256(), {}
     for clip in sorted(clips):
