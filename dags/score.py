@@ -2,13 +2,14 @@
 
 `curate` scores every clip by the built-in scorer. Those of this DAG cost more or need weights, so somebody asks for
 them, for named batches or for all that are admitted: `two_tower` (contrastive, fitted on the corpus: by the first run,
-or again with `refit`), `bridge` (PANNs' tags, which `panns` makes first, as texts against open_clip's pictures) and
-`joint` (an exported audio-visual model). `panns` alone gives 527 tags a clip in place of the built-in tagger's four.
+or again with `refit`), `ridge` (a map, fitted likewise, from `efficientnet`'s vectors to `yamnet`'s, which are made
+first), `bridge` (PANNs' tags, which `panns` makes first, as texts against open_clip's pictures) and `joint` (an
+exported audio-visual model). `panns` or `yamnet` alone give 520 tags a clip in place of the built-in tagger's four.
 
-Clips are flagged by their tags, so after `panns` other clips are flagged than before: what is flagged now is separated
-and scored again before anything else is scored or admitted. `stages` repeats what `curate` was given for `separate`.
-Scorers score what is left of a separated sound too, so where that has changed a run names every scorer in use: the
-table of one that it does not name stands on what was separated before, and is not admitted.
+Clips are flagged by their tags, so after those two other clips are flagged than before: what is flagged now is
+separated and scored again before anything else is scored or admitted. `stages` repeats what `curate` was given for
+`separate`. Scorers score what is left of a separated sound too, so where that has changed a run names every scorer in
+use: the table of one that it does not name stands on what was separated before, and is not admitted.
 
 A score means nothing before it is known how high a scorer scores pairs that do not belong together: `calibrate` draws
 such pairs from the same batches. At the end the gate checks the new tables and admits the batches with them, which
@@ -23,7 +24,7 @@ from winnow_stage import BATCHES, DEFAULT_ARGS, BatchesOperator, command, stage,
 
 KEYS = "{{ params.batches | sort | join(',') }}"
 NAMED = "{{ ti.xcom_pull(task_ids='batches') | join(',') }}"
-SCORERS = ("bridge", "joint", "two_tower")
+SCORERS, ENCODERS = ("bridge", "joint", "ridge", "two_tower"), ("efficientnet", "panns", "yamnet")
 #: What a run does not ask for is skipped, and what follows goes on; without batches nothing follows.
 ANYWAY = {"trigger_rule": "none_failed_min_one_success"}
 
@@ -46,18 +47,24 @@ with DAG(
         "scorers": Param(
             ["two_tower"],
             type="array",
-            items={"enum": ["panns", *SCORERS]},
+            items={"enum": [*ENCODERS, *SCORERS]},
             minItems=1,
             uniqueItems=True,
-            description="Which: two_tower, bridge, joint, or panns for tags alone",
+            description="Which: two_tower, ridge, bridge, joint; yamnet or panns for tags alone",
         ),
-        "refit": Param(False, type="boolean", description="Fit two_tower on these batches although one is fitted"),
+        "refit": Param(False, type="boolean", description="Fit two_tower and ridge anew although they are fitted"),
         "seed": Param(0, type="integer", minimum=0, description="Seed of the fit and of the pairs"),
         "stages": Param(
             {}, type="object", additionalProperties={"type": "object"}, description="Parameters by stage, as in curate"
         ),
     },
 ):
+
+    @task_group(prefix_group_id=False)
+    def encode(batch: str):
+        """The vectors of one batch that `ridge` is fitted on."""
+        for name in ("efficientnet", "yamnet"):
+            stage(name, batch=batch, pre_execute=unless_chosen("scorers", name, "ridge"))
 
     @task_group(prefix_group_id=False)
     def score(batch: str):
@@ -73,17 +80,19 @@ with DAG(
     batches = command(
         "cluster", "--dry-run", "--batches", KEYS, task_id="batches", operator=BatchesOperator, skip_on="empty"
     )
-    fit = command(
-        "fit", "--scorer", "two_tower", "--batches", NAMED, *seed,
-        "{{ '--always' if params.refit else '--if-unfitted' }}",
-        pool="decode", pre_execute=unless_chosen("scorers", "two_tower"),
+    when = "{{ '--always' if params.refit else '--if-unfitted' }}"
+    fit, fit_ridge = (
+        command("fit", "--scorer", scorer, "--batches", NAMED, *seed, when, task_id=task, pool="decode",
+                pre_execute=unless_chosen("scorers", scorer))
+        for scorer, task in (("two_tower", "fit"), ("ridge", "fit_ridge"))
     )  # fmt: skip
     calibrate = command(
         "calibrate", "--batches", NAMED, *seed,
-        "--scorers", "{{ params.scorers | reject('equalto', 'panns') | sort | join(',') }}",
+        "--scorers", f"{{{{ params.scorers | reject('in', {list(ENCODERS)}) | sort | join(',') }}}}",
         pool="decode", pre_execute=unless_chosen("scorers", *SCORERS), **ANYWAY,
     )  # fmt: skip
     gate = command("gate", "--batch", NAMED, admits=NAMED, outlets=[BATCHES], **ANYWAY)
 
-    batches >> fit >> score.expand(batch=batches.output) >> calibrate >> gate
-    batches >> [calibrate, gate]
+    batches >> encode.expand(batch=batches.output) >> fit_ridge
+    [fit, fit_ridge] >> score.expand(batch=batches.output) >> calibrate >> gate
+    batches >> [fit, calibrate, gate]

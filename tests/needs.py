@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -39,6 +39,18 @@ def package(*names: str) -> None:
     for name in names:
         if importlib.util.find_spec(name) is None:
             lacking(f"the package {name} is not installed: run `make models`", brought_by="models")
+
+
+def weights(name: str) -> tuple[Path, Any]:
+    """The folder WINNOW_WEIGHTS and an entry of its catalogue, whose checkpoint lies there; CI has none."""
+    from winnow.core.settings import Settings
+    from winnow.models.weights import find
+
+    folder, (kind, _, one) = Settings().weights, name.partition(".")
+    found = find(folder, kind, one)
+    if not (folder / found.file).is_file():
+        pytest.skip(f"the checkpoint {name} is not in WINNOW_WEIGHTS: see `winnow weights list`")
+    return folder, found
 
 
 def data(name: str) -> Path:

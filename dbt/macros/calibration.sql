@@ -21,7 +21,7 @@
 
 {# Stages that leave a vector for either side, and one score of the two. #}
 {% macro vector_scorers() -%}
-    {{ return(['bridge', 'two_tower', 'joint']) }}
+    {{ return(['bridge', 'two_tower', 'ridge', 'joint']) }}
 {%- endmacro %}
 
 {# Every scorer that may be calibrated; semantic and sync are the two parts of builtin. #}

@@ -173,10 +173,7 @@ def test_what_a_bench_takes_from_winnow_is_there(bench: Path) -> None:
 
 
 #: What `make models` brings, as it is imported.
-MODELS = {
-    "demucs", "faiss", "onnxruntime", "open_clip", "panns_inference", "torch", "torchmetrics", "torchvision",
-    "webdataset",
-}  # fmt: skip
+MODELS = {"demucs", "faiss", "open_clip", "panns_inference", "torch", "torchmetrics", "torchvision", "webdataset"}
 TESTS = [p for p in sorted((ROOT / "tests").rglob("*.py")) if p.parent.name not in ("bench", "cluster")]
 
 

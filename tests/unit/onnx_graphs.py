@@ -5,24 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from winnow.models.packages.onnx_graph import field
+
 FLOAT, INT64 = 1, 7
-
-
-def varint(value: int) -> bytes:
-    """An integer as protocol buffers write it."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def field(number: int, value: int | str | bytes) -> bytes:
-    """One field: a number, or a text or message with its length."""
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    data = value.encode() if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(data)) + data
 
 
 def tensor(name: str, values: np.ndarray, outside: str = "") -> bytes:

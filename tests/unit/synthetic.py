@@ -131,12 +131,13 @@ def rows(listed: list[Candidate]) -> dict[str, list[dict]]:
     for stage, values in {
         "open_clip": {"n_frames": 10, "model": "net@0123456789ab"},
         "panns": {"n_windows": 10, "model": "net@0123456789ab"},
-        **{name: {"model": "net@0123456789ab"} for name in ("bridge", "joint", "two_tower")},
+        "efficientnet": {"n_frames": 10, "model": "net@0123456789ab"},
+        "yamnet": {"n_patches": 20, "model": "net@0123456789ab"},
+        **{name: {"model": "net@0123456789ab"} for name in ("bridge", "joint", "ridge", "two_tower")},
     }.items():
         for clip in out["clip"]:
             if clip["outcome"] == "ok":
-                more = {} if stage == "open_clip" else _tags(clip) if stage == "panns" else _scored(stage, clip)
-                row = {"sample_id": clip["sample_id"], "outcome": "ok", **more, **values}
+                row = {"sample_id": clip["sample_id"], "outcome": "ok", **_said(stage, clip), **values}
                 out[stage].append(_filled(stage, row))
     _recycled(out)
     clusters = {"visual_clusters": [0, 1, 2, 3, 4], "audio_clusters": [4, 3, 2, 1, 0], "model": "0123456789ab"}
@@ -154,12 +155,22 @@ def rows(listed: list[Candidate]) -> dict[str, list[dict]]:
     return {stage: sorted(found, key=lambda row: row["sample_id"]) for stage, found in out.items()}
 
 
+def _said(stage: str, clip: dict) -> dict:
+    """What a pretrained network, or a scorer, says of a clip, but for its vectors."""
+    if stage in ("panns", "yamnet"):
+        said = _tags(clip)
+        return said if stage == "panns" else {**said, "scores": said["scores"][:521]}
+    if stage == "efficientnet":
+        return {"tag_names": ["bus", "tram"], "tag_scores": [0.5, 0.25]}
+    return {} if stage == "open_clip" else _scored(stage, clip)
+
+
 def _scored(stage: str, clip: dict) -> dict:
     """What a scorer says of a clip: three pictures, or one of a whole clip; and of the residual, where it has one."""
     rng = np.random.default_rng(int(clip["sample_id"][:8], 16))
-    pictures, sound = rng.normal(size=(1 if stage == "two_tower" else 3, 4)), rng.normal(size=4)
+    pictures, sound = rng.normal(size=(1 if stage in ("two_tower", "ridge") else 3, 4)), rng.normal(size=4)
     video = str(clip["video_id"])
-    fold = fold_of(video, 3) if stage == "two_tower" else None
+    fold = fold_of(video, 3) if stage in ("two_tower", "ridge") else None
     left = rng.normal(size=4) if _spoken(clip) else None
     return scorers.columns(
         sound, pictures, np.arange(len(pictures)) + 0.5, video_id=video, model="", fold=fold, residual=left

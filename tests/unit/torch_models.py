@@ -38,7 +38,10 @@ TINY = {
 }
 MEAN, STD = [0.48, 0.46, 0.41], [0.27, 0.26, 0.28]
 IDS = [f"{i:020x}" for i in range(6)]
-NEEDS = {"open_clip": ("clip",), "panns": ("clip",), "bridge": ("clip", "panns"), "joint": ("clip",)}
+NEEDS = {
+    "open_clip": ("clip",), "panns": ("clip",), "bridge": ("clip", "panns"), "joint": ("clip",),
+    "efficientnet": ("clip",), "yamnet": ("clip",), "ridge": ("clip", "efficientnet", "yamnet"),
+}  # fmt: skip
 #: PANNs' checkpoint, as its publisher calls it.
 CNN14 = "Cnn14_mAP=0.431"
 #: How published files become checkpoints.

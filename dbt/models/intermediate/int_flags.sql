@@ -36,7 +36,7 @@ clips as (
         coalesce(tags.speech >= least.speech, false) as has_speech,
         coalesce(tags.music >= least.music, false) as has_music,
         coalesce(tags.other >= least.other, false) as has_other,
-        tags.is_panns is false as knows_no_other,
+        tags.tagged_by is not distinct from 'tags' as knows_no_other,
         coalesce(tags.outside_dbfs >= least.outside_dbfs, false) as has_outside
     from {{ ref('stg_clip') }} as clip
     cross join least

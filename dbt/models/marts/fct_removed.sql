@@ -31,14 +31,14 @@ clip_rules as (
 heard as (
     select
         dropped.batch, dropped.candidate_id, dropped.sample_id,
-        tags.speech, tags.music, tags.other, if(tags.is_panns, null, tags.outside_dbfs) as outside_dbfs,
-        tags.is_panns, tags.tagger
+        tags.speech, tags.music, tags.other, if(tags.tagged_by = 'tags', tags.outside_dbfs, null) as outside_dbfs,
+        tags.tagged_by, tags.tagger
     from dropped
     join {{ ref('int_tags') }} as tags using (batch, shard_number, sample_id)
     where dropped.is_covered
 ),
 
-heard_numbers as (select * exclude (is_panns, tagger) from heard),
+heard_numbers as (select * exclude (tagged_by, tagger) from heard),
 
 tag_rules as (
     {{ fired('heard_numbers', 'batch, candidate_id, sample_id', ['separate']) }}
@@ -106,7 +106,7 @@ removed as (
         fired.measure, fired.measured, fired.op, fired.value, fired.unit, null, 'mixture'
     from tag_rules as fired
     join dropped using (batch, candidate_id, sample_id)
-{% for stage in ['probe', 'visual', 'audio', 'fingerprint', 'tags', 'panns', 'correspond'] + vector_scorers() + ['separate', 'rescore'] %}
+{% for stage in ['probe', 'visual', 'audio', 'fingerprint', 'tags', 'panns', 'yamnet', 'efficientnet', 'correspond'] + vector_scorers() + ['separate', 'rescore'] %}
     union all
 
     select
@@ -152,7 +152,7 @@ judged as (
         removed.*,
         removed.kind = 'rule' and (removed.step = 'separate' or coalesce(removed.measure = 'is_covered', false)) as is_tag,
         case
-            when is_tag then if(heard.is_panns, 'panns', 'tags')
+            when is_tag then heard.tagged_by
             when removed.measure = 'effective_z' then sigmas.together_scorers
             when removed.measure in ('sigma_avset', 'is_calibrated', 'has_avset_score') then '{{ var('avset_scorer') }}'
             when starts_with(removed.measure, 'sigma_') then substr(removed.measure, 7)

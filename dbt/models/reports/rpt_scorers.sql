@@ -18,5 +18,5 @@ select
     quality.decides
 from {{ ref('stg_manifests') }} as scored
 left join {{ ref('int_scorers') }} as quality on scored.stage = 'correspond' and quality.model = scored.model
-where scored.stage in ('correspond', 'two_tower', 'joint', 'bridge') and scored.model is not null
+where scored.stage in ('correspond', 'two_tower', 'ridge', 'joint', 'bridge') and scored.model is not null
 group by all

@@ -28,6 +28,7 @@ _DO = {
     Reason.outside_media: "mend the row's times: the video is shorter",
     Reason.empty_clip: "mend the row's times: no picture stands there",
     Reason.no_input: "see the step before it",
+    Reason.taken_down: "",
     Reason.internal_error: "a fault of Winnow or of this machine: mend it, then winnow retry --batch {batch} --reason "
     "{reason}",
     Reason.killed: "give the step more memory, then winnow retry --batch {batch} --reason {reason}",

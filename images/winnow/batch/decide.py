@@ -51,7 +51,7 @@ class Point:
 
 
 FETCH = Point("fetch", DECIDE, "decide_fetch", ("ingest", "screen"), ())
-SEPARATE = Point("separate", FLAG, "decide_separate", ("ingest", "clip", "tags"), ("panns",))
+SEPARATE = Point("separate", FLAG, "decide_separate", ("ingest", "clip", "tags"), ("panns", "yamnet"))
 
 
 def decide_fetch(batch: str, settings: Settings, lake: Lake) -> dict:

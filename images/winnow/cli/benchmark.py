@@ -74,3 +74,18 @@ def retrieval(
             per_class=per_class, out=out, work=work or out / "work", note=note,
         )
     )  # fmt: skip
+
+
+@benchmark.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--without", callback=_names, default="", help="Parts of paths that are left out, as in symbols,cartoon.")
+@click.option(
+    "--seeds", callback=_numbers, default="0,1,2,3,4,5,6,7,8,9", show_default=True, help="Divisions into folds."
+)
+def pairs(folder: Path, without: tuple[str, ...], seeds: tuple[int, ...]) -> None:
+    """Pictures of FOLDER, each with a sound of its name beside it: can `ridge` tell which belong together? Fitted and
+    judged in four folds, against the same sounds shuffled. Needs `winnow weights install efficientnet-lite0 yamnet`."""
+    from winnow.benchmark.pairs import pairs as body
+    from winnow.cli.common import deployment
+
+    answer(body(folder, deployment()[1].weights, without=without, seeds=seeds))

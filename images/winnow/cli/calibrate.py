@@ -13,7 +13,7 @@ from winnow.cli.common import answer, comma_list, deployment
     "--scorers",
     default="",
     callback=comma_list,
-    help="builtin, semantic, sync, bridge, two_tower, joint; all by default.",
+    help="builtin, semantic, sync, bridge, two_tower, ridge, joint; all by default.",
 )
 @click.option("--basis", type=click.Choice(["auto", "labels", "videos"]), default="auto", show_default=True,
               help="What makes two clips non-corresponding: no label in common, or being of two videos.")  # fmt: skip

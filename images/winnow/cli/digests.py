@@ -24,7 +24,7 @@ FILE = PACKAGE.parent / "digests.csv"
 CHANGELOG = PACKAGE.parents[1] / "CHANGELOG.md"
 #: What is fitted on a corpus names the module that fits it by a variable.
 FITTED = {"fit": "winnow.models.correspondence_fit", "fit_two_tower": "winnow.models.two_tower_fit",
-          "cluster_fit": "winnow.selection.kmeans.centroids"}  # fmt: skip
+          "fit_ridge": "winnow.models.ridge_fit", "cluster_fit": "winnow.selection.kmeans.centroids"}  # fmt: skip
 _LINE = re.compile(r"^recomputes: (.*)$", re.MULTILINE)
 _NAMED = re.compile(r"([\w.]+)@([0-9a-f]{12})")
 

@@ -36,6 +36,8 @@ from winnow.cli.common import (  # noqa: E402
 
 #: Candidates that failed which `curate` names at its end.
 MAX_FAILED = 20
+#: Modules of winnow.fitting that fit a scorer.
+_FITS = {"builtin": "fit", "two_tower": "fit_two_tower", "ridge": "fit_ridge"}
 
 
 class _Lazy(click.Group):
@@ -46,7 +48,7 @@ class _Lazy(click.Group):
         "cluster": "corpus", "evaluate": "train", "explore": "explore",
         "export": "export", "metrics": "metrics", "mix": "mix",
         "releases": "releases", "retry": "care", "runs": "train", "select": "corpus", "sql": "look", "status": "look",
-        "takedown": "care", "train": "train", "verify": "care",
+        "takedown": "care", "train": "train", "verify": "care", "weights": "weights",
     }  # fmt: skip
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -157,13 +159,13 @@ def curate(
 
 @cli.command()
 @click.option("--batches", required=True, callback=comma_list, help="Comma-separated keys of measured batches.")
-@click.option("--scorer", type=click.Choice(["builtin", "two_tower"]), default="builtin", show_default=True,
-              help="two_tower is contrastive and is trained with torch.")  # fmt: skip
+@click.option("--scorer", type=click.Choice(list(_FITS)), default="builtin", show_default=True,
+              help="two_tower: contrastive, needs torch; ridge: from efficientnet's vectors to yamnet's.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True)
 @click.option("--if-unfitted/--always", default=False, help="Keep the scorer that is in use, if there is one.")
 def fit(batches: list[str], scorer: str, seed: int, if_unfitted: bool) -> None:
     """Fit a correspondence scorer on named batches and freeze it by its digest."""
-    module = import_module("winnow.fitting.fit" if scorer == "builtin" else "winnow.fitting.fit_two_tower")
+    module = import_module(f"winnow.fitting.{_FITS[scorer]}")
     lake, _ = deployment()
     if if_unfitted and (model := lake.model_current(module.MODEL)):
         answer({"scorer": scorer, "model": model, "batches": batches, "computed": False})
@@ -179,6 +181,22 @@ def fit(batches: list[str], scorer: str, seed: int, if_unfitted: bool) -> None:
             err=True,
         )
     answer(fitted)
+
+
+@cli.command()
+@click.option("--batches", required=True, callback=comma_list, help="Comma-separated keys of measured batches.")
+@click.option(
+    "--params", default="{}", callback=json_object, help='JSON of stage parameters by stage: {"yamnet": {…}}.'
+)
+@click.option("--refit", is_flag=True, help="Fit the map on these batches although one is fitted.")
+@click.option("--seed", default=0, show_default=True)
+def score(batches: list[str], params: dict, refit: bool, seed: int) -> None:
+    """Score batches by the networks that `winnow weights install` brings: encode, fit the map between them, score,
+    calibrate, gate. Other scorers: the DAG `score`."""
+    from winnow.batch.score import score as body
+
+    lake, settings = deployment()
+    answer(body(batches, settings, lake, refit=refit, seed=seed, params=params))
 
 
 @cli.command()

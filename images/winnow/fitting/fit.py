@@ -126,6 +126,7 @@ def freeze(
     known: Mapping[str, object] = MappingProxyType({}),
     more: Callable[[Any], Mapping[str, object]] = lambda fitted: {},
     quality: Callable[[Any, Corpus], Mapping[str, object]] | None = None,
+    read: Callable[[Lake, Sequence[str]], tuple[Corpus, str]] | None = None,
 ) -> dict[str, object]:
     """Fit a cross-fitted scorer on batches by a module's `fit`, freeze it under the digest of what it is made from, and
     make it the current one of `name`; what `fit` returns.
@@ -133,7 +134,8 @@ def freeze(
     module: of winnow.models, with `fit(corpus, params)`, which gives something that `dumps` to bytes of `kind`, and
     `figures(fitted, corpus)`; params: its dataclass, with `folds`; option: of the command, for a message; known: what
     answer and card say first; more: what the card of a fitted model says last; quality: what else answer and card say,
-    as how well it does on clips that it was not fitted on, with what `figures` says as "training".
+    as how well it does on clips that it was not fitted on, with what `figures` says as "training"; read: the corpus of
+    batches and a digest of what it holds, by default of the built-in layers.
     """
     from dataclasses import asdict
 
@@ -147,7 +149,7 @@ def freeze(
     if not keys:
         raise ContractError(f"no batch was named: winnow fit {option}--batches 2026-11-01,2026-11-02")
     since = lake.model_pointer(name)
-    corpus, content = read_corpus(lake, keys)
+    corpus, content = (read or read_corpus)(lake, keys)
     group, videos = corpus.group, len(np.unique(corpus.video))
     folds, groups = choose_folds(group.tolist(), params.folds), len(np.unique(group))
     if not folds:

@@ -7,9 +7,14 @@ audioset_classes.csv beside this file is dbt/seeds/audioset_classes.csv, byte fo
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SPEECH, MUSIC = "/m/09x0r", "/m/04rlf"
 FILE = Path(__file__).with_name("audioset_classes.csv")
@@ -39,3 +44,25 @@ def classes() -> tuple[AudioClass, ...]:
 def places() -> dict[str, int]:
     """Index of every class, by its id."""
     return {one.mid: index for index, one in enumerate(classes())}
+
+
+def tags(scores: np.ndarray, top: int, among: Sequence[AudioClass]) -> dict[str, object]:
+    """Columns of a clip's class scores, 0 … 1, in the order of `among`: scores, speech, music, other (the highest
+    outside both of their subtrees), tag_mids and tag_scores (the `top` highest). All numbers come from the
+    half-precision ones that are kept, so that whoever reads those gets the same. Of equal scores the class with the
+    lower index comes first."""
+    import numpy as np
+
+    kept = np.asarray(scores).astype(np.float16)
+    plain = kept.astype(np.float64)
+    best = np.argsort(-plain, kind="stable")[:top]
+    place = {one.mid: index for index, one in enumerate(among)}
+    others = [index for index, one in enumerate(among) if not one.under_speech and not one.under_music]
+    return {
+        "scores": kept,
+        "speech": float(plain[place[SPEECH]]),
+        "music": float(plain[place[MUSIC]]),
+        "other": float(plain[others].max()),
+        "tag_mids": [among[index].mid for index in best],
+        "tag_scores": plain[best],
+    }

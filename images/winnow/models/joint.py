@@ -1,11 +1,9 @@
 """A joint audio-visual model (ImageBind, or one like it) as two exported graphs: pictures, sound, to vectors.
 
 **Why ONNX.** A checkpoint alone is numbers; to run it one needs its code, and the code of such models is a repository
-of its own with licences and pins of its own. Of the forms that hold network and numbers in one file, an ONNX graph is
-data: operators of a published list, which onnxruntime knows or refuses. TorchScript and torch.export archives hold
-pickles and serialised Python objects beside the graph. So nothing foreign is executed here. The graph is loaded from
-the very bytes whose digest was compared; one that keeps its numbers in other files, which no digest covers, is refused.
-(A protocol buffer ends at 2 GB: a larger network is exported with its numbers in half precision.)
+of its own with licences and pins of its own. An ONNX graph is data (`models.graphs`); TorchScript and torch.export
+archives hold pickles and serialised Python objects beside the graph. So nothing foreign is executed here. (A protocol
+buffer ends at 2 GB: a larger network is exported with its numbers in half precision.)
 
 All preprocessing stands in weights.toml, is part of the model's digest, and is done here: sizes, rates and statistics
 of ImageBind's are in AVSET-10M's specification, §4 (ImageBind's released code, `data`). Its sound vector is 20 long
@@ -14,17 +12,17 @@ where its picture vector is 1, so both are made unit vectors, always (`models.sc
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
-from winnow.core.errors import ConfigError, ContractError
+from winnow.core.errors import ContractError
+from winnow.models import graphs
 from winnow.models.mel import log_mel
 from winnow.models.scorers import unit
-from winnow.models.weights import GRAPHS, Weights, verified_bytes
+from winnow.models.weights import Weights
 
 #: Rows that a graph takes at a time: a constant, so that a clip's bytes depend on no setting.
 ROWS = 16
@@ -90,31 +88,14 @@ class Graph:
         """`rows`: shape of one row; `device`: the setting WINNOW_DEVICE. ConfigError for a file of another kind or a
         device that is not there, ContractError for one that is damaged, keeps its numbers elsewhere, or is of another
         shape."""
-        import onnxruntime
-
-        where = f"{folder / weights.file} ({weights.kind}.{weights.name})"
-        if Path(weights.file).suffix.lower() not in GRAPHS:
-            raise ConfigError(f"{where}: an exported graph is wanted ({', '.join(sorted(GRAPHS))}), not a checkpoint")
-        data = verified_bytes(folder, weights)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.use_deterministic_compute = True
-        options.log_severity_level = 4
-        try:
-            with tempfile.TemporaryDirectory(prefix="winnow-no-data-") as nowhere:
-                options.add_session_config_entry("session.model_external_initializers_file_folder_path", nowhere)
-                self.session = onnxruntime.InferenceSession(data, options, providers=providers(device))
-        except Exception as error:  # its classes have no base of their own
-            raise ContractError(
-                f"{where} has the right digest and is no graph that onnxruntime {onnxruntime.__version__} runs from "
-                f"this one file: {str(error).splitlines()[0][:300]}. Export it again, with its numbers inside"
-            ) from error
+        where = graphs.place(folder, weights)
+        self.session = graphs.session(folder, weights, device)
         taken, given = self.session.get_inputs(), self.session.get_outputs()
         wanted = len(taken) == len(given) == 1 and taken[0].type == given[0].type == "tensor(float)"
         sizes = taken[0].shape[1:] if wanted else []
         if not wanted or len(sizes) != len(rows) or any(s != r for s, r in zip(sizes, rows, strict=True) if _fixed(s)):
-            told = ", ".join(f"{one.name} {one.type} {one.shape}" for one in (*taken, *given))
-            raise ContractError(f"{where} must take float32 (n, {', '.join(map(str, rows))}) and give (n, d): {told}")
+            shape = ", ".join(map(str, rows))
+            raise ContractError(f"{where} must take float32 (n, {shape}) and give (n, d): {graphs.told(self.session)}")
         self.where, self.rows, self.name, self.count = where, rows, taken[0].name, taken[0].shape[0]
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
@@ -137,21 +118,6 @@ class Graph:
 def _fixed(size: object) -> bool:
     """Whether a graph's size is a number; a name or None may vary."""
     return isinstance(size, int)
-
-
-def providers(device: str) -> list[str]:
-    """Where onnxruntime runs for the setting WINNOW_DEVICE; ConfigError for one that is not there."""
-    import onnxruntime
-
-    there = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    if device == "cpu" or (device == "auto" and not there):
-        return ["CPUExecutionProvider"]
-    if not there or device.partition(":")[0] not in ("auto", "cuda"):
-        raise ConfigError(
-            f"WINNOW_DEVICE={device}: this onnxruntime runs on {', '.join(onnxruntime.get_available_providers())}. Set "
-            "WINNOW_DEVICE=cpu, or install its CUDA build (onnxruntime-gpu)"
-        )
-    return ["CUDAExecutionProvider"]
 
 
 def sound_vector(vectors: np.ndarray) -> np.ndarray:

@@ -5,9 +5,9 @@ the sound and one of every picture it looked at, so that whoever calibrates it c
 score is their mean cosine (released code of AVSET-10M: audio vector at length 1, picture vectors at length 1, averaged
 and not made longer again). Every row names the model by its digest, and rows of two models are never compared.
 
-A stage whose `schema` is COLUMNS is such a scorer (`two_tower`, `bridge`, `joint`), and `winnow.fitting.calibration`
-knows it by its name. The built-in scorer (`stages.correspond`) compares envelopes too, which no vector holds: its table
-has BUILTIN_COLUMNS.
+A stage whose `schema` is COLUMNS is such a scorer (`two_tower`, `ridge`, `bridge`, `joint`), and
+`winnow.fitting.calibration` knows it by its name. The built-in scorer (`stages.correspond`) compares envelopes too,
+which no vector holds: its table has BUILTIN_COLUMNS.
 """
 
 from __future__ import annotations

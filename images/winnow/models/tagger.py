@@ -11,8 +11,8 @@
 `WEIGHTS` was fitted on clips of development worlds (seeds 11 and 12). `tests/bench/tagger.py` measures the tagger on
 sounds of other worlds, and with `--seeds 11,12` of those; it fits the weights anew on them, to compare. All of that is
 synthetic sound: a harp, a violin or a bell alone mostly stays below the threshold of music, though people may call it
-music, and nothing is known of real recordings. For those, a network with AudioSet's classes (stage `panns`) is the
-tagger to use.
+music, and nothing is known of real recordings. For those, a network with AudioSet's classes (stages `yamnet`, `panns`)
+is the tagger to use.
 """
 
 from __future__ import annotations

@@ -123,14 +123,19 @@ def catalogue(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
     """All entries by kind and name: Winnow's, and merged over them, field by field, those of the user."""
     merged: dict[str, dict[str, dict[str, Any]]] = {}
     for path in (SHIPPED, folder / CATALOGUE):
-        for kind, entries in _tables(path, _toml(path)).items():
-            for name, entry in _tables(path, entries, kind).items():
+        for kind, of in entries(path).items():
+            for name, entry in of.items():
                 before = merged.setdefault(kind, {}).get(name, {})
                 after = {**before, **entry}
                 if isinstance(entry.get("preprocessing"), dict):
                     after["preprocessing"] = {**before.get("preprocessing", {}), **entry["preprocessing"]}
                 merged[kind][name] = after
     return merged
+
+
+def entries(path: Path) -> dict[str, Mapping[str, Mapping[str, Any]]]:
+    """One catalogue's entries by kind and name; none where there is no file."""
+    return {kind: _tables(path, of, kind) for kind, of in _tables(path, _toml(path)).items()}
 
 
 def _toml(path: Path) -> dict[str, Any]:

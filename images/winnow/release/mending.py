@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from winnow.core.lake import Lake
 from winnow.core.planned_table import PLANNED_TABLES, again
 
-_FITTING = {"cluster": "winnow cluster", "two_tower": "winnow fit --scorer two_tower"}
+_FITTING = {
+    "cluster": "winnow cluster",
+    "two_tower": "winnow fit --scorer two_tower",
+    "ridge": "winnow fit --scorer ridge",
+}
 
 
 @dataclass(frozen=True)

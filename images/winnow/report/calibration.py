@@ -22,6 +22,7 @@ NAMES = {
     "sync": ("Sync part", "what moves with what, whatever it is"),
     "bridge": ("Tag bridge", "tags of the sound as text, against pictures"),
     "two_tower": ("Two towers", "a contrastive model trained on the corpus"),
+    "ridge": ("Ridge map", "what YAMNet hears against what EfficientNet's view lets expect"),
     "joint": ("Joint model", "an exported model of sound and picture"),
 }
 _ORDER = f"list_position([{', '.join(repr(name) for name in NAMES)}], scorer)"

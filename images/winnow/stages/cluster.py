@@ -27,7 +27,7 @@ class Cluster(Stage):
     name = "cluster"
     image = "corpus"
     needs = ("clip", "visual", "audio")
-    wants = ("open_clip", "panns")
+    wants = ("open_clip", "panns", "efficientnet", "yamnet")
     schema = {"video_id": "string", "visual_clusters": "int32[]", "audio_clusters": "int32[]", "model": "string"}
     resources = Resources(cpu=1, memory_mb=2048)
     fitted = "cluster"

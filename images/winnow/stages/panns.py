@@ -82,26 +82,7 @@ class Panns(Pretrained):
 
     def finish(self, clip: Answered) -> dict[str, object]:
         """The columns of one clip from its windows' values."""
-        scores = clip.values[:, -self.encoder.widths["scores"] :]
-        return {**super().finish(clip), **tags(scores, self.params.top), "tagger": self.label}
+        from winnow.models.audioset import classes, tags
 
-
-def tags(scores: np.ndarray, top: int) -> dict[str, object]:
-    """Columns of windows' class scores, (n, 527), 0 … 1: all numbers come from the half-precision ones that are kept,
-    so that whoever reads those gets the same. Of equal scores the class with the lower index comes first."""
-    import numpy as np
-
-    from winnow.models.audioset import MUSIC, SPEECH, classes, places
-
-    known, kept = classes(), scores.max(axis=0).astype(np.float16)
-    plain = kept.astype(np.float64)
-    best = np.argsort(-plain, kind="stable")[:top]
-    others = [index for index, one in enumerate(known) if not one.under_speech and not one.under_music]
-    return {
-        "scores": kept,
-        "speech": float(plain[places()[SPEECH]]),
-        "music": float(plain[places()[MUSIC]]),
-        "other": float(plain[others].max()),
-        "tag_mids": [known[index].mid for index in best],
-        "tag_scores": plain[best],
-    }
+        scores = clip.values[:, -self.encoder.widths["scores"] :].max(axis=0)
+        return {**super().finish(clip), **tags(scores, self.params.top, classes()), "tagger": self.label}

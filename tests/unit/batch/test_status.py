@@ -70,7 +70,13 @@ def test_people_get_lines_and_programs_an_object(deployment, capsys: pytest.Capt
 
 def test_every_reason_has_its_advice() -> None:
     nothing = {reason for reason in Reason if not advice(reason.value, "day")}
-    assert nothing == {Reason.duplicate_row, Reason.gone, Reason.no_video_stream, Reason.no_audio_stream}
+    assert nothing == {
+        Reason.duplicate_row,
+        Reason.gone,
+        Reason.no_video_stream,
+        Reason.no_audio_stream,
+        Reason.taken_down,
+    }
     assert "--retry-reasons timeout" in advice("timeout", "day")
     assert advice("language_unknown", "day") == "", "a rule's name: nothing went wrong"
 

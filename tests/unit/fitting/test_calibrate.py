@@ -152,7 +152,7 @@ def table(lake: Lake, name: str = "calibration") -> list[dict]:
 def test_every_scorer_with_scores_is_calibrated(lake: Lake) -> None:
     answer = calibrate(lake, BATCHES)
     assert [of["scorer"] for of in answer["calibrated"]] == ["builtin", "semantic", "sync", "two_tower"]
-    assert set(answer["skipped"]) == {"bridge", "joint"}
+    assert set(answer["skipped"]) == {"bridge", "ridge", "joint"}
     rows = {(row["scorer"], row["kind"]): row for row in table(lake)}
     assert len(rows) == 4 * 3
     for scorer in ("builtin", "semantic", "sync", "two_tower"):
@@ -243,7 +243,7 @@ def test_what_cannot_be_calibrated_says_why(tmp_path: Path) -> None:
         calibrate(lake, BATCHES[:1], ["sync"])
     answer = calibrate(lake, BATCHES[:1])
     assert (answer["calibrated"], answer["file"]) == ([], None)
-    assert set(answer["skipped"]) == {"builtin", "semantic", "sync", "bridge", "two_tower", "joint"}
+    assert set(answer["skipped"]) == {"builtin", "semantic", "sync", "bridge", "two_tower", "ridge", "joint"}
     assert calibrate_once(lake) is None
 
 

@@ -149,7 +149,7 @@ def test_a_graph_of_another_shape_is_named(tmp_path: Path, shape: tuple[int, ...
 
 
 def test_a_device_that_is_not_there(tmp_path: Path) -> None:
-    from winnow.models.joint import providers
+    from winnow.models.graphs import providers
 
     assert providers("cpu") == ["CPUExecutionProvider"]
     for device in ("tpu", "cuda:99"):

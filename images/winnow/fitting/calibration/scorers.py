@@ -3,7 +3,7 @@
 Two families. The built-in scorer is cross-fitted: a pair is scored by the model of the one fold that both clips are in,
 whole (`builtin`) and by each of its two parts (`semantic`: what goes with what, `sync`: what moves with what), which
 know nothing of each other and so are two scorers that need no weights. The others leave a vector for either side in
-their stage's table (`bridge`, `two_tower`, `joint`): a pair's score is their dot product.
+their stage's table (`bridge`, `two_tower`, `ridge`, `joint`): a pair's score is their dot product.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 #: What the built-in scorer gives; each is a column of `correspond` (builtin: score).
 BUILTIN = ("builtin", "semantic", "sync")
 #: Stages whose tables hold score, sound and picture, and the fold where they are cross-fitted.
-VECTORS = ("bridge", "two_tower", "joint")
+VECTORS = ("bridge", "two_tower", "ridge", "joint")
 #: Pairs of vectors that are multiplied at a time.
 BLOCK = 4096
 

@@ -1,7 +1,7 @@
 """Feature layers by name, `<stage>.<column>`, and their vectors out of stage tables.
 
 A clustering compares a side that is seen with one that is heard. The built-in stages have five layers each; so do the
-pretrained ones, whose columns are `layer_0` … `layer_4`.
+large pretrained ones, whose columns are `layer_0` … `layer_4`; the small ones have one, `embedding`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 _DEEP = tuple(f"layer_{i}" for i in range(5))
 #: The layers of every stage that has some, by side.
 SIDES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "visual": {"visual": tuple(layer.column for layer in VISUAL_LAYERS), "open_clip": _DEEP},
-    "audio": {"audio": tuple(layer.column for layer in AUDIO_LAYERS), "panns": _DEEP},
+    "visual": {
+        "visual": tuple(layer.column for layer in VISUAL_LAYERS),
+        "open_clip": _DEEP,
+        "efficientnet": ("embedding",),
+    },
+    "audio": {"audio": tuple(layer.column for layer in AUDIO_LAYERS), "panns": _DEEP, "yamnet": ("embedding",)},
 }
 
 

@@ -1,0 +1,3 @@
+-- One row per clip: how near its sound is to the one that its picture lets expect, and so for its residual (the vectors stay in the lake).
+select {{ vector_scores() }}
+from {{ stage_table('ridge') }}

@@ -1,0 +1,149 @@
+"""`winnow benchmark pairs`: how well the ridge scorer tells pairs of a picture and a sound of the same thing.
+
+A folder of pictures, each with a sound of its name beside it (duck.png, duck.ogg), as Debian's tuxpaint-stamps-default
+has them (GPL-2: installed by apt, never passed on). Both networks encode them as they encode clips, the map is fitted
+in folds, and each fold's pairs are judged by the map that did not see them: the area under the ROC curve with the
+percentile bootstrap over pairs, and how often a picture's own sound is the first, or among the first five, of its
+gallery. The same with sounds shuffled among the pairs is what chance looks like. Silent sounds are left out and named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from winnow.core.errors import ContractError
+from winnow.core.lake import sha256_file
+from winnow.estimates.separation import separation
+from winnow.models.ridge_fit import FitParams, fit_map
+from winnow.models.scorers import unit
+
+PICTURES, SOUNDS = (".png", ".jpg", ".jpeg", ".webp"), (".ogg", ".wav", ".flac", ".mp3")
+#: A sound whose loudest sample is below this, of full scale 1, is silent: −60 dBFS.
+SILENT = 1e-3
+#: Fewest pairs of a fold's gallery.
+LEAST = 5
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Encoded pairs: names (n), picture (n, d), sound (n, e); silent: names of those that were left out."""
+
+    names: Sequence[str]
+    picture: np.ndarray
+    sound: np.ndarray
+    silent: Sequence[str]
+
+
+def paired(folder: Path, without: Sequence[str] = ()) -> list[tuple[Path, Path]]:
+    """Pictures and their sounds under a folder, by name; `without`: parts of paths that are left out. Of pictures that
+    have the same sound the first counts: in two folds, one would give the other away."""
+    found, heard = [], set()
+    for picture in sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES):
+        inside = picture.relative_to(folder).as_posix()
+        sounds = [picture.with_suffix(suffix) for suffix in SOUNDS if picture.with_suffix(suffix).is_file()]
+        if sounds and not any(part in inside for part in without):
+            digest = sha256_file(sounds[0])
+            if digest not in heard:
+                found.append((picture, sounds[0]))
+            heard.add(digest)
+    return found
+
+
+def encode(found: Sequence[tuple[Path, Path]], weights: Path, models: tuple[str, str] = ("lite0", "w8a8")) -> Pairs:
+    """What both networks make of pairs of files; ContractError for a file that cannot be decoded."""
+    from winnow.models.picture_classes import PictureClasses
+    from winnow.models.sound_classes import SoundClasses
+    from winnow.models.weights import find
+
+    see = PictureClasses(weights, find(weights, "efficientnet", models[0]))
+    hear = SoundClasses(weights, find(weights, "yamnet", models[1]))
+    names, seen, heard, silent = [], [], [], []
+    for picture, sound in found:
+        wave = _wave(sound, hear.preprocessing.rate_hz)
+        if not len(wave) or np.abs(wave).max() < SILENT:
+            silent.append(picture.stem)
+            continue
+        names.append(picture.stem)
+        seen.append(see(_picture(picture, see.preprocessing.size))[0].mean(axis=0))
+        heard.append(hear(wave)[0].mean(axis=0))
+    if len(names) < 3 * LEAST:
+        raise ContractError(f"{len(names)} pairs with sound, and the benchmark needs {3 * LEAST}")
+    return Pairs(names, np.stack(seen), np.stack(heard), silent)
+
+
+def _picture(path: Path, size: int) -> np.ndarray:
+    """A picture as one clip's: uint8, (1, size, size, 3); what is transparent is white."""
+    from winnow.media.ffmpeg import av
+    from winnow.models.pictures import Scaler
+
+    try:
+        with av.open(str(path)) as file:
+            shown = next(file.decode(video=0)).to_ndarray(format="rgba").astype(np.float32)
+    except (av.error.FFmpegError, StopIteration) as error:
+        raise ContractError(f"{path} is no picture: {error}") from error
+    opaque = shown[..., 3:] / 255
+    flat = np.round(shown[..., :3] * opaque + 255 * (1 - opaque)).astype(np.uint8)
+    return Scaler(size, size, "shortest")(av.VideoFrame.from_ndarray(flat, format="rgb24"))[None]
+
+
+def _wave(path: Path, rate_hz: int) -> np.ndarray:
+    """A sound, mono: float32, (samples,)."""
+    from winnow.media import decode
+    from winnow.media.ffmpeg import av
+
+    try:
+        with av.open(str(path)) as file:
+            frames = list(file.decode(audio=0))
+    except (av.error.FFmpegError, IndexError) as error:
+        raise ContractError(f"{path} is no sound: {error}") from error
+    return decode.waveform(frames, rate_hz=rate_hz, mono=True)[0] if frames else np.zeros(0, np.float32)
+
+
+def judged(pairs: Pairs, *, folds: int = 4, seed: int = 0, shuffled: bool = False) -> dict[str, object]:
+    """How the map does on pairs that it was not fitted on: {"auc", "auc_low", "auc_high", "p_value", "recall_1",
+    "recall_5", "chance_1", "chance_5", "gallery"}. shuffled: sounds are dealt out anew first."""
+    rng = np.random.default_rng(seed)
+    sound = pairs.sound[rng.permutation(len(pairs.names))] if shuffled else pairs.sound
+    fold = rng.permutation(len(pairs.names)) % folds
+    scores, true, seen, ranks, sizes = [], [], [], [], []
+    for k in range(folds):
+        held = np.flatnonzero(fold == k)
+        one = fit_map(pairs.picture[fold != k], sound[fold != k], FitParams())
+        cosine = unit(one.picture(pairs.picture[held])) @ unit(one.sound(sound[held])).T
+        scores.append(cosine.ravel())
+        true.append(np.eye(len(held), dtype=bool).ravel())
+        seen.append(np.repeat(held, len(held)))
+        ranks.append((cosine > np.diag(cosine)[:, None]).sum(axis=1))
+        sizes.append(len(held))
+    rank, gallery = np.concatenate(ranks), float(np.mean(sizes))
+    joined = [np.concatenate(part) for part in (scores, true, seen)]
+    said = separation(*joined, joined[2], rule=0.0, seed=seed)
+    return {
+        "auc": said.auc, "auc_low": said.auc_low, "auc_high": said.auc_high, "p_value": said.p_value,
+        "recall_1": round(float((rank < 1).mean()), 4), "recall_5": round(float((rank < 5).mean()), 4),
+        "chance_1": round(1 / gallery, 4), "chance_5": round(5 / gallery, 4), "gallery": gallery,
+    }  # fmt: skip
+
+
+def averaged(pairs: Pairs, *, seeds: Sequence[int], shuffled: bool = False) -> Mapping[str, float]:
+    """The mean of `judged` over several divisions into folds; auc_low and auc_high are theirs, averaged."""
+    rows = [judged(pairs, seed=seed, shuffled=shuffled) for seed in seeds]
+    return {name: round(float(np.mean([row[name] for row in rows])), 4) for name in rows[0]}
+
+
+def pairs(folder: Path, weights: Path, *, without: Sequence[str] = (), seeds: Sequence[int] = range(10)) -> dict:
+    """The benchmark on a folder: {"pairs", "silent", "ridge", "shuffled"}."""
+    from winnow.models import single_threaded
+
+    single_threaded()
+    encoded = encode(paired(folder, without), weights)
+    return {
+        "pairs": len(encoded.names),
+        "silent": list(encoded.silent),
+        "ridge": averaged(encoded, seeds=seeds),
+        "shuffled": averaged(encoded, seeds=seeds, shuffled=True),
+    }
