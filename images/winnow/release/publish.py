@@ -57,16 +57,6 @@ def resolve(lake: Lake, release: str | None = None) -> str:
     return there[0]
 
 
-def check_first(lake: Lake) -> None:
-    """ContractError where no release is current although one was built on another: the next one would begin anew, and
-    what was published in which split would count no more."""
-    if current(lake) is None and any(manifest(lake, release).get("before") for release in releases(lake)):
-        raise ContractError(
-            f"{lake.full('releases/current')} is not there, and releases are: run `winnow verify --all`, which says "
-            "which of them to write into it"
-        )
-
-
 def _wrong(lake: Lake, what: str) -> str:
     there = ", ".join(releases(lake)) or "none"
     return (

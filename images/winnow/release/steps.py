@@ -110,7 +110,7 @@ def build(work: Path, lake: Lake, settings: Settings, policy: str) -> dict[str, 
     (work.parent / f"published-{policy}").unlink(missing_ok=True)
     key = input_key(lake, settings, policy)
     base = publish.current(lake)
-    publish.check_first(lake)
+    _check_first(lake, base)
     if base is not None:
         publish.resolve(lake)  # one that names nothing is no release to go on from
     known = lake.read_or_none(f"releases/inputs/{key}")
@@ -122,6 +122,16 @@ def build(work: Path, lake: Lake, settings: Settings, policy: str) -> dict[str, 
     draft = Draft(publish.content_id(work, policy), same, base, policy)
     draft.write(work)
     return {**built, "release": draft.release, "already": False, "step": "build"}
+
+
+def _check_first(lake: Lake, base: str | None) -> None:
+    """ContractError where no release is current although one was built on another: the next one would begin anew, and
+    what was published in which split would count no more."""
+    if base is None and any(publish.manifest(lake, release).get("before") for release in publish.releases(lake)):
+        raise ContractError(
+            f"{lake.full('releases/current')} is not there, and releases are: run `winnow verify --all`, which says "
+            "which of them to write into it"
+        )
 
 
 def gate(work: Path, lake: Lake, settings: Settings, policy: str) -> dict[str, object]:
