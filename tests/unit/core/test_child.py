@@ -29,6 +29,11 @@ def eat():
         held.append(b"x" * (16 << 20))
         time.sleep(0.005)
 
+def slow():
+    print("working", flush=True)
+    time.sleep(10)
+    print("outlived", flush=True)
+
 def greedy():
     try:
         raise MemoryError
@@ -41,7 +46,7 @@ def reach():
 
 DOES = {
     "bomb": lambda: os.kill(os.getpid(), signal.SIGKILL), "segv": lambda: os.kill(os.getpid(), signal.SIGSEGV),
-    "exit": lambda: os._exit(3), "slow": lambda: print("working", flush=True) or time.sleep(60),
+    "exit": lambda: os._exit(3), "slow": slow,
     "stall": lambda: time.sleep(60), "eat": eat, "greedy": greedy, "reach": reach, "odd": lambda: [][0],
     "wrong": lambda: (_ for _ in ()).throw(ConfigError("not so")),
 }
@@ -216,7 +221,7 @@ def test_a_child_ends_as_its_parent_is_asked_to(tmp_path: Path, keeper: bool, nu
     assert running.stdout.readline() == "working\n"
     running.send_signal(number)
     assert running.wait(60) == (128 + signal.SIGTERM if number == signal.SIGTERM else -signal.SIGINT)
-    assert running.stdout.read() == ""  # the pipe is closed: nobody is left who could write to it
+    assert running.stdout.read() == ""  # nobody is left who could write to it
     assert list((tmp_path / "lake").rglob(".*.attempt")) == []
 
 
