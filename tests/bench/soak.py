@@ -15,7 +15,7 @@ bytes of the undisturbed lake: a fault leaves at most what one command was about
 superseded stays. Exit status 1 where one of these does not hold.
 
 The reference is the undisturbed run: ratio_cpu is what the disturbed one takes, reruns and mending with it, beside it
-(without the processes of downloads). --quick is one day, in which each kind is drawn.
+(without the processes of downloads). --quick is one day, in which a few of the kinds are drawn.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 import subprocess
 import sys
 
@@ -131,6 +132,18 @@ def test_what_other_dags_measured_is_admitted_where_it_is_whole_and_not_waited_f
     read = {file.stage for file in head_files(lake, batch_heads(lake))}
     assert "two_tower" in read
     assert not {"bridge", "joint"} & read
+
+
+def test_a_video_that_a_scorer_does_not_know_may_have_clips_in_two_folds(lake, few):
+    """Every batch that is curated after a fit: what no model has seen, none can have seen before."""
+    settings = few("correspond")
+
+    def apart(rows):
+        videos = Counter(row["video_id"] for row in rows["correspond"])
+        next(row for row in rows["correspond"] if videos[row["video_id"]] > 1)["fold"] += 1
+
+    commit(lake, DAY, 0, apart)
+    assert gate_batch([DAY], settings, lake)["computed"] == 1
 
 
 def test_a_lost_sample_is_missed(lake, few):
