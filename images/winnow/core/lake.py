@@ -17,7 +17,7 @@ The files that say which of these counts (heads, `current`) are moved by compare
 
 A root is a local or mounted folder, or an fsspec URL of a store that creates files exclusively. Exclusive creation is a
 hard link on a local file system and the store's conditional write elsewhere (`mode="create"` of fsspec: s3fs, gcsfs and
-adlfs send it). Replacing conditionally is done through s3fs alone; elsewhere a pointer is compared just before the write.
+adlfs send it). Replacing conditionally is done through s3fs alone; elsewhere a pointer is compared before the write.
 """
 
 from __future__ import annotations

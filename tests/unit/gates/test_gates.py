@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
