@@ -15,6 +15,17 @@ def spoilt(name: str, column: str, value: str, where: str = "true") -> str:
     return f"UPDATE {name} SET {column} = {value} WHERE rowid = (SELECT min(rowid) FROM {name} WHERE {where})"
 
 
+#: What the suites of networks with one vector a clip ask alike.
+NETWORK = {
+    "vector_is_there": broken("embedding", "NULL"),
+    "vector_is_not_empty": broken("embedding", "[]"),
+    "vectors_have_one_width": broken("embedding", "[1.0]"),
+    "vectors_are_finite": broken("embedding", "list_transform(embedding, lambda x: 'inf'::float)"),
+    "checkpoint_is_named": broken("model", "'net'"),
+    "checkpoint_is_there": broken("model", "NULL"),
+}
+#: Scorers of vectors that are fitted on nothing.
+PAIRED = ("bridge", "joint")
 #: A scorer whose interval touches chance, and nobody has said why it may decide.
 NEAR_CHANCE = (
     "UPDATE rpt_scorers SET auc = 0.55, auc_low = 0.45, auc_high = 0.65, p_value = 0.3 WHERE scorer = 'builtin'; "
@@ -121,6 +132,17 @@ BATCH = {
         "checkpoint_is_named": broken("model", "'net'"),
         "checkpoint_is_there": broken("model", "NULL"),
     },
+    "efficientnet": {
+        **NETWORK,
+        "pictures_were_seen": broken("n_frames", "0"),
+        "tags_are_the_likeliest_classes": broken("tag_scores", "[0.9, 0.95]"),
+    },
+    "yamnet": {
+        **NETWORK,
+        "patches_were_heard": broken("n_patches", "0"),
+        "scores_are_of_every_class": broken("scores", "scores[2:]"),
+        "tags_are_the_highest_scores": broken("tag_scores", "[0.0, 0.0]"),
+    },
     "panns": {
         "layers_are_there": broken("layer_3", "NULL"),
         "layers_are_not_empty": broken("layer_0", "[]"),
@@ -146,12 +168,12 @@ BATCH = {
             "sound_is_a_unit_vector": broken("sound", "list_transform(sound, lambda x: 20 * x)"),
             "picture_is_no_longer_than_one": broken("picture", "list_transform(sound, lambda x: 2 * x)"),
             "residuals_are_scored_as_sounds_are": broken("residual_score", "0.5"),
-            **({"a_video_is_scored_by_one_fold": f"UPDATE {scorer} SET fold = rowid"} if scorer != "two_tower" else {}),
+            **({"a_video_is_scored_by_one_fold": f"UPDATE {scorer} SET fold = rowid"} if scorer in PAIRED else {}),
             "one_model": broken("model", "'another@0123456789ab'"),
             "model_is_named": broken("model", "'net'"),
             "model_is_there": broken("model", "NULL"),
         }
-        for scorer in ("bridge", "joint", "two_tower")
+        for scorer in (*PAIRED, "ridge", "two_tower")
     },
     "cluster": {
         "visual_clusters_are_there": broken("visual_clusters", "[]"),

@@ -102,7 +102,9 @@ for given in json.loads(sys.argv[1]):
 
 
 def begin(*given: dict) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", RUN, json.dumps(given)]
+    # what a shell starts in the background ignores SIGINT, and hands that on
+    listens = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    command = [sys.executable, "-c", listens + RUN, json.dumps(given)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
