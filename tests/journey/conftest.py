@@ -42,8 +42,8 @@ def journey(tmp_path_factory: pytest.TempPathFactory, world: World, server: Worl
 
 
 def curate_all(house: House, days: tuple[str, ...] = DAYS, *options: str) -> None:
-    """Measure the days in this order, fit on two of them, then score and admit them by date: the third holds videos that
-    the scorer does not know, as every later day does.
+    """Measure the days in this order, fit on two of them, then score and admit them by date: the third has videos that
+    the scorer does not know, as every later day has.
 
     The order of admission is an input of a release (which of two equal clips was first); no order before it is.
     """
