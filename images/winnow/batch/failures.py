@@ -38,7 +38,10 @@ def failures(lake: Lake, batch: str, steps: Sequence[str] = STEPS) -> list[Failu
     if not found:
         return []
     names = _names(lake, chain)
-    return [Failure(step, row["sample_id"], _name(names, row), row["reason"], row["detail"]) for step, row in found]
+    return [
+        Failure(step, row["sample_id"], names.get(row["sample_id"]) or row["sample_id"], row["reason"], row["detail"])
+        for step, row in found
+    ]
 
 
 def _failed(lake: Lake, chain: Chain, step: str) -> Iterator[tuple[str, dict]]:
@@ -66,10 +69,6 @@ def _names(lake: Lake, chain: Chain) -> dict[str, str]:
                     source = names.get(row["candidate_id"], row["candidate_id"])
                     names[row["sample_id"]] = f"{source}, {row['start_s']:.3f} to {row['end_s']:.3f} s"
     return names
-
-
-def _name(names: dict[str, str], row: dict) -> str:
-    return names.get(row["sample_id"]) or row["sample_id"]
 
 
 def _rows(lake: Lake, manifest, columns: list[str]) -> list[dict]:

@@ -100,7 +100,7 @@ def _steps(lake: Lake, batch: str) -> list[Step]:
         before = [n for n in chain.needs.get(name, (cut_after.get(name, ""),)) if n in made and not made[n].is_done]
         waits = before[0] if before else ""
         if not waits and name in chain.needs and not is_ready(name, lake):
-            waits = f"winnow {stage_class(name).fitted_by.removeprefix('winnow ')}"
+            waits = stage_class(name).fitted_by
         made[name] = Step(
             name, len(numbers), len(done), sum(m.rows for m in done), sum(m.ok for m in done),
             sum(m.failed for m in done), dict(sorted(reasons.items())),

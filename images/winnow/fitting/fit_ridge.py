@@ -94,9 +94,8 @@ def _silent(data: bytes) -> set[str]:
 
 def read_corpus(lake: Lake, batches: Sequence[str]) -> tuple[Corpus, str]:
     """The clips of batches that have both vectors, ordered by id, and a digest of what they hold; silent ones are left
-    out. A clip that several
-    batches hold counts once, and so does one that stands there under several ids. ContractError names the first command
-    to run for a batch that is not measured."""
+    out. A clip that several batches hold counts once, and so does one that stands there under several ids.
+    ContractError names the first command to run for a batch that is not measured."""
     import numpy as np
 
     from winnow.core.table import ok_rows
