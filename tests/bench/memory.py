@@ -6,8 +6,8 @@ Four inputs, each at a size, four times and sixteen times that:
 
 - video: one source video, up to 4 GB, of which every window is copied: fetch (from the inbox), clip.
 - shard: one shard of up to 3,000 clips, through every stage that reads clips.
-- list: up to 2,000,000 rows: ingest, screen (of no more than twelve shards).
-- cells: lists whose descriptions have 40 kB, up to 8,000 rows: ingest, screen.
+- list: up to 2,000,000 rows: ingest, screen (of no more than twelve shards), plan (of all rows, accepted).
+- cells: lists whose descriptions have 40 kB, up to 8,000 rows: ingest, screen, plan.
 
 and one sample that grows: a single clip of up to 160 s (of 600 s at most, `clip.window_s`).
 
@@ -15,13 +15,14 @@ and one sample that grows: a single clip of up to 160 s (of 600 s at most, `clip
 the same process before its first sample: libraries and models; `ratio` is peak over reference. `limit_mb` is the pod's,
 as the stage or plugins/winnow_pod.py says. `growth` is peak at the largest size over peak at the smallest: what streams
 is near 1, and may reach GROWTH. A clip is the sample itself, so there it is MB for each MB of the clip's file (noise,
-which compresses badly), and no part of --quick; ingest keeps what it needs to know a row again, so there it is kB a
-row. Exit status 1 where a peak passes its pod's share (`winnow.core.confine`), or what must stream grows.
+which compresses badly), and no part of --quick; ingest and plan keep what they need to know a row again, so there it is
+kB a row. Exit status 1 where a peak passes its pod's share (`winnow.core.confine`), or what must stream grows.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import multiprocessing
 import os
 import resource
@@ -51,8 +52,10 @@ CASES = {
     "cells": (500, 60, "rows"),
     "clip": (10, 2, "s"),
 }
-CLIPPED = ("probe", "visual", "audio", "tags", "fingerprint", "separate")
+CLIPPED = ("probe", "visual", "audio", "correspond", "tags", "fingerprint", "separate", "rescore")
 BATCH = "bench"
+#: Rows of a shard where a list is planned: the plan's memory goes by its rows, the bench's time by its shards.
+PLANNED = 4096
 
 
 def main() -> int:
@@ -83,7 +86,7 @@ def main() -> int:
             if case == "clip":
                 grown = samples_mb[-1] - samples_mb[0]
                 show(figure | {"mb_per_mb": round((found[-1] - found[0]) / grown, 2)}, options.json)
-            elif (case, stage) == ("list", "ingest"):
+            elif case == "list" and stage in ("ingest", "plan"):
                 kb = 1024 * (found[-1] - found[0]) / (sizes[-1] - sizes[0])
                 show(figure | {"growth": growth, "kb_per_row": round(kb, 2)}, options.json)
             else:
@@ -172,6 +175,33 @@ def _ingest(ready: Callable[[], None], root: Path) -> None:
     ingest(BATCH, Settings(lake=str(root / "lake"), inbox=root / "inbox"), Lake(root / "lake"))
 
 
+def _decide(ready: Callable[[], None], root: Path) -> None:
+    """Accept every row of the list, as the decision that dbt writes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from winnow.core.lake import Lake
+    from winnow.core.planned_table import DECIDE
+    from winnow.core.shard import Chain
+    from winnow.core.table import arrow_schema
+
+    ready()
+    lake, schema = Lake(root / "lake"), arrow_schema(DECIDE.columns)
+    chain = Chain(lake, BATCH, {})
+    listed = [lake.read_table(chain.committed("ingest", number)) for number in chain.numbers("ingest")]
+    rows = pa.concat_tables([pq.read_table(io.BytesIO(data), columns=schema.names) for data in listed])
+    made = DECIDE.commit_table(lake, BATCH, 0, rows, inputs={}, code="bench")
+    DECIDE.set_head(lake, BATCH, DECIDE.fingerprint("bench"), [made.shard], "bench", {})
+
+
+def _plan(ready: Callable[[], None], root: Path) -> None:
+    from winnow.batch.plan import plan
+    from winnow.core.lake import Lake
+
+    ready()
+    plan(Lake(root / "lake"), BATCH, shard_size=PLANNED)
+
+
 def _listed(root: Path) -> Iterator[dict[str, object]]:
     from winnow.core.lake import Lake
     from winnow_pod import COMMANDS
@@ -179,6 +209,8 @@ def _listed(root: Path) -> Iterator[dict[str, object]]:
     yield _figure("ingest", COMMANDS["ingest"].memory_mb, _apart(_ingest, root))
     shards = len(Lake(root / "lake").stand("ingest", BATCH)["shards"])
     yield run(root, "screen", parts=-(-shards // 12))
+    _apart(_decide, root)
+    yield _figure("plan", COMMANDS["plan"].memory_mb, _apart(_plan, root))
 
 
 def _list(root: Path, rows: int) -> Iterator[dict[str, object]]:
@@ -224,8 +256,8 @@ def _clip(root: Path, seconds: int) -> Iterator[dict[str, object]]:
 
 def _measuring(root: Path) -> Iterator[dict[str, object]]:
     for name in CLIPPED:
-        if name == "separate":
-            _apart(_flag, root)
+        if name in BEFORE:
+            _apart(BEFORE[name], root)
         yield run(root, name)
 
 
@@ -244,6 +276,22 @@ def _flag(ready: Callable[[], None], root: Path) -> None:
     rows = [{"sample_id": one, **nothing} for one in Rows(lake.read_table(manifest)).ok]
     made = FLAG.commit_rows(lake, BATCH, 0, rows, inputs={"clip": manifest.sha256}, code="bench")
     FLAG.set_head(lake, BATCH, FLAG.fingerprint("bench"), [made.shard], "bench", {})
+
+
+def _fit(ready: Callable[[], None], root: Path) -> None:
+    """A scorer, of a small batch of its own."""
+    from tests.unit.measured import write_batch
+    from winnow.core.lake import Lake
+    from winnow.fitting.fit import fit
+
+    ready()
+    lake = Lake(root / "lake")
+    write_batch(lake, "fitted", range(40))
+    fit(lake, ["fitted"])
+
+
+#: What a stage that reads clips waits for, beside the stages before it.
+BEFORE = {"correspond": _fit, "separate": _flag}
 
 
 def _fetchable(root: Path, video: Path) -> None:

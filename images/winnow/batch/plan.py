@@ -7,6 +7,8 @@ rows fetches a few rows. Candidates of one video stay together (ordered by video
 from __future__ import annotations
 
 import io
+from array import array
+from typing import TYPE_CHECKING
 
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.fingerprint import code_digest
@@ -14,6 +16,9 @@ from winnow.core.lake import Lake, digest
 from winnow.core.planned_table import PLAN
 from winnow.core.sample import check_batch
 from winnow.core.shard import Chain
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SHARD_SIZE = 16
 
@@ -37,45 +42,47 @@ def plan(lake: Lake, batch: str, shard_size: int = SHARD_SIZE) -> dict:
         return {**known, "batch": batch, "computed": False}
 
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    rows = pa.concat_tables([pq.read_table(io.BytesIO(lake.read_table(m))) for m in decided]).to_pylist()
-    accepted = sorted((r for r in rows if r["outcome"] == "ok"), key=lambda r: (r["video_id"], r["sample_id"]))
-    fixed = {"outcome": "ok", "reason": None, "detail": None}
-    shards = []
-    for number, members in sorted(_assign(lake, batch, lake.stand("plan", batch), accepted, shard_size).items()):
-        planned = [
-            {"sample_id": row["sample_id"], **fixed, **{name: row.get(name) for name in PLAN.columns}}
-            for row in members
-        ]
-        params = {"shard_size": shard_size}
-        shards.append(PLAN.commit_rows(lake, batch, number, planned, inputs=inputs, code=code, params=params))
+    from winnow.core import table
+
+    schema = table.arrow_schema(PLAN.columns)
+    rows = pa.concat_tables([pq.read_table(io.BytesIO(lake.read_table(m)), columns=schema.names) for m in decided])
+    rows = rows.filter(pc.equal(rows["outcome"], "ok")).sort_by([("video_id", "ascending"), ("sample_id", "ascending")])
+    members = _assign(lake, batch, lake.stand("plan", batch), rows["sample_id"], rows["video_id"], shard_size)
+    shards, params = [], {"shard_size": shard_size}
+    for number in sorted(members):
+        own = rows.take(pa.array(members[number], pa.int64()))
+        shards.append(PLAN.commit_table(lake, batch, number, own, inputs=inputs, code=code, params=params))
     counts = {"shards": len(shards), "rows": sum(m.rows for m in shards)}
     PLAN.set_head(lake, batch, PLAN.fingerprint(code), [m.shard for m in shards], made_from, counts, since)
     return {**counts, "batch": batch, "computed": True}
 
 
-def _assign(lake: Lake, batch: str, before: dict | None, accepted: list[dict], size: int) -> dict[int, list[dict]]:
-    """Rows by shard number: old members where they were, the rest in new shards of about `size`, videos kept whole."""
+def _assign(
+    lake: Lake, batch: str, before: dict | None, ids: pa.ChunkedArray, videos: pa.ChunkedArray, size: int
+) -> dict[int, array[int]]:
+    """Places of rows by shard number: old members where they were, the rest in new shards of about `size`, videos kept
+    whole."""
     import pyarrow.parquet as pq
 
     home: dict[str, int] = {}
     for name in (before or {}).get("shards", []):
         manifest = lake.manifest("plan", before["v"], batch, name)
         if manifest is not None:
-            for sample_id in pq.read_table(io.BytesIO(lake.read_table(manifest)), columns=["sample_id"])[
-                "sample_id"
-            ].to_pylist():
-                home[sample_id] = manifest.number
-    shards: dict[int, list[dict]] = {}
+            known = pq.read_table(io.BytesIO(lake.read_table(manifest)), columns=["sample_id"])
+            home.update(dict.fromkeys(known["sample_id"].to_pylist(), manifest.number))
+    shards: dict[int, array[int]] = {}
     number, last_video = max(home.values(), default=-1), None
     room = 0
-    for row in accepted:
-        if row["sample_id"] in home:
-            shards.setdefault(home[row["sample_id"]], []).append(row)
+    for at, (sample_id, video_id) in enumerate(zip(ids, videos, strict=True)):
+        if (old := home.get(sample_id.as_py()) if home else None) is not None:
+            shards.setdefault(old, array("q")).append(at)
             continue
-        if room <= 0 and row["video_id"] != last_video:
+        video = video_id.as_py()
+        if room <= 0 and video != last_video:
             number, room = number + 1, size
-        shards.setdefault(number, []).append(row)
-        room, last_video = room - 1, row["video_id"]
+        shards.setdefault(number, array("q")).append(at)
+        room, last_video = room - 1, video
     return shards

@@ -17,11 +17,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from operator import itemgetter
+from typing import TYPE_CHECKING
 
 from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.pointer import Pointer
 from winnow.core.shard import shard_name
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -69,17 +73,16 @@ class PlannedTable:
         head = {"v": v, "shards": list(shards), "cut": made_from, "counts": counts}
         lake.set_stand(self.name, batch, head, since, again(self.name, batch))
 
-    def to_bytes(self, rows: Sequence[Mapping[str, object]]) -> bytes:
-        """Rows, each with every column, as the bytes of a Parquet file; the same bytes whatever the rows' order."""
+    def table_of(self, rows: Sequence[Mapping[str, object]]) -> pa.Table:
+        """Rows, each with every column, as a table."""
         import pyarrow as pa
 
         from winnow.core import table
 
         schema = table.arrow_schema(self.columns)
-        ordered = sorted(rows, key=itemgetter("sample_id"))
-        values = zip(*map(itemgetter(*schema.names), ordered), strict=True) if ordered else [()] * len(schema)
+        values = zip(*map(itemgetter(*schema.names), rows), strict=True) if rows else [()] * len(schema)
         arrays = [pa.array(column, field.type) for column, field in zip(values, schema, strict=True)]
-        return table.to_bytes(pa.Table.from_arrays(arrays, schema=schema))
+        return pa.Table.from_arrays(arrays, schema=schema)
 
     def commit_rows(
         self,
@@ -92,13 +95,31 @@ class PlannedTable:
         code: str,
         params: Mapping[str, object] | None = None,
     ) -> Manifest:
-        """Commit one shard, named by its number and its bytes; the commit that is there where the same one is."""
+        """Commit one shard of rows, as `commit_table` does."""
+        ordered = sorted(rows, key=itemgetter("sample_id"))
+        return self.commit_table(lake, batch, number, self.table_of(ordered), inputs=inputs, code=code, params=params)
+
+    def commit_table(
+        self,
+        lake: Lake,
+        batch: str,
+        number: int,
+        rows: pa.Table,
+        *,
+        inputs: Mapping[str, str],
+        code: str,
+        params: Mapping[str, object] | None = None,
+    ) -> Manifest:
+        """Commit one shard, named by its number and its bytes, which are the same whatever the rows' order; the commit
+        that is there where the same one is."""
+        from winnow.core import table
+
         began = Began()
-        data = self.to_bytes(rows)
-        reasons = Counter(str(row["reason"]) for row in rows if row["outcome"] == "failed")
+        data = table.to_bytes(rows.sort_by("sample_id").combine_chunks(), table.arrow_schema(self.columns))
+        reasons = Counter(reason for reason in rows["reason"].to_pylist() if reason is not None)
         return self.commit(
             lake, batch, self.fingerprint(code), shard_name(number, {"rows": sha256_bytes(data)}), data,
-            rows=len(rows), reasons=reasons, inputs=inputs, code=code, params=params, began=began,
+            rows=rows.num_rows, reasons=reasons, inputs=inputs, code=code, params=params, began=began,
         )  # fmt: skip
 
     def commit(
