@@ -6,9 +6,9 @@ Four ratios, each against a reference that runs in the same process on the same 
 
 - measure: fetch + probe + visual + audio, beside bare decoding of the same clips (PyAV, one thread, every frame of
   every stream, nothing kept); at most 2.2.
-- clip: the clip stage beside bare decoding of the source videos and bare libx264 encoding, at the stage's settings, of
-  just those pictures that it encodes; at most 1.25. It cuts, verifies and commits; sound, which it encodes too where it
-  cannot be copied, is not in the reference.
+- clip: the clip stage beside bare decoding of the source videos and bare encoding, at the stage's settings, of just
+  those pictures (libx264) and just that sound (AAC) which it encodes; at most 1.25. It cuts, verifies and commits.
+  `ratio_pictures` is the same beside a reference that knows no sound at all.
 - check: what verifying copied clips costs of that, beside bare decoding of the same clips; at most 0.3.
 - fsync: what bringing the files of each full shard to the disk takes, beside the wall of all that without it; at most
   0.05. It is waited for, so it goes by the wall.
@@ -153,8 +153,9 @@ def bare_decode(files: Iterable[bytes]) -> int:
     return count
 
 
-def bare_transcode(lake: Lake) -> int:
-    """Decode every source video that has encoded clips, and encode those clips' pictures: the reference of `clip`."""
+def bare_transcode(lake: Lake, sound: bool = True) -> int:
+    """Decode every source video that has encoded clips, and encode those clips' pictures; with `sound`, also decode and
+    encode as AAC the sound of clips that cannot copy theirs: the reference of `clip`. Frames encoded."""
     import av
     import pyarrow.parquet as pq
 
@@ -162,54 +163,101 @@ def bare_transcode(lake: Lake) -> int:
 
     params = stage_class("clip").Params()
     encoding = Encoding(params.preset, params.crf)
-    windows: dict[str, list[tuple[float, float]]] = {}
+    windows: dict[str, list[tuple[str, float, float]]] = {}
     for row, _ in clips(lake):
-        if row["cut"] == "encode":
-            windows.setdefault(row["video_id"], []).append((row["start_s"], row["end_s"]))
+        windows.setdefault(row["video_id"], []).append((row["cut"], row["start_s"], row["end_s"]))
     chain = Chain(lake, BATCH, stage_needs())
     count = 0
     for number in chain.numbers("fetch"):
         manifest = chain.committed("fetch", number)
         assert manifest is not None
         for row in pq.read_table(io.BytesIO(lake.read_table(manifest))).to_pylist():
-            if row["video_id"] in windows:
-                path = lake.media_path(row["media_sha256"], row["media_ext"])
-                with av.open(str(path)) as container:
-                    count += _transcode(container, sorted(windows[row["video_id"]]), encoding)
+            cuts = sorted(windows.get(row["video_id"], ()), key=lambda cut: cut[1:])
+            pictures = [(start_s, end_s) for how, start_s, end_s in cuts if how == "encode"]
+            with av.open(str(lake.media_path(row["media_sha256"], row["media_ext"]))) as container:
+                heard = sound and container.streams.audio and container.streams.audio[0].codec_context.name != "aac"
+                outs = [_Pictures(container.streams.video[0], pictures, encoding)] if pictures else []
+                outs += [_Sound(container.streams.audio[0], [cut[1:] for cut in cuts])] if heard and cuts else []
+                count += _transcode(container, outs) if outs else 0
     return count
 
 
-def _transcode(container, windows: list[tuple[float, float]], encoding) -> int:
-    import av
-
-    source = container.streams.video[0]
-    source.thread_type = "NONE"
-    count, out, encoder = 0, None, None
-    for frame in container.decode(source):
-        while windows and frame.time >= windows[0][1] - 1e-3:
-            if out is not None:
-                out.mux(encoder.encode(None))
-                out.close()
-                out = None
-            windows.pop(0)
-        if not windows:
-            break
-        if frame.time < windows[0][0] - 1e-3:
-            continue
-        if out is None:
-            out = av.open(io.BytesIO(), "w", format="mp4")
-            rate = source.average_rate
-            encoder = out.add_stream("libx264", rate=rate, options=encoding.options(rate))
-            encoder.width, encoder.height, encoder.pix_fmt = source.width, source.height, "yuv420p"
-            encoder.codec_context.thread_count = 1
-            encoder.codec_context.time_base = source.time_base
-        frame.pict_type = 0
-        out.mux(encoder.encode(frame))
-        count += 1
-    if out is not None:
-        out.mux(encoder.encode(None))
+def _transcode(container, outs: list[_Track]) -> int:
+    """Decode the tracks' streams and let each encode its windows; frames encoded."""
+    wanted = {out.source.index: out for out in outs}
+    for packet in container.demux([out.source for out in outs]):
+        for frame in packet.decode():
+            wanted[packet.stream_index].take(frame)
+    for out in outs:
         out.close()
-    return count
+    return sum(out.count for out in outs)
+
+
+class _Track:
+    """One stream's windows, each encoded into a file of its own."""
+
+    def __init__(self, source, windows: list[tuple[float, float]]) -> None:
+        self.source, self.windows, self.count = source, list(windows), 0
+        self._out = self._encoder = None
+        source.thread_type = "NONE"
+
+    def take(self, frame) -> None:
+        """Encode a frame that lies in a window."""
+        while self.windows and frame.time >= self.windows[0][1] - 1e-3:
+            self.close()
+            self.windows.pop(0)
+        if not self.windows or frame.time < self.windows[0][0] - 1e-3:
+            return
+        if self._out is None:
+            import av
+
+            self._out = av.open(io.BytesIO(), "w", format="mp4")
+            self._encoder = self._begin(self._out)
+        self._put(frame)
+        self.count += 1
+
+    def close(self) -> None:
+        """End the window's file."""
+        if self._out is not None:
+            self._out.mux(self._encoder.encode(None))
+            self._out.close()
+        self._out = None
+
+
+class _Pictures(_Track):
+    def __init__(self, source, windows: list[tuple[float, float]], encoding) -> None:
+        super().__init__(source, windows)
+        self._encoding = encoding
+
+    def _begin(self, out):
+        rate = self.source.average_rate
+        encoder = out.add_stream("libx264", rate=rate, options=self._encoding.options(rate))
+        encoder.width, encoder.height, encoder.pix_fmt = self.source.width, self.source.height, "yuv420p"
+        encoder.codec_context.thread_count = 1
+        encoder.codec_context.time_base = self.source.time_base
+        return encoder
+
+    def _put(self, frame) -> None:
+        frame.pict_type = 0
+        self._out.mux(self._encoder.encode(frame))
+
+
+class _Sound(_Track):
+    def _begin(self, out):
+        import av
+
+        from winnow.media.clip_audio import AAC, BIT_RATE
+
+        layout = "mono" if self.source.codec_context.layout.nb_channels == 1 else "stereo"
+        self._resampler = av.AudioResampler("fltp", layout, self.source.rate)
+        encoder = out.add_stream("aac", rate=self.source.rate, layout=layout, options=dict(AAC))
+        encoder.codec_context.bit_rate = BIT_RATE * (1 if layout == "mono" else 2)
+        return encoder
+
+    def _put(self, frame) -> None:
+        frame.pts = None
+        for part in self._resampler.resample(frame):
+            self._out.mux(self._encoder.encode(part))
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:
@@ -241,7 +289,7 @@ def measure(world: World, videos: int, folder: Path, limits: dict[str, float] = 
         cut_plan(lake, addresses(world, videos))
         times = {"fetch": run_stage(lake, settings, "fetch")}
     times["clip"] = run_stage(lake, settings, "clip")
-    transcode = [timed(lambda: bare_transcode(lake))]
+    transcode, pictures = [timed(lambda: bare_transcode(lake))], timed(lambda: bare_transcode(lake, sound=False))
     decode = [timed(lambda: bare_decode(data for _, data in clips(lake)))]
     for name in MEASURING[1:]:
         times[name] = run_stage(lake, settings, name)
@@ -268,6 +316,7 @@ def measure(world: World, videos: int, folder: Path, limits: dict[str, float] = 
                 "ratio_cpu": round(cpu_s / bare_cpu_s, 3),
                 "limit": limits[name],
                 "stage_cpu_s": {s: round(times[s][1], 3) for s in stages},
+                **({"ratio_pictures": round(cpu_s / pictures[1], 3)} if name == "clip" else {}),
             }
         )
     if copied:
