@@ -5,7 +5,7 @@ tied are no independent witnesses, and seeds, since another draw and another sta
 sets are tried on the same drawn groups, with the same drawn seeds. It is significant where its interval leaves out 0.
 Simulated without a gain, 5 of 100 are called significant. Where runs of one set differ by much more than groups do
 (`deviation`, of the seeds' values), three seeds are too few: their interval is no wider than their spread, which leaves
-out 0 in one of four; give more seeds.
+out 0 in one of four; give more seeds. Of one seed it is not known how far runs differ, and nothing is significant.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _figures(name: str, sets: dict[str, dict[int, dict]]) -> dict[str, object]:
     gap = _matrix(own, both, groups, "value") - _matrix(other, both, groups, "value")
     drawn = _resampled(gap, weight)
     said |= {"gain": _round(_mean(gap, weight)), "verdict": "not significant"}
-    if drawn is not None:
+    if drawn is not None and len(both) > 1:
         said["gain_low"], said["gain_high"] = low, high = _interval(drawn)
         said["verdict"] = "better" if low > 0 else "worse" if high < 0 else "not significant"
     return said

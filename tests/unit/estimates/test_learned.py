@@ -39,6 +39,15 @@ def test_with_few_groups_there_is_no_interval_and_nothing_is_significant():
     assert (found["low"], found["gain_low"], found["verdict"]) == (None, None, "not significant")
 
 
+def test_of_one_seed_nothing_is_significant():
+    """How far runs differ is not known."""
+    sets = {"random": [[0.0] * 9], "release": [[1.0] * 9]}
+    found = _by_set(learned(_rows(sets)))["release"]
+    assert (found["gain"], found["gain_low"], found["verdict"]) == (1.0, None, "not significant")
+    twice = {name: 2 * values for name, values in sets.items()}
+    assert _by_set(learned(_rows(twice)))["release"]["verdict"] == "better"
+
+
 @pytest.mark.parametrize(("shift", "verdict"), [(0.1, "better"), (-0.1, "worse"), (0.0, "not significant")])
 def test_the_gain_is_paired(shift, verdict):
     """Groups differ by far more than the sets do: only pairs show it."""
@@ -71,12 +80,12 @@ def test_runs_on_other_clips_are_no_benchmark():
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
-    """60 benchmarks without any gain, of 3 seeds and 40 groups: hardly more than 1 in 20 claims one."""
+    """40 benchmarks without any gain, of 3 seeds and 40 groups: hardly more than 1 in 20 claims one."""
     rng, claimed = np.random.default_rng(3), 0
-    for _ in range(60):
+    for _ in range(40):
         base = rng.uniform(0, 1, 40)
         start = rng.normal(0, 0.02, (2, 3, 1))
         values = base + start + rng.normal(0, 0.1, (2, 3, 40))
         found = _by_set(learned(_rows({"random": values[0].tolist(), "release": values[1].tolist()})))
         claimed += found["release"]["verdict"] != "not significant"
-    assert claimed <= 6
+    assert claimed <= 4
