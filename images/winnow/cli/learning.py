@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import click
 
-from winnow.cli.common import answer, comma_list, deployment
+from winnow.cli.common import answer, comma_list, deployment, table
 
 _RELEASE = click.option("--release", "release_id", default="", help="A release's id; the current one by default.")
 _PLAN = click.option("--plan", required=True, help="The plan that `winnow benchmark sets` answered.")
@@ -110,7 +110,7 @@ def collect(plan: str) -> None:
     from winnow.train import cells as body
 
     found = body.collect(deployment()[0], plan)
-    _table(found["results"])
+    table(found["results"], _COLUMNS)
     answer(found)
 
 
@@ -136,35 +136,15 @@ def all_(
         done = "" if trained["computed"] else "  (was there)"
         _note(f"{number}/{len(made['cells'])}  {cell}  {tried['value']:.3f}  chance {tried['chance']:.3f}{done}")
     found = cells.collect(lake, made["plan"])
-    _table(found["results"])
+    table(found["results"], _COLUMNS)
     answer({**found, "tasks": made["tasks"], "cells": made["cells"]})
 
 
 COMMANDS = (features, sets, train, evaluate, collect, all_)
+#: Of the table for a person.
 _COLUMNS = (
-    "task",
-    "model",
-    "set",
-    "mean",
-    "low",
-    "high",
-    "chance",
-    "ceiling",
-    "gain",
-    "gain_low",
-    "gain_high",
-    "verdict",
-)
-
-
-def _table(rows: list[dict]) -> None:
-    lines = [list(_COLUMNS)]
-    for row in rows:
-        values = map(row.get, _COLUMNS)
-        lines.append([f"{v:.3f}" if isinstance(v, float) else "" if v is None else str(v) for v in values])
-    widths = [max(len(line[k]) for line in lines) for k in range(len(_COLUMNS))]
-    for line in lines:
-        _note("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    "task", "model", "set", "mean", "low", "high", "chance", "ceiling", "gain", "gain_low", "gain_high", "verdict",
+)  # fmt: skip
 
 
 def _note(text: str) -> None:
