@@ -7,7 +7,7 @@ DIR ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo stop clean test test-cluster real-pairs images lint docs digests lock
+.PHONY: help setup models demo stop clean test test-cluster bench-train real-pairs images lint docs digests lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ test: export PYTHONDONTWRITEBYTECODE := # a test starts hundreds of processes: l
 test: setup ## all tests (15 to 20 minutes on two cores); COVERAGE=1 prints which lines of winnow they reach
 	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder --durations=30 -p tests.records \
 	  $(if $(COVERAGE),--cov=winnow --cov-report=term:skip-covered)
+
+bench-train: models ## the DAG benchmark in a real Airflow on a small world: what models learn, and what must hold of it (10 minutes); VIDEOS= DIR=
+	@$(BIN)/python tests/bench/benchmark.py $(if $(VIDEOS),--videos '$(VIDEOS)') $(if $(filter-out demo,$(DIR)),--keep '$(DIR)')
 
 real-pairs: export WINNOW_WEIGHTS ?= weights
 real-pairs: setup ## how well the ridge scorer tells Debian's 84 stamps with sounds apart; needs apt and what `winnow weights install` brings

@@ -3,15 +3,17 @@
 An admitted batch triggers it. What it publishes depends on the lake alone and never on which event came first: the
 admitted batches are read when the run starts, so several events may coalesce into one run or queue as several, one at
 a time, of which the later ones find their content already published and stop at `build`. A failing gate stops the
-release and names table, rule and rows; readers keep the release they have until `publish` swaps it.
+release and names table, rule and rows; readers keep the release they have until `publish` swaps it. Where the
+deployment names tasks (`WINNOW_BENCHMARK_TASKS`), models are then trained on it (`benchmark`).
 """
 
 from __future__ import annotations
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, FixedKeyMapper, Param, PartitionedAssetTimetable
 
-from winnow_stage import BATCHES, DEFAULT_ARGS, command, unless_asked
+from winnow_stage import BATCHES, DEFAULT_ARGS, command, unless_asked, unless_deployed
 
 with DAG(
     "release",
@@ -51,6 +53,11 @@ with DAG(
         # After an approval, or where none was asked for; not after a rejection, and not where build found nothing new.
         trigger_rule="none_failed_min_one_success",
     )
+    benchmark = TriggerDagRunOperator(
+        task_id="benchmark",
+        trigger_dag_id="benchmark",  # over the release that is current by then
+        pre_execute=unless_deployed("WINNOW_BENCHMARK_TASKS"),
+    )
 
-    build >> gate >> report >> approve >> publish
+    build >> gate >> report >> approve >> publish >> benchmark
     report >> publish

@@ -32,7 +32,7 @@ QUEUE = "kueue.x-k8s.io/queue-name"
 PERMANENT_EXIT_CODES = [*range(64, 75), *range(76, 79)]
 #: Settings of a pod that Airflow's environment may give, beside those of fetch (winnow/core/settings.py).
 PASSED = ("WINNOW_LAKE", "WINNOW_INBOX", "WINNOW_THREADS", "WINNOW_WEIGHTS", "WINNOW_DEVICE",
-          "WINNOW_MODEL_BATCH", "WINNOW_STALL_S", "WINNOW_MEMORY_MB")  # fmt: skip
+          "WINNOW_MODEL_BATCH", "WINNOW_STALL_S", "WINNOW_MEMORY_MB", "WINNOW_BENCHMARK_TASKS")  # fmt: skip
 #: Longer than any shard; of a process as of a Job.
 DEADLINE_S = 6 * 3600
 #: How long a Job may wait in its Kueue queue, s: queues are for waiting, and an attempt that gives up loses its place.
@@ -65,6 +65,7 @@ COMMANDS = {
     "mix": Needs("warehouse"),
     "cluster": Needs("corpus", cpu=2, memory_mb=4096),
     "select": Needs("corpus", cpu=2, memory_mb=4096),
+    "benchmark": Needs("model", memory_mb=4096),
 }
 
 
@@ -157,13 +158,15 @@ def needs(arguments: Sequence[str]) -> Needs:
         return Needs(image, at.cpu, at.memory_mb, at.gpu)
     if arguments[0] == "fit" and _option(arguments, "--scorer") == "two_tower":
         return Needs("model", memory_mb=4096)  # trained with torch, on one core
+    if list(arguments[:2]) == ["benchmark", "train"] and _option(arguments, "--preset") not in (None, "demo"):
+        return Needs("model", cpu=2, memory_mb=8192, gpu=1)  # published sizes and schedules
     return COMMANDS[arguments[0]]
 
 
 def job(arguments: Sequence[str], attempt: Attempt, cluster: Cluster) -> dict[str, Any]:
     """The Job of one attempt at `winnow <arguments>`."""
     wanted = needs(arguments)
-    subject = arguments[1] if arguments[0] in ("run", "release") and len(arguments) > 1 else arguments[0]
+    subject = arguments[1] if arguments[0] in ("run", "release", "benchmark") and len(arguments) > 1 else arguments[0]
     batch, part = _option(arguments, "--batch"), _option(arguments, "--part")
     name = "-".join(filter(None, [subject, batch, f"p{part}" if part else None]))
     labels = {

@@ -197,6 +197,14 @@ class BatchesOperator(WinnowOperator):
         return list(summary["batches"])
 
 
+class CellsOperator(WinnowOperator):
+    """`winnow benchmark sets`; the tasks after it map over its cells: model × set × seed."""
+
+    def units(self, summary: dict[str, Any], context: Context) -> list[str]:
+        """The cells, as the command ordered them."""
+        return list(summary["cells"])
+
+
 def command(
     name: str, *arguments: Any, operator: type[WinnowOperator] = WinnowOperator, pool: str = "warehouse", **kwargs: Any
 ) -> WinnowOperator:
@@ -235,6 +243,16 @@ def unless_chosen(param: str, *names: str) -> Callable[[Context], None]:
     def skip(context: Context) -> None:
         if not set(names) & set(context["params"][param]):
             raise AirflowSkipException(f"the Param {param!r} names none of {', '.join(names)}")
+
+    return skip
+
+
+def unless_deployed(setting: str) -> Callable[[Context], None]:
+    """A `pre_execute` hook: the task is skipped unless the environment of this deployment gives the setting a value."""
+
+    def skip(context: Context) -> None:
+        if not os.environ.get(setting, "").strip():
+            raise AirflowSkipException(f"{setting} is empty")
 
     return skip
 

@@ -71,7 +71,7 @@ def main() -> int:
     models = tuple(m for m in args.models.split(",") if m) or (QUICK_MODELS if args.quick else ())
     with tempfile.TemporaryDirectory(prefix="winnow-bench-") as scratch:
         folder = args.keep or Path(scratch)
-        lake, more = _planted(Path(scratch)) if args.quick else _world(folder, args.videos)
+        lake, more = planted_lake(Path(scratch)) if args.quick else (world(folder, args.videos), [])
         passed = True
         for task, names in TASKS.items():
             for name in names:
@@ -130,17 +130,35 @@ def _equal(lake: Lake, more: list[str]) -> bool:
 
 
 # -- data --------------------------------------------------------------------------------------------------------------
-def _planted(folder: Path) -> tuple[Lake, list[str]]:
+def planted_lake(folder: Path) -> tuple[Lake, list[str]]:
+    """A lake with a release of planted vectors, and the settings that take them."""
     rows = [*planted.samples(CLIPS), *planted.samples(CLIPS, "llp")]
     lake, arrays = Lake(folder / "lake"), planted.vectors_of(rows[:CLIPS], noise=0.8)
     planted.release(lake, rows)
     path = planted.write_vectors(folder / "vectors.parquet", rows[:CLIPS], arrays)
+    names = {row["sample_id"]: row for row in rows}
+    facts(lake, [(row, k // 3 % 3 != 2, -float(k)) for k, row in enumerate(names.values())])
     return lake, [f"vectors={path}", "epochs=10", "narrow=8"]
 
 
-def _world(folder: Path, videos: int) -> tuple[Lake, list[str]]:
-    world = make_world(folder / "world", videos=videos, seconds=(SECONDS, SECONDS + 0.01), plants={}, jobs=2)
-    lake, rows, measured = Lake(folder / "lake"), [], {"audio": [], "visual": []}
+def facts(lake: Lake, clips: list[tuple[dict, bool, float]]) -> None:
+    """What the release says of clips: (row of its samples, whether it keeps the clip, score)."""
+    listed = [
+        {"sample_id": row["sample_id"], "video_id": row["video_id"], "uploader": None,
+         "status": "kept" if kept else "dropped", "effective_z": score}
+        for row, kept, score in clips
+    ]  # fmt: skip
+    path = Path(lake.full(f"releases/{planted.RELEASE}")) / "tables" / "fct_clips.parquet"
+    pq.write_table(pa.Table.from_pylist(listed), path)
+
+
+def world(folder: Path, videos: int, mismatched: int = 0) -> Lake:
+    """A lake with a release of a world's clips, of which so many have another sound: those it drops. How they score is
+    made up: what is mismatched lower, but for some."""
+    plants = {"mismatch": mismatched} if mismatched else {}
+    world = make_world(folder / "world", videos=videos, seconds=(SECONDS, SECONDS + 0.01), plants=plants, jobs=2)
+    lake, rows, measured, said = Lake(folder / "lake"), [], {"audio": [], "visual": []}, []
+    rng = np.random.default_rng(7)
     shutil.rmtree(folder / "lake" / "runs", ignore_errors=True)
     for video in sorted((v for v in world.videos if v.file), key=lambda v: v.video):
         data = (world.root / video.file).read_bytes()
@@ -152,11 +170,14 @@ def _world(folder: Path, videos: int) -> tuple[Lake, list[str]]:
         heard, seen = _events(video)
         for stage, values in found.items():
             measured[stage].append({"sample_id": name, "outcome": "ok", **values})
-        rows += _labels(name, video, heard, seen, len(rows))
+        if labelled := list(_labels(name, video, heard, seen, len(rows))):
+            said.append((labelled[0], not video.planted, float(rng.normal(2.0 * (not video.planted)))))
+        rows += labelled
     shards = [_commit(lake, stage, found) for stage, found in measured.items()]
     if not lake.exists("releases/current"):
         planted.release(lake, rows, shards=shards)
-    return lake, []
+        facts(lake, said)
+    return lake
 
 
 def _labels(name: str, video: Video, heard: np.ndarray, seen: np.ndarray, place: int) -> Iterator[dict]:

@@ -28,6 +28,7 @@ COMMANDS = [
     # Those whose image or size follows from their arguments.
     ["run", "separate", "--batch", "2026-11-01", "--part", "3", "--params", '{"separator": "cdx23"}'],
     ["fit", "--batches", "2026-11-01", "--scorer", "two_tower"],
+    ["benchmark", "train", "--plan", "0123456789ab", "--cell", "avel/cpsp/random/0", "--preset", "paper"],
     ["release", "build", "--policy", "hash"],
     ["gate", "--batch", ",".join(f"2026-11-{day:02d}" for day in range(1, 31))],
 ]
@@ -81,6 +82,15 @@ def test_a_stage_runs_in_the_image_and_size_that_it_names() -> None:
         assert container["resources"]["limits"]["memory"] == f"{stage.resources.memory_mb}Mi"
         assert made["metadata"]["labels"]["winnow/stage"] == name
         assert container["args"][:2] == ["run", name]
+
+
+@pytest.mark.parametrize(("preset", "gpus"), [("demo", None), ("paper", "1")])
+def test_published_schedules_are_trained_on_a_gpu_and_the_demos_is_not(preset: str, gpus: str | None) -> None:
+    made = job(["benchmark", "train", "--plan", "p", "--cell", "avel/cpsp/random/0", "--preset", preset])
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    assert container["image"].startswith("winnow/model:")
+    assert container["resources"]["limits"].get("nvidia.com/gpu") == gpus
+    assert made["metadata"]["labels"]["winnow/stage"] == "train"
 
 
 def test_every_setting_reaches_its_pod() -> None:

@@ -46,6 +46,9 @@ def answer(arguments: list[str]) -> dict:
         if "--dry-run" in arguments:
             return {"batches": batches} | ({} if batches else {"empty": True})
         return {"batches": batches, "model": "0123456789ab"}
+    if command == "benchmark":
+        said = {"features": {"release": "ab12", "tasks": ["avel"]}, "sets": {"plan": "p1", "cells": ["a/0", "b/0"]}}
+        return said.get(arguments[1], {})
     if command == "select":
         with (LAKE / "selections").open("a") as selections:
             selections.write("one more\n")

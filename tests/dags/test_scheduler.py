@@ -20,6 +20,10 @@ from winnow.demo.processes import running
 RECYCLED = ("flag", "separate", "rescore")
 
 
+#: Tasks of a release that was published, in a deployment that names tasks of the benchmark.
+RELEASED = {"build", "gate", "report", "publish", "benchmark"}
+
+
 def successes(states: dict[tuple[str, int], str]) -> set[str]:
     """Tasks that succeeded."""
     return {task for (task, _), state in states.items() if state == "success"}
@@ -66,7 +70,7 @@ def test_fit_scores_and_admits_all_its_batches_and_one_release_follows(house: St
     assert sorted(event["partition_key"] for event in house.events()) == list(DAYS)
     releases = house.wait(lambda: house.api.runs("release", ""))
     assert len(releases) == 1
-    assert successes(house.finished("release", releases[0]["dag_run_id"])) == {"build", "gate", "report", "publish"}
+    assert successes(house.finished("release", releases[0]["dag_run_id"])) == RELEASED
 
 
 def test_a_finished_day_runs_again_and_the_release_finds_nothing_new(house: StubHouse) -> None:
@@ -126,7 +130,7 @@ def test_a_selection_clusters_assigns_gates_and_selects_and_a_release_follows(ho
     assert "--from-scratch" in made[5]
     assert sorted(event["partition_key"] for event in house.events()[events:]) == [DAYS[0], DAYS[2]]
     release = house.wait(lambda: house.api.runs("release", "")[releases:])[-1]
-    assert successes(house.finished("release", release["dag_run_id"])) == {"build", "gate", "report", "publish"}
+    assert successes(house.finished("release", release["dag_run_id"])) == RELEASED
 
 
 def test_a_selection_that_goes_on_keeps_its_centres_and_pretrained_layers_come_first(house: StubHouse) -> None:
@@ -168,6 +172,26 @@ def test_a_run_scores_by_what_it_asks_for_and_admits_the_batches_anew(
     named = [call[call.index("--scorers") + 1] for call in made if call[0] == "calibrate"]
     assert named == ([] if scorers == ["panns"] else [",".join(sorted(scorers))])
     assert [event["partition_key"] for event in house.events()[events:]] == [DAYS[1]]
+
+
+def test_a_release_is_benchmarked_cell_by_cell(house: StubHouse) -> None:
+    calls = len(house.calls())
+    house.api.unpause("benchmark")
+    run = house.wait(lambda: house.api.runs("benchmark", ""))[0]
+    states = house.finished("benchmark", run["dag_run_id"])
+    assert set(states.values()) == {"success"}
+    assert {(task, index) for task, index in states if index >= 0} == {
+        (task, index) for task in ("train", "evaluate") for index in (0, 1)
+    }
+    made = [call for call in house.calls()[calls:] if call[0] == "benchmark"]
+    what = ["--models", "", "--preset", "demo"]
+    assert made[0] == ["benchmark", "features", "--release", "", "--tasks", "", *what]
+    assert made[1] == ["benchmark", "sets", "--release", "ab12", "--tasks", "avel", *what, "--seeds", "3"]
+    trained = sorted(call for call in made[: len(states)] if call[1] == "train")
+    assert trained == [
+        ["benchmark", "train", "--plan", "p1", "--cell", cell, "--preset", "demo"] for cell in ("a/0", "b/0")
+    ]
+    assert made[len(states) - 1] == ["benchmark", "collect", "--plan", "p1"]
 
 
 def test_the_latest_report_is_in_airflows_navigation(house: StubHouse) -> None:

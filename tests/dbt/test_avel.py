@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -91,7 +91,19 @@ def built(build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactory)
         ("avel", f"{youtube(0)}_000007", "train"), ("avel", f"{youtube(0)}_000027.500", "val"),
         ("avel", youtube(5), "test"), ("avel", "unknown____", "test"),
     ])  # fmt: skip
+    corpus_table.replace(lake, "run_metrics", list(learned_rows()), provenance={"made": "by a test"})
     return build(lake), done
+
+
+def learned_rows() -> Iterator[dict]:
+    """A benchmark of two seeds and six groups: 0.5 from random candidates, a tenth more from what is kept."""
+    same = {"release": "before", "task": "avel", "model": "cpsp", "split": "test", "metric": "accuracy", "examples": 2,
+            "chance": 0.25, "ceiling": 1.0, "clips": 40, "preset": "demo"}  # fmt: skip
+    for name, more in (("random", 0.0), ("release", 0.1)):
+        for seed in range(2):
+            for k in range(6):
+                value = 0.25 + 0.1 * k + more
+                yield {**same, "set": name, "seed": seed, "run": f"{name}-{seed}", "group_id": f"g{k}", "value": value}
 
 
 def test_a_small_corpus(built: tuple[Built, dict]) -> None:
@@ -123,8 +135,33 @@ def test_a_small_corpus(built: tuple[Built, dict]) -> None:
     assert [len(exported.orders[split]) for split in SPLITS] == [34, 13, 12]
 
 
+def test_what_models_learned_before_is_told(built: tuple[Built, dict]) -> None:
+    release, _ = built
+    runs = release.rows('select "set", seed, value, chance, examples, groups, run from fct_benchmark order by all')
+    assert runs == [
+        (name, seed, value, 0.25, 12, 6, f"{name}-{seed}")
+        for name, value in (("random", 0.5), ("release", 0.6)) for seed in range(2)
+    ]  # fmt: skip
+    told = release.rows(
+        'select "set", mean, chance, ceiling, gain, verdict, seeds, clips from rpt_benchmark order by 1'
+    )
+    assert told == [
+        ("random", 0.5, 0.25, 1.0, None, "reference", 2, 40), ("release", 0.6, 0.25, 1.0, 0.1, "better", 2, 40),
+    ]  # fmt: skip
+    ((low, high),) = release.rows("select low, high from rpt_benchmark where \"set\" = 'random'")
+    assert 0.25 < low < 0.5 < high < 0.75
+
+
 def test_without_labels_there_is_nothing(release: Built) -> None:
-    for table in ("avel_samples", "rpt_avel_sets", "rpt_avel_categories", "rpt_avel_leaks"):
+    tables = (
+        "avel_samples",
+        "rpt_avel_sets",
+        "rpt_avel_categories",
+        "rpt_avel_leaks",
+        "fct_benchmark",
+        "rpt_benchmark",
+    )
+    for table in tables:
         assert release.rows(f"select count(*) from {table}") == [(0,)], table
     assert not (release.work / "exports" / "avel").exists()
 

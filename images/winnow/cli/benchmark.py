@@ -1,4 +1,4 @@
-"""`winnow benchmark`: how well the methods do on data whose truth is known."""
+"""`winnow benchmark`: how well the methods do on data whose truth is known, and what models learn from a release."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from winnow.cli import learning
 from winnow.cli.common import answer
 
 DATA = ("digits-rotated", "digits-flipped", "digits-spoken", "digits-held-out", "kinds-held-out")
@@ -28,7 +29,11 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str) -> tuple[in
 
 @click.group()
 def benchmark() -> None:
-    """Benchmarks on data whose truth is known."""
+    """Of selection and scorers, on data whose truth is known; of a release, by what models learn from it."""
+
+
+for _one in learning.COMMANDS:
+    benchmark.add_command(_one)
 
 
 @benchmark.command()

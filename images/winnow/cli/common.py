@@ -35,6 +35,17 @@ def answer(value: dict) -> None:
     click.echo(text)
 
 
+def table(rows: list[dict], columns: tuple[str, ...]) -> None:
+    """Rows for a person, on stderr: a row a line, numbers to three places."""
+    lines = [list(columns)]
+    for row in rows:
+        values = map(row.get, columns)
+        lines.append([f"{v:.3f}" if isinstance(v, float) else "" if v is None else str(v) for v in values])
+    widths = [max(len(line[k]) for line in lines) for k in range(len(columns))]
+    for line in lines:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip(), err=True)
+
+
 @contextmanager
 def answering_in_part(step: str | None = None) -> Iterator[None]:
     """Where only a part could be done, print what came of it before the error that names the rest. A step of a command

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from winnow.cli.common import answer, comma_list, deployment
+from winnow.cli.common import answer, comma_list, deployment, table
 from winnow.core.errors import ConfigError
 
 _TASK = click.argument("task")
@@ -69,7 +69,7 @@ def list_(task: str | None) -> None:
     lake, _ = deployment()
     rows = [body.summary(lake, card) for card in body.listed(lake, task)]
     figures = ("metric", "val", "test", "test_chance", "test_looks", "faithful")
-    _table(rows, ("task", "run", "model", "supervision", *figures))
+    table(rows, ("task", "run", "model", "supervision", *figures))
     answer({"runs": rows})
 
 
@@ -96,19 +96,8 @@ def compare(task: str, names: list[str], split: str) -> None:
     if len(set(names)) != len(names):
         raise ConfigError("--runs names a run twice")
     found = body.compare(deployment()[0], task, names, split)
-    _table(found["runs"], ("run", "model", "seed", "value", "over_first", "test_looks"))
+    table(found["runs"], ("run", "model", "seed", "value", "over_first", "test_looks"))
     answer(found)
-
-
-def _table(rows: list[dict], columns: tuple[str, ...]) -> None:
-    """For a person: a row a line, numbers to three places."""
-    lines = [list(columns)]
-    for row in rows:
-        values = map(row.get, columns)
-        lines.append([f"{v:.3f}" if isinstance(v, float) else "" if v is None else str(v) for v in values])
-    widths = [max(len(line[k]) for line in lines) for k in range(len(columns))]
-    for line in lines:
-        click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip(), err=True)
 
 
 def _note(text: str) -> None:

@@ -32,6 +32,10 @@ class Settings(BaseSettings):
     device: str = Field("auto", description="where models run: auto (cuda if there is one), cpu, cuda, cuda:1 …")
     model_batch: int = Field(128, ge=1, description="rows that a GPU takes at a time; a CPU takes a clip's")
 
+    benchmark_tasks: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="comma-separated tasks that models are trained on after every release, as in avel,parse"
+    )
+
     memory_mb: int | None = Field(
         None, ge=64, description="most memory of a stage's process, MiB; never above nine tenths of the pod's"
     )
@@ -48,6 +52,11 @@ class Settings(BaseSettings):
     fetch_timeout_s: float = Field(20.0, gt=0, description="longest silence of a connection, s")
     fetch_deadline_s: float = Field(900.0, gt=0, description="longest time for one file, s")
     fetch_max_bytes: int = Field(4 << 30, gt=0, description="largest file, bytes")
+
+    @field_validator("benchmark_tasks", mode="before")
+    @classmethod
+    def _tasks(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("fetch_allow_networks", mode="before")
     @classmethod

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from winnow.core.lake import Lake
-from winnow.report import audit, calibration, changes, charts, clips, families
+from winnow.report import audit, calibration, changes, charts, clips, families, learned
 from winnow.report.data import MEASURES, POINTS, Facts, collect, open_tables
 from winnow.report.render import render
 
@@ -30,6 +30,7 @@ def report(work: Path, lake: Lake, *, release: str, base: str | None, policy: st
         sections = families.collect(con)
         calibrated = calibration.collect(con)
         moved, audits = changes.collect(con), audit.collect(con, base)
+        taught = learned.collect(con, base)
         shown = clips.load(lake, clips.choose(con))
     total = facts["total"][0] if facts["total"] else None
     return render(
@@ -54,6 +55,7 @@ def report(work: Path, lake: Lake, *, release: str, base: str | None, policy: st
         changes=_changes(facts),
         moved=moved,
         audits=audits,
+        learned=taught,
         clips=shown,
         gates=_gates(work),
     )

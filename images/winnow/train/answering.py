@@ -45,10 +45,14 @@ def keep(
     found: Mapping[str, np.ndarray],
     split: str,
 ) -> dict:
-    """Write predictions and metrics of a split; the metrics."""
+    """Write predictions, values by example and metrics of a split; the metrics."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     said = module.score(config, found, examples)
     pq.write_table(module.table(found, examples), folder / f"predictions-{split}.parquet", compression="zstd")
+    value, chance = module.each(config, found, examples)
+    each = pa.table({"sample_id": pa.array(examples.id.tolist(), pa.string()), "value": value, "chance": chance})
+    pq.write_table(each, folder / f"values-{split}.parquet", compression="zstd")
     write(folder / f"metrics-{split}.json", (json.dumps(said, indent=1, sort_keys=True) + "\n").encode())
     return said

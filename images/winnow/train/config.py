@@ -41,6 +41,7 @@ class TrainConfig(BaseModel):
     supervision: Literal["full", "weak"] = Field("full", description="avel: labels by second, or of the whole clip")
     family: Literal["avel", "ave", "llp"] | None = Field(None, description="whose samples; avel, or llp of task parse")
     half: bool = Field(False, description="only samples of the half set")
+    clips: str | None = Field(None, description="Parquet of sample_id and split: these clips only; all without it")
     vectors: str | None = Field(None, description="Parquet with vectors by second; stage tables without it")
     audio: tuple[str, ...] = Field(
         ("audio.onset", "audio.a0", "audio.a1", "audio.a2", "audio.a3", "audio.a4"), description="stage.column of sound"

@@ -50,6 +50,8 @@ def prepare(
     name = publish.resolve(lake, release)
     folder = publish.folder(lake, name)
     found = sets.read(folder, task, family=config.family, half=config.half, leaks=config.allow_leaks, test=test)
+    if config.clips:
+        found = sets.listed(found, Path(config.clips), test=test)
     inputs = module.inputs(config)
     joined = join(lake, folder, sets.ids(found), inputs, found.seconds, config.vectors, config.most_missing)
     found = found.take(joined.kept)
@@ -79,8 +81,9 @@ def identity(task: str, config: TrainConfig, prepared: Prepared, device: str) ->
     import torch
 
     options = {k: v for k, v in config.model_dump().items() if k not in _ASIDE}
-    if config.vectors:
-        options["vectors"] = sha256_file(Path(config.vectors))
+    for name in ("clips", "vectors"):
+        if options[name]:
+            options[name] = sha256_file(Path(options[name]))
     return {
         "task": task, "options": options, "release": prepared.release, "examples": prepared.examples.digest(),
         "vectors": digest({k: v for k, v in prepared.joined.vectors.card.items() if k != "file"}),

@@ -5,7 +5,7 @@
     pace.parquet                    what clocks say: clips a second, share of waiting, peak memory
     validation.parquet              a row a validation
     checkpoints/<digest>.safetensors
-    predictions-<split>.parquet, metrics-<split>.json
+    predictions-<split>.parquet, values-<split>.parquet (the main figure by example), metrics-<split>.json
     looks/test-0001.json            every look at the test split, kept for good
 
 While it is trained, a run lies in `runs/<task>/.<run>/` with the state to go on from; it is renamed when all of it is

@@ -197,6 +197,25 @@ def _names(rows: list[dict]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return tuple(np.array([row[name] or "" for row in rows], object) for name in ("sample_id", "clip", "split"))
 
 
+def listed(found: Examples, path: Path, *, test: bool) -> Examples:
+    """Those of a list's clips alone (Parquet: sample_id, split). Without `test` its rows of that split are passed over.
+    ContractError for a clip that has no label in this release, or that stands in another split there."""
+    import pyarrow.parquet as pq
+
+    try:
+        rows = pq.read_table(path, columns=["sample_id", "split"]).to_pylist()
+    except (OSError, ValueError, KeyError) as error:
+        why = str(error).splitlines()[0]
+        raise ContractError(f"--set clips={path}: a Parquet of sample_id and split is wanted: {why}") from error
+    wanted = {row["sample_id"]: row["split"] for row in rows if test or row["split"] != "test"}
+    where = dict(zip(found.id.tolist(), found.split.tolist(), strict=True))
+    for clip, split in wanted.items():
+        if where.get(clip) != split:
+            stands = f"which the release has in {where[clip]}" if clip in where else "of which it has no label"
+            raise ContractError(f"{path} has clip {clip} in split {split}, {stands}: make the list of this release")
+    return found.take(np.flatnonzero([clip in wanted for clip in found.id.tolist()]))
+
+
 def ids(found: Examples) -> pa.Array:
     """Their clips' ids as Arrow has them."""
     import pyarrow as pa

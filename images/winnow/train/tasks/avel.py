@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 METRIC = "accuracy"
+#: What perfect answers score.
+CEILING = 1.0
 #: Published threshold × seconds, by supervision; margin and neighbours of the video contrast.
 THRESHOLD = {"full": 0.99, "weak": 0.95}
 VIDEOS = {"full": (0.2, 3), "weak": (0.6, 4)}
@@ -129,6 +131,13 @@ def score(config: TrainConfig, found: Mapping[str, np.ndarray], examples: Exampl
     said["event_f1"] = ave.event_f1(found["predicted"], true, background)
     chance = float((true == background).mean())
     return {**said, "metric": METRIC, "value": said["accuracy"], "chance": chance}
+
+
+def each(config: TrainConfig, found: Mapping[str, np.ndarray], examples: Examples) -> tuple[np.ndarray, np.ndarray]:
+    """Value and chance of every example: (n,) float64 each; their means are those of `score`."""
+    del config
+    true = truth(examples)
+    return (found["predicted"] == true).mean(1), (true == len(examples.categories)).mean(1)
 
 
 def table(found: Mapping[str, np.ndarray], examples: Examples) -> pa.Table:

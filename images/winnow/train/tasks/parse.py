@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 THRESHOLD = 0.90
+#: What perfect answers score.
+CEILING = 100.0
 #: Labels of pictures, smoothed: what is heard in a clip is not always seen.
 SMOOTH = (0.9, 0.05)
 SHARED_LABELS = 0.9
@@ -77,18 +79,39 @@ def score(config: TrainConfig, found: Mapping[str, np.ndarray], examples: Exampl
     """`winnow metrics avvp` of the answers; `value` is Type@AV of segments, `chance` that of the majority answer: the
     label sets' most frequent category, everywhere."""
     gate = gate_of(config)
-    masks = [
-        avvp.masks(found["segments"][:, :, k], found["clip"] if gate == "video" else found["modalities"][:, k])
-        for k in (0, 1)
-    ]
-    said = avvp.score(*masks, examples.heard, examples.seen)
-    guess = np.zeros_like(examples.heard)
-    guess[..., int((examples.heard.sum((0, 1)) + examples.seen.sum((0, 1))).argmax())] = True
+    said = avvp.score(*_masks(gate, found), examples.heard, examples.seen)
+    guess = _majority(examples)
     chance = avvp.score(guess, guess, examples.heard, examples.seen)["segment"]["type_av"]
     return {
         "videos": len(examples), "gate": gate, **said,
         "metric": f"segment type_av, gate {gate}", "value": said["segment"]["type_av"], "chance": chance,
     }  # fmt: skip
+
+
+def each(config: TrainConfig, found: Mapping[str, np.ndarray], examples: Examples) -> tuple[np.ndarray, np.ndarray]:
+    """Value and chance of every example: (n,) float64 each; their means are those of `score`."""
+    guess = _majority(examples)
+    return tuple(
+        np.array([
+            avvp.score(*(side[k : k + 1] for side in (*given, examples.heard, examples.seen)))["segment"]["type_av"]
+            for k in range(len(examples))
+        ])
+        for given in (_masks(gate_of(config), found), (guess, guess))
+    )  # fmt: skip
+
+
+def _masks(gate: str, found: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    return [
+        avvp.masks(found["segments"][:, :, k], found["clip"] if gate == "video" else found["modalities"][:, k])
+        for k in (0, 1)
+    ]
+
+
+def _majority(examples: Examples) -> np.ndarray:
+    """The most frequent category, everywhere."""
+    guess = np.zeros_like(examples.heard)
+    guess[..., int((examples.heard.sum((0, 1)) + examples.seen.sum((0, 1))).argmax())] = True
+    return guess
 
 
 def table(found: Mapping[str, np.ndarray], examples: Examples) -> pa.Table:

@@ -1,0 +1,77 @@
+"""Train models on a release, and on as many other clips of the same candidates: is the release worth more?
+
+Labelled clips of one release make training sets of one size: what the release keeps, random candidates, what it
+dropped, and what scores highest. Every model is trained on every set with every seed, in as many steps, and tried once
+on the same clips of the release's test split, which share no video, uploader or near-duplicate with any set. The
+figures go into the corpus's table `run_metrics`; the next release shows them, with intervals and with what random
+candidates are worth, in its report.
+
+It runs by hand, with a release or for the current one, and after every release where the deployment names tasks
+(`WINNOW_BENCHMARK_TASKS=avel,parse`). A run that was killed is gone on from; the same inputs again train nothing.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, Param, task_group
+
+from winnow_stage import DEFAULT_ARGS, CellsOperator, command
+
+FOUND = "ti.xcom_pull(task_ids='features', key='summary')"
+PLAN = "{{ ti.xcom_pull(task_ids='sets', key='summary')['plan'] }}"
+WHAT = ("--models", "{{ params.models | join(',') }}", "--preset", "{{ params.preset }}")
+
+with DAG(
+    "benchmark",
+    description="A release → what models learn from it, beside random, rejected and top-scored clips",
+    doc_md=__doc__,
+    schedule=None,  # `release` triggers it where the deployment names tasks
+    catchup=False,
+    max_active_runs=1,  # two runs over one release would train the same models
+    default_args=DEFAULT_ARGS,
+    tags=["winnow", "model"],
+    params={
+        "release": Param(
+            "", type="string", pattern="^[0-9a-f]*$", description="A release's id; the current one if empty"
+        ),
+        "tasks": Param(
+            [],
+            type="array",
+            items={"type": "string", "enum": ["avel", "parse"]},
+            uniqueItems=True,
+            description="What is learned; the deployment's tasks if empty, and nothing where it names none",
+        ),
+        "models": Param(
+            [],
+            type="array",
+            items={"type": "string", "pattern": "^[a-z0-9]+$"},
+            uniqueItems=True,
+            description="Which models of these tasks; all if empty",
+        ),
+        "seeds": Param(3, type="integer", minimum=1, maximum=100, description="Draws of each set, and runs of each"),
+        "preset": Param(
+            "demo", enum=["demo", "paper"], description="Sizes and schedules; paper needs published features and a GPU"
+        ),
+    },
+):
+
+    @task_group(prefix_group_id=False)
+    def learn(cell: str):
+        """One model on one set with one seed."""
+        train = command(
+            "benchmark train", "--plan", PLAN, "--cell", cell, "--preset", "{{ params.preset }}", task_id="train",
+            pool="decode",
+        )  # fmt: skip
+        train >> command("benchmark evaluate", "--plan", PLAN, "--cell", cell, task_id="evaluate", pool="decode")
+
+    features = command(
+        "benchmark features", "--release", "{{ params.release }}", "--tasks", "{{ params.tasks | join(',') }}", *WHAT,
+        task_id="features", pool="decode", skip_on="no_tasks",
+    )  # fmt: skip
+    sets = command(
+        "benchmark sets", "--release", f"{{{{ {FOUND}['release'] }}}}",
+        "--tasks", f"{{{{ {FOUND}['tasks'] | join(',') }}}}", *WHAT, "--seeds", "{{ params.seeds }}",
+        task_id="sets", operator=CellsOperator, pool="decode",
+    )  # fmt: skip
+    collect = command("benchmark collect", "--plan", PLAN, task_id="collect")
+
+    features >> sets >> learn.expand(cell=sets.output) >> collect
