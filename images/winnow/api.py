@@ -2,11 +2,11 @@
 
     import winnow
 
-    winnow.measure("holiday.mp4")["probe"].to_pandas()         # one video: no lake, no list, nothing fitted
+    winnow.measure("holiday.mp4")["probe"].to_pandas()        # one video: no lake, no list
     lake = winnow.open_lake("lake")
-    winnow.read_stage(lake, "probe", "2026-11-20", "pandas")   # what was measured of a batch
-    winnow.read_table(lake, "fct_clips", "pandas")             # what was decided and published
-    for clip in winnow.clips(lake, splits=["train"]):          # what was kept: bytes, pictures, sound
+    winnow.read_stage(lake, "probe", "2026-11-20", "pandas")  # what was measured of a batch
+    winnow.read_table(lake, "fct_clips", "pandas")            # what was decided and published
+    for clip in winnow.clips(lake, splits=["train"]):         # what was kept
         clip.pictures(64, 64, per_s=2), clip.sound(16_000)
 
 Commands (`curate`, `fit`, `publish`) and `measure` work in processes of their own; all else reads. Whatever is heavy is
