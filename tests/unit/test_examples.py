@@ -1,8 +1,9 @@
-"""Every file of examples/, run as its first line says, on a small release and a small video."""
+"""Every file of examples/, run as its first line says, on a small release and video; and what the site shows."""
 
 from __future__ import annotations
 
 import ast
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -11,8 +12,11 @@ import pytest
 
 from tests import needs
 from tests.unit import exported, seen, synthetic
+from winnow import api
 from winnow.batch import command
 from winnow.core.lake import Lake
+from winnow.core.settings import Settings
+from winnow.core.stage import Batch, Sample
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -77,3 +81,25 @@ def test_curate_a_folder(tmp_path: Path, monkeypatch, capsys) -> None:
     said = run("curate_a_folder", str(folder), str(tmp_path / "lake"), monkeypatch=monkeypatch, capsys=capsys)
     assert asked == [("curate", tmp_path), ("fit", None), ("curate", tmp_path), ("release", None)]
     assert said.startswith("fitted on 9 clips: AUC 0.9\n")
+
+
+def test_the_stage_that_the_site_shows_measures(tmp_path: Path) -> None:
+    page = (EXAMPLES.parent / "docs/how-to/own-stage.md").read_text()
+    shown = page.partition("```python\n")[2].partition("```")[0]
+    made: dict = {"__name__": "winnow.stages.brightness"}
+    exec(compile(shown, "own-stage.md", "exec"), made)
+    cls = made["Brightness"]
+    stage = cls(cls.Params(), Lake(tmp_path), Settings())
+    stage.setup()
+    sample = Sample("a", {})
+    sample.media = lambda ext="mp4": synthetic.mp4(0)
+    (outcome,) = stage.process(Batch([sample], tmp_path))
+    assert 10 < outcome.values["luma"] < 200
+    assert set(outcome.values) == set(cls.schema)
+
+
+def test_the_site_names_what_there_is() -> None:
+    pages = [(EXAMPLES.parent / name).read_text() for name in ("README.md", "docs/get-started.md", "docs/index.md")]
+    named = {name for page in pages for name in re.findall(r"\bwinnow\.([a-z_]+)\b(?!\.)(?=[(`])", page)}
+    assert len(named) > 8
+    assert named - {"toml"} <= set(api.__all__)
