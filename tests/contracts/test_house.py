@@ -206,7 +206,7 @@ def test_every_version_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = list(project["project"]["dependencies"])
     for extra in project["project"]["optional-dependencies"].values():
-        wanted += extra
+        wanted += [one for one in extra if not one.startswith("winnow[")]
     for group in project["dependency-groups"].values():
         wanted += group
     pinned = {

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import winnow
 from tests.world import World
 from winnow.release import copies
 
@@ -64,6 +65,9 @@ def test_the_walkthrough_publishes_a_release_of_your_own_videos(tmp_path: Path, 
     released = json.loads((tmp_path / report).with_name("manifest.json").read_text())
     assert list(released["batches"]) == ["2026-11-20"]
     assert copies.verify(tmp_path / "clips")["ok"]
+    done = winnow.curate(tmp_path / "inbox/2026-11-20", lake := winnow.open_lake(tmp_path / "lake"))
+    assert [done[step]["computed"] for step in ("ingest", "decide", "plan", "clip", "correspond")] == [0] * 5
+    assert len(winnow.clips(lake)) == winnow.read_table(lake, "fct_clips", "duckdb").filter("status = 'kept'").shape[0]
     index = json.loads((tmp_path / "clips" / "index.json").read_text())
     assert sum(split["with_file"] for split in index["splits"].values()) > 3, "files of one's own come along"
     if importlib.util.find_spec("torch") and importlib.util.find_spec("webdataset"):

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 import winnow
+from tests.unit import seen
 from tests.unit.measured import write_batch
+from winnow import api
 from winnow.core.errors import ConfigError, ContractError
 
 
@@ -21,6 +23,21 @@ def test_a_stages_table_is_one_arrow_table_ordered_by_its_key(tmp_path: Path) ->
     assert ids == sorted(ids)
     assert len(ids) > 0
     assert {"outcome", "reason", "detail"} <= set(table.column_names)
+    assert winnow.read_stage(lake, "visual", "2026-11-01", "pandas")["sample_id"].tolist() == ids
+    assert winnow.read_stage(lake, "visual", "2026-11-01", "duckdb").aggregate("count(*)").fetchall() == [(len(ids),)]
+    with pytest.raises(ConfigError, match="form 'polars': there are arrow, pandas, duckdb"):
+        winnow.read_stage(lake, "visual", "2026-11-01", "polars")
+
+
+def test_a_published_table_in_three_forms(tmp_path: Path) -> None:
+    lake = seen.build(tmp_path)
+    assert winnow.tables(lake) == ["fct_clips", "ops.dim_batches"]
+    assert winnow.read_table(lake, "fct_clips").num_rows == len(seen.PLACES)
+    assert len(winnow.read_table(lake, "fct_clips", "pandas", winnow.releases(lake)[0])) == len(seen.PLACES)
+    relation = winnow.read_table(lake, "dim_batches", "duckdb")
+    assert relation.fetchall() == [("b",)]
+    with pytest.raises(ConfigError, match=r"no table 'nonesuch'; there are fct_clips, ops\.dim_batches"):
+        winnow.read_table(lake, "nonesuch")
 
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
@@ -34,6 +51,12 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     assert winnow.releases(lake) == []
     with pytest.raises(AttributeError, match="no attribute 'nonesuch'"):
         _ = winnow.nonesuch
+
+
+def test_no_name_is_a_rooms() -> None:
+    """A room that was imported would stand in its place."""
+    rooms = {path.stem for path in Path(winnow.__file__).parent.iterdir()}
+    assert rooms & set(api.__all__) == set()
 
 
 def test_importing_it_imports_nothing_else() -> None:

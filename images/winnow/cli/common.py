@@ -107,10 +107,14 @@ def told_of(field: FieldInfo) -> str:
     """A parameter's type, limits and default, in a line."""
     kind = getattr(field.annotation, "__name__", None) if isinstance(field.annotation, type) else None
     kind = kind or str(field.annotation).replace("typing.", "")
-    limits = [
+    return f"{', '.join([kind, *limits_of(field)])}; {json.dumps(field.default)} by default"
+
+
+def limits_of(field: FieldInfo) -> list[str]:
+    """What a field's number may be: `> 0`, `<= 600` …"""
+    return [
         f"{sign} {getattr(limit, key):g}"
         for limit in field.metadata
         for key, sign in _SIGNS.items()
         if hasattr(limit, key)
     ]
-    return f"{', '.join([kind, *limits])}; {json.dumps(field.default)} by default"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from winnow.core import cpu, errors, own_fault
+from winnow.core import cpu, errors, extras, own_fault
 
 # Results must depend neither on the CPU nor on how many cores a pod has: libraries read it once, when they load.
 cpu.pin()
@@ -298,7 +298,7 @@ def main() -> None:
     except errors.WinnowError as error:
         _end(error)
     except Exception as error:
-        if fault := own_fault.of(error):
+        if fault := own_fault.of(error) or extras.missing(error):
             _end(fault)
         raise
 

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
 
-from winnow.core import confine, own_fault
+from winnow.core import confine, extras, own_fault
 from winnow.core.attempt import out_of_memory, terminated_by_an_exception
 from winnow.core.config import stage_params
 from winnow.core.errors import EXIT_FAIL, TransientError, WinnowError
@@ -304,7 +304,7 @@ def _portable(error: Exception) -> tuple[Exception, str, bool]:
     """An exception as another process can raise it, its traceback in words (of what nobody foresaw only), and whether
     there was no memory. What it comes from stays behind, so a fault of our own side is told as what it stands for."""
     odd = out_of_memory(error)
-    told = error if isinstance(error, WinnowError) else own_fault.of(error) or error
+    told = error if isinstance(error, WinnowError) else own_fault.of(error) or extras.missing(error) or error
     trace = "" if isinstance(told, WinnowError) else "".join(traceback.format_exception(error))
     try:
         pickle.loads(pickle.dumps(told))

@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 
+from winnow.core import extras
 from winnow.core.errors import TransientError, WinnowError
 from winnow.core.sample import Reason, SampleFailed
 
@@ -43,10 +44,11 @@ def of(error: BaseException | None) -> TransientError | None:
 
 def internal_error(error: Exception) -> SampleFailed:
     """The failure of a sample that an exception nobody foresaw stands for, its traceback on stderr; a fault of our own
-    side is raised instead, as a TransientError, and so is what Winnow itself raises on purpose."""
+    side is raised instead, as a TransientError, a library that is not installed as the ConfigError that names its
+    extra, and so is what Winnow itself raises on purpose."""
     if isinstance(error, WinnowError):
         raise error
-    if fault := of(error):
+    if fault := of(error) or extras.missing(error):
         raise fault from error
     traceback.print_exception(error, file=sys.stderr)
     return SampleFailed(Reason.internal_error, type(error).__name__)

@@ -16,6 +16,16 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from winnow.core.errors import ConfigError
 
+#: Of the package: where it is installed, or where it lies in a checkout.
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def dbt_project() -> Path:
+    """The dbt project that belongs to this package: `winnow/dbt` of an installed one (setup.py puts it there), else the
+    folder `dbt` of the checkout."""
+    inside = _PACKAGE / "dbt"
+    return inside if (inside / "dbt_project.yml").is_file() else _PACKAGE.parents[1] / "dbt"
+
 
 class Settings(BaseSettings):
     """Every field is the environment variable `WINNOW_<FIELD>`."""
@@ -25,7 +35,7 @@ class Settings(BaseSettings):
     lake: str = Field("lake", description="root of the lake: a local folder, or an fsspec URL (s3://…, gs://…)")
     inbox: Path = Field(Path("inbox"), description="<inbox>/<partition>/ holds one day's lists and media")
     dbt_dir: Path = Field(
-        Path(__file__).resolve().parents[3] / "dbt", description="the dbt project; beside the package in a checkout"
+        default_factory=dbt_project, description="the dbt project: inside the installed package, or the checkout's"
     )
     threads: int = Field(2, ge=1, description="threads of DuckDB; tables do not depend on it")
     weights: Path = Field(Path("weights"), description="folder of pretrained models; nothing is downloaded")

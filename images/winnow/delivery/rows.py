@@ -174,7 +174,7 @@ def prepare(
 def of_shard(con: duckdb.DuckDBPyConnection, shard: Shard, block: int = 1000) -> Iterator[dict[str, object]]:
     """The clips of a shard in order: id, the JSON beside it, and where its bytes lie (`begins`, `length` …)."""
     found = con.execute(
-        f"SELECT id, {_json()} AS json, has_residual, media_sha256, residual_sha256, tar, residual_tar,"
+        f"SELECT id, {as_json()} AS json, has_residual, media_sha256, residual_sha256, tar, residual_tar,"
         " places.* EXCLUDE (id) FROM rows JOIN places USING (id) WHERE split = ? AND number = ? ORDER BY id",
         [shard.split, shard.number],
     )
@@ -184,7 +184,7 @@ def of_shard(con: duckdb.DuckDBPyConnection, shard: Shard, block: int = 1000) ->
             yield dict(zip(names, row, strict=True))
 
 
-def _json() -> str:
+def as_json() -> str:
     """SQL of a clip's JSON: every column, no number that is none. DuckDB writes it several times as fast as Python."""
 
     def finite(name: str, kind: str) -> str:

@@ -16,9 +16,23 @@ a backfill as any user would, waits, and compares what was published with what w
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from winnow.core.errors import ConfigError
+
+#: The checkout that this package lies in, if it lies in one.
+CHECKOUT = Path(__file__).resolve().parents[3]
+#: What the demo takes from it.
+PARTS = ("dags", "plugins", "tests/world")
+
 
 def main(arguments: list[str]) -> int:
-    """`winnow demo …`; returns the exit code."""
+    """`winnow demo …`; returns the exit code. ConfigError where the package was installed without its checkout."""
+    if not all((CHECKOUT / part).is_dir() for part in PARTS):
+        raise ConfigError(
+            "the demo needs a checkout, with its DAGs and the world of its tests: clone the repository, then `make "
+            "demo`. Your own videos need none: `winnow curate`"
+        )
     from winnow.demo.cli import run_cli
 
     return run_cli(arguments)

@@ -42,7 +42,8 @@ def run(lake: Lake, query: str, form: str = "table", release: str | None = None)
 
 
 def open_snapshot(lake: Lake, release: str | None = None) -> duckdb.DuckDBPyConnection:
-    """A read-only connection to a published snapshot that can read nothing else."""
+    """A read-only connection to a published snapshot that can read nothing else. Connections of one process to one
+    snapshot share an instance of DuckDB, and so a lock: the first one locks it."""
     import duckdb
 
     if not lake.is_local:
@@ -53,7 +54,8 @@ def open_snapshot(lake: Lake, release: str | None = None) -> duckdb.DuckDBPyConn
     except duckdb.IOException as error:
         raise ContractError(f"{path} cannot be opened: {error}") from error
     con.execute("SET search_path = 'main,ops'")
-    con.execute("SET lock_configuration = true")
+    if con.execute("SELECT NOT current_setting('lock_configuration')").fetchall() == [(True,)]:
+        con.execute("SET lock_configuration = true")
     return con
 
 

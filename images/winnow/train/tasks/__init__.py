@@ -19,5 +19,7 @@ def task_module(task: str) -> ModuleType:
     try:
         import torch  # noqa: F401
     except ModuleNotFoundError as error:
-        raise ConfigError("torch is not installed, and training needs it: run `make models`") from error
+        raise ConfigError(
+            "torch is not installed, and training needs it: `pip install 'winnow[model]'`, in a checkout `make models`"
+        ) from error
     return import_module(f"winnow.train.tasks.{task}")

@@ -1,0 +1,26 @@
+"""What Winnow measures of one video: `python examples/measure_one_video.py VIDEO [LAKE]`. With a lake whose scorer is
+fitted, the clips are scored too."""
+
+from __future__ import annotations
+
+import sys
+
+import winnow
+
+
+def main(video: str, root: str | None = None) -> None:
+    lake = winnow.open_lake(root) if root else None
+    found = winnow.measure(video, lake, params={"clip": {"window_s": 5}})
+    for clip, probe, tags in zip(
+        found["clip"].to_pylist(), found["probe"].to_pylist(), found["tags"].to_pylist(), strict=True
+    ):
+        print(f"{clip['start_s']:.1f} to {clip['end_s']:.1f} s: {probe['loudness_lufs']} LUFS, speech {tags['speech']}")
+    if "correspond" in found.tables:
+        for row in found["correspond"].to_pylist():
+            print(f"clip {row['sample_id']}: {row['z']} standard deviations above mismatched pairs")
+    for stage, clip_id, reason, detail in found.failed:
+        print(f"{stage} could not measure {clip_id}: {reason} ({detail})")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
