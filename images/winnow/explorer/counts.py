@@ -1,14 +1,18 @@
 """Counts: how many clips there are of each value that a view may be narrowed by.
 
 A facet of few values is counted ahead: one pass over the release counts how often each combination of values occurs (a
-release never changes, so once a process), and what stands beside a value is summed from those combinations. A text, a
-range or a facet of many values is not in them: its clips are counted in one pass of their own, and kept for the next
-page of the same view. Facets of many values (labels, classes) have a page of their own.
+release never changes, so once a process, beside the pages), and what stands beside a value is summed from those
+combinations. A text, a range or a facet of many values is not in them: its clips are counted in one pass of their own,
+and kept for the next page of the same view; that pass costs many times the page's rows, so of a larger release it is
+made when somebody asks. Facets of many values (labels, classes) have a page of their own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Future
 from functools import lru_cache
+from threading import Lock, Thread
 from typing import Any
 
 import numpy as np
@@ -21,7 +25,9 @@ from winnow.explorer.view import Condition, View, where
 #: many.
 MOST_COMBINATIONS = 20_000
 #: Clips up to which a text, a range or a value of many is counted without being asked.
-COUNTED_CLIPS = 2_000_000
+COUNTED_CLIPS = 50_000
+#: How long a page waits for the first pass, s; pages before its end have no counts.
+WAIT_S = 2.0
 #: Combinations by view that are kept in memory.
 KEPT = 32
 Named = dict[str | None, int]
@@ -67,23 +73,40 @@ class Combinations:
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0] is None, item[0] or "")))
 
 
+def _into(future: Future[Combinations], count: Callable[[], Combinations]) -> None:
+    """Give a future what is counted, or why it was not."""
+    try:
+        future.set_result(count())
+    except Exception as error:  # whoever waits raises it
+        future.set_exception(error)
+
+
 class Counts:
     """Counts of one release."""
 
     def __init__(self, published: Published) -> None:
         self.published = published
         self.few: tuple[str, ...] = ()
+        self._all: Future[Combinations] | None = None
+        self._starting = Lock()
         self._of = lru_cache(maxsize=KEPT)(self._count)
         self.first = lru_cache(maxsize=KEPT)(self._first)
 
-    @property
-    def all(self) -> Combinations:
-        """Of the whole release."""
-        return self._of(None)
+    def all(self) -> Combinations | None:
+        """Of the whole release; None while they are counted."""
+        with self._starting:
+            if self._all is None or (self._all.done() and self._all.exception() is not None):
+                self._all = Future()
+                Thread(target=_into, args=(self._all, lambda: self._count(None)), daemon=True).start()
+            waited = self._all
+        try:
+            return waited.result(WAIT_S)
+        except TimeoutError:
+            return None
 
-    def of(self, view: View) -> tuple[int | None, dict[str, Named]]:
-        """How many clips a view has (None: nobody counted, they are too many), and the counts beside its values."""
-        everything = self.all
+    def of(self, view: View, everything: Combinations) -> tuple[int | None, dict[str, Named]]:
+        """How many clips a view has (None: nobody counted, they are too many), and the counts beside its values, given
+        those of the whole release."""
         chosen = tuple((name, text) for name, text in view.chosen if name not in self.few)
         free = view.plain().but(chosen=chosen)
         if not free.is_narrowed:

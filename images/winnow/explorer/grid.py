@@ -22,7 +22,7 @@ PAGE = 24
 #: Values of a facet beside the grid, and on its own page.
 BESIDE, VALUES = 8, 200
 #: Releases up to this size show labels and classes beside the grid.
-SMALL_CLIPS = 200_000
+SMALL_CLIPS = 20_000
 _NO_MEASURES = ("start_ms", "end_ms", "fold", "flag", "shot_index", "sound_track")
 Short = Annotated[str | None, Query(max_length=100)]
 
@@ -91,13 +91,15 @@ def _browse(house: House, request: Request, published: Published) -> Response:
     page = view.rows(published.tables, PAGE + 1)
     found = published.rows(page.sql, page.values)
     counts = house.counts(published)
-    total, by_facet = counts.of(view)
-    if counts.all.total <= SMALL_CLIPS:
+    everything = counts.all()
+    total, by_facet = counts.of(view, everything) if everything else (None, {})
+    if everything and everything.total <= SMALL_CLIPS:
         for name in ("label", "heard"):
             by_facet[name] = counts.first(view.having(name, None).plain(), name, BESIDE + 1)
     return house.page(
         request, "clips.html.j2", release=published.release, view=view, clips=found[:PAGE], total=total,
-        all=counts.all.total, facets=_facets(published, view, by_facet), measures=measures(published), sorts=SORTS,
+        all=everything and everything.total,
+        facets=_facets(published, view, by_facet), measures=measures(published), sorts=SORTS,
         following=view.at(found[PAGE - 1]).address() if len(found) > PAGE else None, asked=given.get("id"),
         chips=_chips(view), plain=view.but().address(), query=_query(view, published),
         draws=house.pictures.can_draw, shared=view.but().fields(),

@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Iterator
 from itertools import pairwise
+from threading import Event
 from types import SimpleNamespace
 
 import pytest
@@ -205,6 +206,21 @@ def test_a_large_release_counts_a_text_only_when_it_is_asked_to(ann, monkeypatch
     assert said(ann.get("/clips?q=clip&counted=1").text, "Decision") == {"kept": 6, "dropped": 1}
     assert said(ann.get("/clips?batch=2026-11-02").text, "Decision") == {"kept": 3, "dropped": 1}
     assert "dog barking" not in ann.get("/clips").text.split("<aside")[1].split("</aside>")[0]
+
+
+def test_pages_do_not_wait_for_the_first_count(lake, monkeypatch):
+    monkeypatch.setattr(counts, "WAIT_S", 0.01)
+    begun, goes_on = Event(), Event()
+    count = counts.Counts._count
+    monkeypatch.setattr(counts.Counts, "_count", lambda *given: (begun.set(), goes_on.wait(30), count(*given))[2])
+    bob = browser(lake)
+    assert begun.wait(30)
+    page = bob.get("/clips").text
+    assert "Being counted" in page
+    assert len(places(page)) == explored.COUNT
+    goes_on.set()
+    monkeypatch.setattr(counts, "WAIT_S", 30)
+    assert said(bob.get("/clips").text, "Decision") == {"kept": 7, "dropped": 1}
 
 
 def test_of_batch_list_and_licence_only_as_many_are_counted_ahead_as_have_few_combinations(lake, monkeypatch):
