@@ -31,6 +31,8 @@ class Pages:
         from fastapi import Depends, FastAPI, HTTPException
         from fastapi.responses import FileResponse
 
+        from winnow.audit.sampling import draw_into
+        from winnow.batch import status
         from winnow.core.errors import WinnowError
         from winnow.core.lake import Lake
         from winnow.core.settings import load
@@ -55,7 +57,8 @@ class Pages:
 
         everybody = conf.getboolean("core", "simple_auth_manager_all_admins", fallback=False)
         settings = load()
-        application.mount("/explorer", explorer(Lake(settings.lake), settings, user=person))
+        pages = explorer(Lake(settings.lake), settings, user=person, batches=status, draw=draw_into)
+        application.mount("/explorer", pages)
         return application
 
 

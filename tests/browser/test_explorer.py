@@ -13,12 +13,14 @@ import pytest
 import uvicorn
 
 from tests.unit import explored
+from tests.unit.explorer.test_grid import lent
+from winnow.audit.sampling import draw_into
 from winnow.core import corpus_table
 from winnow.core.lake import Lake
 from winnow.explorer import safety
 from winnow.explorer.app import application
 
-WIDTHS = {"desktop": 1280, "narrow": 390}
+WIDTHS = {"desktop": 1400, "narrow": 390}
 PROPOSED = [0, 1, 1, 1, 0, 0, 0, 1, 0, 0]
 ASKED = [explored.sample_id(place) for place in (0, 5, 6, 7)]
 
@@ -45,6 +47,13 @@ CONTRAST = """
         const [a, b] = [light(getComputedStyle(e).color), light(behind(e))].sort((x, y) => y - x);
         return [(a + .05) / (b + .05), e.className || e.tagName, e.textContent.trim().slice(0, 30)]; });
 """
+#: What reaches past the right edge, and boxes that hide a part of what is in them until they are scrolled.
+CLIPPED = """
+    return [...document.querySelectorAll('main *, nav *, footer *')].filter(e => e.getClientRects().length
+        && !e.closest('.sr, video, svg') && getComputedStyle(e).display !== 'inline'
+        && (e.getBoundingClientRect().right > innerWidth + 1
+            || (getComputedStyle(e).overflowX !== 'visible' && e.scrollWidth > e.clientWidth + 1)))
+        .map(e => e.outerHTML.slice(0, 150)); """
 
 
 @dataclass
@@ -63,7 +72,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     explored.draw(lake)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    app = application(lake, settings, hosts=safety.LOOPBACK)
+    app = application(lake, settings, hosts=safety.LOOPBACK, batches=lent(), draw=draw_into)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
@@ -121,6 +130,16 @@ def saved(browser, before: str) -> None:
             return
         time.sleep(0.05)
     raise AssertionError(f"still at clip {before}: {find(browser, 'main').text[:300]}")
+
+
+def arrived(browser, part: str, but: str = "") -> None:
+    """Wait until a page is there whose address has a part, and is not another."""
+    for _ in range(600):
+        is_there = browser.execute_script("return document.readyState") == "complete"
+        if is_there and part in browser.current_url and browser.current_url != but:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"still at {browser.current_url}")
 
 
 def asked(browser) -> str:
@@ -221,6 +240,89 @@ def test_ten_seconds_follow_the_video_and_are_stored(browser, site):
     assert complaints(browser) == []
 
 
+def test_clips_are_looked_through_by_keys_and_heard_where_they_stand(browser, site):
+    look(browser)
+    browser.get(f"{site.origin}/")
+    drawn = """
+        const done = arguments[0], started = Date.now();
+        (function look() {
+            const all = [...document.querySelectorAll('.card img')];
+            if (all.every(e => e.complete) || Date.now() - started > 30000) return done(all.map(e => e.naturalWidth));
+            setTimeout(look, 30);
+        })();
+    """
+    widths = browser.execute_async_script(drawn)
+    assert sorted(widths) == [1, *[320] * (explored.COUNT - 1)]  # one clip has no file
+    at = "return [...document.querySelectorAll('.card')].indexOf(document.activeElement)"
+    places = []
+    for key in ("\ue014", "\ue014", "\ue012", "\ue014", "\ue014"):  # → → ← → →
+        press(browser, key)
+        places.append(browser.execute_script(at))
+    assert places == [0, 1, 0, 1, 2]
+    press(browser, " ")
+    plays = """
+        const done = arguments[0], started = Date.now();
+        (function look() {
+            const video = document.activeElement.querySelector('video');
+            if (video?.currentTime > 0.1 || Date.now() - started > 30000)
+                return done([!!video && !video.paused, document.querySelectorAll('.card video').length]);
+            setTimeout(look, 30);
+        })();
+    """
+    assert browser.execute_async_script(plays) == [True, 1]
+    press(browser, " ")
+    assert browser.find_elements("css selector", ".card video") == []
+    press(browser, "?")
+    assert find(browser, "#help").get_attribute("open")
+    press(browser, "?")
+    press(browser, "/")
+    assert browser.execute_script("return document.activeElement.id") == "q"
+    press(browser, "scene\ue007")
+    arrived(browser, "q=scene")
+    assert len(browser.find_elements("css selector", ".card")) == 2
+    press(browser, "\ue014")
+    press(browser, "\ue007")
+    arrived(browser, "/clips/")
+    first = browser.current_url
+    press(browser, "n")
+    arrived(browser, "/clips/", but=first)
+    assert browser.current_url.endswith("?q=scene")
+    press(browser, "p")
+    arrived(browser, first)
+    press(browser, "g")
+    arrived(browser, "/clips?q=scene")
+    assert complaints(browser) == []
+    urls = [url for url, _ in responses(browser)]
+    assert [url for url in urls if not url.startswith((site.origin + "/", "data:", "chrome", "about:"))] == []
+
+
+def test_a_click_on_the_sound_plays_from_there_and_speed_is_kept(browser, site):
+    look(browser)
+    browser.get(f"{site.origin}/clips/{explored.sample_id(explored.KEPT)}")
+    assert browser.execute_async_script(READY)[3] is None
+    browser.execute_script("document.documentElement.style.scrollBehavior = 'auto'")
+    press(browser, ">>")
+    assert browser.execute_script("return document.getElementById('player').playbackRate") == 1.5
+    for name in ("wave", "spectrum"):
+        picture = find(browser, f".timeline img[src*={name}]")
+        assert picture.get_property("naturalWidth") == 1000
+        picture.click()  # in its middle
+        seen = browser.execute_async_script(
+            """const done = arguments[0], video = document.getElementById('player'); video.pause();
+            video.addEventListener('moved', () => { if (video.seeking) return; const
+                now = document.querySelector('.timeline .now').getBoundingClientRect(),
+                box = document.querySelector('.timeline img').getBoundingClientRect();
+                done([video.currentTime, (now.left - box.left) / box.width]); });"""
+        )
+        assert seen == [pytest.approx(5, abs=0.7), pytest.approx(seen[0] / 10, abs=0.02)]
+    browser.get(f"{site.origin}/clips/{explored.sample_id(explored.DROPPED)}")
+    assert browser.execute_script("return document.getElementById('player').playbackRate") == 1.5
+    assert find(browser, "#rate").get_property("value") == "1.5"
+    browser.execute_script("document.querySelector('[data-copy=query]').click()")
+    assert find(browser, "[data-copy=query]").text in ("Copied", "Selected")
+    assert complaints(browser) == []
+
+
 def test_an_audit_is_blind_until_a_key_was_pressed_and_says_then_what_was_decided(browser, site):
     enter(browser, site, "Eve")
     browser.get(f"{site.origin}/audit")
@@ -315,7 +417,11 @@ def test_pages_fit_and_can_be_read(browser, site, scheme):
         "/rate",
         "/annotate",
         "/audit",
-        "/clips",
+        "/people",
+        "/clips?view=table&sort=z",
+        "/clips/values?facet=label",
+        "/batches",
+        "/batches/b",
         f"/clips/{explored.sample_id(explored.DROPPED)}",
         "/clips/none",
     ]
@@ -325,6 +431,8 @@ def test_pages_fit_and_can_be_read(browser, site, scheme):
             browser.get(site.origin + path)
             assert browser.title != "owned"
             assert browser.execute_script("return document.documentElement.scrollWidth") <= width, path
+            clipped = browser.execute_script(CLIPPED)
+            assert clipped == [], path
             ratios = browser.execute_script(CONTRAST)
             assert len(ratios) > 5
             assert [r for r in ratios if r[0] < 4.5] == [], path  # WCAG AA

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import re
+import shutil
 import tarfile
+import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 import duckdb
@@ -26,6 +30,7 @@ RELEASE = "0123456789ab"
 TAR = "clip/v=0/batch=b/00000-0000.1111.tar"
 RESIDUALS = "separate/v=0/batch=b/00000-0000.2222.tar"
 LABELS = ("dog barking", "playing violin", "<b>bold</b> & co")
+BATCHES = ("2026-11-01", "2026-11-02")
 #: Clips by their place: ten seconds and kept, dropped, without sound, without a file, of two seconds.
 KEPT, DROPPED, SILENT, GONE, SHORT = range(5)
 COUNT = 8
@@ -55,7 +60,11 @@ def row(place: int) -> dict[str, object]:
         "flag": int(place == RECYCLED), "is_recycled": place == RECYCLED,
         "residual_z": 4.25 if place == RECYCLED else None,
         "has_audio": place != SILENT, "z": float("nan") if place == SILENT else 1.5 + place, "z_error": 0.375,
-        "media_bytes": 1000,
+        "media_bytes": 1000, "batch": BATCHES[place % 2], "candidate_id": sid("row", place // 2),
+        "caption": f"Scene {place}" if place in (KEPT, DROPPED) else None, "score": place / 10,
+        "effective_z": 1.5 + place,
+        "license": "CC-BY" if place % 2 else None, "tag_mids": ["/m/0bt9lr"] if place < DROPPED + 1 else None,
+        "stillness": 0.25, "silence_ratio": 0.1, "black_ratio": 0.0,
         "status": "dropped" if dropped else "kept",
         "first_failed_rule": "low_correspondence" if dropped else None,
         "detail": "z = 0.1 is below 1.645" if dropped else None, "split": None if dropped else "train",
@@ -82,9 +91,33 @@ COPIES = [
 ]  # fmt: skip
 
 
+#: The rows of lists that led to the clips of two videos, and which clips stand in a family.
+CANDIDATES = [
+    {"batch": batch, "candidate_id": sid("row", video), "source": "csv", "list_path": f"list-{video % 2}.csv",
+     "list_row": 10 + video, "source_id": f"id {video}", "video_id": sid("video", video)}
+    for video in range(COUNT // 2) for batch in BATCHES
+]  # fmt: skip
+FAMILY = [{"sample_id": sample_id(place)} for place in (KEPT, SILENT)]
+#: What fires for the dropped clip: its own rule, and a later one.
+FIRED = [
+    {"batch": BATCHES[1], "candidate_id": sid("row", 0), "sample_id": sample_id(DROPPED), "step": "release",
+     "kind": "rule", "reason": rule, "measured": measured}
+    for rule, measured in (("low_correspondence", 0.1), ("near_duplicate", 2.0))
+]  # fmt: skip
+
+
 def build(root: Path, media: bool = False) -> tuple[Lake, Settings]:
-    """The lake. With `media` its clips are real videos, without they are bytes that say which clip they are."""
-    lake, settings = Lake(root), Settings(lake=str(root))
+    """The lake. With `media` its clips are real videos, without they are bytes that say which clip they are. It is made
+    once a process, and copied."""
+    shutil.copytree(_built(media), root, dirs_exist_ok=True)
+    return Lake(root), Settings(lake=str(root))
+
+
+@lru_cache(maxsize=2)
+def _built(media: bool) -> Path:
+    root = Path(tempfile.mkdtemp(prefix="winnow-explored-"))
+    atexit.register(shutil.rmtree, root, True)
+    lake = Lake(root)
     folder = root / "releases" / RELEASE
     folder.mkdir(parents=True)
     files = [{"sample_id": sample_id(place), "tar": TAR} for place in range(COUNT) if place != GONE]
@@ -94,6 +127,9 @@ def build(root: Path, media: bool = False) -> tuple[Lake, Settings]:
         fill(con, "fct_clips", "marts/fct_clips.yml", [row(place) for place in range(COUNT)])
         fill(con, "fct_frame_scores", "marts/calibration/fct_frame_scores.yml", PICTURES)
         fill(con, "fct_duplicates", "marts/fct_duplicates.yml", COPIES)
+        fill(con, "fct_candidates", "marts/fct_candidates.yml", CANDIDATES)
+        fill(con, "fct_removed", "marts/fct_removed.yml", FIRED)
+        fill(con, "avset_clips", "marts/avset/avset_clips.yml", FAMILY)
         fill(con, "ops.fct_clip_files", "ops/fct_clip_files.yml", files)
         con.execute(f"create table thresholds as select * from read_csv('{ROOT / 'dbt/seeds/thresholds.csv'}')")
     (folder / "manifest.json").write_text("{}")
@@ -105,7 +141,7 @@ def build(root: Path, media: bool = False) -> tuple[Lake, Settings]:
     }
     put(lake, TAR, clips)
     put(lake, RESIDUALS, {f"{sample_id(RECYCLED)}.flac": residual(root) if media else b"fLaC" + content(RECYCLED)})
-    return lake, settings
+    return root
 
 
 def put(lake: Lake, key: str, files: dict[str, bytes]) -> None:

@@ -94,6 +94,14 @@ def add(lake: Lake, rows: Sequence[Mapping[str, Any]], params: AuditParams) -> d
     return corpus_table.add(lake, "audit_sample", given, provenance={"by": "winnow audit", "params": asdict(params)})
 
 
+def draw_into(lake: Lake, release: str, size: int) -> int:
+    """Draw a sample of a release, `size` clips of each stratum, into the corpus; how many clips it has."""
+    params = AuditParams(size=size)
+    rows = draw(lake, release, params)
+    add(lake, rows, params)
+    return len(rows)
+
+
 def strata_of(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:
     """The strata of drawn rows, by name: clips of the release, clips drawn."""
     found = {row["stratum"]: {key: row[key] for key in ("stratum", "population", "drawn")} for row in rows}

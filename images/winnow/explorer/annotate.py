@@ -58,7 +58,7 @@ def routes(house: House) -> APIRouter:
             request, "annotate.html.j2", release=published.release, shown=shown, done=done,
             last=last["sample_id"] if last and last["sample_id"] in queue else None,
             start=_start(house, published, person, shown) if shown else None, categories=published.categories,
-            annotated=sum(1 for i in mine if i in queue), clips=len(queue), complete=queue.complete(answered, LEAST),
+            annotated=len(queue.among(list(mine))), clips=len(queue), complete=queue.complete(answered, LEAST),
         )  # fmt: skip
 
     @router.post("/annotate")

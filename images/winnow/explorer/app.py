@@ -13,11 +13,18 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from winnow.core.errors import WinnowError
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
-from winnow.explorer import annotate, audit, clips, overview, rate
-from winnow.explorer.house import ASSETS, House, ReleaseId, SampleId, assets
+from winnow.explorer import annotate, audit, batches, clips, grid, people, rate
+from winnow.explorer.house import ASSETS, Batches, House, ReleaseId, SampleId, assets
+from winnow.explorer.pictures import NOTHING, SPECTRUM, THUMBNAIL, WAVE
 from winnow.explorer.safety import Guard
 
-PAGES = (overview, rate, annotate, audit, clips)
+PAGES = (grid, clips, batches, people, rate, annotate, audit)
+#: Pictures of a clip: the end of their address, kind, type.
+PICTURES = {
+    "still.jpg": (THUMBNAIL, "image/jpeg"),
+    "wave.png": (WAVE, "image/png"),
+    "spectrum.png": (SPECTRUM, "image/png"),
+}
 
 
 def application(
@@ -27,15 +34,18 @@ def application(
     prefix: str = "",
     hosts: Iterable[str] | None = None,
     user: Callable[..., Any] | None = None,
+    batches: Batches | None = None,
+    draw: Callable[[Lake, str, int], object] | None = None,
 ) -> FastAPI:
     """The explorer of a lake as an ASGI application.
 
     `prefix` is the path that it is mounted below (without it, what the outer application says). `hosts` are the names
     that it answers for; None where a server in front checks them. `user` is a FastAPI dependency that refuses
     strangers and gives the logged-in person's id, or None where one login serves everybody; without an id, people say
-    who they are.
+    who they are. `batches` and `draw` are what rooms above lend (`House`): without them there are no pages of batches,
+    and the page of audits draws none.
     """
-    house = House(lake, settings, prefix.rstrip("/"))
+    house = House(lake, settings, prefix.rstrip("/"), batches, draw)
     app = FastAPI(
         title="Winnow explorer", openapi_url=None, docs_url=None, redoc_url=None,
         dependencies=[] if user is None else [Depends(_identify(user))],
@@ -76,6 +86,19 @@ def _files(house: House) -> APIRouter:
         if clip["residual_tar"] is None:
             raise HTTPException(404, f"The sound of clip {sample_id} was not separated.")
         return house.media.response(request, clip["residual_tar"], sample_id, "flac")
+
+    @router.get("/picture/{sample_id}/{what}")
+    def picture(sample_id: SampleId, what: str) -> Response:
+        """A clip's thumbnail, wave or spectrogram; one empty pixel of what cannot be drawn."""
+        if what not in PICTURES:
+            raise HTTPException(404, "There is no such picture.")
+        kind, media_type = PICTURES[what]
+        published = house.releases.current()
+        house.clip_exists(published, sample_id)
+        file = published.file(sample_id)
+        drawn = file and house.pictures.get(kind, file[0], sample_id, file[1] / 2)
+        kept = {"Cache-Control": "private, max-age=86400" if drawn else "no-store"}
+        return Response(drawn or NOTHING, media_type=media_type if drawn else "image/png", headers=kept)
 
     @router.get("/assets/{name}")
     def asset(name: str) -> Response:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from winnow.annotations.verdicts import VERDICTS, verdict
 from winnow.explorer import safety
@@ -40,8 +40,16 @@ class Verdict(BaseModel):
     verdict: Literal["corresponds", "does_not", "unsure"]
 
 
+class Draw(BaseModel):
+    """A sample to draw: clips of each stratum."""
+
+    model_config = ConfigDict(extra="forbid")
+    token: str
+    size: Annotated[int, Field(ge=1, le=1000)] = 20
+
+
 def routes(house: House) -> APIRouter:
-    """`/audit`."""
+    """`/audit` and `/audit/draw`."""
     router = APIRouter()
 
     @router.get("/audit")
@@ -58,7 +66,7 @@ def routes(house: House) -> APIRouter:
         house.verdicts.refresh()
         mine, answered, audits = house.verdicts.of_person(person), house.verdicts.clips(), house.samples.audits()
         if not audits:
-            return house.page(request, "audit.html.j2", audits=[])
+            return house.page(request, "audit.html.j2", audits=[], can_draw=house.draw is not None)
         chosen = _choose(audits, audit, mine)
         key = asked(chosen.release, clip) if clip else None
         if key is not None and key not in chosen.clips:
@@ -73,7 +81,7 @@ def routes(house: House) -> APIRouter:
             given=mine[key]["verdict"] if key and key in mine else None,
             last=last and last["sample_id"], judged=len(answers), clips=len(chosen.clips), least=LEAST,
             complete=chosen.queue.complete(answered, LEAST), done=_decided(house, chosen, person, done),
-            summary=_summary(chosen, answers) if key is None else None,
+            summary=_summary(chosen, answers) if key is None else None, can_draw=house.draw is not None,
         )  # fmt: skip
 
     @router.post("/audit")
@@ -91,6 +99,15 @@ def routes(house: House) -> APIRouter:
         house.verdicts.refresh()
         house.verdicts.add(row)
         return house.go(request, f"/audit?audit={chosen.audit}&done={form.sample_id}")
+
+    @router.post("/audit/draw")
+    def draw(request: Request, form: Annotated[Draw, Form()]) -> Response:
+        """Draw a sample of the current release, as `winnow audit` does, then ask about it."""
+        safety.check_form(request, form.token)
+        if house.draw is None:
+            raise HTTPException(404, "Whoever started this explorer lets it draw no samples: see `winnow audit`.")
+        house.draw(house.lake, house.releases.current().release, form.size)
+        return house.go(request, "/audit")
 
     return router
 

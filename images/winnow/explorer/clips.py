@@ -1,43 +1,38 @@
-"""Clips: one clip with what was measured of it, what was decided and why; and the way to find one."""
+"""Clips: one clip: what it looks and sounds like, what was measured of it, what was decided and why, where it comes
+from and which releases hold it."""
 
 from __future__ import annotations
 
 import re
 from itertools import groupby
 from operator import itemgetter
-from typing import Annotated, Any
+from typing import Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from winnow.explorer.house import ClipAsked, House, SampleId
+from winnow.core.errors import WinnowError
+from winnow.explorer.grid import asked
+from winnow.explorer.house import House, SampleId
+from winnow.explorer.path import limits, steps
 from winnow.explorer.published import Published
 
 #: What a column's name says of its unit, which stands beside the value.
 _SUFFIX = re.compile("_(s|hz|lufs|dbfs|bytes)$")
-Short = Annotated[str | None, Query(max_length=100)]
-#: Clips on one page of the list.
-PAGE = 24
 #: Measures by heading: column of fct_clips, unit.
 MEASURES = {
     "Correspondence": (("z", "deviations above chance"), ("z_error", "standard error"),
-                       ("effective_z", "what the rule compares"), ("threshold", "the rule's"), ("score", ""),
+                       ("effective_z", "what the rule compares"), ("score", ""),
                        ("semantic", ""), ("sync", ""), ("model", ""), ("fold", "")),
     "Sound": (("has_audio", ""), ("audio_codec", ""), ("rate_hz", "Hz"), ("channels", ""), ("loudness_lufs", "LUFS"),
-              ("peak_dbfs", "dBFS"), ("silence_ratio", "share of the time"), ("av_offset_s", "s")),
+              ("peak_dbfs", "dBFS"), ("silence_ratio", "share of the time"), ("av_offset_s", "s"),
+              ("speech", "score"), ("music", "score"), ("other", "score"), ("flag", ""), ("flag_why", "")),
     "Picture": (("video_codec", ""), ("width", "px"), ("height", "px"), ("fps", "pictures a second"),
                 ("stillness", "share of the time"), ("black_ratio", "share of the pictures")),
-    "Origin": (("url", ""), ("source_id", ""), ("uploader", ""), ("license", ""), ("labels", ""), ("start_s", "s"),
-               ("end_s", "s"), ("duration_s", "s"), ("window_kind", ""), ("cut", ""), ("batch", ""),
+    "Origin": (("url", ""), ("source_id", ""), ("uploader", ""), ("license", ""), ("labels", ""), ("caption", ""),
+               ("start_s", "s"), ("end_s", "s"), ("duration_s", "s"), ("window_kind", ""), ("cut", ""), ("batch", ""),
                ("media_sha256", ""), ("media_bytes", "bytes")),
 }  # fmt: skip
-_LIST = """
-    select c.sample_id, c.title, c.label, c.status, c.first_failed_rule, c.split, c.duration_s, c.z
-    from fct_clips c
-    where (? is null or c.status = ?) and (? is null or c.first_failed_rule = ?) and (? is null or c.label = ?)
-        and (? is null or c.sample_id > ?)
-    order by c.sample_id limit ?
-"""
 _PICTURES = """
     select scorer, sound, time_s, score from fct_frame_scores
     where sample_id = ? and isfinite(score) order by scorer, sound, picture
@@ -53,65 +48,88 @@ _COPIES = """
     join fct_clips on fct_clips.sample_id = other_id
     order by share desc, other_id limit 50
 """
-_RULES = """
-    select first_failed_rule as rule, count(*) as clips from fct_clips
-    where first_failed_rule is not null group by rule order by clips desc, rule
+_LISTED = """
+    select source, list_path, list_row, source_id, url, start_s, end_s, title, uploader, license
+    from fct_candidates where batch = ? and candidate_id = ?
 """
+#: Releases that are asked whether they hold a clip: the latest.
+RELEASES = 12
 
 
 def routes(house: House) -> APIRouter:
-    """`/clips` and `/clips/<sample_id>`."""
+    """`/clips/<sample_id>`, and the way from it to its neighbours in the result that it was found in."""
     router = APIRouter()
-
-    @router.get("/clips")
-    def browse(
-        request: Request,
-        status: Short = None,
-        rule: Short = None,
-        label: Short = None,
-        after: ClipAsked = None,
-        id: Short = None,
-    ) -> Response:
-        """Clips by status, rule and label, in the order of their ids."""
-        published = house.releases.current()
-        if id and published.clip(id.strip().lower()):
-            return house.go(request, f"/clips/{id.strip().lower()}")
-        wanted = {"status": status or None, "rule": rule or None, "label": label or None}
-        given = [value for value in (*wanted.values(), after) for _ in range(2)]
-        found = published.rows(_LIST, [*given, PAGE + 1])
-        return house.page(
-            request, "clips.html.j2", release=published.release, clips=found[:PAGE], wanted=wanted, asked=id,
-            more=found[PAGE - 1]["sample_id"] if len(found) > PAGE else None, rules=published.rows(_RULES),
-            labels=published.categories,
-        )  # fmt: skip
 
     @router.get("/clips/{sample_id}")
     def clip(request: Request, sample_id: SampleId) -> Response:
         """One clip."""
         published = house.releases.current()
-        about = house.clip(published, sample_id)
+        about, view = house.clip(published, sample_id), asked(published, request)
         failed = about["first_failed_rule"]
         house.ratings.refresh()
         house.labels.refresh()
         return house.page(
             request, "clip.html.j2", release=published.release, about=about, measures=_measures(published, about),
-            rule=published.rule(failed) if failed else None, siblings=_siblings(published, about),
-            over_time=_over_time(published, about), copies=_copies(published, sample_id),
+            rule=published.rule(failed) if failed else None, siblings=_siblings(published, about), view=view,
+            over_time=_over_time(published, about), copies=_copies(published, sample_id), steps=steps(published, about),
             raters=len(house.ratings.of_clip(sample_id)), annotators=len(house.labels.of_clip(sample_id)),
             to_rate=sample_id in published.to_rate, to_annotate=sample_id in published.to_annotate,
+            listed=_listed(published, about), held=_held(house, sample_id), here_query=view.address(),
+            draws=house.pictures.can_draw, query=_query(sample_id),
         )  # fmt: skip
+
+    @router.get("/clips/{sample_id}/{way}")
+    def neighbour(request: Request, sample_id: SampleId, way: Literal["next", "previous"]) -> Response:
+        """On to the clip after this one, or before it, in the result that the address names; to the grid at its end."""
+        published = house.releases.current()
+        about, view = house.clip(published, sample_id), asked(published, request)
+        at = view.at(about) if view.sort == "id" or about.get(view.sort) is not None else None
+        query = at and at.rows(published.tables, 1, back=way == "previous")
+        found = published.rows(query.sql, query.values) if query else []
+        where = f"/clips/{found[0]['sample_id']}" if found else "/clips"
+        return house.go(request, where + view.but().address())
 
     return router
 
 
-def _measures(published: Published, about: dict[str, Any]) -> dict[str, list[tuple[str, str, str]]]:
-    """Name, value and unit of every measure, by heading; among them the threshold of correspondence."""
-    rule = published.rule("low_correspondence")
-    about = about | ({"threshold": rule["value"]} if rule else {})
+def _measures(published: Published, about: dict[str, Any]) -> dict[str, list[tuple[str, str, str, str]]]:
+    """Name, value, unit and threshold ('' without one) of every measure, by heading."""
+    beside = limits(published)
     return {
-        heading: [(_SUFFIX.sub("", name), _shown(about[name]), unit) for name, unit in columns if name in about]
+        heading: [
+            (_SUFFIX.sub("", name), _shown(about[name]), unit, beside.get(name, ""))
+            for name, unit in columns
+            if name in about
+        ]
         for heading, columns in MEASURES.items()
     }
+
+
+def _listed(published: Published, about: dict[str, Any]) -> dict[str, Any] | None:
+    """The list's row that led to a clip; None in a release that does not say."""
+    if "fct_candidates" not in published.tables:
+        return None
+    return next(iter(published.rows(_LISTED, [about["batch"], about["candidate_id"]])), None)
+
+
+def _held(house: House, sample_id: str) -> list[dict[str, Any]]:
+    """What each of the latest releases says of a clip, the latest first: its status there, None where it has none."""
+    out = []
+    for published_at, release in house.latest(RELEASES):
+        try:
+            found = house.releases.get(release).tuples(
+                "select status, first_failed_rule, split from fct_clips where sample_id = ?", [sample_id]
+            )
+        except WinnowError:  # a damaged one is `winnow verify`'s to name
+            continue
+        status, rule, split = found[0] if found else (None, None, None)
+        out.append({"release": release, "at": published_at, "status": status, "rule": rule, "split": split})
+    return out
+
+
+def _query(sample_id: str) -> str:
+    """The clip as a command."""
+    return f"winnow sql \"select * from fct_clips where sample_id = '{sample_id}'\""
 
 
 def _over_time(published: Published, about: dict[str, Any]) -> list[dict[str, Any]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Callable
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 from urllib.parse import quote, unquote
 
 from fastapi import HTTPException, Query, Request
@@ -18,17 +19,20 @@ from winnow.core.lake import Lake
 from winnow.core.settings import Settings
 from winnow.explorer import safety
 from winnow.explorer.answers import Answers
+from winnow.explorer.counts import Counts
 from winnow.explorer.media import Media
+from winnow.explorer.pictures import Pictures
 from winnow.explorer.published import Published, Releases
 from winnow.explorer.samples import Samples, asked
+from winnow.release import publish
 from winnow.report import render
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 HERE = Path(__file__).parent
-ASSETS = {"style.css": "text/css", "player.js": "text/javascript", "rate.js": "text/javascript",
-          "annotate.js": "text/javascript"}  # fmt: skip
+SCRIPTS = ("player.js", "rate.js", "annotate.js", "page.js", "grid.js", "clip.js")
+ASSETS = {"style.css": "text/css", **dict.fromkeys(SCRIPTS, "text/javascript")}
 PERSON_COOKIE = "winnow_person"
 YEAR_S = 365 * 86400
 #: How a person may be called: letters, digits, and what stands in names and addresses.
@@ -49,11 +53,37 @@ ClipAnswered = Annotated[str, Field(pattern=_CLIP)]
 AuditAnswered = Annotated[str, Field(pattern=_SHORT)]
 
 
-class House:
-    """One explorer: a lake, the deployment, and where the pages are mounted."""
+class Batches(Protocol):
+    """Where batches stand, as `winnow.batch.status` says it: a room above this one, so whoever starts the explorer
+    brings it."""
 
-    def __init__(self, lake: Lake, settings: Settings, prefix: str = "") -> None:
-        self.lake, self.settings, self.prefix = lake, settings, prefix
+    def status(self, lake: Lake, settings: Settings, batch: str) -> dict[str, Any]:
+        """Where one batch stands."""
+        ...
+
+    def overview(self, lake: Lake, settings: Settings) -> dict[str, Any]:
+        """Where each batch stands."""
+        ...
+
+
+class House:
+    """One explorer: a lake, the deployment, where the pages are mounted, and what rooms above lend it: `batches`, and
+    `draw`, which draws a sample of a release for an audit (its id, clips of each stratum); None without."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        settings: Settings,
+        prefix: str = "",
+        batches: Batches | None = None,
+        draw: Callable[[Lake, str, int], object] | None = None,
+    ) -> None:
+        self.lake, self.settings, self.prefix, self.batches, self.draw = lake, settings, prefix, batches, draw
+        self.counts = lru_cache(maxsize=2)(Counts)
+        self.pictures = Pictures(self.media_of)
+        self._published_at = lru_cache(maxsize=1024)(
+            lambda release: str(publish.manifest(lake, release).get("published_at", ""))
+        )
         self.releases, self.media = Releases(lake), Media(lake)
         self.ratings = Answers(lake, "rating", "rater_id")
         self.labels = Answers(
@@ -74,6 +104,20 @@ class House:
         if found is None:
             raise HTTPException(404, f"Release {published.release} has no clip {sample_id}.")
         return found
+
+    def latest(self, most: int) -> list[tuple[str, str]]:
+        """When the latest releases were published, and their ids, the latest first."""
+        there = [(self._published_at(release), release) for release in publish.releases(self.lake)]
+        return sorted(there, reverse=True)[:most]
+
+    def media_of(self, key: tuple[str, str]) -> bytes | None:
+        """A clip's file, by its tar and its id; None where it is gone."""
+        return self.media.read(*key)
+
+    def clip_exists(self, published: Published, sample_id: str) -> None:
+        """HTTPException 404 unless a release has a clip."""
+        if not published.has(sample_id):
+            raise HTTPException(404, f"Release {published.release} has no clip {sample_id}.")
 
     # -- the person ----------------------------------------------------------------------------------------------------
     def user(self, request: Request) -> str | None:
@@ -105,7 +149,8 @@ class House:
         session = session or safety.new_session()
         text = environment().get_template(template).render(
             root=self.root(request), token=safety.token_of(session), person=self.person(request),
-            has_login=self.user(request) is not None, here=template.removesuffix(".html.j2"), **values,
+            has_login=self.user(request) is not None, has_batches=self.batches is not None,
+            here=template.removesuffix(".html.j2"), **values,
         )  # fmt: skip
         answer = HTMLResponse(text, status)
         if fresh:
@@ -132,7 +177,21 @@ def environment() -> Environment:
     folders = [FileSystemLoader(HERE / "templates"), FileSystemLoader(render.TEMPLATES)]
     env = render.environment().overlay(loader=ChoiceLoader(folders))
     env.globals = {**env.globals, "assets_version": assets_version()}
+    env.filters = {**env.filters, "clock": clock, "about": about}
     return env
+
+
+def clock(value: float | None) -> str:
+    """75.25 → 1:15.2, a time on a video's clock."""
+    if value is None:
+        return "–"
+    tenths = int(value * 10)
+    return f"{tenths // 600}:{tenths % 600 // 10:02d}.{tenths % 10}"
+
+
+def about(value: float | None) -> str:
+    """A number with the digits that matter, and a minus that is one."""
+    return "–" if value is None else f"{value:.4g}".replace("-", "−")
 
 
 @lru_cache(maxsize=1)

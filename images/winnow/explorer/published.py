@@ -10,21 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake
-from winnow.explorer.queue import Queue
+from winnow.explorer.listed import Listed
 from winnow.release import publish
 from winnow.release.query import tables
 
 if TYPE_CHECKING:
     import duckdb
 
+#: Releases that stay open.
+OPEN = 16
 _CLIP = """
     select c.*, f.* exclude (sample_id, batch, shard)
     from fct_clips c left join ops.fct_clip_files f using (sample_id) where c.sample_id = ?
 """
-_HEARD = "select c.sample_id from fct_clips c join ops.fct_clip_files f using (sample_id) where c.has_audio"
-_LISTED = f"{_HEARD} and c.sample_id in (select sample_id from audioscope_clips) order by c.sample_id"
+_HEARD = "c.has_audio"
+_LISTED = "c.has_audio and c.sample_id in (select sample_id from audioscope_clips)"
 #: Clips of the length that AVEL annotates: ten seconds, give or take half a box.
-_TEN_SECONDS = f"{_HEARD} and c.status = 'kept' and c.duration_s between 9.5 and 10.5 order by c.sample_id"
+_TEN_SECONDS = "c.has_audio and c.status = 'kept' and c.duration_s between 9.5 and 10.5"
 
 
 class Published:
@@ -42,6 +44,27 @@ class Published:
             names = [column[0] for column in found.description]
             return [dict(zip(names, map(_finite, row), strict=True)) for row in found.fetchall()]
 
+    def tuples(self, query: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """A query's rows as they are; safe from several threads."""
+        with self._con.cursor() as cursor:
+            return cursor.execute(query, list(parameters)).fetchall()
+
+    @cached_property
+    def columns(self) -> dict[str, str]:
+        """Types of the columns of fct_clips, by name."""
+        query = "select column_name, data_type from duckdb_columns() where table_name = 'fct_clips' and not internal"
+        return dict(self.tuples(query))
+
+    def has(self, sample_id: str) -> bool:
+        """Whether it has a clip."""
+        return bool(self.tuples("select 1 from fct_clips where sample_id = ?", [sample_id]))
+
+    def file(self, sample_id: str) -> tuple[str, float] | None:
+        """The tar that holds a clip's file, and how long the clip is, s; None without one."""
+        found = self.tuples("select tar from ops.fct_clip_files where sample_id = ?", [sample_id])
+        long = self.tuples("select duration_s from fct_clips where sample_id = ?", [sample_id]) if found else []
+        return (found[0][0], long[0][0] or 0.0) if long and found[0][0] else None
+
     def clip(self, sample_id: str) -> dict[str, Any] | None:
         """One clip's row of fct_clips, with `tar`, the key of the tar that holds its file (None without one), and
         `residual_tar` and `residual_start_s` of what was left of its sound (None without one, and in releases that
@@ -54,15 +77,15 @@ class Published:
         return next(iter(self.rows("select * from thresholds where rule = ?", [name])), None)
 
     @cached_property
-    def to_rate(self) -> Queue:
+    def to_rate(self) -> Listed:
         """Clips that can be rated: those of AudioScope's lists where the release has any, else all that sound."""
-        listed = self.rows(_LISTED) if "audioscope_clips" in self.tables else []
-        return Queue([row["sample_id"] for row in listed or self.rows(f"{_HEARD} order by c.sample_id")])
+        listed = Listed(self.tuples, _LISTED) if "audioscope_clips" in self.tables else None
+        return listed if listed else Listed(self.tuples, _HEARD)
 
     @cached_property
-    def to_annotate(self) -> Queue:
+    def to_annotate(self) -> Listed:
         """Clips that can be annotated second by second: kept ones of ten seconds."""
-        return Queue([row["sample_id"] for row in self.rows(_TEN_SECONDS)])
+        return Listed(self.tuples, _TEN_SECONDS)
 
     @cached_property
     def categories(self) -> tuple[str, ...]:
@@ -74,12 +97,12 @@ class Published:
 
 
 class Releases:
-    """Releases of a lake. The last few stay open: an audit asks about an earlier one, and a request may have begun
-    before a new one came."""
+    """Releases of a lake. The last OPEN stay open: an audit asks about an earlier one, a clip's page about all of the
+    latest, and a request may have begun before a new one came."""
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
-        self._open = lru_cache(maxsize=4)(lambda release: Published(lake, release))
+        self._open = lru_cache(maxsize=OPEN)(lambda release: Published(lake, release))
 
     def current(self) -> Published:
         """What is current now; ConfigError before the first release."""

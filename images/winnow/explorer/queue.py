@@ -1,6 +1,6 @@
 """Which clip a person is shown next: first those that others began and that lack answers, then untouched ones, then
-those with the fewest answers. Within each group the order is a shuffle of the person's own, the same every time: two
-people who start together begin with different clips, and clips of one video seldom follow each other."""
+those with the fewest answers. Within each group the order is a person's own, the same every time: two people who start
+together begin with different clips, and clips of one video seldom follow each other."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ class Queue:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def among(self, ids: Collection[str]) -> set[str]:
+        """Those of some clips that are in it."""
+        return self._known.intersection(ids)
 
     def next(self, person: str, done: Collection[str], answered: Mapping[str, int], least: int) -> str | None:
         """The next clip for a person who has `done` some, given how many people answered which; None at the end.

@@ -62,7 +62,7 @@ def routes(house: House) -> APIRouter:
         return house.page(
             request, "rate.html.j2", release=published.release, shown=shown, done=done, questions=QUESTIONS,
             given=given, last=last["sample_id"] if last and last["sample_id"] in queue else None,
-            rated=sum(1 for i in mine if i in queue), clips=len(queue), least=house.least_raters,
+            rated=len(queue.among(list(mine))), clips=len(queue), least=house.least_raters,
             complete=queue.complete(answered, house.least_raters),
         )  # fmt: skip
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit import explored
 from tests.unit.explored import browser, draw, judge, shown, verdicts
+from winnow.audit import sampling
 from winnow.core.lake import Lake
 
 DROPPED = explored.sample_id(explored.DROPPED)
@@ -30,7 +31,23 @@ def sample(lake: Lake) -> list[dict]:
 def test_without_a_sample_the_page_says_how_to_draw_one(lake):
     page = browser(lake).get("/audit").text
     assert "winnow audit --size" in page
-    assert "No sample is drawn yet" in browser(lake).get("/").text
+    assert "No sample is drawn yet" in browser(lake).get("/people").text
+
+
+def test_the_page_draws_a_sample_itself_where_it_may(lake):
+    ann = browser(lake, draw=sampling.draw_into)
+    assert "Draw a sample" in ann.get("/audit").text
+    refused = ann.post("/audit/draw", data={"token": "0" * 64, "size": 3}, follow_redirects=False)
+    assert (refused.status_code, ann.post("/audit/draw", data={"token": ann.token, "size": 0}).status_code) == (
+        403,
+        422,
+    )
+    assert "No sample is drawn yet" in ann.get("/audit").text
+    page = ann.post("/audit/draw", data={"token": ann.token, "size": 3}).text
+    assert shown(page) in {explored.sample_id(place) for place in range(explored.COUNT)}
+    lent_nothing = browser(lake)
+    assert "Draw a sample" not in lent_nothing.get("/audit").text
+    assert lent_nothing.post("/audit/draw", data={"token": lent_nothing.token}).status_code == 404
 
 
 def test_a_verdict_is_asked_blindly_and_the_decision_shown_afterwards(lake, sample):
@@ -176,6 +193,6 @@ def test_addresses_that_lead_nowhere_are_not_found(lake, sample):
 def test_the_overview_counts_verdicts(lake, sample):
     ann = browser(lake)
     judge(ann, sample[0]["audit"], DROPPED)
-    page = ann.get("/").text
+    page = ann.get("/people").text
     assert re.search(rf'<section class="sheet task" id="audit">.*?<dd>{len(sample)}</dd>.*?<dd>1</dd>', page, re.DOTALL)
     assert re.search(r'<th scope="row">Ann</th><td class="n">0</td><td class="n">0</td><td class="n">1</td>', page)

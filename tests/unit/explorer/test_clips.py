@@ -53,12 +53,12 @@ def test_a_short_event_shows_in_the_scores_of_the_pictures(lake):
     ann = browser(lake)
     page = ann.get(f"/clips/{explored.sample_id(explored.KEPT)}").text
     assert "10 pictures, 0.25 to 0.75, the highest at 3.5 s" in page
-    assert page.count("<h3>two tower") == 2
-    assert page.count("after separation</h3>") == 1
+    assert page.count("<figcaption>two tower") == 2
+    assert page.count("two tower, after separation:") == 1
     (line,) = re.findall(r'<polyline points="([^"]+)"', page)
     assert line.split() == [f"{10 * place + 5}.0,{0 if place == 3 else 30}.0" for place in range(10)]
     assert "One value for the whole clip: −0.12" in page
-    assert "Picture by picture" not in ann.get(f"/clips/{explored.sample_id(explored.DROPPED)}").text
+    assert "<polyline" not in ann.get(f"/clips/{explored.sample_id(explored.DROPPED)}").text
 
 
 def test_a_clip_without_a_file_and_an_id_that_is_none_are_not_found(lake):
@@ -75,7 +75,7 @@ def test_a_clip_without_a_file_and_an_id_that_is_none_are_not_found(lake):
 def test_a_dropped_clip_names_its_rule_with_reason_and_source(lake):
     page = browser(lake).get(f"/clips/{explored.sample_id(explored.DROPPED)}").text
     assert "z = 0.1 is below 1.645" in page
-    assert re.search(r"<code>effective_z &lt; [\d.]+</code>", page)
+    assert re.search(r"<code>effective_z &lt; [\d.]+ sigma</code>", page)
     assert "low correspondence" in page
     for name in (
         "stillness",
@@ -85,36 +85,10 @@ def test_a_dropped_clip_names_its_rule_with_reason_and_source(lake):
         "semantic",
         "z error",
         "effective z",
-        "threshold",
     ):
         assert f"<dt>{name}</dt>" in page
+    assert '<small class="limit">&lt; 1.645 drops</small>' in page
     assert f"/clips/{explored.sample_id(0)}" in page
-
-
-def test_clips_are_found_by_status_rule_label_and_id(lake):
-    ann = browser(lake)
-    dropped = explored.sample_id(explored.DROPPED)
-
-    def listed(query: str) -> set[str]:
-        return set(re.findall(r"/clips/([0-9a-f]{20})", ann.get(f"/clips?{query}").text))
-
-    assert listed("status=dropped") == listed("rule=low_correspondence") == {dropped}
-    assert len(listed("status=kept")) == explored.COUNT - 1
-    assert listed("label=dog+barking") == {explored.sample_id(place) for place in (0, 3, 6)}
-    assert ann.get(f"/clips?id={dropped}", follow_redirects=False).headers["location"] == f"/clips/{dropped}"
-    assert "There is no clip" in ann.get("/clips?id=x").text
-    assert "No clip is like that" in ann.get("/clips?label='+or+1=1").text
-
-
-def test_a_long_list_is_paged(lake, monkeypatch):
-    monkeypatch.setattr("winnow.explorer.clips.PAGE", 3)
-    ann, seen, path = browser(lake), [], "/clips?label="
-    while path:
-        page = ann.get(path).text
-        seen += re.findall(r'href="/clips/([0-9a-f]{20})', page)
-        more = re.search(r'href="(/clips\?[^"]+)">More', page)
-        path = more[1].replace("&amp;", "&") if more else None
-    assert sorted(seen) == sorted(explored.sample_id(place) for place in range(explored.COUNT))
 
 
 def test_a_clip_names_its_copies_and_which_of_them_is_kept(lake):

@@ -173,13 +173,14 @@ def test_every_answer_forbids_what_it_does_not_need(lake, path):
 def test_what_lists_say_is_escaped_and_pages_ask_for_nothing_elsewhere(lake):
     ann = browser(lake)
     explored.draw(lake)
-    for path in ("/", "/rate", "/annotate", "/audit", "/clips", f"/clips/{HEARD[0]}"):
+    table, values = "/clips?view=table&q=%3Cscript", "/clips/values?facet=label"
+    for path in ("/", "/people", "/rate", "/annotate", "/audit", table, values, f"/clips/{HEARD[0]}"):
         page = ann.get(path).text
         assert "document.title = 'owned'" not in page
         assert "<b>bold" not in page
         assert not re.search(r' on\w+="| style="|<style|(src|href)="(?!/|data:,|#)', page), path
     assert "&lt;script&gt;" in ann.get(f"/clips/{HEARD[0]}").text
-    for name in ("style.css", "player.js", "rate.js", "annotate.js"):
+    for name in ("style.css", "player.js", "rate.js", "annotate.js", "page.js", "grid.js", "clip.js"):
         assert not re.search(r"https?://|@import|url\(|eval|innerHTML", ann.get(f"/assets/{name}").text)
 
 

@@ -10,6 +10,19 @@ const winnow = (() => {
   const seek = (s) => { video.currentTime = Math.min(Math.max(s, 0), Math.max(0, (video.duration || 0) - 0.01)); };
   const playFrom = (s, end = null) => { until = end; seek(s); play(); };
 
+  // How fast it plays, kept from clip to clip.
+  const RATES = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2], told = document.getElementById("rate");
+  const setRate = (value) => {
+    video.playbackRate = video.defaultPlaybackRate = value;
+    if (sound) sound.playbackRate = sound.defaultPlaybackRate = value;
+    if (told) told.value = String(value);
+    try { sessionStorage.setItem("winnow-rate", String(value)); } catch { /* a browser that keeps nothing */ }
+  };
+  const rate = (by) => {
+    const at = RATES.indexOf(video.playbackRate) + by;
+    setRate(RATES[Math.min(Math.max(at, 0), RATES.length - 1)]);
+  };
+
   // A recycled clip's sound is a file of its own, which follows the mute video: it plays when that plays, and where it
   // is more than a tenth of a second off it is set right.
   const follow = () => {
@@ -38,6 +51,8 @@ const winnow = (() => {
     keys["ArrowLeft"] = () => { until = null; seek(video.currentTime - 1); };
     keys["ArrowRight"] = () => { until = null; seek(video.currentTime + 1); };
     keys["r"] = () => playFrom(0);
+    keys["<"] = () => rate(-1);
+    keys[">"] = () => rate(1);
     video.addEventListener("seeking", () => { if (until !== null && video.currentTime > until) until = null; });
     if (sound) {
       sound.hidden = true;
@@ -48,6 +63,10 @@ const winnow = (() => {
     }
     video.addEventListener("error", () => { document.querySelector(".player-error").hidden = false; });
     if (video.error) document.querySelector(".player-error").hidden = false;
+    let before = null;
+    try { before = sessionStorage.getItem("winnow-rate"); } catch { /* as above */ }
+    if (RATES.includes(Number(before))) setRate(Number(before));
+    if (told) { told.closest("label").hidden = false; told.addEventListener("change", () => setRate(Number(told.value))); }
     requestAnimationFrame(watch);
     if (video.closest("form")) play();
   }

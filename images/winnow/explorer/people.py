@@ -1,4 +1,4 @@
-"""The first page: what there is to rate and to annotate, how far everybody is, and who the reader says to be."""
+"""People: what there is to rate, to annotate and to judge, how far everybody is, and who the reader says to be."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from winnow.explorer.house import LEAST, PERSON_COOKIE, House
 from winnow.explorer.queue import Queue
 
 #: Where one goes on after saying who one is.
-NEXT = {"overview": "/", "rate": "/rate", "annotate": "/annotate", "audit": "/audit"}
+NEXT = {"people": "/people", "rate": "/rate", "annotate": "/annotate", "audit": "/audit"}
 
 
 class Person(BaseModel):
@@ -22,15 +22,15 @@ class Person(BaseModel):
     model_config = ConfigDict(extra="forbid")
     token: str
     person: str
-    page: str = "overview"
+    page: str = "people"
 
 
 def routes(house: House) -> APIRouter:
-    """`/` and `/person`."""
+    """`/people` and `/person`."""
     router = APIRouter()
 
-    @router.get("/")
-    def overview(request: Request) -> Response:
+    @router.get("/people")
+    def people(request: Request) -> Response:
         """What there is to do."""
         published = house.releases.current()
         drawn = dict.fromkeys(key for audit in house.samples.audits() for key in audit.clips)
@@ -41,7 +41,7 @@ def routes(house: House) -> APIRouter:
         ]
         counts = published.rows("select status, count(*) as clips from fct_clips group by status order by status")
         return house.page(
-            request, "overview.html.j2", release=published.release, tasks=tasks, people=_people(house),
+            request, "people.html.j2", release=published.release, tasks=tasks, people=_people(house),
             counts={row["status"]: row["clips"] for row in counts},
         )  # fmt: skip
 
@@ -50,7 +50,7 @@ def routes(house: House) -> APIRouter:
         """Remember in this browser who answers."""
         safety.check_form(request, form.token)
         name = house.answering(request, form.person.strip())
-        answer = house.go(request, NEXT.get(form.page, "/"))
+        answer = house.go(request, NEXT.get(form.page, "/people"))
         house.set_cookie(request, answer, PERSON_COOKIE, name)
         return answer
 
@@ -61,7 +61,7 @@ def _task(answers, queue, least: int, page: str) -> dict[str, object]:
     """How far one kind of answer is: clips that wait for it, that somebody answered, that have enough answers."""
     answers.refresh()
     answered = answers.clips()
-    begun = sum(1 for sample_id in answered if sample_id in queue)
+    begun = len(queue.among(list(answered)))
     return {
         "page": page, "clips": len(queue), "begun": begun, "complete": queue.complete(answered, least),
         "least": least, "elsewhere": len(answered) - begun,
