@@ -11,8 +11,9 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -48,12 +49,15 @@ def export(lake: Lake, to: str, options: Options, release: str | None = None, jo
         return _answer(place, there, already=True)
     with place.begun(plan), place.scratch() as scratch:
         base = scratch / "rows.duckdb"
-        with rows.connect(base) as con:
-            shards = rows.prepare(
-                con, root, options.splits, options.media, options.shard_bytes, formats.EXTENSIONS[options.format]
-            )
-            source.index(lake, con)
-        files = _write_shards(lake, place, base, shards, options, scratch, jobs)
+        with ExitStack() as stack:
+            with rows.connect(base) as con:
+                shards = rows.prepare(
+                    con, root, options.splits, options.media, options.shard_bytes, formats.EXTENSIONS[options.format]
+                )
+                there = {shard: files for shard in shards if (files := place.note(shard.name)) is not None}
+                pool = stack.enter_context(_writers([one for one in shards if one not in there], jobs))
+                source.index(lake, con)
+            files = _write_shards(lake, place, base, shards, there, options, scratch, pool)
         with rows.connect(base, read_only=True) as con:
             facts = card.Facts.read(con, root, options, files)
             files |= _tables(place, con, facts, scratch)
@@ -97,41 +101,52 @@ def _tables(place: Place, con, facts: card.Facts, scratch: Path) -> dict[str, di
 
 # -- shards ------------------------------------------------------------------------------------------------------------
 def _write_shards(
-    lake: Lake, place: Place, base: Path, shards: list[rows.Shard], options: Options, scratch: Path, jobs: int | None
+    lake: Lake,
+    place: Place,
+    base: Path,
+    shards: list[rows.Shard],
+    there: dict[rows.Shard, dict[str, dict]],
+    options: Options,
+    scratch: Path,
+    pool: ProcessPoolExecutor | None,
 ) -> dict[str, dict]:
+    """Files of all shards: of those that an earlier run brought, and of the others once they are written."""
     files: dict[str, dict] = {}
-    todo = []
+    work = (lake.root, str(place), str(base), options.format, str(scratch))
+    todo = [shard for shard in shards if shard not in there]
+    written = ((shard, write_shard(*work, shard)) for shard in todo) if pool is None else _by(pool, work, todo)
     with progress(shards) as done:
-        for shard in shards:
-            there = place.note(shard.name)
-            if there is None:
-                todo.append(shard)
-            else:
-                files |= there
-                done(shard, there)
-        for shard, written in _written(lake, place, base, todo, options, scratch, jobs):
-            files |= written
-            done(shard, written)
+        for shard, made in chain(there.items(), written):
+            files |= made
+            done(shard, made)
     return files
 
 
-def _written(
-    lake: Lake, place: Place, base: Path, todo: list[rows.Shard], options: Options, scratch: Path, jobs: int | None
-) -> Iterator[tuple[rows.Shard, dict[str, dict]]]:
-    work = (lake.root, str(place), str(base), options.format, str(scratch))
+@contextmanager
+def _writers(todo: list[rows.Shard], jobs: int | None) -> Iterator[ProcessPoolExecutor | None]:
+    """Processes that write shards, started while it is still looked up where clips lie; None where one is enough."""
     many = min(jobs or len(os.sched_getaffinity(0)), len(todo))
     if many < 2 or (jobs is None and sum(shard.bytes for shard in todo) < ALONE_BYTES):
-        for shard in todo:
-            yield shard, write_shard(*work, shard)
+        yield None
         return
     with ProcessPoolExecutor(many, mp_context=get_context("spawn")) as pool:
-        waiting = {pool.submit(write_shard, *work, shard): shard for shard in todo}
         try:
-            for future in as_completed(waiting):
-                yield waiting[future], future.result()
+            pool.submit(_begin)
+            yield pool
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+def _begin() -> None:
+    """What a writer needs that takes long to import."""
+    import duckdb  # noqa: F401
+
+
+def _by(pool: ProcessPoolExecutor, work: tuple, todo: list[rows.Shard]) -> Iterator[tuple[rows.Shard, dict]]:
+    waiting = {pool.submit(write_shard, *work, shard): shard for shard in todo}
+    for future in as_completed(waiting):
+        yield waiting[future], future.result()
 
 
 def write_shard(lake: str, to: str, base: str, form: str, scratch: str, shard: rows.Shard) -> dict[str, dict]:
