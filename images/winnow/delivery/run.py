@@ -9,14 +9,15 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 
+from winnow.core.confine import end_with
 from winnow.core.errors import ConfigError
 from winnow.core.lake import Lake, sha256_file
 from winnow.delivery import card, croissant, formats, rows, source
@@ -27,6 +28,8 @@ from winnow.release.copies import KIND, sealed
 
 #: An export of less media is written by one process: others would take longer to start, bytes.
 ALONE_BYTES = 64 << 20
+#: Processes that write at most, however many CPUs there are: the disk is what they wait for then.
+MOST_WRITERS = 8
 #: What an export looks like: another number, other bytes for the same release and options.
 VERSION = 1
 
@@ -49,13 +52,13 @@ def export(lake: Lake, to: str, options: Options, release: str | None = None, jo
         return _answer(place, there, already=True)
     with place.begun(plan), place.scratch() as scratch:
         base = scratch / "rows.duckdb"
-        with ExitStack() as stack:
+        with _writers(jobs) as enough:
             with rows.connect(base) as con:
                 shards = rows.prepare(
                     con, root, options.splits, options.media, options.shard_bytes, formats.EXTENSIONS[options.format]
                 )
                 there = {shard: files for shard in shards if (files := place.note(shard.name)) is not None}
-                pool = stack.enter_context(_writers([one for one in shards if one not in there], jobs))
+                pool = enough([shard for shard in shards if shard not in there])
                 source.index(lake, con)
             files = _write_shards(lake, place, base, shards, there, options, scratch, pool)
         with rows.connect(base, read_only=True) as con:
@@ -123,24 +126,38 @@ def _write_shards(
 
 
 @contextmanager
-def _writers(todo: list[rows.Shard], jobs: int | None) -> Iterator[ProcessPoolExecutor | None]:
-    """Processes that write shards, started while it is still looked up where clips lie; None where one is enough."""
-    many = min(jobs or len(os.sched_getaffinity(0)), len(todo))
-    if many < 2 or (jobs is None and sum(shard.bytes for shard in todo) < ALONE_BYTES):
-        yield None
-        return
-    with ProcessPoolExecutor(many, mp_context=get_context("spawn")) as pool:
-        try:
-            pool.submit(_begin)
-            yield pool
-        except BaseException:
+def _writers(jobs: int | None) -> Iterator[Callable[[list[rows.Shard]], ProcessPoolExecutor | None]]:
+    """What gives the processes that write shards; None where one is enough. A process without threads forks them
+    before it has any, which costs nothing; another one starts them where they are needed, which takes a second."""
+    many, pools = jobs or min(len(os.sched_getaffinity(0)), MOST_WRITERS), []
+
+    def begin(how: str) -> ProcessPoolExecutor:
+        end = {"initializer": end_with, "initargs": (os.getpid(),)}  # forked ones hold each other's pipes open
+        pools.append(ProcessPoolExecutor(many, mp_context=get_context(how), **end))
+        pools[-1].submit(os.getpid)
+        return pools[-1]
+
+    def enough(todo: list[rows.Shard]) -> ProcessPoolExecutor | None:
+        if many < 2 or len(todo) < 2 or (jobs is None and sum(shard.bytes for shard in todo) < ALONE_BYTES):
+            return None
+        return pools[0] if pools else begin("spawn")
+
+    try:
+        if many > 1 and _has_no_threads():
+            begin("fork")
+        yield enough
+    finally:
+        for pool in pools:
             pool.shutdown(wait=True, cancel_futures=True)
-            raise
 
 
-def _begin() -> None:
-    """What a writer needs that takes long to import."""
+def _has_no_threads() -> bool:
+    """Whether this process is one thread, once it has imported what its writers need."""
     import duckdb  # noqa: F401
+
+    with suppress(OSError):
+        return len(os.listdir("/proc/self/task")) == 1
+    return False
 
 
 def _by(pool: ProcessPoolExecutor, work: tuple, todo: list[rows.Shard]) -> Iterator[tuple[rows.Shard, dict]]:
