@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import lru_cache
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from winnow.core import memory
 from winnow.core.confine import end_with
 from winnow.core.errors import ConfigError
 from winnow.core.lake import Lake, sha256_file
@@ -25,6 +28,9 @@ from winnow.delivery.options import Options
 from winnow.delivery.place import Place
 from winnow.release import publish
 from winnow.release.copies import KIND, sealed
+
+if TYPE_CHECKING:
+    import duckdb
 
 #: An export of less media is written by one process: others would take longer to start, bytes.
 ALONE_BYTES = 64 << 20
@@ -60,7 +66,10 @@ def export(lake: Lake, to: str, options: Options, release: str | None = None, jo
                 there = {shard: files for shard in shards if (files := place.note(shard.name)) is not None}
                 pool = enough([shard for shard in shards if shard not in there])
                 source.index(lake, con)
-            files = _write_shards(lake, place, base, shards, there, options, scratch, pool)
+            try:
+                files = _write_shards(lake, place, base, shards, there, options, scratch, pool)
+            finally:
+                _opened.cache_clear()
         with rows.connect(base, read_only=True) as con:
             facts = card.Facts.read(con, root, options, files)
             files |= _tables(place, con, facts, scratch)
@@ -132,8 +141,8 @@ def _writers(jobs: int | None) -> Iterator[Callable[[list[rows.Shard]], ProcessP
     many, pools = jobs or min(len(os.sched_getaffinity(0)), MOST_WRITERS), []
 
     def begin(how: str) -> ProcessPoolExecutor:
-        end = {"initializer": end_with, "initargs": (os.getpid(),)}  # forked ones hold each other's pipes open
-        pools.append(ProcessPoolExecutor(many, mp_context=get_context(how), **end))
+        begun = {"initializer": _begin, "initargs": (os.getpid(),)}
+        pools.append(ProcessPoolExecutor(many, mp_context=get_context(how), **begun))
         pools[-1].submit(os.getpid)
         return pools[-1]
 
@@ -149,6 +158,12 @@ def _writers(jobs: int | None) -> Iterator[Callable[[list[rows.Shard]], ProcessP
     finally:
         for pool in pools:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin(parent: int) -> None:
+    """A writer ends with the export, whose pipes forked ones hold open; memory of a clip is kept for the next."""
+    end_with(parent)
+    memory.keep_freed()
 
 
 def _has_no_threads() -> bool:
@@ -171,13 +186,18 @@ def write_shard(lake: str, to: str, base: str, form: str, scratch: str, shard: r
     place, clips = Place(to), source.Clips(Lake(lake))
     path = Path(scratch) / f"{shard.name.replace('/', '_')}{formats.EXTENSIONS[form]}"
     try:
-        with rows.connect(Path(base), read_only=True) as con:
-            files = formats.WRITERS[form](path, shard, clips.read(rows.of_shard(con, shard)))
+        files = formats.WRITERS[form](path, shard, clips.read(rows.of_shard(_opened(base), shard)))
     finally:
         clips.close()
     place.put(path, f"{shard.name}{formats.EXTENSIONS[form]}")
     place.write_note(shard.name, files)
     return files
+
+
+@lru_cache(maxsize=1)
+def _opened(base: str) -> duckdb.DuckDBPyConnection:
+    """The rows of the export that a writer is at, opened once."""
+    return rows.connect(Path(base), read_only=True)
 
 
 @contextmanager

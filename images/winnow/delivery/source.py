@@ -28,8 +28,8 @@ def index(lake: Lake, con: duckdb.DuckDBPyConnection) -> None:
     ContractError for a tar, or a member, that is not there."""
     con.execute(
         "CREATE OR REPLACE TABLE members (tar VARCHAR, name VARCHAR, begins BIGINT, length BIGINT);"
-        "CREATE OR REPLACE TABLE places (id VARCHAR, begins BIGINT, length BIGINT, residual_begins BIGINT,"
-        " residual_length BIGINT)"
+        "CREATE OR REPLACE TABLE places (split VARCHAR, number INTEGER, id VARCHAR, begins BIGINT, length BIGINT,"
+        " residual_begins BIGINT, residual_length BIGINT)"
     )
     asked = """SELECT DISTINCT tar FROM rows WHERE has_file
         UNION SELECT residual_tar FROM rows WHERE has_residual ORDER BY 1"""
@@ -55,7 +55,7 @@ def index(lake: Lake, con: duckdb.DuckDBPyConnection) -> None:
     flush()
     con.execute("""
         INSERT INTO places
-        SELECT rows.id, clip.begins, clip.length, residual.begins, residual.length
+        SELECT rows.split, rows.number, rows.id, clip.begins, clip.length, residual.begins, residual.length
         FROM rows
         LEFT JOIN members AS clip ON clip.tar = rows.tar AND clip.name = rows.id || '.mp4'
         LEFT JOIN members AS residual
