@@ -1,13 +1,19 @@
-{# The candidates of int_candidates that AudioScope's lists are made of: all but those that were rejected or lost. #}
+{# The candidates of int_candidates that AudioScope's lists are made of: all but those that were rejected, lost or taken down. #}
 {% macro audioscope_candidates() -%}
     (
         select *
         from {{ ref('int_candidates') }}
+        anti join {{ ref('int_taken_candidates') }} using (batch, candidate_id)
         where
             source in ('{{ var('audioscope_sources') | join("', '") }}')
             and video_id is not null
             and status not in ('failed', 'dropped')
     )
+{%- endmacro %}
+
+{# How AudioScope's lists name a candidate's video. #}
+{% macro audioscope_video() -%}
+    if(source = 'yfcc', substr(url, strpos(url, 'data/videos/mp4/')), url)
 {%- endmacro %}
 
 {# A number of audioscope_thresholds. #}

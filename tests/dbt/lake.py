@@ -10,11 +10,13 @@ import json
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tests.unit.sketched import levels, pictures
-from winnow.core import table
+from winnow.core import shard_tar, table
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.sample import candidate_id, clip_id, sid
@@ -88,6 +90,11 @@ class Candidate:
         return sid("row", "list.csv", self.row) if self.bad_row else candidate_id(self.video_id, *self.times)
 
 
+def content(name: str) -> bytes:
+    """What stands for the file of a source video or of a clip, by its name."""
+    return f"the media of {name}".encode()
+
+
 def rows_of(candidate: Candidate) -> dict[str, list[dict]]:
     """The candidate's rows, by stage."""
     c, key = candidate, candidate.id
@@ -127,7 +134,7 @@ def rows_of(candidate: Candidate) -> dict[str, list[dict]]:
     if not add("decide", **decision, **about) or not add("plan", **ok, **about):
         return out
     fetched = {
-        "media_sha256": sid("source", c.source or c.video) * 3,
+        "media_sha256": sha256_bytes(content(c.source or c.video)),
         "media_ext": "mp4",
         "media_bytes": 1000,
         "fetched_duration_s": 60.0,
@@ -150,7 +157,7 @@ def _clip_rows(c: Candidate, clip: Clip) -> dict[str, dict]:
         "clip": {
             "candidate_id": c.id, "video_id": c.video_id, "start_s": clip.start_s, "end_s": clip.end_s,
             "duration_s": duration_s,
-            "window": "shot", "shot_index": 0, "cut": "copy", "media_sha256": sid("media", clip.media or key) * 3,
+            "window": "shot", "shot_index": 0, "cut": "copy", "media_sha256": sha256_bytes(content(clip.media or key)),
             "media_bytes": 900, "width": 320, "height": 180, "fps": 25.0, "has_audio": True, "av_offset_s": 0.0,
         },
         "probe": {
@@ -260,6 +267,19 @@ def write_table(
         seconds=0.5, cpu_seconds=0.25, host="here",
     )  # fmt: skip
     return lake.commit(manifest, data)
+
+
+def put_files(lake: Lake, batch: str, videos: Iterable[str]) -> None:
+    """The source videos of a batch that was written, and a tar beside each of its shards of clips."""
+    for name in videos:
+        lake.write(lake.media_key(sha256_bytes(content(name)), "mp4"), content(name))
+    folder = lake.folder("clip", V, batch)
+    for name in [name for name in lake.list(folder) if name.endswith(".json")]:
+        manifest = lake.manifest("clip", V, batch, name.removesuffix(".json"))
+        ids = pq.read_table(lake.full(lake.table_key(manifest)), columns=["sample_id"])["sample_id"].to_pylist()
+        tar = Path(lake.full(lake.tar_key(manifest)))
+        shard_tar.write(tar, ((f"{clip}.{ext}", content(clip)) for clip in sorted(ids) for ext in ("json", "mp4")))
+        lake.write(f"{folder}/{name}", replace(manifest, sidecar="tar", sidecar_bytes=tar.stat().st_size).dumps())
 
 
 def random_candidates(count: int, seed: int, day: int = 0, uploaders: int = 30) -> list[Candidate]:

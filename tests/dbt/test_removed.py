@@ -211,7 +211,7 @@ def test_a_hole_in_the_ledger_stops_the_build(first: Built, tmp_path: Path) -> N
     project = tmp_path / "dbt"
     shutil.copytree(Settings().dbt_dir, project)
     model = project / "models/marts/fct_removed.sql"
-    model.write_text(model.read_text() + "where judged.reason != 'gone'\n")
+    model.write_text(model.read_text() + "    and judged.reason != 'gone'\n")
     shutil.copytree(first.work / "dbt", tmp_path / "out")
     settings = Settings(lake=first.lake.root, dbt_dir=project)
     variables = json.dumps({"split_policy": "hash"})

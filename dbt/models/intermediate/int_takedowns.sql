@@ -1,4 +1,7 @@
 -- One row per clip that was taken down, by its id, its uploader, its address or its file, or as a copy of one that was.
+--
+-- `detail` is what is published of it: which kind of name, when and why, never the name. A copy that `winnow takedown` or
+-- `winnow clean` noted as one (kind `copy`) stays taken down, and copies of it are not: only what was asked for spreads.
 with keys as (
     select sample_id, 'id' as kind, sample_id as value from {{ ref('int_clips') }}
     union all
@@ -15,12 +18,15 @@ with keys as (
     join {{ ref('int_candidates') }} as candidates using (batch, candidate_id)
     union all
     select sample_id, 'file', source_sha256 from {{ ref('int_clips') }}
+    union all
+    select sample_id, 'copy', unnest([sample_id, video_id, source_sha256]) from {{ ref('int_clips') }}
 ),
 
 direct as (
     select
         keys.sample_id,
-        max(kind || ' ' || value || ' was taken down on ' || left(created_at, 10) || ': ' || why) as detail
+        max({{ taken_down_because() }}) as detail,
+        bool_or(kind != 'copy') as is_asked_for
     from keys
     join {{ ref('stg_takedown') }} as taken using (kind, value)
     group by keys.sample_id
@@ -36,6 +42,7 @@ copies as (
     select either.sample_id, min('a copy of ' || direct.sample_id || ', which was taken down') as detail
     from either
     join direct on direct.sample_id = either.other_id
+    where direct.is_asked_for
     group by either.sample_id
 )
 

@@ -3,7 +3,7 @@ with named as (
     select
         *,
         row_number() over (partition by video_id order by source_sha256 is null, seq, batch, candidate_id) as preference
-    from {{ ref('int_candidates') }}
+    from {{ ref('int_shown_candidates') }}
     where video_id is not null and step != 'ingest'
 ),
 

@@ -31,5 +31,5 @@ select
     candidates.detail,
     candidates.clips,
     coalesce(kept.clips_kept, 0) as clips_kept
-from {{ ref('int_candidates') }} as candidates
+from {{ ref('int_shown_candidates') }} as candidates
 left join kept using (batch, candidate_id)

@@ -11,7 +11,7 @@ select
     status,
     reason,
     detail
-from {{ ref('int_candidates') }}
+from {{ ref('int_shown_candidates') }}
 where status != 'clipped'
 
 union all
@@ -20,11 +20,11 @@ select
     decisions.batch,
     decisions.candidate_id,
     decisions.sample_id,
-    candidates.source_id,
-    candidates.url,
+    if(decisions.first_failed_rule = 'taken_down', null, candidates.source_id) as source_id,
+    if(decisions.first_failed_rule = 'taken_down', null, candidates.url) as url,
     'release' as step,
     decisions.status,
     coalesce(decisions.first_failed_rule, if(decisions.status = 'pending', 'not_measured', null)) as reason,
     decisions.detail
 from {{ ref('int_clip_decisions') }} as decisions
-join {{ ref('int_candidates') }} as candidates using (batch, candidate_id)
+join {{ ref('int_shown_candidates') }} as candidates using (batch, candidate_id)

@@ -3,6 +3,7 @@
 -- fct_outcomes names one reason an id, the first; here stand all of them. What a rule compares is taken from the measures
 -- and thresholds.csv, not from fct_outcomes, and tests hold the two and the funnel against each other. A candidate that
 -- was dropped before fetch keeps the comparison that dropped it then; other rules before fetch are as they stand now.
+-- Of what was taken down nothing stands here but that, its ids, the day and why.
 -- `covered` is not decided by correspondence: its row has the tag, and each rule of point `separate` that fires is a row too.
 with dropped as (
     select
@@ -48,7 +49,7 @@ fetch_rules as (
     {{ fired(ref('int_fetch_measures'), 'batch, candidate_id', var('fetch_points')) }}
 ),
 
-stopped as (select * from {{ ref('int_candidates') }} where status in ('dropped', 'failed')),
+stopped as (select * from {{ ref('int_shown_candidates') }} where status in ('dropped', 'failed')),
 
 -- `declared_duration_s 9000.0 > 7200.0 s`, as `first_failed` writes it.
 stopped_by_rule as (
@@ -134,7 +135,7 @@ removed as (
         fired.measure, fired.measured, fired.op, fired.value, fired.unit, null, null
     from stopped_by_rule as stopped
     join fetch_rules as fired using (batch, candidate_id)
-    where fired.rule != stopped.reason
+    where fired.rule != stopped.reason and not stopped.is_taken
 
     union all
 
@@ -150,8 +151,10 @@ removed as (
 judged as (
     select
         removed.*,
+        removed.sample_id != '' and removed.is_first and removed.reason = 'taken_down' as is_taken,
         removed.kind = 'rule' and (removed.step = 'separate' or coalesce(removed.measure = 'is_covered', false)) as is_tag,
         case
+            when is_taken then null
             when is_tag then heard.tagged_by
             when removed.measure = 'effective_z' then sigmas.together_scorers
             when removed.measure in ('sigma_avset', 'is_calibrated', 'has_avset_score') then '{{ var('avset_scorer') }}'
@@ -175,11 +178,11 @@ select
     judged.batch,
     judged.candidate_id,
     judged.sample_id,
-    candidates.source_id,
-    candidates.url,
+    if(judged.is_taken, null, candidates.source_id) as source_id,
+    if(judged.is_taken, null, candidates.url) as url,
     judged.video_id,
-    judged.start_s,
-    judged.end_s,
+    if(judged.is_taken, null, judged.start_s) as start_s,
+    if(judged.is_taken, null, judged.end_s) as end_s,
     judged.step,
     judged.kind,
     judged.reason,
@@ -196,6 +199,8 @@ select
     coalesce(judged.models, scores.model) as model,
     judged.detail
 from judged
-join {{ ref('int_candidates') }} as candidates using (batch, candidate_id)
+left join {{ ref('int_takedowns') }} as taken on taken.sample_id = judged.sample_id
+join {{ ref('int_shown_candidates') }} as candidates using (batch, candidate_id)
 left join {{ ref('int_scores') }} as scores
     on scores.sample_id = judged.sample_id and scores.scorer = judged.scorer and scores.sound = judged.sound
+where (judged.is_taken or taken.sample_id is null)

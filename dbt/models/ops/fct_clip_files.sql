@@ -1,5 +1,5 @@
 -- One row per clip: the tar in the lake that holds `<sample_id>.mp4`; where its sound was separated, the one that holds
--- `<sample_id>.flac`, what is left of it, and when that begins.
+-- `<sample_id>.flac`, what is left of it, and when that begins. What was taken down has none: `winnow clean` removes it.
 with residuals as (
     select
         separate.batch,
@@ -28,6 +28,7 @@ from {{ ref('int_clips') }} as clips
 join {{ ref('stg_clip') }} as placed using (batch, shard_number, candidate_id, sample_id)
 join {{ ref('fct_shards') }} as shards
     on shards.stage = 'clip' and shards.batch = placed.batch and shards.shard = placed.shard
+anti join {{ ref('int_takedowns') }} as taken on taken.sample_id = clips.sample_id
 left join residuals
     on residuals.batch = placed.batch
     and residuals.shard_number = placed.shard_number

@@ -7,7 +7,7 @@ select
     candidates.reason,
     candidates.detail,
     shards.committed_at as tried_at
-from {{ ref('int_candidates') }} as candidates
+from {{ ref('int_shown_candidates') }} as candidates
 join {{ ref('stg_fetch') }} as tried using (batch, candidate_id)
 left join {{ ref('fct_shards') }} as shards
     on shards.stage = 'fetch' and shards.batch = tried.batch and shards.shard = tried.shard

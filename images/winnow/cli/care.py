@@ -1,4 +1,5 @@
-"""`winnow verify`, `winnow retry`: is everything still what was committed, and another try for what failed."""
+"""`winnow verify`, `takedown`, `clean`, `retry`: is everything still what was committed, what must go, what may go, and
+another try for what failed."""
 
 from __future__ import annotations
 
@@ -50,7 +51,8 @@ def verify(what: str | None, batch: str | None, release_id: str | None, everythi
 @click.option("--why", default="", help="Why: recorded and published.")
 def takedown(ids: Path | None, uploaders: Path | None, sources: Path | None, why: str) -> None:
     """Take down what a file names, one a line: gone from the next release, with its copies, and never fetched again.
-    The answer names the releases that still hold it. Without a file: what was taken down so far."""
+    The answer names the releases that still hold it; its files go with the first `winnow clean` once none names them.
+    Without a file: what was taken down so far."""
     from winnow.release.takedown import takedown as body
     from winnow.release.takedown import taken
 
@@ -60,7 +62,46 @@ def takedown(ids: Path | None, uploaders: Path | None, sources: Path | None, why
         answer({"taken_down": taken(lake)})
         return
     found = [body(lake, kind, path.read_text(encoding="utf-8").splitlines(), why) for kind, path in given.items()]
-    answer({"taken_down": found, "next": "winnow release"})
+    answer({"taken_down": found, "next": "winnow release && winnow clean"})
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Say what would go, and how much that frees.")
+@click.option(
+    "--keep",
+    type=click.IntRange(1),
+    help="Keep so many of the newest releases. [WINNOW_KEEP_RELEASES]",
+)
+@click.option("--days", type=click.FloatRange(0), help="Keep releases that are younger. [WINNOW_KEEP_DAYS]")
+@click.option(
+    "--older-than-hours",
+    type=click.FloatRange(0),
+    default=24.0,
+    show_default=True,
+    help="Leave what was written or superseded less long ago: longer than any command runs.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
+def clean(dry_run: bool, keep: int | None, days: float | None, older_than_hours: float, as_json: bool) -> None:
+    """Remove what no kept release, no head and no running writer names any more: superseded versions of stages' tables,
+    what killed commands left, source videos, and the files of what was taken down. Releases go where --keep or --days,
+    or the deployment, says how many stay."""
+    from winnow.release.clean import clean as body
+
+    lake, settings = deployment()
+    if keep is None and days is None:
+        keep, days = settings.keep_releases, settings.keep_days
+    found = body(lake, keep=keep, days=days, older_than_s=3600 * older_than_hours, dry=dry_run)
+    if as_json:
+        answer(found)
+        return
+    would = "would free" if dry_run else "freed"
+    for kind, freed in found["frees"].items():
+        click.echo(f"{kind.replace('_', ' '):12} {freed['files']:>9,} files  {freed['bytes'] / 1e6:>12,.1f} MB")
+    for release in found["releases"]["removed"]:
+        click.echo(f"release {release} {'would go' if dry_run else 'is gone'}")
+    for release, clips in found["taken_down"].items():
+        click.echo(f"release {release} still names files of {clips:,} clips that were taken down")
+    click.echo(f"{would} {found['bytes'] / 1e6:,.1f} MB; {len(found['releases']['kept'])} releases stay")
 
 
 @click.command()

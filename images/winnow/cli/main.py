@@ -45,7 +45,7 @@ class _Lazy(click.Group):
 
     modules = {
         "annotate": "annotate", "audit": "audit", "benchmark": "benchmark", "calibrate": "calibrate",
-        "cluster": "corpus", "evaluate": "train", "explore": "explore",
+        "clean": "care", "cluster": "corpus", "evaluate": "train", "explore": "explore",
         "export": "export", "metrics": "metrics", "mix": "mix",
         "releases": "releases", "retry": "care", "runs": "train", "select": "corpus", "sql": "look", "status": "look",
         "takedown": "care", "train": "train", "verify": "care", "weights": "weights",

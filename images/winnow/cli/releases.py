@@ -30,6 +30,7 @@ def list_(as_json: bool) -> None:
         click.echo(
             f"{mark} {row['release']}  {row['published_at'] or '':25}  {row['kept']:>9,} clips kept  "
             f"{row['batches']:>5} batches  {row['bytes'] / 1e6:>9,.1f} MB"
+            + (f"  holds {row['taken_down']:,} clips that were taken down" if row["taken_down"] else "")
         )
     if not found:
         click.echo("nothing is published yet: run `winnow release`", err=True)

@@ -353,6 +353,8 @@ class Lake:
         if not self.exists(key):
             self.put_file(path, key, move=move)
             self.sync_folder(key)
+        elif self.is_local:
+            os.utime(self.full(key))  # as new: nothing may name it yet, and `winnow clean` leaves what is new
         return sha256
 
     @contextlib.contextmanager

@@ -2,6 +2,9 @@
 
 It names the table's file and digest, what went in (digests of the input tables), what measured it (code, parameters,
 model), and what came out (rows, counts by reason). Clocks and hosts stand here and nowhere in a table.
+
+Its table never changes afterwards. What `winnow clean` takes away of the files that its rows name, because it was taken
+down, is noted in it (`removed`), before they go.
 """
 
 from __future__ import annotations
@@ -40,6 +43,8 @@ class Manifest:
     host: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     conditions: dict[str, str] = field(default_factory=dict)
+    #: Files that its rows name and that were taken down since: members of its tar, source videos; and on which day.
+    removed: dict[str, str] = field(default_factory=dict)
 
     @property
     def number(self) -> int:

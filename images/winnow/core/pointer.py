@@ -69,7 +69,7 @@ class Pointer:
     def _moved(self, data: bytes) -> bool:
         lake, key = self.lake, self.key
         if lake.is_local:
-            with _locked(lake):
+            with locked(lake):
                 if _state(lake, key) != self.state:
                     return False
                 lake.write(key, data)
@@ -128,7 +128,8 @@ def _when(lake: Files, key: str) -> str:
 
 
 @contextmanager
-def _locked(lake: Files) -> Iterator[None]:
+def locked(lake: Files) -> Iterator[None]:
+    """While this is held, no pointer of a lake on a file system moves."""
     path = Path(lake.full(LOCK))
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:

@@ -205,8 +205,7 @@ class Runtime:
                 made = progress.shown(made, f"     {self.stage.name} {name}", len(group))
                 outcomes += (outcome.laid_aside(spool) for outcome in made)
             self._check(samples, outcomes)
-            if only is None:
-                outcomes += missing
+            outcomes += [one for one in missing if only is None or one.sample_id in only]
             reasons = Counter(o.reason.value for o in outcomes if o.reason)
             self._budget(len(samples), Counter(o.reason for o in outcomes if o.reason and o.reason.systemic), name)
             cpu.check()  # again: what computes may have been imported only now
@@ -251,9 +250,16 @@ class Runtime:
             stack.callback(shelf.close)
         first, *others = self.stage.needs
         wanted = [name for name in self.stage.wants if name in tables]
+        removed = {file: day for manifest in inputs.values() for file, day in manifest.removed.items()}
         samples, missing = [], []
         for sample_id in tables[first].ok:
             rows = {name: row for name in tables if (row := tables[name].get(sample_id)) is not None}
+            if removed and (days := {removed[file] for file in _files(sample_id, rows.values()) if file in removed}):
+                same = {"candidate_id": sample_id, **rows[first]}
+                same = {name: same.get(name) for name in ("candidate_id", "video_id") if name in self.stage.schema}
+                why = f"its file was taken down on {min(days)}"
+                missing.append(Outcome.failed(sample_id, Reason.taken_down, why, values=same))
+                continue
             broken = [(n, rows.get(n)) for n in others]
             broken = [(n, r["reason"] if r else "no row") for n, r in broken if r is None or r["outcome"] != "ok"]
             if broken:
@@ -312,6 +318,14 @@ class Runtime:
 def _said_of_files(rows: Iterable[Mapping]) -> dict[str, str]:
     """SHA-256 of a sample's files by extension, as its rows in the tables that have files beside them say."""
     return {ext: row[column] for row in rows for ext, column in DIGESTS.items() if row.get(column)}
+
+
+def _files(sample_id: str, rows: Iterable[Mapping]) -> Iterator[str]:
+    """Names of the files that a sample's rows name: members of tars, and its source video."""
+    for row in rows:
+        yield from (f"{sample_id}.{ext}" for ext, column in DIGESTS.items() if row.get(column))
+        if row.get("media_sha256") and row.get("media_ext"):
+            yield f"{row['media_sha256']}.{row['media_ext']}"
 
 
 def _strings(values: list[str]):

@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     )
     stall_s: float = Field(3600.0, gt=0, description="longest time in which a stage finishes no sample, s")
 
+    keep_releases: int | None = Field(None, ge=1, description="newest releases that `winnow clean` keeps")
+    keep_days: float | None = Field(None, ge=0, description="and those that are younger, days")
+
     fetch_allow_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (), description="comma-separated CIDR blocks that may be fetched from although they are not public"
     )

@@ -1,7 +1,9 @@
 """Takedown: what must never be published or fetched again, by the names that a source has: the corpus table `takedown`.
 
-A tombstone is a row: `id` (of a clip, a video, or the list's own), `uploader`, `source` (a logical address) or `file`
-(the SHA-256 of a source video). Rows are added and never taken away.
+A tombstone is a row: `id` (of a clip, a video, or the list's own), `uploader`, `source` (a logical address), `file`
+(the SHA-256 of a source video), or `copy`: a clip's or a video's id, or a file's SHA-256, of what was found to be a
+copy of what was taken down (nobody asked for it, and what is a copy of it alone is not taken down). Rows are added and
+never taken away.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from winnow.core.lake import Lake
 
 TABLE = "takedown"
 #: Kinds of names, with what a person calls them.
-KINDS = {"id": "ids", "uploader": "uploaders", "source": "sources", "file": "files"}
+KINDS = {"id": "ids", "uploader": "uploaders", "source": "sources", "file": "files", "copy": "copies"}
 
 
 def named(kind: str, value: object) -> str:
@@ -37,9 +39,11 @@ class Tombstones:
 
     def over(self, names: Mapping[str, object]) -> str | None:
         """What of these names (kind, or several values of it, by kind) was taken down, in words; None where nothing
-        was."""
+        was. Ids and files may be those of a copy."""
         for kind, given in names.items():
             for value in given if isinstance(given, (list, tuple)) else (given,):
-                if value is not None and (kind, named(kind, value)) in self.why:
-                    return f"by its {kind}: {self.why[kind, named(kind, value)]}"
+                for one in (kind, "copy") if kind in ("id", "file") else (kind,):
+                    if value is not None and (one, named(kind, value)) in self.why:
+                        why = self.why[one, named(kind, value)]
+                        return why if one == "copy" else f"by its {kind}: {why}"
         return None

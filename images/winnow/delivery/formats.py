@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -25,13 +26,13 @@ Clip = tuple[Mapping[str, object], bytes, bytes | None]
 EXTENSIONS = {"webdataset": ".tar", "folder": "", "parquet": ".parquet"}
 #: Bytes of media, and rows, of a Parquet row group: what a reader holds at a time.
 GROUP_BYTES, GROUP_ROWS = 32 << 20, 256
-_BUFFER = 1 << 20
+_BUFFER, _PARTS = 1 << 20, 1000
 _TAR_BLOCK, _TAR_RECORD = 512, 10240
 _LARGEST = 8**11 - 1
 
 
 class _Hashed:
-    """A file that is written in large pieces and hashed as it is written."""
+    """A file that is written in large pieces, none copied, and hashed as it is written."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.sha256, self.bytes = file, hashlib.sha256(), 0
@@ -39,16 +40,20 @@ class _Hashed:
         self._held = 0
 
     def write(self, *parts: bytes) -> None:
+        for part in parts:
+            self.sha256.update(part)
+            self._held += len(part)
         self._parts += parts
-        self._held += sum(map(len, parts))
-        if self._held >= _BUFFER:
+        if self._held >= _BUFFER or len(self._parts) > _PARTS:
             self.flush()
 
     def flush(self) -> None:
-        data = b"".join(self._parts)
-        self.file.write(data)
-        self.sha256.update(data)
-        self.bytes += len(data)
+        written = os.writev(self.file.fileno(), self._parts) if self._parts else 0
+        if written != self._held:  # a disk that fills up takes a part, and says why at the next
+            left = memoryview(b"".join(self._parts))[written:]
+            while left:
+                left = left[os.write(self.file.fileno(), left) :]
+        self.bytes += self._held
         self._parts, self._held = [], 0
 
 
@@ -187,6 +192,5 @@ def _member(out: _Hashed, name: str, data: bytes) -> None:
         raise ContractError(f"{name} of {size} bytes does not fit into a plain tar")
     length = b"%011o\0" % size
     total = _SUM + sum(encoded) + sum(length)
-    out.write(
-        encoded.ljust(100, b"\0"), _BEFORE, length, _TIME, b"%06o\0 " % total, _REST, data, bytes(-size % _TAR_BLOCK)
-    )
+    header = b"".join((encoded.ljust(100, b"\0"), _BEFORE, length, _TIME, b"%06o\0 " % total, _REST))
+    out.write(header, data, bytes(-size % _TAR_BLOCK))

@@ -175,7 +175,8 @@ def of_shard(con: duckdb.DuckDBPyConnection, shard: Shard, block: int = 1000) ->
     """The clips of a shard in order: id, the JSON beside it, and where its bytes lie (`begins`, `length` …)."""
     found = con.execute(
         f"SELECT id, {as_json()} AS json, has_residual, media_sha256, residual_sha256, tar, residual_tar,"
-        " places.* EXCLUDE (id) FROM rows JOIN places USING (id) WHERE split = ? AND number = ? ORDER BY id",
+        " places.* EXCLUDE (split, number, id) FROM rows JOIN places USING (split, number, id)"
+        " WHERE rows.split = $1 AND rows.number = $2 AND places.split = $1 AND places.number = $2 ORDER BY id",
         [shard.split, shard.number],
     )
     names = [column[0] for column in found.description]

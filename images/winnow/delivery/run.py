@@ -9,13 +9,18 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import lru_cache
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from winnow.core import memory
+from winnow.core.confine import end_with
 from winnow.core.errors import ConfigError
 from winnow.core.lake import Lake, sha256_file
 from winnow.delivery import card, croissant, formats, rows, source
@@ -24,8 +29,13 @@ from winnow.delivery.place import Place
 from winnow.release import publish
 from winnow.release.copies import KIND, sealed
 
+if TYPE_CHECKING:
+    import duckdb
+
 #: An export of less media is written by one process: others would take longer to start, bytes.
 ALONE_BYTES = 64 << 20
+#: Processes that write at most, however many CPUs there are: the disk is what they wait for then.
+MOST_WRITERS = 8
 #: What an export looks like: another number, other bytes for the same release and options.
 VERSION = 1
 
@@ -48,12 +58,18 @@ def export(lake: Lake, to: str, options: Options, release: str | None = None, jo
         return _answer(place, there, already=True)
     with place.begun(plan), place.scratch() as scratch:
         base = scratch / "rows.duckdb"
-        with rows.connect(base) as con:
-            shards = rows.prepare(
-                con, root, options.splits, options.media, options.shard_bytes, formats.EXTENSIONS[options.format]
-            )
-            source.index(lake, con)
-        files = _write_shards(lake, place, base, shards, options, scratch, jobs)
+        with _writers(jobs) as enough:
+            with rows.connect(base) as con:
+                shards = rows.prepare(
+                    con, root, options.splits, options.media, options.shard_bytes, formats.EXTENSIONS[options.format]
+                )
+                there = {shard: files for shard in shards if (files := place.note(shard.name)) is not None}
+                pool = enough([shard for shard in shards if shard not in there])
+                source.index(lake, con)
+            try:
+                files = _write_shards(lake, place, base, shards, there, options, scratch, pool)
+            finally:
+                _opened.cache_clear()
         with rows.connect(base, read_only=True) as con:
             facts = card.Facts.read(con, root, options, files)
             files |= _tables(place, con, facts, scratch)
@@ -97,41 +113,72 @@ def _tables(place: Place, con, facts: card.Facts, scratch: Path) -> dict[str, di
 
 # -- shards ------------------------------------------------------------------------------------------------------------
 def _write_shards(
-    lake: Lake, place: Place, base: Path, shards: list[rows.Shard], options: Options, scratch: Path, jobs: int | None
+    lake: Lake,
+    place: Place,
+    base: Path,
+    shards: list[rows.Shard],
+    there: dict[rows.Shard, dict[str, dict]],
+    options: Options,
+    scratch: Path,
+    pool: ProcessPoolExecutor | None,
 ) -> dict[str, dict]:
+    """Files of all shards: of those that an earlier run brought, and of the others once they are written."""
     files: dict[str, dict] = {}
-    todo = []
+    work = (lake.root, str(place), str(base), options.format, str(scratch))
+    todo = [shard for shard in shards if shard not in there]
+    written = ((shard, write_shard(*work, shard)) for shard in todo) if pool is None else _by(pool, work, todo)
     with progress(shards) as done:
-        for shard in shards:
-            there = place.note(shard.name)
-            if there is None:
-                todo.append(shard)
-            else:
-                files |= there
-                done(shard, there)
-        for shard, written in _written(lake, place, base, todo, options, scratch, jobs):
-            files |= written
-            done(shard, written)
+        for shard, made in chain(there.items(), written):
+            files |= made
+            done(shard, made)
     return files
 
 
-def _written(
-    lake: Lake, place: Place, base: Path, todo: list[rows.Shard], options: Options, scratch: Path, jobs: int | None
-) -> Iterator[tuple[rows.Shard, dict[str, dict]]]:
-    work = (lake.root, str(place), str(base), options.format, str(scratch))
-    many = min(jobs or len(os.sched_getaffinity(0)), len(todo))
-    if many < 2 or (jobs is None and sum(shard.bytes for shard in todo) < ALONE_BYTES):
-        for shard in todo:
-            yield shard, write_shard(*work, shard)
-        return
-    with ProcessPoolExecutor(many, mp_context=get_context("spawn")) as pool:
-        waiting = {pool.submit(write_shard, *work, shard): shard for shard in todo}
-        try:
-            for future in as_completed(waiting):
-                yield waiting[future], future.result()
-        except BaseException:
+@contextmanager
+def _writers(jobs: int | None) -> Iterator[Callable[[list[rows.Shard]], ProcessPoolExecutor | None]]:
+    """What gives the processes that write shards; None where one is enough. A process without threads forks them
+    before it has any, which costs nothing; another one starts them where they are needed, which takes a second."""
+    many, pools = jobs or min(len(os.sched_getaffinity(0)), MOST_WRITERS), []
+
+    def begin(how: str) -> ProcessPoolExecutor:
+        begun = {"initializer": _begin, "initargs": (os.getpid(),)}
+        pools.append(ProcessPoolExecutor(many, mp_context=get_context(how), **begun))
+        pools[-1].submit(os.getpid)
+        return pools[-1]
+
+    def enough(todo: list[rows.Shard]) -> ProcessPoolExecutor | None:
+        if many < 2 or len(todo) < 2 or (jobs is None and sum(shard.bytes for shard in todo) < ALONE_BYTES):
+            return None
+        return pools[0] if pools else begin("spawn")
+
+    try:
+        if many > 1 and _has_no_threads():
+            begin("fork")
+        yield enough
+    finally:
+        for pool in pools:
             pool.shutdown(wait=True, cancel_futures=True)
-            raise
+
+
+def _begin(parent: int) -> None:
+    """A writer ends with the export, whose pipes forked ones hold open; memory of a clip is kept for the next."""
+    end_with(parent)
+    memory.keep_freed()
+
+
+def _has_no_threads() -> bool:
+    """Whether this process is one thread, once it has imported what its writers need."""
+    import duckdb  # noqa: F401
+
+    with suppress(OSError):
+        return len(os.listdir("/proc/self/task")) == 1
+    return False
+
+
+def _by(pool: ProcessPoolExecutor, work: tuple, todo: list[rows.Shard]) -> Iterator[tuple[rows.Shard, dict]]:
+    waiting = {pool.submit(write_shard, *work, shard): shard for shard in todo}
+    for future in as_completed(waiting):
+        yield waiting[future], future.result()
 
 
 def write_shard(lake: str, to: str, base: str, form: str, scratch: str, shard: rows.Shard) -> dict[str, dict]:
@@ -139,13 +186,18 @@ def write_shard(lake: str, to: str, base: str, form: str, scratch: str, shard: r
     place, clips = Place(to), source.Clips(Lake(lake))
     path = Path(scratch) / f"{shard.name.replace('/', '_')}{formats.EXTENSIONS[form]}"
     try:
-        with rows.connect(Path(base), read_only=True) as con:
-            files = formats.WRITERS[form](path, shard, clips.read(rows.of_shard(con, shard)))
+        files = formats.WRITERS[form](path, shard, clips.read(rows.of_shard(_opened(base), shard)))
     finally:
         clips.close()
     place.put(path, f"{shard.name}{formats.EXTENSIONS[form]}")
     place.write_note(shard.name, files)
     return files
+
+
+@lru_cache(maxsize=1)
+def _opened(base: str) -> duckdb.DuckDBPyConnection:
+    """The rows of the export that a writer is at, opened once."""
+    return rows.connect(Path(base), read_only=True)
 
 
 @contextmanager

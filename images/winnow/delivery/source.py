@@ -26,39 +26,36 @@ _BLOCK = 512
 def index(lake: Lake, con: duckdb.DuckDBPyConnection) -> None:
     """Make the table `places`: where the file of each clip that comes along lies in its tar, and where its residual.
     ContractError for a tar, or a member, that is not there."""
-    import pyarrow as pa
-
     con.execute(
         "CREATE OR REPLACE TABLE members (tar VARCHAR, name VARCHAR, begins BIGINT, length BIGINT);"
-        "CREATE OR REPLACE TABLE places (id VARCHAR, begins BIGINT, length BIGINT, residual_begins BIGINT,"
-        " residual_length BIGINT)"
+        "CREATE OR REPLACE TABLE places (split VARCHAR, number INTEGER, id VARCHAR, begins BIGINT, length BIGINT,"
+        " residual_begins BIGINT, residual_length BIGINT)"
     )
     asked = """SELECT DISTINCT tar FROM rows WHERE has_file
         UNION SELECT residual_tar FROM rows WHERE has_residual ORDER BY 1"""
     tars = [tar for (tar,) in con.execute(asked).fetchall()]
-    found: dict[str, list] = {"tar": [], "name": [], "begins": [], "length": []}
+    found: tuple[list, list, list, list] = ([], [], [], [])
 
     def flush() -> None:
-        listed = pa.table(found, schema=pa.schema([("tar", pa.string()), ("name", pa.string()), ("begins", pa.int64()),
-                                                   ("length", pa.int64())]))  # fmt: skip
-        con.register("listed", listed)
-        con.execute("INSERT INTO members SELECT * FROM listed")
-        con.unregister("listed")
-        for column in found.values():
+        # Lists as parameters: an Arrow table would import pyarrow and pandas, half a second.
+        con.execute(
+            "INSERT INTO members SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[]), unnest($3::BIGINT[]),"
+            " unnest($4::BIGINT[])",
+            list(found),
+        )
+        for column in found:
             column.clear()
 
     for tar in tars:
-        for name, at, length in members(lake, tar):
-            found["tar"].append(tar)
-            found["name"].append(name)
-            found["begins"].append(at)
-            found["length"].append(length)
-        if len(found["tar"]) > 50_000:
+        for member in members(lake, tar):
+            for column, value in zip(found, (tar, *member), strict=True):
+                column.append(value)
+        if len(found[0]) > 50_000:
             flush()
     flush()
     con.execute("""
         INSERT INTO places
-        SELECT rows.id, clip.begins, clip.length, residual.begins, residual.length
+        SELECT rows.split, rows.number, rows.id, clip.begins, clip.length, residual.begins, residual.length
         FROM rows
         LEFT JOIN members AS clip ON clip.tar = rows.tar AND clip.name = rows.id || '.mp4'
         LEFT JOIN members AS residual

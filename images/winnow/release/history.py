@@ -15,6 +15,7 @@ from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake
 from winnow.core.pointer import Pointer
 from winnow.release import publish
+from winnow.release.takedown import held
 
 #: Where the lake keeps who was put in use by hand, and why.
 CHOSEN = "chosen/releases.json"
@@ -24,7 +25,7 @@ _PASSING = ("batch", "candidate_id")
 
 def listed(lake: Lake) -> list[dict[str, Any]]:
     """Every release, in the order of publishing: id, whether it is in use, when, on which it was built, how many clips
-    it keeps, how many batches, bytes of its files."""
+    it keeps, how many of these were taken down since, how many batches, bytes of its files."""
     current, found = publish.current(lake), []
     for release in publish.releases(lake):
         manifest = publish.manifest(lake, release)
@@ -32,6 +33,7 @@ def listed(lake: Lake) -> list[dict[str, Any]]:
             "release": release, "in_use": release == current, "published_at": manifest.get("published_at"),
             "before": manifest.get("before"), "kept": _kept(lake, release), "batches": len(manifest.get("batches", {})),
             "bytes": sum(entry["bytes"] for entry in manifest.get("files", {}).values()),
+            "taken_down": held(lake, release),
         })  # fmt: skip
     return sorted(found, key=lambda row: (row["published_at"] or "", row["release"]))
 

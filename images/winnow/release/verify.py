@@ -8,7 +8,7 @@ A digest says whether bytes are those that were committed; a size alone says "cu
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -140,6 +140,8 @@ class Verify(Holdings):
         if data is not None and manifest.stage == "fetch":
             for row in _rows(data, ["media_sha256", "media_ext"]):
                 media = lake.media_key(row["media_sha256"], row["media_ext"])
+                if media.rpartition("/")[2] in manifest.removed:
+                    continue
                 self.media(media, [media, *files], f"winnow run fetch --batch {manifest.batch}")
         fitted = stage_class(manifest.stage).fitted if manifest.stage not in PLANNED_TABLES else None
         if fitted and manifest.model:
@@ -158,14 +160,16 @@ class Verify(Holdings):
             with self.lake.local(key) as path:
                 size = path.stat().st_size
                 self.seen["tars"] += 1
-                if size != manifest.sidecar_bytes:
+                if manifest.removed and set(manifest.removed) & set(_names(path)):
+                    self.found("not removed", f"{key}: what was taken down of it", "winnow clean")
+                elif size != manifest.sidecar_bytes:
                     self.found("cut short" if size < manifest.sidecar_bytes else "changed", key, mend)
                 elif table is not None:
-                    self._members(path, key, table, mend)
+                    self._members(path, key, table, mend, manifest.removed)
         except FileNotFoundError:
             self.found("missing", key, mend)
 
-    def _members(self, path: Path, key: str, table: bytes, mend: str) -> None:
+    def _members(self, path: Path, key: str, table: bytes, mend: str, removed: Mapping[str, str]) -> None:
         import tarfile
 
         try:
@@ -178,7 +182,7 @@ class Verify(Holdings):
             for row in _rows(table, list(DIGESTS.values())):
                 for ext, column in DIGESTS.items():
                     name = f"{row['sample_id']}.{ext}"
-                    if not row.get(column):
+                    if not row.get(column) or name in removed:
                         continue
                     self.seen["members"] += 1
                     if name not in names:
@@ -219,6 +223,20 @@ class Verify(Holdings):
     def _admitted(self, file: dict, mend: str) -> None:
         if sha256_bytes(self.lake.read(file["path"])) != file["sha256"]:
             self.found("changed", file["path"], mend)
+
+
+def _names(path: Path) -> list[str]:
+    """Names of a tar's members; [] of what is none."""
+    import tarfile
+
+    try:
+        shelf = Shelf(path)
+    except tarfile.TarError:
+        return []
+    try:
+        return shelf.names()
+    finally:
+        shelf.close()
 
 
 def verify(lake: Lake, *, batch: str | None = None, release: str | None = None, everything: bool = False) -> dict:

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.unit import published
+from tests.unit.release.committed import DAY, V, commit
 from winnow.cli.main import cli
 from winnow.core import corpus_table, table
 from winnow.core.errors import ConfigError, ContractError
@@ -24,37 +25,13 @@ from winnow.core.frozen_model import FrozenModel
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.planned_table import PLAN
-from winnow.core.runtime import Runtime
 from winnow.core.settings import Settings
 from winnow.core.shard_tar import Shelf
 from winnow.core.stage import Batch, Sample, stage_class
 from winnow.release import build, publish, query
 from winnow.release.verify import lines, verify
 
-DAY, V, MODEL = "2026-11-01", "0" * 12, "a" * 12
-
-
-def commit(lake: Lake, stage: str, rows: list[dict], model: str | None = None, **files: bytes) -> Manifest:
-    """Commit one shard of a stage as the Runtime does, the files of its samples in a tar."""
-    rows = [{"sample_id": "", "outcome": "ok", **row} for row in rows]
-    data, name = table.to_bytes(pa.Table.from_pylist(rows)), f"00000-{stage[:8]:0<8}"
-    tar = Path(lake.root) / "tar" if files else None
-    if tar:
-        tar.write_bytes(Runtime._tar([_WithFiles(k, {"mp4": v}) for k, v in files.items()], tar.parent).read_bytes())
-    sha256 = sha256_bytes(data)
-    manifest = Manifest(
-        stage=stage, v=V, batch=DAY, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256, bytes=len(data),
-        rows=len(rows), rows_in=len(rows), ok=len(rows), failed=0, model=model, sidecar="tar" if files else None,
-        sidecar_bytes=tar.stat().st_size if tar else 0,
-    )  # fmt: skip
-    lake.commit(manifest, data, tar)
-    lake.set_stand(stage, DAY, {"v": V, "shards": [name]})
-    return manifest
-
-
-class _WithFiles:
-    def __init__(self, sample_id: str, files: dict[str, bytes]) -> None:
-        self.sample_id, self.files = sample_id, files
+MODEL = "a" * 12
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@
 with listed as (
     select
         video_id,
-        min(if(source = 'yfcc', substr(url, strpos(url, 'data/videos/mp4/')), url)) as video,
+        min({{ audioscope_video() }}) as video,
         min(uploader_key) as uploader_key,
         bool_or(start_s is null and end_s is null) as is_whole,
         cast(round(coalesce(min(declared_duration_s), min(fetched_duration_s)) * 1000) as bigint) as duration_ms

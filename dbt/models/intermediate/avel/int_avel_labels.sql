@@ -98,6 +98,14 @@ counted as (
     from weighed
     where level = highest and labels[1] is not null
     group by family, sample_id, category, level
+),
+
+-- Videos that gave no clip and were taken down.
+gone as (
+    select video_id
+    from {{ ref('int_candidates') }}
+    semi join {{ ref('int_taken_candidates') }} using (batch, candidate_id)
+    where clips = 0
 )
 
 select
@@ -121,3 +129,5 @@ select
 from counted
 join about using (sample_id)
 left join {{ ref('fct_clips') }} as clips using (sample_id)
+anti join {{ ref('int_takedowns') }} as taken on taken.sample_id = counted.sample_id
+anti join gone on gone.video_id = about.video_id

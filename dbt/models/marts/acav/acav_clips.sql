@@ -59,3 +59,4 @@ cross join share
 left join {{ ref('fct_clips') }} as clips using (sample_id)
 left join clusters
     on clusters.sample_id = ordered.sample_id and clusters.model = ordered.model and clusters.occurrence = 1
+where clips.first_failed_rule is distinct from 'taken_down'

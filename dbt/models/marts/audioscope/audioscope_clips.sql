@@ -66,6 +66,9 @@ measured as (
         coalesce(named.coincidence_p, coincidence.coincidence_p) as coincidence_p
     from named
     left join {{ ref('int_audioscope_coincidence') }} as coincidence using (sample_id)
+    where
+        named.sample_id not in (select sample_id from {{ ref('int_takedowns') }})
+        and named.sample_id not in (select value from {{ ref('stg_takedown') }} where kind in ('id', 'copy'))
 )
 
 select

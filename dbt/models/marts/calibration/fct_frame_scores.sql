@@ -6,6 +6,7 @@
 with clips as (
     select batch, shard_number, sample_id, is_recycled
     from {{ ref('int_clips') }}
+    anti join {{ ref('int_takedowns') }} using (sample_id)
     where occurrence = 1
 ),
 

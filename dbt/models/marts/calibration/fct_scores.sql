@@ -12,6 +12,7 @@ select
     round(null_pairs.mean + settings.k * null_pairs.std, 9) as threshold,
     sigma > settings.k as passes
 from {{ ref('int_scores') }} as scores
+anti join {{ ref('int_takedowns') }} as taken on taken.sample_id = scores.sample_id
 cross join (select {{ calibration_k() }} as k) as settings
 left join {{ ref('stg_calibration') }} as null_pairs
     on null_pairs.kind = 'non_corresponding'

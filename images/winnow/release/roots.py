@@ -1,0 +1,124 @@
+"""Roots: what names the files of a lake, so that what nothing names can be told: heads of batches and of stages, the
+releases that are kept, and releases that are being made.
+
+A head that moved less than a while ago names what it named before too: whoever read it then may still be reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from winnow.core.admitted import batch_heads
+from winnow.core.errors import ConfigError, ContractError
+from winnow.core.lake import Lake
+from winnow.core.planned_table import PLANNED_TABLES
+from winnow.core.shard import Chain
+from winnow.core.stage import stage_columns, stage_needs, stage_wants
+from winnow.release import publish
+
+DAY_S = 86400.0
+
+
+def family(key: str) -> str:
+    """What the files of one shard and of its later attempts have in common: their folder, number and inputs."""
+    folder, _, name = key.rpartition("/")
+    return f"{folder}/{name.partition('.')[0].partition('-r')[0]}"
+
+
+def kept_releases(lake: Lake, keep: int | None, days: float | None, now: datetime | None = None) -> list[str]:
+    """Releases that stay: the one in use, the `keep` newest, and those younger than so many days; all of them where
+    neither is said. ConfigError for a number that keeps none."""
+    if (keep is not None and keep < 1) or (days is not None and days < 0):
+        raise ConfigError("keep at least one release, and no negative number of days")
+    there = publish.releases(lake)
+    if keep is None and days is None:
+        return there
+    now, current = now or datetime.now(UTC), publish.current(lake)
+    if there and current not in there:
+        raise ContractError(f"{lake.full('releases/current')} names no release: run `winnow verify --all` first")
+    told = {release: str(publish.manifest(lake, release).get("published_at") or "") for release in there}
+    newest = sorted(there, key=lambda one: (told[one], one == current, one), reverse=True)[: keep or 0]
+    oldest = (now - timedelta(days=days)).isoformat(timespec="seconds") if days is not None else None
+    young = [release for release in there if oldest is not None and told[release] >= oldest]
+    return [release for release in there if release in {current, *newest, *young}]
+
+
+@dataclass
+class Roots:
+    """Everything that names a table or a tar of a lake, as families of shards' files."""
+
+    lake: Lake
+    releases: list[str]
+
+    def __post_init__(self) -> None:
+        #: Heads of the admitted batches.
+        self.heads = batch_heads(self.lake)
+        self.named = {family(path) for path in self._paths()}
+
+    def _paths(self) -> Iterator[str]:
+        for head in self.heads.values():
+            yield from (file["path"] for at in head["stages"].values() for file in at["files"])
+        for release in self.releases:
+            root = publish.folder(self.lake, release)
+            yield from column(root / "ops" / "fct_shards.parquet", "path")
+            yield from column(root / "ops" / "fct_clip_files.parquet", "tar", "residual_tar")
+        for work in Path(self.lake.full("releases/.work")).glob("steps-*"):
+            yield from column(work / "dbt" / "inputs.parquet", "path", below=self.lake.full(""))
+            yield from column(work / "ops" / "fct_clip_files.parquet", "tar", "residual_tar")
+
+    def clips(self) -> set[str]:
+        """Clips whose files the kept releases, and those that are being made, name."""
+        folders = [publish.folder(self.lake, release) for release in self.releases]
+        folders += Path(self.lake.full("releases/.work")).glob("steps-*")
+        return {clip for root in folders for clip in column(root / "ops" / "fct_clip_files.parquet", "sample_id")}
+
+    def stands(self, stage: str, batch: str) -> dict | None:
+        """Where a stage stands for a batch."""
+        return self.lake.stand(stage, batch)
+
+    def superseded(self, stage: str, batch: str, v: str, families: Iterable[str]) -> set[str]:
+        """Which of these shards of one version count no more: neither where the stage stands, nor for a release or an
+        admitted batch. Of the version at which it stands these are only shards in whose place another is committed."""
+        stand = self.stands(stage, batch)
+        if stand is None:
+            return set()
+        loose = {one for one in families if one not in self.named}
+        if not loose:
+            return loose
+        if stand.get("v") != v:
+            return loose
+        folder = self.lake.folder(stage, v, batch)
+        if stage in PLANNED_TABLES:
+            return loose - {f"{folder}/{shard}" for shard in stand.get("shards", [])}
+        chain, gone = Chain(self.lake, batch, stage_needs(), stage_wants()), set()
+        for one in loose:
+            done = chain.committed(stage, int(one.rpartition("/")[2][:5]))
+            if done is not None and family(f"{folder}/{done.shard}") != one:
+                gone.add(one)
+        return gone
+
+
+def tables(lake: Lake) -> Iterator[tuple[str, str, str]]:
+    """Stage, version and batch of every folder of shards."""
+    for stage in sorted(stage_columns()):
+        for v in (name[2:] for name in lake.list(stage) if name.startswith("v=")):
+            for name in lake.list(f"{stage}/v={v}"):
+                if name.startswith("batch="):
+                    yield stage, v, name.removeprefix("batch=")
+
+
+def column(path: Path, *names: str, below: str = "") -> list[str]:
+    """Distinct texts of some columns of a Parquet file, those that there are; [] where it is not there. `below`: only
+    paths that begin so, without it."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        return []
+    there = [name for name in names if name in pq.read_schema(path).names]
+    table = pq.read_table(path, columns=there)
+    found = [value for name in there for value in pc.unique(table[name]).to_pylist() if value is not None]
+    return [value.removeprefix(below) for value in found if value.startswith(below)]

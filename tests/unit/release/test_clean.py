@@ -1,0 +1,283 @@
+"""`winnow clean`: what nothing names any more goes, and nothing else. What `verify` and the next release read stays,
+and so do the files of a writer at work, and what was taken down until no release that is kept names it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import duckdb
+import pytest
+from click.testing import CliRunner
+
+from tests.unit import exported, published
+from tests.unit.release.committed import DAY, V, commit
+from winnow.cli.main import cli
+from winnow.core import shard_tar
+from winnow.core.errors import ConfigError
+from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.manifest import Manifest
+from winnow.core.runtime import Runtime
+from winnow.core.sample import Reason
+from winnow.core.settings import Settings
+from winnow.core.stage import stage_class
+from winnow.release import clean as cleaning
+from winnow.release import publish, taking
+from winnow.release.clean import clean
+from winnow.release.inputs import head_files
+from winnow.release.takedown import takedown
+from winnow.release.verify import verify
+
+OLD, CLIPS = "1" * 12, {"a": b"clip a", "b": b"clip b" * 300}
+
+
+def files(lake: Lake) -> set[str]:
+    """Everything that lies in a lake but for locks."""
+    root = Path(lake.root)
+    return {
+        str(p.relative_to(root)) for p in root.rglob("*") if p.is_file() and p.name not in ("lock", ".pointers.lock")
+    }
+
+
+def video(lake: Lake, data: bytes) -> str:
+    (path := Path(lake.root).parent / "video.mp4").write_bytes(data)
+    return lake.put_media(path, "mp4")
+
+
+def admit(lake: Lake, *manifests: Manifest) -> None:
+    stages = {
+        m.stage: {
+            "v": m.v,
+            "files": [{"shard": m.shard, "path": lake.table_key(m), "sha256": m.sha256, "rows": m.rows}],
+        }
+        for m in manifests
+    }
+    lake.write(f"batches/{DAY}.json", json.dumps({"batch": DAY, "seq": 1, "stages": stages}).encode())
+    lake.create("batches/seq/00000001", DAY.encode())
+
+
+def clip_table(lake: Lake, v: str = V) -> Manifest:
+    rows = [{"sample_id": k, "candidate_id": "c", "media_sha256": sha256_bytes(data)} for k, data in CLIPS.items()]
+    return commit(lake, "clip", [{**row, "version": v} for row in rows], v=v, **CLIPS)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """One admitted batch, two releases, and everything that may go: an older version of its clips, a table without a
+    manifest, a source video that nothing names, what killed writers left."""
+    lake = Lake(tmp_path_factory.mktemp("made") / "lake")
+    old = clip_table(lake, OLD)
+    source = video(lake, b"a whole video")
+    listed = commit(lake, "ingest", [{"sample_id": "c"}])
+    row = {"sample_id": "c", "media_sha256": source, "media_ext": "mp4", "url": "https://videos.example/1"}
+    admit(lake, listed, commit(lake, "fetch", [row]), clip_table(lake))
+    published.put(lake, 1)
+    published.put(lake, 2)
+    lake.write(f"{lake.folder('clip', V, DAY)}/00001-dead.1234.parquet", b"its writer was killed")
+    lake.write(f"{lake.folder('clip', V, DAY)}/.00001-dead.tar.12345678", b"half of a tar")
+    lake.write("releases/.work/run-killed/dbt/warehouse.duckdb", b"half of a release")
+    video(lake, b"a video that nothing names")
+    assert old.v == OLD
+    return lake
+
+
+@pytest.fixture
+def lake(made: Lake, tmp_path: Path) -> Lake:
+    shutil.copytree(made.root, tmp_path / "lake")
+    return Lake(tmp_path / "lake")
+
+
+def test_what_nothing_names_goes_and_all_that_is_read_stays(lake: Lake) -> None:
+    before, was = files(lake), verify(lake, everything=True)
+    told = clean(lake, older_than_s=0, dry=True)
+    assert files(lake) == before
+    done = clean(lake, older_than_s=0)
+    assert done == {**told, "dry_run": False}
+    frees = {kind: freed["files"] for kind, freed in done["frees"].items()}
+    assert frees == {"releases": 0, "tables": 3, "scratch": 3, "media": 1, "taken_down": 0}
+    gone = before - files(lake)
+    assert len(gone) == 7
+    assert all(f"v={OLD}" in name or "dead" in name or "killed" in name or "media" in name for name in gone), gone
+    there = verify(lake, everything=True)
+    assert there["ok"], there
+    assert was["read"]["tables"] - there["read"]["tables"] == 1
+    heads = {DAY: json.loads(lake.read(f"batches/{DAY}.json"))}
+    assert all(Path(file.path).is_file() for file in head_files(lake, heads))
+    assert clean(lake, older_than_s=0)["bytes"] == 0
+
+
+def test_what_is_young_stays_and_so_does_what_was_superseded_lately(lake: Lake) -> None:
+    (folder,) = (Path(lake.root) / "releases" / ".work").glob("run-*")
+    shutil.rmtree(folder)  # the lock says that no release is being made
+    before = files(lake)
+    assert clean(lake)["bytes"] == 0
+    assert files(lake) == before
+    for path in Path(lake.root).rglob("*"):
+        if path.name != f"batch={DAY}.json":
+            os.utime(path, (0, 0))
+    clean(lake)
+    assert lake.list(lake.folder("clip", OLD, DAY)), "the stage left this version only now: somebody may be reading it"
+    assert len(files(lake)) == len(before) - 3, "no table without a manifest, no half of a tar, no video without a name"
+
+
+def test_the_files_of_a_writer_that_came_meanwhile_stay(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run with the parameters of before begins while a clean is under way, and finds its shards; another brings a
+    video that the lake has and nothing names yet."""
+    for path in Path(lake.root).rglob("*"):
+        os.utime(path, (0, 0))
+    kept = lake.list(lake.folder("clip", OLD, DAY))
+    hold, came = cleaning.locked, []
+
+    @contextmanager
+    def locked(of: Lake) -> Iterator[None]:
+        if not came:
+            came.append(video(lake, b"a video that nothing names"))
+            lake.set_stand("clip", DAY, {"v": OLD, "shards": ["00000-clip0000"]})
+            os.utime(lake.full(f"clip/batch={DAY}.json"), (0, 0))
+        with hold(of):
+            yield
+
+    monkeypatch.setattr(cleaning, "locked", locked)
+    clean(lake)
+    assert lake.list(lake.folder("clip", OLD, DAY)) == kept
+    assert lake.exists(lake.media_key(came[0], "mp4"))
+    assert lake.list(lake.folder("clip", V, DAY)), "the admitted batch stands on this one"
+
+
+def test_releases_are_kept_by_count_and_age_with_what_they_name(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (row for row in sorted(publish.releases(lake), key=lambda r: publish.current(lake) == r))
+    tables = Path(lake.full(f"releases/{first}/ops/fct_clip_files.parquet"))
+    with duckdb.connect() as con:
+        tar = next(f for f in lake.list(lake.folder("clip", OLD, DAY)) if f.endswith(".tar"))
+        con.execute(f"copy (select 'a' as sample_id, '{lake.folder('clip', OLD, DAY)}/{tar}' as tar) to '{tables}'")
+    kept = lake.list(lake.folder("clip", OLD, DAY))
+    assert clean(lake, days=1, older_than_s=0)["releases"] == {"kept": sorted([first, second]), "removed": []}
+    assert lake.list(lake.folder("clip", OLD, DAY)) == kept, "a release names its tar"
+    monkeypatch.setenv("WINNOW_LAKE", lake.root)
+    monkeypatch.setattr("winnow.cli.care.deployment", lambda: (lake, Settings(keep_releases=1)))
+    told = CliRunner().invoke(cli, ["clean", "--older-than-hours", "0", "--dry-run"])
+    assert f"release {first} would go" in told.stdout, told.output
+    told = CliRunner().invoke(cli, ["clean", "--older-than-hours", "0"])
+    assert f"release {first} is gone" in told.stdout
+    assert (publish.releases(lake), lake.list(lake.folder("clip", OLD, DAY))) == ([second], [])
+    assert lake.list("releases/inputs") == ["key2"]
+    assert verify(lake, everything=True)["ok"]
+    for wrong in ({"keep": 0}, {"days": -1}):
+        with pytest.raises(ConfigError, match="at least one release"):
+            clean(lake, **wrong)
+    with pytest.raises(ConfigError, match="local or mounted"):
+        clean(Lake("memory://lake"))
+
+
+# -- what was taken down -----------------------------------------------------------------------------------------------
+def release(lake: Lake, name: str, clips: dict[str, str | None], named: list[str]) -> None:
+    """A release in use: its clips with the rule that drops each, and those whose files it names."""
+    folder = Path(lake.full(f"releases/{name}"))
+    (folder / "tables").mkdir(parents=True)
+    (folder / "ops").mkdir()
+    with duckdb.connect() as con:
+        con.execute("create table clips (sample_id varchar, video_id varchar, source_id varchar, url varchar,"
+                    " uploader varchar, source_sha256 varchar, status varchar, first_failed_rule varchar,"
+                    " detail varchar)")  # fmt: skip
+        for clip, rule in clips.items():
+            status = "dropped" if rule else "kept"
+            con.execute("insert into clips values (?, 'v', null, null, null, null, ?, ?, null)", [clip, status, rule])
+        tar = next(f for f in lake.list(lake.folder("clip", V, DAY)) if f.endswith(".tar"))
+        con.execute(f"copy clips to '{folder}/tables/fct_clips.parquet'")
+        con.execute(f"copy (select unnest(?) as sample_id, '{lake.folder('clip', V, DAY)}/{tar}' as tar)"
+                    f" to '{folder}/ops/fct_clip_files.parquet'", [named])  # fmt: skip
+    exported.seal(folder, published_at=f"2026-11-0{name[-1]}")
+    lake.write("releases/current", f"{name}\n".encode())
+
+
+@pytest.fixture
+def taken(lake: Lake) -> Lake:
+    """Clip b was taken down: release 1 names its file, release 2 says that it is gone."""
+    for name in publish.releases(lake):
+        shutil.rmtree(lake.full(f"releases/{name}"))
+    release(lake, "release1", {"a": None, "b": None}, ["a", "b"])
+    assert takedown(lake, "id", ["b"], "asked")["releases"] == {"release1": 1}
+    release(lake, "release2", {"a": None, "b": "taken_down"}, ["a"])
+    clean(lake, older_than_s=0)
+    return lake
+
+
+def manifest(lake: Lake) -> Manifest:
+    (name,) = [name for name in lake.list(lake.folder("clip", V, DAY)) if name.endswith(".json")]
+    return lake.manifest("clip", V, DAY, name.removesuffix(".json"))
+
+
+def members(lake: Lake) -> list[str]:
+    shelf = shard_tar.Shelf(Path(lake.full(lake.tar_key(manifest(lake)))))
+    try:
+        return shelf.names()
+    finally:
+        shelf.close()
+
+
+@pytest.mark.fault(
+    "a killed process",
+    "what was taken down leaves a tar",
+    "its manifest says so first: stages and `verify` agree with it, and the next `winnow clean` goes on",
+)
+def test_what_was_taken_down_goes_with_the_last_release_that_names_it(
+    taken: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert members(taken) == ["a.mp4", "b.mp4"]
+    assert clean(taken, older_than_s=0)["taken_down"] == {"release1": 1}
+    assert members(taken) == ["a.mp4", "b.mp4"]
+    told = clean(taken, keep=1, older_than_s=0, dry=True)
+    assert told["frees"]["taken_down"] == {"files": 1, "bytes": len(CLIPS["b"])}
+    table = taken.read(taken.table_key(manifest(taken)))
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(taken, "put_file", killed)
+        with pytest.raises(KeyboardInterrupt):
+            clean(taken, keep=1, older_than_s=0)
+    assert set(manifest(taken).removed) == {"b.mp4"}
+    (fault,) = verify(taken, everything=True)["faults"]
+    assert (fault["what"], fault["mend"]) == ("not removed", "winnow clean")
+    read_by_a_stage(taken)
+
+    done = clean(taken, keep=1, older_than_s=0)
+    assert done["frees"]["taken_down"]["files"] == 1
+    assert members(taken) == ["a.mp4"]
+    assert taken.read(taken.table_key(manifest(taken))) == table, "what was measured stays, and no digest changes"
+    assert verify(taken, everything=True)["faults"] == []
+    read_by_a_stage(taken)
+    assert [name for name in taken.list("media") if taken.list(f"media/{name}")], "clip a is cut from the same video"
+    assert clean(taken, older_than_s=0)["bytes"] == 0
+
+
+def read_by_a_stage(lake: Lake) -> None:
+    """A stage that is run again has a row for it, and asks no tar."""
+    runtime = Runtime(stage_class("probe")(stage_class("probe").Params(), lake, Settings(lake=lake.root)), lake, DAY)
+    with ExitStack() as stack:
+        samples, missing = runtime._read({"clip": manifest(lake)}, stack)
+    assert [sample.id for sample in samples] == ["a"]
+    assert [(one.sample_id, one.reason) for one in missing] == [("b", Reason.taken_down)]
+    assert missing[0].detail.startswith("its file was taken down on 20")
+
+
+def test_a_source_video_goes_when_no_clip_of_it_stays(taken: Lake) -> None:
+    takedown(taken, "id", ["a"], "asked too")
+    release(taken, "release3", {"a": "taken_down", "b": "taken_down"}, [])
+    done = clean(taken, keep=1, older_than_s=0)
+    assert done["frees"]["taken_down"]["files"] == 3
+    assert (members(taken), [name for name in taken.list("media") if taken.list(f"media/{name}")]) == ([], [])
+    assert verify(taken, everything=True)["faults"] == []
+    (name,) = [n for n in taken.list(taken.folder("fetch", V, DAY)) if n.endswith(".json")]
+    fetched = taken.manifest("fetch", V, DAY, name.removesuffix(".json"))
+    clip = stage_class("clip")
+    runtime = Runtime(clip(clip.Params(), taken, Settings(lake=taken.root)), taken, DAY)
+    with ExitStack() as stack:
+        samples, missing = runtime._read({"fetch": fetched}, stack)
+    assert (samples, [one.values for one in missing]) == ([], [{"candidate_id": "c", "video_id": None}])
+    assert taking.rows_of(taken, fetched, ["url"]), "its row stays"
