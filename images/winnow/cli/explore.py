@@ -23,7 +23,7 @@ def explore(port: int, host: str) -> None:
     from winnow.release import publish
 
     lake, settings = deployment()
-    release = publish.folder(lake).name  # and it is whole
+    release = publish.folder(lake, None, ("winnow.duckdb",)).name  # and it is whole
     open_to_all = host in ("0.0.0.0", "::")
     shown = f"[{host}]" if ":" in host else host
     if shown not in LOOPBACK:

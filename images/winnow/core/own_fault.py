@@ -1,6 +1,7 @@
 """Faults of our own side: a full or read-only disk, too many open files, no memory left; a file of the lake that is
-not what was committed. They say nothing about a sample, so they are never its outcome: the shard ends with a
-TransientError (or the ContractError), nothing of it is committed, and the same command works once there is room.
+not what was committed; the store that it lies in. They say nothing about a sample, so they are never its outcome: the
+shard ends with a TransientError (or the ContractError), nothing of it is committed, and the same command works once
+there is room.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 
+from winnow.core import store_fault
 from winnow.core.errors import TransientError, WinnowError
 from winnow.core.sample import Reason, SampleFailed
 
@@ -25,12 +27,14 @@ _OURS = {
 _OURS_UNLESS_MEDIA = {errno.EIO: "a disk fails", errno.ENOMEM: "there is no memory left"}
 
 
-def of(error: BaseException | None) -> TransientError | None:
-    """The TransientError that an exception stands for, itself or by what it comes from; None where it is no fault of
-    our own side."""
+def of(error: BaseException | None) -> WinnowError | None:
+    """The TransientError that an exception stands for, itself or by what it comes from, or what is wrong with the
+    store (`winnow.core.store_fault`); None where it is no fault of our own side."""
     for link in chain(error):
         if isinstance(link, TransientError):
             return link
+        if fault := store_fault.of(link):
+            return fault
         said = _said(link)
         if said:
             where = getattr(link, "filename", None)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from winnow.core import corpus_table
 from winnow.core.errors import ConfigError
@@ -72,8 +71,8 @@ def _holding(lake: Lake, kind: str, names: Sequence[str]) -> tuple[dict[str, int
     digests: set[str] = set()
     whole = "sample_id != name" if kind == "id" else "true"
     for release in publish.releases(lake):
-        path = Path(lake.full(f"releases/{release}/tables/fct_clips.parquet"))
-        if not path.is_file():
+        path = publish.file(lake, release, "tables/fct_clips.parquet")
+        if path is None:
             continue
         with duckdb.connect() as con:
             found = con.execute(
