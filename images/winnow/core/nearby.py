@@ -2,7 +2,7 @@
 and folders that one command works in.
 
     <scratch>/copies/<lake>/<place>    a file of a lake, compared with its digest when it comes; fetched once
-    <scratch>/work/<command>/          a command's own, removed at its end or, where it was killed, by the next one
+    <scratch>/runs/<command>/          a command's own, removed at its end or, where it was killed, by the next one
 
 What copies may take is bounded (`WINNOW_SCRATCH_MB`): those that were used longest ago make room. What another process
 may be about to open stays: processes that use copies hold a lock that the kernel frees when they end.
@@ -165,7 +165,7 @@ def scratch() -> Path:
 @contextmanager
 def work_folder(command: str) -> Iterator[Path]:
     """A folder that this command works in, removed afterwards, with those that killed commands left."""
-    root = scratch() / "work"
+    root = scratch() / "runs"
     root.mkdir(exist_ok=True)
     for left in root.glob("[!.]*"):
         with suppress(OSError), (left / "lock").open("a") as lock:

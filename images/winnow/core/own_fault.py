@@ -30,11 +30,13 @@ _OURS_UNLESS_MEDIA = {errno.EIO: "a disk fails", errno.ENOMEM: "there is no memo
 def of(error: BaseException | None) -> WinnowError | None:
     """The TransientError that an exception stands for, itself or by what it comes from, or what is wrong with the
     store (`winnow.core.store_fault`); None where it is no fault of our own side."""
-    for link in chain(error):
+    links = list(chain(error))
+    for link in links:  # before what a store's client makes of it: s3fs says "input/output error" of much
         if isinstance(link, TransientError):
             return link
         if fault := store_fault.of(link):
             return fault
+    for link in links:
         said = _said(link)
         if said:
             where = getattr(link, "filename", None)

@@ -52,9 +52,9 @@ def of(error: BaseException) -> WinnowError | None:
         ({"InvalidBucketName"}, "names no bucket: a bucket has 3 to 63 lower-case letters, digits, dots and hyphens"),
         ({"RequestTimeTooSkewed"}, "says that this machine's clock is wrong: set it"),
     ):  # fmt: skip
-        if {code, str(status)} & set(codes) and code != "NoSuchKey":
+        if code in codes:
             return ConfigError(f"{_where()} {told} ({said})")
-    if {code, str(status)} & _THROTTLES:
+    if code in _THROTTLES or status in (429, 503):
         return TransientError(f"{_where()} takes no more requests now, though it was asked ever more slowly ({said}). "
                               f"{_AGAIN} later, or start fewer at a time")  # fmt: skip
     if (status or 0) >= 500 or code in ("InternalError", "RequestTimeout"):

@@ -98,6 +98,7 @@ def copied(lake: Lake, release: str, files: Mapping[str, Mapping], want: Sequenc
         for name, entry in files.items()
         if not want or any(name == one or name.startswith(f"{one.rstrip('/')}/") for one in want)
     }
+    wanted[Wanted(f"releases/{release}/manifest.json", None, f"{home}/manifest.json")] = "manifest.json"
     if wrong := near.bring(wanted):
         raise damaged(release, [f"{lake.full(file.key)} ({wanted[file]}) is {said}" for file, said in wrong.items()])
     return near.root / home

@@ -159,7 +159,7 @@ def test_steps_hand_their_work_on_through_a_store(pipeline, tmp_path, monkeypatc
     ran.clear()
     for step in releases.STEPS:
         done = releases.release(lake, Settings(), step=step)
-        assert list((tmp_path / "scratch" / "work").iterdir()) == []
+        assert list((tmp_path / "scratch" / "runs").iterdir()) == []
         if step == "gate":
             shutil.rmtree(tmp_path / "scratch")  # another machine
     assert (ran, done["already"], publish.current(lake)) == (["dbt", "gate", "report"], False, done["release"])
