@@ -20,6 +20,7 @@ TOGETHER = frozenset({"browser", "dags", "dbt", "journey"})
 #: Files of other folders that use what a folder's tests make and import: `synthetic.published()`, Great Expectations.
 GUESTS = {
     "tests/unit/report/test_report.py": "browser",
+    "tests/unit/report/test_bucket.py": "browser",
     "tests/unit/gates/test_gates.py": "browser",
     "tests/unit/gates/test_planted.py": "browser",
     "tests/unit/gates/test_quarantine.py": "browser",

@@ -47,7 +47,7 @@ def cut(lake: Lake, release: str | None = None, batch: str | None = None, shard_
     """
     if shard_size < 1:
         raise ConfigError(f"--shard-size {shard_size}: a shard holds at least one mixture")
-    folder = publish.folder(lake, release)
+    folder = publish.folder(lake, release, tuple(_READ))
     batch = check_batch(batch or f"mix-{folder.name}")
     if any(lake.stand(stage, batch) for stage in ("ingest", "plan")):
         raise ConfigError(

@@ -23,7 +23,7 @@ def from_release(lake: Lake, release: str | None = None) -> Dataset:
 
     from winnow.release import publish
 
-    folder = publish.folder(lake, release)
+    folder = publish.folder(lake, release, ("tables/fct_clips.parquet",))
     rows = pq.read_table(folder / "tables" / "fct_clips.parquet", columns=["sample_id", "batch", "label", "status"])
     labels = {
         row["sample_id"]: row["label"]

@@ -26,7 +26,8 @@ def explore(port: int, host: str) -> None:
     from winnow.release import publish
 
     lake, settings = deployment()
-    release = publish.folder(lake).name if publish.current(lake) else None  # and it is whole
+    there = publish.current(lake)
+    release = publish.folder(lake, None, ("winnow.duckdb",)).name if there else None  # and it is whole
     open_to_all = host in ("0.0.0.0", "::")
     shown = f"[{host}]" if ":" in host else host
     if shown not in LOOPBACK:

@@ -44,6 +44,6 @@ def export(
     from winnow import exports
     from winnow.release import publish
 
-    folder = publish.folder(lake, release_id)
+    folder = publish.folder(lake, release_id, ("tables",))
     files = exports.write(what, folder / "tables", Path(to))
     answer({"family": what, "release": folder.name, "out": to, "files": files})

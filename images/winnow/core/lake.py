@@ -36,6 +36,7 @@ from pathlib import Path, PurePosixPath
 
 import fsspec
 
+from winnow.core import store_fault
 from winnow.core.errors import ConfigError, ContractError, TransientError
 from winnow.core.manifest import Manifest
 from winnow.core.pointer import Pointer
@@ -112,7 +113,10 @@ class Lake:
         """A whole file; FileNotFoundError when it is not there."""
         if self.is_local:
             return Path(self.full(key)).read_bytes()
-        return self.fs.cat_file(self.full(key), **self._reading)
+        try:
+            return self.fs.cat_file(self.full(key), **self._reading)
+        except FileNotFoundError as error:
+            raise store_fault.no_bucket(error) or error from error.__cause__
 
     def read_or_none(self, key: str) -> bytes | None:
         """A whole file, or None when it is not there."""
@@ -155,7 +159,9 @@ class Lake:
                 names = os.listdir(self.full(folder))
             else:
                 names = [PurePosixPath(path).name for path in self.fs.ls(self.full(folder), detail=False)]
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if fault := store_fault.no_bucket(error):
+                raise fault from error
             return []
         return sorted(name for name in names if not name.startswith("."))
 
@@ -208,9 +214,12 @@ class Lake:
             return ""
 
     def replace_in_store(self, key: str, data: bytes, etag: str) -> bool:
-        """Replace a file where the store `compares`; False, and nothing changed, when it is another one, or gone."""
+        """Replace a file where the store `compares`; False, and nothing changed, when it is another one, or gone. Ceph
+        knows an ETag only without the quotes that S3 says it with."""
         try:
-            return self._create_in_store(key, data, IfMatch=etag)
+            if self._create_in_store(key, data, IfMatch=etag):
+                return True
+            return self.etag(key) == etag and self._create_in_store(key, data, IfMatch=etag.strip('"'))
         except FileNotFoundError:
             return False
 
@@ -233,6 +242,18 @@ class Lake:
             (shutil.move if move else shutil.copyfile)(source, scratch)
             sync(scratch)
             os.replace(scratch, target)
+
+    def fetch(self, key: str, target: Path) -> None:
+        """Copy a file out; FileNotFoundError when it is not there. A local one is linked where that is possible."""
+        if not self.is_local:
+            self.fs.get_file(self.full(key), str(target))
+            return
+        try:
+            os.link(self.full(key), target)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            shutil.copyfile(self.full(key), target)
 
     @contextlib.contextmanager
     def _scratch(self, key: str) -> Iterator[tuple[Path, Path]]:

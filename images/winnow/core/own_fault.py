@@ -1,6 +1,7 @@
 """Faults of our own side: a full or read-only disk, too many open files, no memory left; a file of the lake that is
-not what was committed. They say nothing about a sample, so they are never its outcome: the shard ends with a
-TransientError (or the ContractError), nothing of it is committed, and the same command works once there is room.
+not what was committed; the store that it lies in. They say nothing about a sample, so they are never its outcome: the
+shard ends with a TransientError (or the ContractError), nothing of it is committed, and the same command works once
+there is room.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 
-from winnow.core import extras
+from winnow.core import extras, store_fault
 from winnow.core.errors import TransientError, WinnowError
 from winnow.core.sample import Reason, SampleFailed
 
@@ -26,12 +27,16 @@ _OURS = {
 _OURS_UNLESS_MEDIA = {errno.EIO: "a disk fails", errno.ENOMEM: "there is no memory left"}
 
 
-def of(error: BaseException | None) -> TransientError | None:
-    """The TransientError that an exception stands for, itself or by what it comes from; None where it is no fault of
-    our own side."""
-    for link in chain(error):
+def of(error: BaseException | None) -> WinnowError | None:
+    """The TransientError that an exception stands for, itself or by what it comes from, or what is wrong with the
+    store (`winnow.core.store_fault`); None where it is no fault of our own side."""
+    links = list(chain(error))
+    for link in links:  # before what a store's client makes of it: s3fs says "input/output error" of much
         if isinstance(link, TransientError):
             return link
+        if fault := store_fault.of(link):
+            return fault
+    for link in links:
         said = _said(link)
         if said:
             where = getattr(link, "filename", None)

@@ -38,6 +38,10 @@ class Settings(BaseSettings):
         default_factory=dbt_project, description="the dbt project: inside the installed package, or the checkout's"
     )
     threads: int = Field(2, ge=1, description="threads of DuckDB; tables do not depend on it")
+    scratch: Path | None = Field(
+        None, description="folder for copies of a bucket's files and for work; TMPDIR/winnow-<uid> by default"
+    )
+    scratch_mb: int = Field(32768, ge=1, description="most disk that copies of a bucket's files take, MiB")
     weights: Path = Field(Path("weights"), description="folder of pretrained models; nothing is downloaded")
     device: str = Field("auto", description="where models run: auto (cuda if there is one), cpu, cuda, cuda:1 …")
     model_batch: int = Field(128, ge=1, description="rows that a GPU takes at a time; a CPU takes a clip's")

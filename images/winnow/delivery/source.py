@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.nearby import Nearby
 
 if TYPE_CHECKING:
     import duckdb
@@ -68,10 +69,15 @@ def index(lake: Lake, con: duckdb.DuckDBPyConnection) -> None:
         raise ContractError(f"{lake.full(lost[1])} has no file of clip {lost[0]}: {_MEND}")
 
 
+def _local(lake: Lake, tar: str) -> str:
+    """A path of a tar; of a lake in a bucket that of a copy, made once."""
+    return lake.full(tar) if lake.is_local else str(Nearby(lake).one(tar))
+
+
 def members(lake: Lake, tar: str) -> list[tuple[str, int, int]]:
     """Name, offset and size of each file in a tar of the lake, bytes."""
     try:
-        with open(lake.full(tar), "rb") as file:
+        with open(_local(lake, tar), "rb") as file:
             return list(_walk(file, os.fstat(file.fileno()).st_size))
     except FileNotFoundError:
         raise ContractError(f"{lake.full(tar)} is not there: {_MEND}") from None
@@ -138,7 +144,7 @@ class Clips:
     def _read(self, tar: str, at: int, length: int) -> bytes:
         handle = self._open.pop(tar, None)
         if handle is None:
-            handle = os.open(self.lake.full(tar), os.O_RDONLY)
+            handle = os.open(_local(self.lake, tar), os.O_RDONLY)
             if len(self._open) >= OPEN_FILES:
                 os.close(self._open.popitem(last=False)[1])
         self._open[tar] = handle

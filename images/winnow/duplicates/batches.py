@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from winnow.core.fingerprint import code_digest
 from winnow.core.lake import Lake, digest, sha256_bytes
+from winnow.core.nearby import Nearby
 from winnow.duplicates import index, verify
 
 if TYPE_CHECKING:
@@ -169,10 +170,11 @@ class _Batch:
 
         out = []
         for number, version in enumerate(self.done.get("versions", [])):  # type: ignore[arg-type]
-            path = Path(self.lake.full(f"{self.folder}/{number}-"))
 
-            def load(name: str, path: Path = path) -> np.ndarray:
-                return np.load(f"{path}{name}.npy", mmap_mode="r", allow_pickle=False)
+            def load(name: str, number: int = number) -> np.ndarray:
+                key = f"{self.folder}/{number}-{name}.npy"
+                path = Path(self.lake.full(key)) if self.lake.is_local else Nearby(self.lake).one(key)
+                return np.load(path, mmap_mode="r", allow_pickle=False)
 
             ids = tuple(one.decode() for one in load("ids").tolist())
             views = [tuple(load(f"{name}{view}") for view in (0, 1, 2)) for name in _ARRAYS]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from winnow.core.errors import ConfigError, ContractError
+from winnow.core.errors import ContractError
 from winnow.core.lake import Lake
 from winnow.explorer.listed import Listed
 from winnow.release import publish
@@ -118,9 +118,7 @@ def _open(lake: Lake, release: str) -> duckdb.DuckDBPyConnection:
     file a second time in one process, and no text of a query comes from outside."""
     import duckdb
 
-    if not lake.is_local:
-        raise ConfigError(f"WINNOW_LAKE={lake.root}: snapshots are published on local (or mounted) file systems")
-    path = publish.folder(lake, release) / "winnow.duckdb"
+    path = publish.folder(lake, release, ("winnow.duckdb",)) / "winnow.duckdb"
     try:
         return duckdb.connect(str(path), read_only=True, config={"enable_external_access": "false"})
     except duckdb.IOException as error:

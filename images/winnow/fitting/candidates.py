@@ -126,6 +126,6 @@ def _kept(lake: Lake) -> np.ndarray:
 
     from winnow.release import publish
 
-    clips = publish.folder(lake) / "tables" / "fct_clips.parquet"
+    clips = publish.folder(lake, None, ("tables/fct_clips.parquet",)) / "tables" / "fct_clips.parquet"
     rows = pq.read_table(clips, columns=["sample_id", "status"])
     return fixed(rows.filter(pc.equal(rows["status"], "kept"))["sample_id"])

@@ -6,8 +6,7 @@ fall into one fold, whose model then knows nothing of that kind. So a pair ties 
 both by CERTAIN; splits, which lose nothing by it, are tied by every pair. On the demo's 108 videos all pairs left 53
 groups, and 64 % of the own pairs above the rule; these leave 95 groups and 73 %, as many as without any tie.
 
-The same measured picture or sound ties videos too; who reads features finds that (`winnow.models.copies.same`). In a
-lake in a bucket near-duplicates tie nothing: their index is mapped from files.
+The same measured picture or sound ties videos too; who reads features finds that (`winnow.models.copies.same`).
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ def _near(lake: Lake, files: Mapping[str, list[dict]]) -> list[tuple[str, str]]:
 
     from winnow.duplicates.batches import pairs_of
 
-    if not files or not lake.is_local:
+    if not files:
         return []
     admitted = batch_heads(lake)
     last = 1 + max((head["seq"] for head in admitted.values()), default=0)

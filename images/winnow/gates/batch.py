@@ -124,18 +124,25 @@ def _admitted(lake: Lake, head: dict) -> bool:
 
 def _seq(lake: Lake, batch: str) -> int:
     """The batch's number in the order of admission, from 1. Each number is a file created exclusively, so two gates at
-    a time take different ones and a gate that died after taking one finds it again. One that is admitted keeps its
-    own."""
+    a time take different ones; which one a gate is about to take is noted before, so one that died after taking it, or
+    never heard that it had, finds it again. One that is admitted keeps its own."""
     if seq := (batch_head(lake, batch) or {}).get("seq"):
         return int(seq)
+    note = f"batches/numbers/{batch}"
+    noted = (lake.read_or_none(note) or b"").decode(errors="replace").strip()
+    if noted.isdecimal() and _has_number(lake, int(noted), batch):
+        return int(noted)
     taken = lake.list("batches/seq")
-    for name in taken:
-        if lake.read(f"batches/seq/{name}").decode(errors="replace").strip() == batch:
-            return int(name)
     seq = int(taken[-1]) + 1 if taken else 1
-    while not lake.create(f"batches/seq/{seq:08d}", batch.encode()):
+    while True:
+        lake.write(note, f"{seq}\n".encode())
+        if lake.create(f"batches/seq/{seq:08d}", batch.encode()) or _has_number(lake, seq, batch):
+            return seq
         seq += 1
-    return seq
+
+
+def _has_number(lake: Lake, seq: int, batch: str) -> bool:
+    return (lake.read_or_none(f"batches/seq/{seq:08d}") or b"").decode(errors="replace").strip() == batch
 
 
 def _write(lake: Lake, result: GateResult) -> str:

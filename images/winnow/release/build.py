@@ -49,8 +49,7 @@ def build_release(
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     files = [*head_files(lake, heads), *corpus_files(lake), *published_files(lake)]
-    check(lake, files)
-    files += derived_files(lake, heads)
+    files = check(lake, files) + derived_files(lake, heads)
     write_inputs(files, out, input_columns(), quarantined_rows(heads.values()), scorers(lake))
     variables = json.dumps({"split_policy": policy})
     selection = ["--exclude", "tag:decide_fetch", "tag:decide_separate", "--exclude-resource-type", "unit_test"]

@@ -15,10 +15,13 @@ from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake
 from winnow.core.pointer import Pointer
 from winnow.release import publish
+from winnow.release.current import CURRENT, naming, text_of
 from winnow.release.takedown import held
 
 #: Where the lake keeps who was put in use by hand, and why.
 CHOSEN = "chosen/releases.json"
+#: What is compared.
+CLIPS = "tables/fct_clips.parquet"
 #: Columns of fct_clips that a comparison does not ask: when it was brought, not what it is.
 _PASSING = ("batch", "candidate_id")
 
@@ -43,15 +46,15 @@ def shown(lake: Lake, release: str | None) -> dict[str, Any]:
     found = publish.resolve(lake, release)
     manifest = publish.manifest(lake, found)
     (row,) = (one for one in listed(lake) if one["release"] == found)
-    path = Path(lake.full(f"releases/{found}/tables/fct_clips.parquet"))
+    path = publish.file(lake, found, CLIPS)
     splits: dict[str, int] = {}
-    if path.is_file():
+    if path is not None:
         query = "SELECT split, count(*) FROM read_parquet(?) WHERE status = 'kept' GROUP BY 1 ORDER BY 1"
         splits = dict(_rows(query, path))
     return {
         **row, "splits": splits, "policy": manifest.get("policy"), "winnow": manifest.get("winnow"),
         "batches": sorted(manifest.get("batches", {})), "models": manifest.get("models", []),
-        "folder": lake.full(f"releases/{found}"),
+        "folder": publish.address(lake, found),
         "chosen": [one for one in chosen(lake) if found in (one["release"], one["before"])],
     }  # fmt: skip
 
@@ -61,7 +64,7 @@ def compared(lake: Lake, first: str, second: str, rows: bool = False) -> dict[st
     went out (by why they no longer are), and changed (by column, where a column differs); `rows` names each. The
     clips kept add up: kept in the first + in - out = kept in the second, else ContractError."""
     ids = [publish.resolve(lake, one) for one in (first, second)]
-    paths = [publish.folder(lake, one) / "tables" / "fct_clips.parquet" for one in ids]
+    paths = [publish.folder(lake, one, (CLIPS,)) / CLIPS for one in ids]
     for path in paths:
         if not path.is_file():
             raise ContractError(f"{path} is not there: this release has no clips to compare")
@@ -114,8 +117,9 @@ def use(lake: Lake, release: str, why: str) -> dict[str, Any]:
     when another process published or chose meanwhile."""
     if not why.strip():
         raise ConfigError("say why this release is put in use: --why TEXT")
-    since, notes = Pointer(lake, "releases/current"), Pointer(lake, CHOSEN)
-    before, found = publish.current(lake), publish.resolve(lake, release)
+    since, notes = Pointer(lake, CURRENT), Pointer(lake, CHOSEN)
+    before, token = naming(lake.read_or_none(CURRENT))
+    found = publish.resolve(lake, release)
     publish.folder(lake, found)
     if before == found:
         return {"release": found, "before": before, "already": True}
@@ -129,7 +133,7 @@ def use(lake: Lake, release: str, why: str) -> dict[str, Any]:
     earlier = chosen(lake)
     _write(notes, [*earlier, entry], again)
     try:
-        since.move(f"{found}\n".encode(), again)
+        since.move(text_of(found, token), again)
     except BaseException:
         _write(Pointer(lake, CHOSEN), earlier, again)
         raise
@@ -147,8 +151,8 @@ def _write(pointer: Pointer, entries: list[dict[str, Any]], again: str) -> None:
 
 
 def _kept(lake: Lake, release: str) -> int:
-    path = Path(lake.full(f"releases/{release}/tables/fct_clips.parquet"))
-    if not path.is_file():
+    path = publish.file(lake, release, CLIPS)
+    if path is None:
         return 0
     [(count,)] = _rows("SELECT count(*) FROM read_parquet(?) WHERE status = 'kept'", path)
     return count

@@ -143,7 +143,8 @@ class Holdings:
             self.found(wrong, f"{root}/manifest.json", mend)
             return
         for name, entry in sorted(manifest.get("files", {}).items()):
-            key = f"{root}/{name}"
+            key = entry.get("key", f"{root}/{name}")
+            mend = republishing(self.lake, release, manifest.get("before"), entry.get("key"))
             try:
                 with self.lake.local(key) as path:
                     self.seen["release files"] += 1

@@ -3,13 +3,15 @@ and what the release before hands on. What a build contains is exactly what this
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from winnow.core import corpus_table
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, sha256_file
+from winnow.core.nearby import Nearby, Wanted
 from winnow.core.stage import stage_columns
 from winnow.duplicates import batches as near_duplicates
 from winnow.release import publish
@@ -63,8 +65,12 @@ def input_columns() -> dict[str, Mapping[str, str]]:
     }
 
 
-def check(lake: Lake, files: Iterable[InputFile]) -> None:
-    """ContractError that names every file that is not there, or is no longer what was committed, added or published."""
+def check(lake: Lake, files: Iterable[InputFile]) -> list[InputFile]:
+    """The files, of a lake in a bucket as copies, to be read; ContractError that names every one that is not there, or
+    is no longer what was committed, added or published."""
+    files = list(files)
+    if not lake.is_local:
+        return _copies(lake, files)
     current = publish.current(lake)
     published = publish.manifest(lake, current).get("files", {}) if current else {}
     wrong = []
@@ -85,6 +91,48 @@ def check(lake: Lake, files: Iterable[InputFile]) -> None:
         if not holds:
             of_batch = f" (batch {file.batch})" if file.batch else ""
             wrong.append(f"  {file.path}{of_batch} changed after it was committed")
+    _refuse(wrong)
+    return files
+
+
+def _copies(lake: Lake, files: Sequence[InputFile]) -> list[InputFile]:
+    """Copies of the files of a lake in a bucket, under their keys, with the manifests that stand beside them; what the
+    release before hands on is one already."""
+    near = Nearby(lake)
+    wanted: dict[Wanted, InputFile] = {}
+    for file in files:
+        if file.stage not in PUBLISHED_FILES:
+            wanted[_wanted(lake, file)] = file
+            if file.v is not None:
+                beside = Wanted(f"{_wanted(lake, file).key.rpartition('/')[0]}/{file.shard}.json")
+                wanted[beside] = file
+                if not _commits(near.path(beside), file.sha256):  # a shard that was made anew has its name
+                    near.path(beside).unlink(missing_ok=True)
+    wrong = near.bring(wanted)
+    for one, file in wanted.items():
+        added = one not in wrong and file.stage in corpus_table.TABLES
+        if added and not corpus_table.holds(one.key, sha256_file(near.path(one))):
+            wrong[one] = "changed"
+    _refuse([f"  {lake.full(one.key)} {_SAID[said]}" for one, said in wrong.items()])
+    return [f if f.stage in PUBLISHED_FILES else replace(f, path=str(near.path(_wanted(lake, f)))) for f in files]
+
+
+def _commits(manifest: Path, sha256: str | None) -> bool:
+    try:
+        return json.loads(manifest.read_bytes())["sha256"] == sha256
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return False
+
+
+_SAID = {"missing": "is missing", "changed": "changed after it was committed"}
+
+
+def _wanted(lake: Lake, file: InputFile) -> Wanted:
+    return Wanted(file.path.removeprefix(lake.full("")), file.sha256)
+
+
+def _refuse(wrong: Sequence[str]) -> None:
+    """ContractError where there is anything wrong."""
     if wrong:
         told = "\n".join([*wrong[:SHOWN], *([f"  … and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else [])])
         raise ContractError(
@@ -144,10 +192,11 @@ def head_files(lake: Lake, heads: Mapping[str, dict]) -> list[InputFile]:
 
 def derived_files(lake: Lake, heads: Mapping[str, dict]) -> list[InputFile]:
     """Pairs of near-duplicates, a file for each admitted batch; what is new is computed."""
-    return [
+    found = [
         InputFile("duplicate_pair", lake.full(found.key), found.batch, found.seq, sha256=found.sha256)
         for found in near_duplicates.pairs_of(lake, heads)
     ]
+    return found if lake.is_local else _copies(lake, found)
 
 
 def corpus_files(lake: Lake) -> list[InputFile]:
@@ -161,9 +210,8 @@ def corpus_files(lake: Lake) -> list[InputFile]:
 
 def published_files(lake: Lake) -> list[InputFile]:
     """What the current release hands to the next one; [] before the first."""
-    current = lake.read_or_none("releases/current")
+    current = publish.current(lake)
     if current is None:
         return []
-    tables = f"releases/{current.decode().strip()}/tables"
-    files = {stage: f"{tables}/{name}.parquet" for stage, name in PUBLISHED_FILES.items()}
-    return [InputFile(stage, lake.full(key)) for stage, key in files.items() if lake.exists(key)]
+    files = {stage: publish.file(lake, current, f"tables/{name}.parquet") for stage, name in PUBLISHED_FILES.items()}
+    return [InputFile(stage, str(path)) for stage, path in files.items() if path is not None]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from winnow.core.lake import Lake
 from winnow.core.planned_table import PLANNED_TABLES, again
+from winnow.release.current import CURRENT, naming
 
 _FITTING = {
     "cluster": "winnow cluster",
@@ -65,11 +66,16 @@ def writing(lake: Lake, key: str, text: str) -> str:
     return f"(write {text} into {lake.full(key)})"
 
 
-def republishing(lake: Lake, release: str, before: str | None) -> str:
-    """A release follows from its inputs and from the one before it: that one is made current, and it is built again."""
-    folder, current = (shlex.quote(lake.full(f"releases/{name}")) for name in (release, "current"))
+def republishing(lake: Lake, release: str, before: str | None, damaged: str | None = None) -> str:
+    """A release follows from its inputs and from the one before it: that one is made current, and it is built again.
+    `damaged`: the key of a file that lies by content, and is put up again when it is gone."""
     before = before if before and lake.exists(f"releases/{before}/manifest.json") else None
-    gone = f"chmod -R u+w {folder} && rm -r {folder}"
-    if (lake.read_or_none("releases/current") or b"").decode(errors="replace").strip() != release:
+    if lake.is_local:
+        folder = shlex.quote(lake.full(f"releases/{release}"))
+        gone = f"chmod -R u+w {folder} && rm -r {folder}"
+    else:
+        gone = removing(lake, [f"releases/{release}/manifest.json", *([damaged] if damaged else [])], "")
+    if naming(lake.read_or_none(CURRENT))[0] != release:
         return gone
-    return f"{gone} && {writing(lake, 'releases/current', before) if before else f'rm {current}'} && winnow release"
+    current = writing(lake, CURRENT, before) if before else removing(lake, [CURRENT], "")
+    return " && ".join(part for part in (gone, current, "winnow release") if part)

@@ -11,7 +11,9 @@ reader resolves it once and then reads one release to the end, so it sees the ol
 Old releases stay. The id is a digest of the published tables and the policy: the same content has the same id
 everywhere.
 
-Needs a file system with atomic rename: a local or mounted one.
+A bucket has no rename. There files lie by content (`published/<2 hex>/<sha256>.<ext>`), so what a release shares with
+the one before is one object, and whoever writes it writes the same bytes; `manifest.json`, created exclusively when
+all of them are there, says which is which; `current` is moved last (`winnow.release.in_bucket`).
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,7 +29,9 @@ from winnow import __version__
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, digest, sha256_file, sync
 from winnow.core.pointer import Pointer
+from winnow.release import in_bucket
 from winnow.release.copies import sealed
+from winnow.release.current import CURRENT, naming, text_of
 
 CONTENT = ("tables", "ops", "gates", "exports", "winnow.duckdb", "report.html")
 REQUIRED = ("tables", "ops", "gates", "winnow.duckdb", "report.html")
@@ -35,10 +39,10 @@ REQUIRED = ("tables", "ops", "gates", "winnow.duckdb", "report.html")
 
 def current(lake: Lake) -> str | None:
     """Id of the current release, or None before the first; ContractError where the file that names it is empty."""
-    data = lake.read_or_none("releases/current")
+    data = lake.read_or_none(CURRENT)
     if data is not None and not data.strip():
         raise ContractError(_wrong(lake, "is empty"))
-    return data.decode(errors="replace").strip() if data else None
+    return naming(data)[0]
 
 
 def resolve(lake: Lake, release: str | None = None) -> str:
@@ -70,13 +74,17 @@ def releases(lake: Lake) -> list[str]:
     return [n for n in lake.list("releases") if lake.exists(f"releases/{n}/manifest.json")]
 
 
-def folder(lake: Lake, release: str | None = None) -> Path:
-    """Folder of a release; resolve it once and read everything from there. ContractError when one of its files is not
-    there or has another size than was published (digests are compared by `winnow verify`)."""
+def folder(lake: Lake, release: str | None = None, want: Sequence[str] = ()) -> Path:
+    """Folder of a release; resolve it once and read everything from there. Of a release in a bucket a folder of copies:
+    of all files, or of those that `want` names or whose folder it names. ContractError when one of the files is not
+    there or has another size than was published (digests are compared by `winnow verify`, and of copies always)."""
     found = resolve(lake, release)
     root = Path(lake.full(f"releases/{found}"))
+    files = manifest(lake, found).get("files", {})
+    if not lake.is_local or any("key" in entry for entry in files.values()):
+        return in_bucket.copied(lake, found, files, want)
     wrong = []
-    for name, entry in manifest(lake, found).get("files", {}).items():
+    for name, entry in files.items():
         try:
             size = (root / name).stat().st_size
         except FileNotFoundError:
@@ -85,12 +93,25 @@ def folder(lake: Lake, release: str | None = None) -> Path:
         if size != entry["bytes"]:
             wrong.append(f"{root / name} has {size} bytes and was published with {entry['bytes']}")
     if wrong:
-        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-        raise ContractError(
-            f"release {found} is damaged: {wrong[0]}{more}. Run `winnow verify --release {found}`: it names all and "
-            "the command that mends them; `--release` of another one reads that one"
-        )
+        raise in_bucket.damaged(found, wrong)
     return root
+
+
+def file(lake: Lake, release: str, name: str) -> Path | None:
+    """One file of a release, or None for one that it does not have."""
+    if lake.is_local:
+        path = Path(lake.full(f"releases/{release}/{name}"))
+        if path.is_file():
+            return path
+    if name not in manifest(lake, release).get("files", {}):
+        return None
+    return folder(lake, release, (name,)) / name
+
+
+def address(lake: Lake, release: str) -> str:
+    """Where a release lies, for people and programs."""
+    where = f"releases/{release}"
+    return lake.full(where) if lake.is_local else f"{lake.root.rstrip('/')}/{where}"
 
 
 def manifest(lake: Lake, release: str) -> dict:
@@ -104,7 +125,7 @@ def manifest(lake: Lake, release: str) -> dict:
 
 def report_path(lake: Lake, release: str | None = None) -> Path:
     """The report page of a release."""
-    return folder(lake, release) / "report.html"
+    return folder(lake, release, ("report.html",)) / "report.html"
 
 
 def content_id(work: Path, policy: str) -> str:
@@ -121,14 +142,15 @@ def tables_digest(shards: Iterable[str]) -> str:
 
 
 def publish(
-    work: Path, lake: Lake, *, release: str, key: str | None, base: str | None, policy: str
-) -> dict[str, object]:
+    work: Path, lake: Lake, *, release: str, key: str | None, base: str | None, policy: str,
+    writer: in_bucket.Writer | None = None,
+) -> dict[str, object]:  # fmt: skip
     """Make a built, gated and reported work folder visible.
 
     `base` is the release that was current when it was built: when another one was published since, this one was built
     on what is no longer current (its splits, its list of changes) and ContractError says to build again. `key` is
-    remembered as leading to this release. A process that dies anywhere in here leaves the old release current and
-    whole.
+    remembered as leading to this release. In a bucket `writer` is who may move `current`. A process that dies anywhere
+    in here leaves the old release current and whole.
     """
     if missing := [name for name in REQUIRED if not (work / name).exists()]:
         steps = {"gates": "gate", "report.html": "report"}
@@ -145,26 +167,30 @@ def publish(
         raise ContractError(f"the gate of release {release} did not pass; its page is {work / 'gates' / 'index.html'}")
     if content_id(work, policy) != release:
         raise ContractError(f"the tables in {work} changed after they were built: run `winnow release build` again")
-    since = Pointer(lake, "releases/current")
+    since = writer.since if writer else Pointer(lake, CURRENT)
     before = current(lake)
     if before not in (base, release):
         raise ContractError(
             f"release {before} was published while {release} was built on {base}: run `winnow release` again"
         )
-    target = Path(lake.full(f"releases/{release}"))
-    existed = target.exists()
+    existed = lake.exists(f"releases/{release}/manifest.json")
     if not existed:
-        _place(work, target, _manifest(work, release=release, base=base, policy=policy))
+        made = _manifest(work, release=release, base=base, policy=policy)
+        if lake.is_local:
+            _place(work, Path(lake.full(f"releases/{release}")), made)
+        else:
+            known = manifest(lake, before).get("files", {}) if before else {}
+            in_bucket.place(work, lake, made, known, writer)
     if key is not None:
         lake.write(f"releases/inputs/{key}", f"{release}\n".encode())
     if before != release:
-        since.move(f"{release}\n".encode(), "winnow release")
+        since.move(text_of(release, writer.token if writer else 0), "winnow release")
     return {
         "release": release,
         "before": before,
         "already": existed and before == release,
-        "folder": str(target),
-        "report": str(target / "report.html"),
+        "folder": address(lake, release),
+        "report": f"{address(lake, release)}/report.html" if lake.is_local else str(report_path(lake, release)),
     }
 
 

@@ -46,9 +46,7 @@ def open_snapshot(lake: Lake, release: str | None = None) -> duckdb.DuckDBPyConn
     snapshot share an instance of DuckDB, and so a lock: the first one locks it."""
     import duckdb
 
-    if not lake.is_local:
-        raise ConfigError(f"WINNOW_LAKE={lake.root}: snapshots are published on local (or mounted) file systems")
-    path = publish.folder(lake, release) / "winnow.duckdb"
+    path = publish.folder(lake, release, ("winnow.duckdb",)) / "winnow.duckdb"
     try:
         con = duckdb.connect(str(path), read_only=True, config={"enable_external_access": "false"})
     except duckdb.IOException as error:

@@ -5,6 +5,9 @@ of them) share the folder `releases/.work/steps-<policy>/`, so that what was bui
 approved and published, whatever is admitted meanwhile. One release is made at a time: a writer's lock makes the second
 one wait, and it then finds its content published and stops at `build`.
 
+With a lake in a bucket the lock is a lease, the work folder lies in local scratch, and separate steps hand it on
+through the bucket (`winnow.release.in_bucket`).
+
 A release's content follows from the admitted batches, the dbt project and the policy
 (`winnow.release.build.release_key`). Which key led to which release is kept in `releases/inputs/<key>`, so content that
 is published already costs no dbt at all.
@@ -22,14 +25,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from winnow.core.errors import ConfigError, ContractError
+from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, digest
-from winnow.core.settings import Settings
-from winnow.release import publish
+from winnow.core.nearby import work_folder
+from winnow.core.settings import Settings, load
+from winnow.release import in_bucket, publish
 from winnow.release.build import build_release, release_key
+from winnow.release.in_bucket import Handed, Writer
 
 STEPS = ("build", "gate", "report", "publish")
 WORK = "releases/.work"
+DRAFT = "draft.json"
 
 
 @dataclass(frozen=True)
@@ -44,39 +50,30 @@ class Draft:
 
     def write(self, work: Path) -> None:
         """Put it into the work folder: the build is complete."""
-        (work / "draft.json").write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        (work / DRAFT).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, work: Path, policy: str) -> Draft:
         """The complete build of a work folder; ContractError without one."""
         again = f"run `winnow release build --policy {policy}` first"
         try:
-            return cls(**json.loads((work / "draft.json").read_text(encoding="utf-8")))
+            return cls(**json.loads((work / DRAFT).read_text(encoding="utf-8")))
         except FileNotFoundError:
             raise ContractError(f"nothing is built in {work}: {again}") from None
         except (ValueError, TypeError) as error:
-            raise ContractError(f"{work / 'draft.json'} is cut short or damaged ({error}): {again}") from None
+            raise ContractError(f"{work / DRAFT} is cut short or damaged ({error}): {again}") from None
 
 
 def release(lake: Lake, settings: Settings, *, step: str = "all", policy: str = "hash") -> dict[str, object]:
     """One step, or all of them. Returns {"release", "already", …}; `already` is true when there was nothing to do."""
-    if not lake.is_local:
-        raise ConfigError(
-            f"WINNOW_LAKE={lake.root}: releases are built and published on local (or mounted) file systems; "
-            "stage tables and media may lie elsewhere only once a publish to object stores exists"
-        )
-    root = Path(lake.full(WORK))
-    root.mkdir(parents=True, exist_ok=True)
-    if step != "all":
-        with one_writer(lake):
-            return _STEPS[step](root / f"steps-{policy}", lake, settings, policy)
-    with one_writer(lake):
-        _sweep(root)
+    with one_writer(lake) as writer, _folder(lake) as root:
+        if step != "all":
+            return _one_step(step, root, lake, settings, policy, writer)
         work = Path(tempfile.mkdtemp(prefix="run-", dir=root))
         try:
             done: dict[str, object] = {}
             for name in STEPS:
-                done |= _STEPS[name](work, lake, settings, policy)
+                done |= _run(name, work, lake, settings, policy, writer)
                 if done["already"]:
                     break
             return done
@@ -84,9 +81,38 @@ def release(lake: Lake, settings: Settings, *, step: str = "all", policy: str = 
             shutil.rmtree(work, ignore_errors=True)
 
 
+def _run(
+    step: str, work: Path, lake: Lake, settings: Settings, policy: str, writer: Writer | None
+) -> dict[str, object]:
+    """One step; the last one moves `current` for its writer."""
+    return _STEPS[step](work, lake, settings, policy, **({"writer": writer} if step == "publish" else {}))
+
+
+def _one_step(
+    step: str, root: Path, lake: Lake, settings: Settings, policy: str, writer: Writer | None
+) -> dict[str, object]:
+    """One step in the folder of separate steps; in a bucket, between what the step before left and what this one
+    leaves."""
+    work = root / f"steps-{policy}"
+    if writer is None:
+        return _run(step, work, lake, settings, policy, None)
+    handed = Handed(lake, policy, root, [f"{work.name}/{name}" for name in (*publish.CONTENT, DRAFT)] + [_noted(work)])
+    if step != "build":
+        handed.take()
+    try:
+        return _run(step, work, lake, settings, policy, writer)
+    finally:
+        handed.give(writer)
+
+
 @contextlib.contextmanager
-def one_writer(lake: Lake) -> Iterator[None]:
-    """Hold the writer's lock; who has to wait is told. The kernel frees it when its holder dies, however it dies."""
+def one_writer(lake: Lake) -> Iterator[Writer | None]:
+    """Hold the writer's lock; who has to wait is told. The kernel frees it when its holder dies, however it dies; in a
+    bucket it is a lease, which a holder that died, or slept, loses."""
+    if not lake.is_local:
+        with in_bucket.one_writer(lake) as writer:
+            yield writer
+        return
     path = Path(lake.full(f"{WORK}/lock"))
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
@@ -95,13 +121,34 @@ def one_writer(lake: Lake) -> Iterator[None]:
         except BlockingIOError:
             print("another release is being made; waiting for it", file=sys.stderr, flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield None
+
+
+@contextlib.contextmanager
+def _folder(lake: Lake) -> Iterator[Path]:
+    """Where releases are made: beside what is published, without what killed runs left (the lock is ours, so none is
+    alive); of a lake in a bucket in local scratch, and the user is told."""
+    if lake.is_local:
+        root = Path(lake.full(WORK))
+        root.mkdir(parents=True, exist_ok=True)
+        _sweep(root)
+        yield root
+        return
+    with work_folder("release") as root:
+        print(f"the release is made in {root}; copies of what it reads are kept beside it, at most "
+              f"{load().scratch_mb} MiB (WINNOW_SCRATCH, WINNOW_SCRATCH_MB)", file=sys.stderr, flush=True)  # fmt: skip
+        yield root
 
 
 def _sweep(root: Path) -> None:
     """Remove what killed runs left. The lock is ours, so no run is alive."""
     for left in root.glob("run-*"):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def _noted(work: Path) -> str:
+    """Name of the note, beside the folder of separate steps, of what was published from it."""
+    return f"published-{work.name.removeprefix('steps-')}"
 
 
 def build(work: Path, lake: Lake, settings: Settings, policy: str) -> dict[str, object]:
@@ -152,7 +199,9 @@ def report(work: Path, lake: Lake, settings: Settings, policy: str) -> dict[str,
     return {"release": draft.release, "already": False, "step": "report", "report": str(page)}
 
 
-def publish_step(work: Path, lake: Lake, settings: Settings, policy: str) -> dict[str, object]:
+def publish_step(
+    work: Path, lake: Lake, settings: Settings, policy: str, writer: Writer | None = None
+) -> dict[str, object]:
     """Make the release visible; the work folder is removed afterwards. What was published from it is noted before, so
     that a run that was killed in between can be repeated."""
     noted = work.parent / f"published-{policy}"
@@ -162,9 +211,11 @@ def publish_step(work: Path, lake: Lake, settings: Settings, policy: str) -> dic
         if noted.is_file() and (found := noted.read_text().strip()) and found == publish.current(lake):
             return {"already": True, "step": "publish", "release": found, "report": str(publish.report_path(lake))}
         raise
-    result = publish.publish(work, lake, release=draft.release, key=draft.key, base=draft.base, policy=policy)
+    result = publish.publish(
+        work, lake, release=draft.release, key=draft.key, base=draft.base, policy=policy, writer=writer
+    )
     noted.write_text(f"{draft.release}\n", encoding="utf-8")
-    (work / "draft.json").unlink()
+    (work / DRAFT).unlink()
     shutil.rmtree(work, ignore_errors=True)
     return {"already": False, "step": "publish", **result}
 
@@ -176,7 +227,7 @@ def input_key(lake: Lake, settings: Settings, policy: str) -> str:
     return digest([release_key(lake, settings, policy), suites_digest(settings.dbt_dir, "release")])
 
 
-_STEPS: dict[str, Callable[[Path, Lake, Settings, str], dict[str, object]]] = {
+_STEPS: dict[str, Callable[..., dict[str, object]]] = {
     "build": build,
     "gate": gate,
     "report": report,

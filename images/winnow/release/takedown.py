@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from winnow.core import corpus_table
 from winnow.core.errors import ConfigError
@@ -180,8 +179,8 @@ class _Found:
 
 
 def _table(lake: Lake, release: str, name: str) -> str | None:
-    path = Path(lake.full(f"releases/{release}/{name}"))
-    return str(path) if path.is_file() else None
+    path = publish.file(lake, release, name)
+    return None if path is None else str(path)
 
 
 def _rows(query: str, values: list[object]) -> list[tuple]:

@@ -293,3 +293,16 @@ def test_the_command(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         with pytest.raises(ConfigError, match=message):
             cli.main(["export", *wrong, "--to", str(tmp_path / "no")], standalone_mode=False)
     assert not (tmp_path / "no").exists()
+
+
+def test_clips_of_a_lake_in_a_store_are_exported_to_the_same_bytes(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WINNOW_SCRATCH", str(tmp_path / "scratch"))
+    there = Lake(f"memory://{tmp_path.name}")
+    for path in (path for path in Path(lake.root).rglob("*") if path.is_file()):
+        there.put_file(path, path.relative_to(lake.root).as_posix())
+    for one, to in ((lake, "here"), (there, "there")):
+        export(one, str(tmp_path / to), Options(shard_bytes=SMALL))
+    assert listed(tmp_path / "here") == listed(tmp_path / "there")
+    assert expected_files().items() <= in_tars(tmp_path / "there").items()

@@ -75,11 +75,34 @@ def test_batches_are_numbered_in_order_of_admission_and_keep_their_number(lake, 
     assert (again["computed"], again["batches"][0]["seq"]) == (1, 1)
 
 
-def test_a_number_taken_by_a_gate_that_died_is_found_again(lake, few):
+@pytest.mark.parametrize("died", ["after it took it", "before it took it", "and never heard that it had"])
+def test_a_number_taken_by_a_gate_that_died_is_found_again(lake, few, monkeypatch, died):
+    """Whatever came between: a batch has one number, and none is asked for all the others'."""
     commit(lake)
     lake.create("batches/seq/00000001", b"other-batch")
-    lake.create("batches/seq/00000002", DAY.encode())
-    assert gate_batch([DAY], few("ingest"), lake)["batches"][0]["seq"] == 2
+    create, read, asked, suites = Lake.create, Lake.read, [], few("ingest")
+
+    def dying(self, key, data):
+        if key.startswith("batches/seq/"):
+            if died != "before it took it":
+                create(self, key, data)
+            if died != "and never heard that it had":
+                raise KeyboardInterrupt
+            return False
+        return create(self, key, data)
+
+    def noting(self, key):
+        asked.append(key)
+        return read(self, key)
+
+    monkeypatch.setattr(Lake, "create", dying)
+    if died != "and never heard that it had":
+        with pytest.raises(KeyboardInterrupt):
+            gate_batch([DAY], suites, lake)
+        monkeypatch.setattr(Lake, "create", create)
+    monkeypatch.setattr(Lake, "read", noting)
+    assert gate_batch([DAY], suites, lake)["batches"][0]["seq"] == 2
+    assert "batches/seq/00000001" not in asked
 
 
 def test_bad_values_everywhere_stop_the_batch_and_are_named(lake, settings):

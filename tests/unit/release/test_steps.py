@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.published import fill
-from winnow.core.errors import ConfigError, ContractError, GateFailed
+from winnow.core.errors import ContractError, GateFailed
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
-from winnow.release import publish
+from winnow.release import in_bucket, publish
 from winnow.release import steps as releases
 
 
@@ -40,6 +41,7 @@ def pipeline(lake, monkeypatch):
     def gate(work, lake, settings, policy):
         ran.append("gate")
         draft = releases.Draft.read(work, policy)
+        (work / "gates").mkdir(exist_ok=True)
         (work / "gates" / "release.json").write_text(json.dumps({"passed": state["gate"]}))
         if not state["gate"]:
             raise GateFailed("planted")
@@ -147,9 +149,38 @@ def test_one_release_at_a_time_and_leftovers_are_swept(lake, pipeline):
     assert not (root / "run-left").exists()
 
 
-def test_remote_lakes_are_told_what_is_supported():
-    with pytest.raises(ConfigError, match="local"):
-        releases.release(Lake("memory://winnow"), Settings())
+def test_steps_hand_their_work_on_through_a_store(pipeline, tmp_path, monkeypatch):
+    """As in pods: nothing is left on the machine between them; what a killed step had not handed on is made again."""
+    monkeypatch.setenv("WINNOW_SCRATCH", str(tmp_path / "scratch"))
+    ran, _ = pipeline
+    lake = Lake(f"memory://steps-{tmp_path.name}")
+    with pytest.raises(ContractError, match="winnow release build --policy hash"):
+        releases.release(lake, Settings(), step="gate")
+    ran.clear()
+    for step in releases.STEPS:
+        done = releases.release(lake, Settings(), step=step)
+        assert list((tmp_path / "scratch" / "runs").iterdir()) == []
+        if step == "gate":
+            shutil.rmtree(tmp_path / "scratch")  # another machine
+    assert (ran, done["already"], publish.current(lake)) == (["dbt", "gate", "report"], False, done["release"])
+    assert publish.report_path(lake).read_text() == "<p>"
+    assert releases.release(lake, Settings(), step="publish")["already"] is True
+    assert releases.release(lake, Settings(), step="build")["already"] is True
+    assert releases.release(lake, Settings())["release"] == done["release"]
+    assert ran == ["dbt", "gate", "report"]
+
+
+@pytest.mark.parametrize("lost", ["gates/release.json", "draft.json"])
+def test_what_a_step_left_and_is_gone_is_named(pipeline, tmp_path, monkeypatch, lost):
+    monkeypatch.setenv("WINNOW_SCRATCH", str(tmp_path / "scratch"))
+    lake = Lake(f"memory://lost-{tmp_path.name}")
+    for step in ("build", "gate"):
+        releases.release(lake, Settings(), step=step)
+    shutil.rmtree(tmp_path / "scratch")  # another machine
+    files = json.loads(lake.read("releases/.work/steps-hash.json"))["files"]
+    lake.remove(in_bucket.by_content(lost, files[f"steps-hash/{lost}"]))
+    with pytest.raises(ContractError, match=f"steps-hash/{lost} of what the step before left is gone: run `winnow rel"):
+        releases.release(lake, Settings(), step="report")
 
 
 class Killed(BaseException):
