@@ -11,9 +11,7 @@ from winnow.core.lake import Lake
 from winnow.core.settings import Settings
 from winnow.train import plan as plans
 from winnow.train.config import TrainConfig
-from winnow.train.evaluate import evaluate as try_run
-from winnow.train.fit import train as train_run
-from winnow.train.runs import Run
+from winnow.train.runs import Run, summary
 from winnow.train.tasks import task_module
 
 TABLE, SPLIT = "run_metrics", "test"
@@ -23,9 +21,14 @@ _KEY = ("release", "task", "model")
 def train(
     lake: Lake, settings: Settings, plan: str, cell: str, note: Callable[[str], None] = lambda text: None
 ) -> dict[str, object]:
-    """Train one cell, or go on with it; what `winnow train` answers. Nothing is computed for one that is done."""
+    """Train one cell, or go on with it; what `winnow train` answers. Nothing is computed, nor torch loaded, for one
+    that is done: its name says what it follows from."""
     found = plans.read(lake, plan)
     one = plans.cell_of(found, cell)
+    if (run := Run(lake, one["task"], one["run"])).done:
+        return {**summary(lake, run.card()), "computed": False}
+    from winnow.train.fit import train as train_run
+
     config = TrainConfig(**{**one["config"], "clips": lake.full(one["list"])})
     return train_run(lake, settings, one["task"], config, run=one["run"], release=found["release"], note=note)
 
@@ -38,6 +41,8 @@ def evaluate(lake: Lake, settings: Settings, plan: str, cell: str) -> dict[str, 
     told = run.metrics(SPLIT)
     computed = told is None
     if told is None:
+        from winnow.train.evaluate import evaluate as try_run
+
         told = try_run(lake, settings, one["task"], one["run"], SPLIT)
     names = ("metric", "value", "chance")
     return {"cell": cell, "run": one["run"], "computed": computed, **{name: told[name] for name in names}}

@@ -20,7 +20,7 @@ import numpy as np
 from winnow import __version__
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.fingerprint import code_digest
-from winnow.core.lake import Lake, digest, sha256_bytes
+from winnow.core.lake import Lake, digest, sha256_bytes, sha256_file
 from winnow.release import publish
 from winnow.train import drawing, sets
 from winnow.train.config import TASKS, TrainConfig, load
@@ -138,6 +138,8 @@ def make(
     wanted = configs(tasks, models, preset, settings)
     name, found = features(lake, release, wanted)
     code = {"code": code_digest("winnow.train.fit"), "torch": torch.__version__, "numpy": np.__version__}
+    code["winnow"] = __version__
+    given = {task: _sha256(next(iter(by_model.values())).vectors) for task, by_model in wanted.items()}
     cells: dict[str, dict] = {}
     told: dict[str, dict] = {}
     for task, by_model in wanted.items():
@@ -156,7 +158,7 @@ def make(
                 options = config.model_copy(
                     update={"seed": seed, "clips": lake.full(key), "max_steps": min(steps, config.max_steps or steps)}
                 )
-                said = {**options.model_dump(), "clips": key, "release": name, "winnow": __version__, **code}
+                said = {**options.model_dump(), "clips": key, "vectors": given[task], "release": name, **code}
                 run = f"{model}-{one}-{seed}-{digest(said)}"
                 cells[f"{task}/{model}/{one}/{seed}"] = {
                     "task": task, "model": model, "set": one, "seed": seed, "run": run, "list": key,
@@ -210,6 +212,10 @@ def _list(lake: Lake, pool: Pool, drawn: np.ndarray) -> tuple[str, np.ndarray]:
     key = f"benchmarks/lists/{sha256_bytes(sink.getvalue())[:16]}.parquet"
     lake.create(key, sink.getvalue())
     return key, pool.id[drawn]
+
+
+def _sha256(path: str | None) -> str | None:
+    return sha256_file(Path(path)) if path else None
 
 
 def _taught(examples: Examples, ids: np.ndarray) -> np.ndarray:
