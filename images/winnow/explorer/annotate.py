@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from winnow.annotations.segment_labels import segment_label
 from winnow.annotations.segments import SEGMENTS
 from winnow.explorer import safety
-from winnow.explorer.house import ClipAnswered, ClipAsked, House
+from winnow.explorer.house import ClipAnswered, ClipAsked, House, Skipped, skipping
 from winnow.explorer.published import Published
 
 LEAST = 1
@@ -42,6 +42,7 @@ def routes(house: House) -> APIRouter:
         request: Request,
         clip: ClipAsked = None,
         done: ClipAsked = None,
+        skip: Skipped = [],  # noqa: B006
     ) -> Response:
         """The next clip, or the one that is to be answered again."""
         published, person = house.releases.current(), house.person(request)
@@ -52,12 +53,14 @@ def routes(house: House) -> APIRouter:
         answered, mine = house.labels.clips(), house.labels.of_person(person)
         if clip is not None and clip not in queue:
             raise HTTPException(404, f"Clip {clip} is not among those to annotate.")
-        shown = clip or queue.next(person, mine, answered, LEAST)
+        shown = clip or queue.next(person, [*mine, *skip], answered, LEAST)
+        shown = shown or queue.next(person, mine, answered, LEAST)
         last = house.labels.last_of(person)
         return house.page(
-            request, "annotate.html.j2", release=published.release, shown=shown, done=done,
+            request, "annotate.html.j2", release=published.release, shown=shown, done=done, skip=skipping(skip, shown),
             last=last["sample_id"] if last and last["sample_id"] in queue else None,
             start=_start(house, published, person, shown) if shown else None, categories=published.categories,
+            draws=house.pictures.can_draw,
             annotated=len(queue.among(list(mine))), clips=len(queue), complete=queue.complete(answered, LEAST),
         )  # fmt: skip
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from winnow.annotations.verdicts import VERDICTS, verdict
 from winnow.explorer import safety
-from winnow.explorer.house import LEAST, AuditAnswered, AuditAsked, ClipAnswered, ClipAsked, House
+from winnow.explorer.house import LEAST, AuditAnswered, AuditAsked, ClipAnswered, ClipAsked, House, Skipped, skipping
 from winnow.explorer.samples import SEPARATOR, Audit, asked
 
 #: Verdict, what its button says, its key.
@@ -58,6 +58,7 @@ def routes(house: House) -> APIRouter:
         audit: AuditAsked = None,
         clip: ClipAsked = None,
         done: ClipAsked = None,
+        skip: Skipped = [],  # noqa: B006
     ) -> Response:
         """The next clip of a sample, or the one that is to be answered again."""
         person = house.person(request)
@@ -71,13 +72,16 @@ def routes(house: House) -> APIRouter:
         key = asked(chosen.release, clip) if clip else None
         if key is not None and key not in chosen.clips:
             raise HTTPException(404, f"Clip {clip} is not in the sample {chosen.audit}.")
-        key = key or chosen.queue.next(person, mine, answered, LEAST)
+        later = [*mine, *(asked(chosen.release, one) for one in skip)]
+        key = (
+            key or chosen.queue.next(person, later, answered, LEAST) or chosen.queue.next(person, mine, answered, LEAST)
+        )
         shown = key and key.partition(SEPARATOR)[2]
         answers = [row for name, row in mine.items() if name in chosen.clips]
         last = max(answers, key=lambda row: str(row["created_at"]), default=None)
         return house.page(
             request, "audit.html.j2", audits=_progress(audits, mine), chosen=chosen, choices=CHOICES,
-            shown=shown, sound=_sound(house, chosen, shown) if shown else None,
+            shown=shown, skip=skipping(skip, shown), sound=_sound(house, chosen, shown) if shown else None,
             given=mine[key]["verdict"] if key and key in mine else None,
             last=last and last["sample_id"], judged=len(answers), clips=len(chosen.clips), least=LEAST,
             complete=chosen.queue.complete(answered, LEAST), done=_decided(house, chosen, person, done),

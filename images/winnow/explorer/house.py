@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlencode
 
 from fastapi import HTTPException, Query, Request
 from fastapi import Path as PathParameter
@@ -50,6 +50,9 @@ SampleId = Annotated[str, PathParameter(pattern=_CLIP)]
 ClipAsked = Annotated[str | None, Query(pattern=_CLIP)]
 ReleaseId = AuditAsked = Annotated[str | None, Query(pattern=_SHORT)]
 ClipAnswered = Annotated[str, Field(pattern=_CLIP)]
+#: Clips that somebody would rather see later, in an address.
+MOST_SKIPPED = 40
+Skipped = Annotated[list[Annotated[str, Field(pattern=_CLIP)]], Query(max_length=MOST_SKIPPED)]
 AuditAnswered = Annotated[str, Field(pattern=_SHORT)]
 
 
@@ -167,6 +170,11 @@ class House:
     def go(self, request: Request, where: str) -> RedirectResponse:
         """On to another page, by GET."""
         return RedirectResponse(self.root(request) + where, 303)
+
+
+def skipping(skip: Sequence[str], shown: str | None) -> str:
+    """What an address says after `?` of the clips that are skipped, with the one that is shown."""
+    return urlencode([("skip", one) for one in [*skip, *([shown] if shown else [])][-MOST_SKIPPED:]])
 
 
 @lru_cache(maxsize=1)

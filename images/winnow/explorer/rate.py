@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from winnow.annotations.ratings import rating
 from winnow.explorer import safety
-from winnow.explorer.house import ClipAnswered, ClipAsked, House
+from winnow.explorer.house import ClipAnswered, ClipAsked, House, Skipped, skipping
 
 QUESTIONS = (
     ("onscreen", "Do you hear something that you see?", "Sound whose source is in the picture", "123"),
@@ -45,6 +45,7 @@ def routes(house: House) -> APIRouter:
         request: Request,
         clip: ClipAsked = None,
         done: ClipAsked = None,
+        skip: Skipped = [],  # noqa: B006
     ) -> Response:
         """The next clip, or the one that is to be answered again."""
         published, person = house.releases.current(), house.person(request)
@@ -55,12 +56,14 @@ def routes(house: House) -> APIRouter:
         answered, mine = house.ratings.clips(), house.ratings.of_person(person)
         if clip is not None and clip not in queue:
             raise HTTPException(404, f"Clip {clip} is not among those to rate.")
-        shown = clip or queue.next(person, mine, answered, house.least_raters)
+        shown = clip or queue.next(person, [*mine, *skip], answered, house.least_raters)
+        shown = shown or queue.next(person, mine, answered, house.least_raters)
         before = mine.get(shown) if shown else None
         given = {name: CHOICES[before[f"{name}_present"]] for name, *_ in QUESTIONS} if before else {}
         last = house.ratings.last_of(person)
         return house.page(
-            request, "rate.html.j2", release=published.release, shown=shown, done=done, questions=QUESTIONS,
+            request, "rate.html.j2", release=published.release, shown=shown, done=done,
+            skip=skipping(skip, shown), questions=QUESTIONS,
             given=given, last=last["sample_id"] if last and last["sample_id"] in queue else None,
             rated=len(queue.among(list(mine))), clips=len(queue), least=house.least_raters,
             complete=queue.complete(answered, house.least_raters),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -60,6 +61,22 @@ def test_the_last_answer_can_be_corrected_and_the_later_one_counts(lake):
     assert len(ratings(lake)) == 2
     assert ratings(lake)[1]["onscreen_present"] is False
     assert "1 of 6 rated by you" in ann.get("/rate").text
+
+
+@pytest.mark.parametrize("page", ["rate", "annotate", "audit"])
+def test_a_clip_is_left_for_later_and_comes_again_when_nothing_else_is_left(lake, page):
+    explored.draw(lake)
+    ann, seen, path = browser(lake), [], f"/{page}"
+    for _ in range(2 * explored.COUNT):
+        text = ann.get(path).text
+        if shown(text) in seen:
+            break
+        seen.append(shown(text))
+        path = html.unescape(re.search(r'id="skip" href="([^"]+)"', text)[1])
+    asked = {"rate": len(HEARD) - 1, "annotate": 4, "audit": len(HEARD)}[page]
+    assert len(seen) == asked
+    assert shown(text) == seen[0]
+    assert ann.get(f"/{page}?skip=x").status_code == 422
 
 
 def test_a_page_of_ratings_shows_nothing_measured_and_nobody_elses_answer(lake):

@@ -2,6 +2,8 @@
 "use strict";
 (() => {
   const form = document.getElementById("answer"), back = document.getElementById("back");
+  const skip = document.getElementById("skip");
+  if (skip) winnow.keys["s"] = () => skip.click();
   if (back) winnow.keys["b"] = () => back.click();
   if (!form) return;
   const boxes = [...form.querySelectorAll("input[name=second]")];
