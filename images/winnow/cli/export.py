@@ -30,12 +30,20 @@ def export(
     if what == "clips":
         from winnow.delivery.options import Options
         from winnow.delivery.run import export as body
+        from winnow.release.takedown import held
 
         given = {"splits": splits or None, "format": form, "media": media}
         if shard_mb is not None:
             given["shard_bytes"] = shard_mb << 20
         options = Options(**{name: value for name, value in given.items() if value is not None})
-        answer(body(lake, to, options, release_id, jobs))
+        done = body(lake, to, options, release_id, jobs)
+        if taken := held(lake, done["release"]):
+            click.echo(
+                f"winnow: {taken} clips of release {done['release']} were taken down after it was published. Do not "
+                "pass this export on: run `winnow release`, and export that one to another folder",
+                err=True,
+            )
+        answer(done | {"taken_down": taken})
         return
     if splits or form or media or shard_mb is not None or jobs is not None:
         raise ConfigError(

@@ -58,6 +58,12 @@ def test_the_command(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     done = CliRunner().invoke(cli, ["takedown", "--ids", str(tmp_path / "ids.txt"), "--why", "asked"])
     (found,) = json.loads(done.stdout)["taken_down"]
     assert found["releases"] == {RELEASE: 2, LATER: 2}
+    assert found["files"] == {RELEASE: 3, LATER: 3}, "of one that was dropped too"
+    listed = json.loads(CliRunner().invoke(cli, ["releases", "list", "--json"]).stdout)["releases"]
+    assert {row["release"]: row["taken_down"] for row in listed} == {RELEASE: 2, LATER: 2}
+    told = CliRunner().invoke(cli, ["export", "clips", "--to", str(tmp_path / "out"), "--media", "none"])
+    assert f"2 clips of release {RELEASE} were taken down after it was published" in told.stderr
+    assert json.loads(told.stdout)["taken_down"] == 2
     assert len(json.loads(CliRunner().invoke(cli, ["takedown"]).stdout)["taken_down"]) == 2
 
 
