@@ -165,6 +165,17 @@ class Lake:
             return []
         return sorted(name for name in names if not name.startswith("."))
 
+    def tags(self, folder: str) -> dict[str, str]:
+        """What lies in a folder of a store: the store's own name of each file's content, "" where it has none."""
+        try:
+            found = self.fs.ls(self.full(folder), detail=True)
+        except FileNotFoundError as error:
+            if fault := store_fault.no_bucket(error):
+                raise fault from error
+            return {}
+        tags = {PurePosixPath(one["name"]).name: one.get("ETag") or one.get("etag") or "" for one in found}
+        return {name: tag.strip('"') for name, tag in tags.items() if not name.startswith(".")}
+
     def write(self, key: str, data: bytes) -> None:
         """Write or replace a file; a reader sees the old bytes or the new ones."""
         if not self.is_local:

@@ -107,7 +107,9 @@ class Runtime:
             summary.add(manifest)
             going.done.append(number)
             if summary.computed > computed:
+                self.chain.add(manifest)
                 self._tell("went", going)
+        self.chain.keep()
         return summary
 
     def _shard(self, number: int, retry: frozenset[Reason], before: dict | None, summary: Summary) -> Manifest:

@@ -8,6 +8,7 @@ behind an old one. `-r1`, `-r2` … are later attempts at rows that failed for a
 
 from __future__ import annotations
 
+from winnow.core.committed import Committed
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, digest
 from winnow.core.manifest import Manifest
@@ -23,11 +24,11 @@ def retry_name(shard: str, attempt: int) -> str:
     return f"{shard.partition('-r')[0]}-r{attempt}"
 
 
-def latest(lake: Lake, stage: str, v: str, batch: str, shard: str) -> Manifest | None:
+def latest(committed: Committed, shard: str) -> Manifest | None:
     """The commit that counts for a shard: its last retry, else its first attempt, else None."""
-    found, attempt = lake.manifest(stage, v, batch, shard), 1
+    found, attempt = committed.manifest(shard), 1
     while found is not None:
-        later = lake.manifest(stage, v, batch, retry_name(shard, attempt))
+        later = committed.manifest(retry_name(shard, attempt))
         if later is None:
             return found
         found, attempt = later, attempt + 1
@@ -51,6 +52,7 @@ class Chain:
         self.lake, self.batch, self.needs, self.wants = lake, batch, needs, wants or {}
         self._known: dict[tuple[str, int], Manifest | None] = {}
         self._stands: dict[str, dict | None] = {}
+        self._committed: dict[tuple[str, str], Committed] = {}
 
     def stand(self, stage: str) -> dict | None:
         """Where a stage stands for the batch (read once)."""
@@ -77,12 +79,27 @@ class Chain:
             return None
         if stage not in self.needs:
             names = [name for name in stand["shards"] if int(name[:5]) == number]
-            return self.lake.manifest(stage, stand["v"], self.batch, names[0]) if names else None
+            return self._of(stage, stand["v"]).manifest(names[0]) if names else None
         inputs = self.inputs(stage, number)
         if any(m is None for m in inputs.values()):
             return None
         name = shard_name(number, {k: m.sha256 for k, m in inputs.items() if m is not None})
-        return latest(self.lake, stage, stand["v"], self.batch, name)
+        return latest(self._of(stage, stand["v"]), name)
+
+    def _of(self, stage: str, v: str) -> Committed:
+        """What is committed of a stage's version (looked at once)."""
+        if (stage, v) not in self._committed:
+            self._committed[stage, v] = Committed(self.lake, stage, v, self.batch, len(self.numbers(stage)))
+        return self._committed[stage, v]
+
+    def add(self, manifest: Manifest) -> None:
+        """Note a shard that was committed since."""
+        self._of(manifest.stage, manifest.v).add(manifest)
+
+    def keep(self) -> None:
+        """Let the next one ask in few requests what this one asked for."""
+        for committed in self._committed.values():
+            committed.keep()
 
     def inputs(self, stage: str, number: int) -> dict[str, Manifest | None]:
         """The commits that a stage's shard reads, by stage; None for one that it needs and that is not there."""

@@ -64,6 +64,7 @@ def batch_tables(lake: Lake, batch: str) -> dict[str, Table]:
         shards = {n: chain.committed(stage, n) if stand else None for n in numbers}
         if required or all(shards.values()):
             tables[stage] = Table(stand["v"] if stand else "", shards)
+    chain.keep()
     return tables
 
 

@@ -218,3 +218,35 @@ def test_a_stage_runs_in_a_bucket_as_in_a_folder(bucket: str, tmp_path: Path) ->
     assert again.run().computed == 0
     assert calls.count("list_objects_v2") == 0, "finding work done lists nothing"
     assert len(calls) <= 10 + 10 * 2, f"{len(calls)} requests to find 2 shards done: {calls}"
+
+
+def test_work_that_is_done_is_found_in_as_few_requests_however_many_shards(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stages over 12 shards: one listing and one file for each, whoever wrote it; what changed since is seen."""
+    lake = Lake(bucket)
+    cut(lake, "words", "day", [[(f"a{n}", "one"), (f"b{n}", "!timeout")] for n in range(12)])
+    for stage in (Letters, Odd, Join):
+        assert runtime(lake, stage).run().computed == 12
+
+    def asked() -> tuple[int, int]:
+        again, calls, original = runtime(lake, Join), [], type(lake.fs)._call_s3
+
+        async def counted(self, method, *arguments, **options):
+            calls.append(method)
+            return await original(self, method, *arguments, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(lake.fs), "_call_s3", counted)
+            return again.run().computed, len(calls)
+
+    computed, requests = asked()
+    assert (computed, requests) == (0, pytest.approx(15, abs=3)), (
+        "12 shards of three stages and what they were cut from"
+    )
+    folder = Lake.folder("join", runtime(lake, Join).v, "day")
+    lake.remove(f"{folder}/{next(name for name in lake.list(folder) if name.endswith('.json'))}")
+    assert asked()[0] == 1, "a manifest that was removed is no commit, whatever is written down"
+    lake.write(f"{folder}/.committed.json", b"torn")
+    assert asked()[0] == 0
+    assert asked() == (0, requests)

@@ -67,6 +67,12 @@ def test_every_published_byte_is_that_of_a_lake_in_a_folder(there: tuple[Lake, S
     assert lake.list(f"releases/{release}") == ["manifest.json"], "files lie by content"
 
 
+def test_nothing_new_to_release_builds_nothing(there: tuple[Lake, Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    lake, settings = there
+    monkeypatch.setattr(steps, "build_release", None)
+    assert steps.release(lake, settings)["already"] is True
+
+
 def test_what_follows_a_release_reads_it_from_the_bucket(run: Callable[..., str], tmp_path: Path) -> None:
     local, _, release = synthetic.published()
     asked = "select count(*) as n from fct_clips"
@@ -95,9 +101,3 @@ def test_the_explorer_shows_clips_of_a_bucket(there: tuple[Lake, Settings]) -> N
             (clip,) = con.execute("select sample_id from ops.fct_clip_files where tar is not null limit 1").fetchone()
         answer = browser.get(f"/media/{clip}.mp4", headers={"range": "bytes=0-9"})
         assert (answer.status_code, len(answer.content)) == (206, 10)
-
-
-def test_nothing_new_to_release_builds_nothing(there: tuple[Lake, Settings], monkeypatch: pytest.MonkeyPatch) -> None:
-    lake, settings = there
-    monkeypatch.setattr(steps, "build_release", None)
-    assert steps.release(lake, settings)["already"] is True
