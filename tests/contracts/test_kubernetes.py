@@ -94,8 +94,8 @@ def test_published_schedules_are_trained_on_a_gpu_and_the_demos_is_not(preset: s
 
 
 def test_every_setting_reaches_its_pod() -> None:
-    """But for where dbt's project lies, which is the image's."""
-    given = {f"WINNOW_{name.upper()}": "set" for name in Settings.model_fields if name != "dbt_dir"}
+    """But for where dbt's project lies, which is the image's, and the scratch folder, which is the pod's own."""
+    given = {f"WINNOW_{name.upper()}": "set" for name in Settings.model_fields if name not in ("dbt_dir", "scratch")}
     assert {variable["name"] for variable in winnow_pod.deployment(given)} == given.keys()
 
 
