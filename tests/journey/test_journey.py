@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from tests.journey.conftest import DAYS, FITTED, PLANTS, curate_all
+from tests.journey.conftest import DAYS, FITTED, PLANTS
 from tests.journey.house import House
 from tests.world import World, WorldServer
 from tests.world.video import EXPECTED
@@ -170,17 +170,6 @@ def test_rows_that_failed_for_a_passing_reason_are_tried_again_when_asked(
     again = fresh("run", "fetch", "--batch", day, "--retry-reasons", "refused")
     assert again["retried"] == 1
     assert "refused" not in again["reasons"]
-
-
-def test_two_independent_journeys_publish_the_same_bytes(journey: House, fresh: House) -> None:
-    curate_all(fresh, tuple(reversed(DAYS)), "--shard-size", "5")
-    fresh("release")
-    ours, theirs = journey.published(), fresh.published()
-    assert ours
-    assert {n: hashlib.sha256(b).hexdigest() for n, b in ours.items()} == {
-        n: hashlib.sha256(b).hexdigest() for n, b in theirs.items()
-    }
-    assert journey.release.name == fresh.release.name
 
 
 def test_an_empty_partition_does_nothing(fresh: House) -> None:
