@@ -1,6 +1,6 @@
 """How long the explorer's pages take on a large release, beside bare DuckDB on the same file.
 
-    .venv/bin/python tests/bench/explorer.py [--clips 1000000 10000000] [--quick] [--json] [--folder DIR]
+    .venv/bin/python tests/bench/explorer.py [--clips 1000000 10000000] [--quick] [--json] [--asked 20] [--folder DIR]
 
 A synthetic release of so many clips is written by DuckDB; each kind of page is asked for several times, with other
 values each time, and after each the bare queries for the rows that it shows are run on the same open file: 95th
@@ -227,7 +227,7 @@ async def run(options: argparse.Namespace, scratch: Path) -> list[str]:
     before: dict[object, float] = {}
     for clips in [QUICK_CLIPS] if options.quick else options.clips:
         lake = build((options.folder or scratch) / str(clips), clips)
-        async for figure in measure(lake, clips, QUICK_ASKED if options.quick else ASKED):
+        async for figure in measure(lake, clips, options.asked or (QUICK_ASKED if options.quick else ASKED)):
             ratio = float(str(figure["ratio"]))
             growth = ratio / before.setdefault(figure["page"], ratio)
             show({**figure, "ratio_growth": round(growth, 2)}, options.json)
@@ -242,6 +242,7 @@ def main() -> int:
     parser.add_argument("--clips", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_CLIPS:,} clips, within 30 s")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--asked", type=int, help="how often each kind of page is asked for")
     parser.add_argument("--folder", type=Path, help="where releases are written, and kept; a temporary one by default")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="winnow-bench-") as scratch:

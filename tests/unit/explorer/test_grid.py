@@ -100,6 +100,13 @@ def test_clips_are_narrowed_and_the_number_beside_each_value_is_what_a_click_fin
                 assert len(places(ann.get(html.unescape(link)).text)) == int(count), link
 
 
+def test_beside_the_other_values_of_a_facet_stands_what_they_would_find(ann):
+    page = ann.get("/clips?status=dropped&family=~").text
+    assert said(page, "Decision") == {"dropped": 1, "kept": 5}
+    assert said(page, "Dataset family") == {"none": 1}
+    assert said(ann.get("/clips?status=kept").text, "Dataset family") == {"none": 5, "avset": 2}
+
+
 def test_a_group_of_near_duplicates_and_the_clips_of_a_video(ann):
     assert sorted(places(ann.get(f"/clips?group={explored.sample_id(0)}").text)) == [0, 1, 2]
     page = ann.get(f"/clips/{explored.sample_id(2)}").text
@@ -311,6 +318,23 @@ def test_batches_are_shown_before_any_release(tmp_path, monkeypatch):
     missing = client.get("/batches/c")
     assert (missing.status_code, "there are b" in missing.text) == (404, True)
     assert client.get("/batches/..%2f..").status_code == 404
+
+
+def test_the_status_that_commands_give_is_what_the_pages_show(tmp_path):
+    from fastapi.testclient import TestClient
+
+    from winnow.batch import status
+    from winnow.core.settings import Settings
+    from winnow.explorer.app import application
+
+    (tmp_path / "inbox" / "2026-11-20").mkdir(parents=True)
+    settings = Settings(lake=str(tmp_path / "lake"), inbox=tmp_path / "inbox")
+    client = TestClient(application(Lake(settings.lake), settings, batches=status))
+    assert "not ingested" in client.get("/batches").text
+    page = client.get("/batches/2026-11-20").text
+    assert "winnow curate --batch 2026-11-20" in page
+    assert '<th scope="row">correspond</th>' in page
+    assert "2026-11-20" in client.get("/batches/2026-11-21").text, "the nearest key"
 
 
 def test_who_lends_no_status_has_no_page_of_batches(ann):
