@@ -14,12 +14,14 @@ from winnow.core.runtime import Runtime
 DAY, V = "2026-11-01", "0" * 12
 
 
-def commit(lake: Lake, stage: str, rows: list[dict], model: str | None = None, v: str = V, **files: bytes) -> Manifest:
+def commit(
+    lake: Lake, stage: str, rows: list[dict], model: str | None = None, v: str = V, ext: str = "mp4", **files: bytes
+) -> Manifest:
     """Commit one shard of a stage as the Runtime does, the files of its samples in a tar."""
     rows = [{"sample_id": "", "outcome": "ok", **row} for row in rows]
     data, name = table.to_bytes(pa.Table.from_pylist(rows)), f"00000-{stage[:8]:0<8}"
     outside = Path(lake.root).parent
-    tar = Runtime._tar([_WithFiles(k, {"mp4": data}) for k, data in files.items()], outside) if files else None
+    tar = Runtime._tar([_WithFiles(k, {ext: data}) for k, data in files.items()], outside) if files else None
     sha256 = sha256_bytes(data)
     manifest = Manifest(
         stage=stage, v=v, batch=DAY, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256, bytes=len(data),

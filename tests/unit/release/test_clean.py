@@ -206,13 +206,13 @@ def taken(lake: Lake) -> Lake:
     return lake
 
 
-def manifest(lake: Lake) -> Manifest:
-    (name,) = [name for name in lake.list(lake.folder("clip", V, DAY)) if name.endswith(".json")]
-    return lake.manifest("clip", V, DAY, name.removesuffix(".json"))
+def manifest(lake: Lake, stage: str = "clip") -> Manifest:
+    (name,) = [name for name in lake.list(lake.folder(stage, V, DAY)) if name.endswith(".json")]
+    return lake.manifest(stage, V, DAY, name.removesuffix(".json"))
 
 
-def members(lake: Lake) -> list[str]:
-    shelf = shard_tar.Shelf(Path(lake.full(lake.tar_key(manifest(lake)))))
+def members(lake: Lake, stage: str = "clip") -> list[str]:
+    shelf = shard_tar.Shelf(Path(lake.full(lake.tar_key(manifest(lake, stage)))))
     try:
         return shelf.names()
     finally:
@@ -264,6 +264,18 @@ def read_by_a_stage(lake: Lake) -> None:
     assert [sample.id for sample in samples] == ["a"]
     assert [(one.sample_id, one.reason) for one in missing] == [("b", Reason.taken_down)]
     assert missing[0].detail.startswith("its file was taken down on 20")
+
+
+def test_what_is_left_of_its_sound_and_mixtures_of_it_go_too(taken: Lake) -> None:
+    sounds = {"a": b"sound a", "b": b"sound b"}
+    left = [{"sample_id": k, "residual_sha256": sha256_bytes(data)} for k, data in sounds.items()]
+    commit(taken, "separate", left, ext="flac", **sounds)
+    pairs = {"m1": ("a", "a"), "m2": ("a", "b"), "m3": ("b", "a")}
+    rows = [{"sample_id": k, "clip1_sample_id": one, "clip2_sample_id": two} for k, (one, two) in pairs.items()]
+    commit(taken, "mix", rows, **dict.fromkeys(pairs, b"mixture"))
+    assert clean(taken, keep=1, older_than_s=0)["frees"]["taken_down"]["files"] == 4
+    assert (members(taken, "separate"), members(taken, "mix")) == (["a.flac"], ["m1.mp4"])
+    assert verify(taken, everything=True)["faults"] == []
 
 
 def test_a_source_video_goes_when_no_clip_of_it_stays(taken: Lake) -> None:
