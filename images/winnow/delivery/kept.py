@@ -83,7 +83,7 @@ class KeptClips(Sequence[KeptClip]):
             rows.prepare(con, folder, splits, "all", 1 << 50, ".tar")
             source.index(lake, con)
             said = f"SELECT id, split, {rows.as_json()} AS json, has_residual, media_sha256, residual_sha256, tar"
-            rest = "residual_tar, places.* EXCLUDE (id) FROM rows JOIN places USING (id) ORDER BY split, id"
+            rest = "residual_tar, places.* EXCLUDE (split, number, id) FROM rows JOIN places USING (split, number, id) ORDER BY split, id"
             self._rows: pa.Table = con.sql(f"{said}, {rest}").to_arrow_table()
         self._files = source.Clips(lake)
 
