@@ -164,6 +164,11 @@ def complaints(browser) -> list[dict]:
     return [entry for entry in browser.get_log("browser") if entry["level"] != "INFO"]
 
 
+def checked(browser) -> list[str]:
+    """The answers that stand in the page."""
+    return browser.execute_script("return [...document.querySelectorAll('input:checked')].map(e => e.value)")
+
+
 def test_clips_are_rated_by_clicks_and_by_keys(browser, site):
     enter(browser, site, "Ann")
     ready, seconds, width, error = browser.execute_async_script(READY)
@@ -189,7 +194,7 @@ def test_clips_are_rated_by_clicks_and_by_keys(browser, site):
     press(browser, "b")
     saved(browser, third)
     assert asked(browser) == second
-    assert browser.execute_script("return [...document.querySelectorAll('input:checked')].map(e => e.value)") == ["no", "no"]
+    assert checked(browser) == ["no", "no"]
     press(browser, "1\ue007")
     saved(browser, second)
     assert stored(site, "rating", "Ann")[second]["onscreen_present"] is True
@@ -345,7 +350,7 @@ def test_an_audit_is_blind_until_a_key_was_pressed_and_says_then_what_was_decide
     press(browser, "b")
     saved(browser, second)
     assert asked(browser) == first
-    assert browser.execute_script("return [...document.querySelectorAll('input:checked')].map(e => e.value)") == ["does_not"]
+    assert checked(browser) == ["does_not"]
     find(browser, "input[value=unsure]").click()
     find(browser, "#save").click()
     saved(browser, first)

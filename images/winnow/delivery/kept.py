@@ -83,8 +83,8 @@ class KeptClips(Sequence[KeptClip]):
             rows.prepare(con, folder, splits, "all", 1 << 50, ".tar")
             source.index(lake, con)
             said = f"SELECT id, split, {rows.as_json()} AS json, has_residual, media_sha256, residual_sha256, tar"
-            rest = "residual_tar, places.* EXCLUDE (split, number, id) FROM rows JOIN places USING (split, number, id) ORDER BY split, id"
-            self._rows: pa.Table = con.sql(f"{said}, {rest}").to_arrow_table()
+            rest = "residual_tar, places.* EXCLUDE (split, number, id) FROM rows JOIN places USING (split, number, id)"
+            self._rows: pa.Table = con.sql(f"{said}, {rest} ORDER BY split, id").to_arrow_table()
         self._files = source.Clips(lake)
 
     def __len__(self) -> int:
