@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from winnow.core import extras
-from winnow.core.errors import ConfigError
 from winnow.core.lake import Lake
 from winnow.delivery import rows, source
 from winnow.release import publish
@@ -70,12 +69,11 @@ class KeptClips(Sequence[KeptClip]):
     """The kept clips of a release (the current one, or one whose id begins so), of some splits or of all, in the order
     of split and id. It can be pickled and used by several processes, so torch's DataLoader takes it as it is.
 
-    ConfigError for a lake in a bucket, a release or a split that there is not; ContractError for a release without
+    Of a lake in a bucket, what is read is copied below WINNOW_SCRATCH. ConfigError for a release or a split that there
+    is not; ContractError for a release without
     clips, and, when a clip is read, for a file that is not the one that the release says."""
 
     def __init__(self, lake: Lake, release: str | None = None, splits: Sequence[str] = ()) -> None:
-        if not lake.is_local:
-            raise ConfigError(f"WINNOW_LAKE={lake.root}: releases are published on local (or mounted) file systems")
         self.lake = lake
         folder = publish.folder(lake, release)
         self.release = folder.name

@@ -20,6 +20,7 @@ from winnow.cli.main import cli
 from winnow.core import shard_tar
 from winnow.core.errors import ConfigError, ContractError, TransientError
 from winnow.core.lake import Lake, sha256_file
+from winnow.delivery.kept import KeptClips
 from winnow.delivery.options import Options
 from winnow.delivery.place import Place
 from winnow.delivery.rows import COLUMNS
@@ -306,3 +307,4 @@ def test_clips_of_a_lake_in_a_store_are_exported_to_the_same_bytes(
         export(one, str(tmp_path / to), Options(shard_bytes=SMALL))
     assert listed(tmp_path / "here") == listed(tmp_path / "there")
     assert expected_files().items() <= in_tars(tmp_path / "there").items()
+    assert [(clip.id, clip.video) for clip in KeptClips(there)] == [(clip.id, clip.video) for clip in KeptClips(lake)]
