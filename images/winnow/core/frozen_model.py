@@ -19,10 +19,12 @@ from winnow.core.pointer import Pointer
 
 @dataclass(frozen=True)
 class FrozenModel:
-    """A kind of model of a lake: its name, and its file's ending."""
+    """A kind of model of a lake: its name, its file's ending, and the command line that makes it, which is named where
+    another was put in use meanwhile."""
 
     name: str
     kind: str = "npz"
+    command: str = "the command that fitted it"
 
     def reuse(
         self, lake: Lake, identity: Mapping[str, object], since: Pointer | None = None
@@ -32,7 +34,7 @@ class FrozenModel:
         model = digest(identity)
         card = self._known(lake, model)
         if card is not None:
-            lake.set_model_current(self.name, model, since)
+            lake.set_model_current(self.name, model, since, self.command)
         return model, card
 
     def freeze(
@@ -51,7 +53,7 @@ class FrozenModel:
         lake.create(lake.model_key(self.name, model, self.kind), data)
         text = json.dumps(whole, indent=1, sort_keys=True) + "\n"
         lake.create(lake.model_key(self.name, model, "json"), text.encode())
-        lake.set_model_current(self.name, model, since)
+        lake.set_model_current(self.name, model, since, self.command)
 
     def read(self, lake: Lake, model: str) -> bytes:
         """The file of a frozen model; ContractError when it is not the one that its card says, or is not there."""

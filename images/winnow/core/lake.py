@@ -419,11 +419,14 @@ class Lake:
         """Which fitted model is in use, to move it from there; to be taken before anything else is read."""
         return Pointer(self, f"models/{name}/current")
 
-    def set_model_current(self, name: str, model: str, since: Pointer | None = None) -> None:
-        """Use this fitted model from now on; StaleWriter when another was put in use after `since` was taken."""
+    def set_model_current(
+        self, name: str, model: str, since: Pointer | None = None, again: str = "the command that fitted it"
+    ) -> None:
+        """Use this fitted model from now on; StaleWriter, which names the command to run `again`, when another was put
+        in use after `since` was taken."""
         if self.model_current(name) != model:
             since = since or self.model_pointer(name)
-            since.move(f"{model}\n".encode(), f"the command that fitted {name}")
+            since.move(f"{model}\n".encode(), again)
 
     @staticmethod
     def model_key(name: str, model: str, ext: str = "npz") -> str:

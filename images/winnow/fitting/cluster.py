@@ -69,7 +69,8 @@ def cluster(
     answer: dict[str, object] = {"batches": keys, "layers": sides}
     if dry_run:
         return answer if keys else answer | {"empty": True}
-    frozen, since = FrozenModel(MODEL), lake.model_pointer(MODEL)
+    frozen = FrozenModel(MODEL, command=f"winnow cluster --batches {','.join(keys)}")
+    since = lake.model_pointer(MODEL)
     if keep and (card := frozen.current_card(lake)) is not None:
         current = card["model"]
         if card["layers"] != {side: list(layers) for side, layers in sides.items()}:

@@ -164,7 +164,7 @@ def freeze(
         "params": asdict(params),
         "batches": keys,
     }
-    frozen = FrozenModel(name, kind)
+    frozen = FrozenModel(name, kind, f"winnow fit {option}--batches {','.join(batches)}")
     model, before = frozen.reuse(lake, identity, since)
     counts = {"clips": len(corpus), "videos": videos, "groups": groups, "folds": folds}
     answer = {**known, "model": model, "batches": keys, **counts}

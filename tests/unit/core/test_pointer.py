@@ -151,12 +151,12 @@ def test_a_stage_that_began_before_another_version_of_it_is_refused(lake: Lake) 
 
 @pytest.mark.fault("a late writer", "fit, calibrate, select", "refused with words; the newer one stands")
 def test_a_late_model_and_a_late_corpus_table_are_refused(lake: Lake) -> None:
-    toy, fitting = FrozenModel("toy"), lake.model_pointer("toy")
+    toy, fitting = FrozenModel("toy", command="winnow fit --toy"), lake.model_pointer("toy")
     row = {"mid": "/m/1", "name": "Speech", "position": 0}
     reading = corpus_table.pointer(lake, "ontology")
     toy.freeze(lake, "b" * 12, {"x": 2}, b"newer", {})
     newer = corpus_table.replace(lake, "ontology", [row], provenance={})
-    with pytest.raises(StaleWriter, match="the command that fitted toy"):
+    with pytest.raises(StaleWriter, match="Run `winnow fit --toy` again"):
         toy.freeze(lake, "a" * 12, {"x": 1}, b"older", {}, fitting)
     with pytest.raises(StaleWriter, match="the command that makes ontology"):
         corpus_table.replace(lake, "ontology", [{**row, "name": "old"}], provenance={}, since=reading)

@@ -74,6 +74,7 @@ def test_of_fits_at_a_time_one_is_in_use_and_none_is_lost(tmp_path: Path) -> Non
     assert [one["code"] for one in (first, same, late)] == [0, 0, EXIT_TRANSIENT]
     assert first["model"] == same["model"] == lake.model_current("correspond")
     assert f"It now says {first['model']}" in late["said"]
+    assert f"Run `winnow fit --batches {','.join(DAYS)}` again" in late["said"]
     again = body.fit(lake, DAYS)
     assert (again["computed"], lake.model_current("correspond")) == (False, again["model"])
     assert again["model"] != first["model"]
