@@ -19,6 +19,8 @@ from winnow.explorer.house import ClipAnswered, ClipAsked, House, Skipped, skipp
 from winnow.explorer.published import Published
 
 LEAST = 1
+#: Of more categories than this, a name is typed: a list of a hundred thousand is a page of megabytes.
+MOST = 500
 Second = Annotated[int, Field(ge=0, lt=SEGMENTS)]
 
 
@@ -60,7 +62,7 @@ def routes(house: House) -> APIRouter:
             request, "annotate.html.j2", release=published.release, shown=shown, done=done, skip=skipping(skip, shown),
             last=last["sample_id"] if last and last["sample_id"] in queue else None,
             start=_start(house, published, person, shown) if shown else None, categories=published.categories,
-            draws=house.pictures.can_draw,
+            most=MOST, draws=house.pictures.can_draw,
             annotated=len(queue.among(list(mine))), clips=len(queue), complete=queue.complete(answered, LEAST),
         )  # fmt: skip
 

@@ -203,6 +203,18 @@ def test_no_box_says_nowhere_and_another_category_takes_the_first_back(lake):
     assert "<option selected>playing violin</option>" in ann.get(f"/annotate?clip={HEARD[0]}").text
 
 
+def test_where_there_are_many_categories_their_names_are_typed(lake, monkeypatch):
+    ann = browser(lake)
+    assert '<select id="category"' in ann.get("/annotate").text
+    monkeypatch.setattr("winnow.explorer.annotate.MOST", 1)
+    page = ann.get(f"/annotate?clip={HEARD[0]}").text
+    assert '<select id="category"' not in page
+    assert page.partition("<datalist")[2].partition("</datalist>")[0].count("<option") == 1
+    assert re.search(r'list="categories" value="(dog barking|playing violin)"', page)
+    assert annotate(ann, HEARD[0], [1], "no such thing").status_code == 422
+    assert annotate(ann, HEARD[0], [1], "playing violin").status_code in (200, 303)
+
+
 def test_only_kept_clips_of_ten_seconds_are_annotated(lake):
     ann, seen = browser(lake), set()
     while 'name="sample_id"' in (page := ann.get("/annotate").text):
