@@ -47,9 +47,9 @@ CELL = 40_000
 #: Per case: the smallest size, that of --quick, and its unit.
 CASES = {
     "video": (256, 8, "MB"),
-    "shard": (188, 12, "clips"),
+    "shard": (188, 8, "clips"),
     "list": (125_000, 2_500, "rows"),
-    "cells": (500, 60, "rows"),
+    "cells": (500, 40, "rows"),
     "clip": (10, 2, "s"),
 }
 CLIPPED = ("probe", "visual", "audio", "correspond", "tags", "fingerprint", "separate", "rescore")
