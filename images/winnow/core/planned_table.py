@@ -96,8 +96,7 @@ class PlannedTable:
         params: Mapping[str, object] | None = None,
     ) -> Manifest:
         """Commit one shard of rows, as `commit_table` does."""
-        ordered = sorted(rows, key=itemgetter("sample_id"))
-        return self.commit_table(lake, batch, number, self.table_of(ordered), inputs=inputs, code=code, params=params)
+        return self.commit_table(lake, batch, number, self.table_of(rows), inputs=inputs, code=code, params=params)
 
     def commit_table(
         self,
