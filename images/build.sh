@@ -2,9 +2,10 @@
 # Build container images with podman or docker: `images/build.sh [IMAGE…]`, all of them by default.
 #
 # Each is tagged `${REGISTRY:-winnow}/<image>:<commit>`, never latest; where the checkout differs from its commit, with
-# `-dirty-` and a digest of its files, because nodes keep what a tag once was. The wheel and the SBOMs (CycloneDX, from the
-# locked requirements) are made first, by this checkout's environment. BASE is the Python image that everything stands on,
-# TORCH where the CPU build of torch lies (images/model/Dockerfile), BUILD_ARGS more arguments for the builder.
+# `-dirty-` and a digest of its files, because nodes keep what a tag once was. The wheel and the SBOMs (CycloneDX, from
+# the locked requirements) are made first, by the two environments that `make images` sets up. BASE is the Python image
+# that everything stands on, TORCH where the CPU build of torch lies (images/model/Dockerfile), BUILD_ARGS more arguments
+# for the builder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,6 +20,7 @@ changed() { # '' for a clean checkout, else `-dirty-` and the digest of what `gi
 
 builder=${BUILDER:-$(command -v podman || command -v docker)} || { echo "images: neither podman nor docker is installed"; exit 1; }
 python=${PYTHON_BIN:-.venv/bin/python}
+sbom=${SBOM_BIN:-.venv/sbom/bin/python}
 registry=${REGISTRY:-winnow}
 commit=${COMMIT:-$(git rev-parse --short=12 HEAD)$(changed)}
 version=$("$python" -c 'import winnow; print(winnow.__version__)')
@@ -41,7 +43,7 @@ build() { # image Dockerfile-target extra-arguments…
 for image in "${wanted[@]}"; do
   locks=("images/$image/requirements.txt")
   [ "$image" != model ] || [ "${TORCH:-}" ] || locks+=(images/model/cuda.txt)
-  cat "${locks[@]}" | "$python" -m cyclonedx_py requirements --output-reproducible --of JSON -o "dist/sbom/$image.json" -
+  cat "${locks[@]}" | "$sbom" -m cyclonedx_py requirements --output-reproducible --of JSON -o "dist/sbom/$image.json" -
 done
 build base images/base/Dockerfile deps --target deps
 for image in "${wanted[@]}"; do

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,6 +60,11 @@ def test_no_image_holds_anothers_libraries() -> None:
         assert {image for image, names in held.items() if name in names} == images, f"{name} is looked for by its name"
 
 
+def test_nothing_here_makes_each_import_of_jsonschema_compile_a_grammar() -> None:
+    """Two seconds of every process of Airflow, Great Expectations and dbt; `make images` has its own environment."""
+    assert find_spec("rfc3987_syntax") is None, "an older .venv: pip uninstall rfc3987-syntax cyclonedx-bom"
+
+
 def test_a_planted_library_is_found(tmp_path: Path) -> None:
     for image in ("base", "media"):
         shutil.copytree(ROOT / "images" / image, tmp_path / image)
@@ -79,6 +85,7 @@ def tags(checkout: Path) -> list[str]:
     environment |= {
         "BUILDER": str(checkout.parent / "builder"),
         "PYTHON_BIN": str(checkout.parent / "python"),
+        "SBOM_BIN": str(checkout.parent / "python"),
         "ASKED": str(asked),
     }
     done = subprocess.run(
