@@ -19,26 +19,8 @@ MAX_BYTES = 256 << 20
 MAX_DEPTH = 6
 #: Keys that hold lists and say nothing about what is in them.
 _WRAPPERS = frozenset(
-    [
-        "videos",
-        "video",
-        "data",
-        "database",
-        "items",
-        "entries",
-        "results",
-        "rows",
-        "list",
-        "annotations",
-        "clips",
-        "segments",
-        "samples",
-        "examples",
-        "records",
-        "root",
-        "dataset",
-        "instances",
-    ]
+    "videos video data database items entries results rows list annotations clips segments "  # noqa: SIM905
+    "samples examples records root dataset instances".split()
 )
 _SPLITS = frozenset("train training val valid validation dev test testing eval".split())  # noqa: SIM905
 
@@ -58,6 +40,11 @@ def read(path: Path) -> Iterator[Row]:
             return
         raise ListRefused(f"not JSON: {str(error)[:200]}") from None
     del data
+    if _is_answers(document):
+        raise ListRefused(
+            "what people answered in Label Studio about clips, not a list of videos: take it away from here, and run "
+            f"`winnow annotate import {path.name}`"
+        )
     for number, row in enumerate(_joined(_tables(document))):
         yield Row(number, row)
 
@@ -69,6 +56,17 @@ def _is_lines(data: bytes) -> bool:
         return isinstance(json.loads(first), dict)
     except (ValueError, RecursionError):
         return False
+
+
+def _is_answers(document: object) -> bool:
+    """Whether a document is an export of Label Studio (JSON, JSON-MIN, JSON before 1.0) of tasks that Winnow wrote:
+    each names the clip that it asks about by `sample_id`."""
+    task = document[0] if isinstance(document, list) and document else None
+    if not isinstance(task, dict):
+        return False
+    if isinstance(data := task.get("data"), dict):
+        return "sample_id" in data and not task.keys().isdisjoint({"annotations", "completions", "predictions"})
+    return "sample_id" in task and not task.keys().isdisjoint({"annotator", "annotation_id"})
 
 
 def _tables(value: object, said: Mapping[str, object] | None = None, depth: int = 0) -> list[list[dict[str, object]]]:
