@@ -17,7 +17,11 @@ from winnow.media.clocks import Track
 from winnow.media.ffmpeg import av
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -72,17 +76,30 @@ def decoded_order(container: InputContainer, stream: VideoStream) -> Order:
     return Order(packets, [own.get(at) for at in packets])
 
 
-def demuxed(container: InputContainer, *streams):
+def demuxed(container: InputContainer, *streams: VideoStream | AudioStream) -> Iterator[Packet]:
     """Packets with content, to the end or to where the demuxer gives up. (PyAV 18.1 raises IndexError at the end of a
-    file in which a stream has turned up on the way.)"""
+    file in which a stream has turned up on the way.)
+
+    Of two MPEG-4 pictures in one packet FFmpeg 8 decodes the second when the next packet comes, so never behind the
+    last packet: it gets one of its own."""
     packets = container.demux(*streams)
+    last: Packet | None = None
     while True:
         try:
             packet = next(packets)
         except (StopIteration, IndexError, av.error.FFmpegError):
-            return
+            break
         if packet.size:
             yield packet
+            if packet.stream.codec_context.name == "mpeg4":
+                last = packet
+    held = b"" if last is None else vop_times.second(bytes(last))
+    if last is not None and held:
+        packet = av.Packet(held)
+        packet.stream, packet.time_base = last.stream, last.time_base
+        if last.dts is not None:
+            packet.pts = packet.dts = last.dts + max(1, last.duration or 1)
+        yield packet
 
 
 def _numbers(decode) -> list[int]:

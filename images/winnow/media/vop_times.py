@@ -14,6 +14,8 @@ from winnow.media.h264 import Bits
 LAYER, PICTURE = b"\x00\x00\x01\x20", b"\x00\x00\x01\xb6"
 #: Bytes of a picture's head that hold its time.
 HEAD = 24
+#: A picture of at most so many bytes holds nothing: the one before stands on.
+NOT_CODED = 8
 #: A place by a picture's own time is at most so many slots from the one where it came: encoders hold back no more.
 HELD_BACK = 4
 
@@ -59,6 +61,13 @@ class Clock:
             self._before, self._second = self._second, self._second + seconds
             return self._second * self._second_ticks + ticks
         return (self._before + seconds) * self._second_ticks + ticks
+
+
+def second(data: bytes) -> bytes:
+    """The second picture that a packet holds; b"" where there is one, or none, or the second only repeats the first
+    (not coded, some bytes)."""
+    at = data.find(PICTURE, data.find(PICTURE) + 4) if PICTURE in data else -1
+    return data[at:] if at >= 0 and len(data) - at > NOT_CODED else b""
 
 
 def places(times: list[int | None], slots: list[int]) -> list[int] | None:
