@@ -21,11 +21,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from winnow import __version__
+from winnow.core.admitted import tables_digest
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, digest, sha256_file, sync
 from winnow.core.pointer import Pointer
@@ -134,11 +135,6 @@ def content_id(work: Path, policy: str) -> str:
     if not tables:
         raise ContractError(f"{work} has no tables: the build wrote nothing that could be published")
     return digest({"tables": tables, "policy": policy})
-
-
-def tables_digest(shards: Iterable[str]) -> str:
-    """What a release's manifest holds of a batch: digest over the digests of its stage tables' shards."""
-    return digest(sorted(shards))
 
 
 def publish(
