@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.unit import killed
 from winnow.core import compact, table
-from winnow.core.admitted import shards_of
+from winnow.core.admitted import batch_head, head_pointer, shards_of
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
@@ -151,3 +153,27 @@ def _nothing() -> tuple[Manifest, bytes]:
         ),
         data,
     )  # fmt: skip
+
+
+def shards_committed(root: Path) -> None:
+    commit(Lake(root / "lake"), "probe", rows_of(4), 2)
+
+
+def admit(root: Path) -> None:
+    """What the gate does once a batch has passed."""
+    lake = Lake(root / "lake")
+    folder = lake.folder("probe", V, DAY)
+    names = [name.removesuffix(".json") for name in lake.list(folder) if name.endswith(".json")]
+    shards = {"probe": (V, [lake.manifest("probe", V, DAY, name) for name in names])}
+    since, known = head_pointer(lake, DAY), batch_head(lake, DAY)
+    head = {"batch": DAY, "stages": compact.compacted(lake, DAY, shards, known)}
+    since.move(json.dumps(head).encode(), "this")
+
+
+@pytest.mark.fault("kill -9", "one table of a batch's shards: before every write", "done again, the same bytes")
+def test_killed_at_any_write_and_done_again_it_leaves_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compact, "MOST_BYTES", 200)
+    shards_committed(start := tmp_path / "start")
+    assert killed.after_every_kill(admit, start, tmp_path) > 20
