@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from winnow.core.errors import ContractError
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 #: What the rows of one file take in memory, about, bytes. Where a batch is larger, its table is several files.
-MOST_BYTES = 256 << 20
+MOST_BYTES = 128 << 20
 NAME_CHARS = 16
 #: What is kept of a manifest: all that a release says of a shard, and where its table lies.
 SHARD_COLUMNS = {
@@ -83,7 +85,6 @@ class _Compact:
     ) -> None:
         self.lake, self.stage, self.v, self.batch = lake, stage, v, batch
         self.manifests, self.there = manifests, there
-        self._kept: dict[int, pa.Table] = {}
 
     def entry(self, known: Mapping) -> dict:
         """What a head says of the stage."""
@@ -125,45 +126,50 @@ class _Compact:
     # -- rows ----------------------------------------------------------------------------------------------------------
     def _parts(self) -> Iterator[tuple[pa.Table, np.ndarray]]:
         """The rows of each file, in order, and from which of the shards each came. All files but the last hold equally
-        many rows, as many as follows from what all rows take: not from how they were cut."""
+        many rows, as many as follows from what all rows take: not from how they were cut. What is more than one file
+        may hold is sorted in runs that lie on the disk, so memory does not grow with it."""
         import numpy as np
         import pyarrow as pa
 
-        keys, weight = [], 0
+        with TemporaryDirectory(prefix="winnow-compact-") as work:
+            runs, keys, weight = self._runs(Path(work))
+            ranks = np.empty(len(keys), np.int64)
+            ranks[_sorted(keys)] = np.arange(len(keys))
+            numbers = keys["number"].to_numpy()
+            most = max(1, -(-len(keys) // max(1, -(-weight // MOST_BYTES))))
+            starts = np.cumsum([0, *(len(run) for run, _ in runs)])
+            places = [ranks[start:][order] for start, (_, order) in zip(starts, runs, strict=False)]
+            for first in range(0, max(len(keys), 1), most):
+                cuts = [np.searchsorted(own, (first, first + most)) for own in places]
+                here = np.argsort(np.concatenate([own[a:b] for own, (a, b) in zip(places, cuts, strict=True)]))
+                pieces = [run.slice(a, b - a) for (run, _), (a, b) in zip(runs, cuts, strict=True)]
+                origins = [
+                    numbers[start:][order[a:b]] for start, (_, order), (a, b) in zip(starts, runs, cuts, strict=False)
+                ]
+                yield self._joined(pieces).take(pa.array(here)), np.concatenate(origins)[here]
+
+    def _runs(self, work: Path) -> tuple[list[tuple[pa.Table, np.ndarray]], pa.Table, int]:
+        """Sorted runs, each of as many shards as fit into memory, with the order that they were brought into; the keys
+        of all rows, as they come; and what all rows take, bytes."""
+        runs: list[tuple[pa.Table, np.ndarray]] = []
+        keys, held, holds_bytes, weight = [], [], 0, 0
         for number in range(len(self.manifests)):
             rows = self._shard(number)
-            weight += sum(_weight(chunk) for column in rows.columns for chunk in column.chunks)
-            if weight > MOST_BYTES:
-                self._kept.clear()  # it is read once more for each file
-            else:
-                self._kept[number] = rows
-            named = [name for name in ("sample_id", "candidate_id") if name in rows.column_names]
-            keys.append(rows.select(named).append_column("number", pa.array([number] * len(rows), pa.int32())))
-        whole = self._joined(keys)
-        order = _sorted(whole)
-        ranks = np.empty(len(order), np.int64)
-        ranks[order] = np.arange(len(order))
-        starts = np.cumsum([0, *(len(part) for part in keys)])
-        most = -(-len(order) // max(1, -(-weight // MOST_BYTES)))
-        for first in range(0, max(len(order), 1), max(most, 1)):
-            pieces, places, numbers = [], [], []
-            for number in range(len(self.manifests)):
-                own = ranks[starts[number] : starts[number + 1]]
-                here = (own >= first) & (own < first + most)
-                if here.any() or number == 0:
-                    pieces.append(self._shard(number).filter(pa.array(here)))
-                    places.append(own[here])
-                    numbers.append(np.full(here.sum(), number, np.int32))
-            by_rank = np.argsort(np.concatenate(places))
-            yield self._joined(pieces).take(pa.array(by_rank)), np.concatenate(numbers)[by_rank]
+            own = sum(_weight(chunk) for column in rows.columns for chunk in column.chunks)
+            weight += own
+            if held and holds_bytes + own > MOST_BYTES:
+                runs.append(_run(held, work / f"{len(runs)}.arrow", self._joined))
+                keys, held, holds_bytes = [*keys, *(key for _, key in held)], [], 0
+            held.append((rows, _keys(rows, number)))
+            holds_bytes += own
+        runs.append(_run(held, work / f"{len(runs)}.arrow" if runs else None, self._joined))
+        return runs, self._joined([*keys, *(key for _, key in held)]).combine_chunks(), weight
 
     def _shard(self, number: int) -> pa.Table:
         import io
 
         import pyarrow.parquet as pq
 
-        if number in self._kept:
-            return self._kept[number]
         return pq.read_table(io.BytesIO(self.lake.read_table(self.manifests[number]))).replace_schema_metadata(None)
 
     def _joined(self, tables: Sequence[pa.Table]) -> pa.Table:
@@ -205,11 +211,34 @@ def _bytes(rows: pa.Table) -> bytes:
     return to_bytes(rows.combine_chunks())
 
 
+def _keys(rows: pa.Table, number: int) -> pa.Table:
+    """What a table's rows are sorted by, of a shard: two candidates may lead to one clip, in one shard or in two."""
+    import pyarrow as pa
+
+    named = [name for name in ("sample_id", "candidate_id") if name in rows.column_names]
+    return rows.select(named).append_column("number", pa.array([number] * len(rows), pa.int32()))
+
+
 def _sorted(keys: pa.Table) -> np.ndarray:
-    """Places of rows in order of all these columns; of equal ones the earlier is first."""
+    """Places of rows in order of their keys; of equal ones the earlier is first."""
     import pyarrow.compute as pc
 
     return pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names]).to_numpy()
+
+
+def _run(
+    held: Sequence[tuple[pa.Table, pa.Table]], path: Path | None, joined: Callable[[Sequence[pa.Table]], pa.Table]
+) -> tuple[pa.Table, np.ndarray]:
+    """Tables with their keys as one, sorted, and its order; mapped from a file where one is named."""
+    import pyarrow as pa
+
+    order = _sorted(joined([keys for _, keys in held]))
+    rows = joined([rows for rows, _ in held]).take(pa.array(order))
+    if path is not None:
+        with pa.ipc.new_file(path, rows.schema) as file:
+            file.write_table(rows)
+        rows = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    return rows, order
 
 
 def _weight(values: pa.Array) -> int:

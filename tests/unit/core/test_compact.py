@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -174,6 +176,8 @@ def admit(root: Path) -> None:
 def test_killed_at_any_write_and_done_again_it_leaves_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Of about thirty boundaries a few are drawn; `WINNOW_KILLS=all` takes all."""
     monkeypatch.setattr(compact, "MOST_BYTES", 200)
     shards_committed(start := tmp_path / "start")
-    assert killed.after_every_kill(admit, start, tmp_path) > 20
+    few = None if os.environ.get("WINNOW_KILLS") == "all" else random.Random("kills of compact")
+    assert killed.after_every_kill(admit, start, tmp_path, 4 if few else None, few) > 20
