@@ -170,7 +170,10 @@ class _Compact:
 
         import pyarrow.parquet as pq
 
-        return pq.read_table(io.BytesIO(self.lake.read_table(self.manifests[number]))).replace_schema_metadata(None)
+        with pq.ParquetFile(
+            io.BytesIO(self.lake.read_table(self.manifests[number]))
+        ) as file:  # read_table takes thrice
+            return file.read(use_threads=False).replace_schema_metadata(None)
 
     def _joined(self, tables: Sequence[pa.Table]) -> pa.Table:
         import pyarrow as pa
