@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.manifest import Manifest
+from winnow.core.nearby import AT_A_TIME
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,8 +155,7 @@ class _Compact:
         of all rows, as they come; and what all rows take, bytes."""
         runs: list[tuple[pa.Table, np.ndarray]] = []
         keys, held, holds_bytes, weight = [], [], 0, 0
-        for number in range(len(self.manifests)):
-            rows = self._shard(number)
+        for number, rows in enumerate(self._shards()):
             own = sum(_weight(chunk) for column in rows.columns for chunk in column.chunks)
             weight += own
             if held and holds_bytes + own > MOST_BYTES:
@@ -164,6 +165,16 @@ class _Compact:
             holds_bytes += own
         runs.append(_run(held, work / f"{len(runs)}.arrow" if runs else None, self._joined))
         return runs, self._joined([*keys, *(key for _, key in held)]).combine_chunks(), weight
+
+    def _shards(self) -> Iterator[pa.Table]:
+        """The rows of each shard; of a lake in a store a few are asked for at a time."""
+        numbers = range(len(self.manifests))
+        if self.lake.is_local:
+            yield from map(self._shard, numbers)
+            return
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            for first in numbers[::AT_A_TIME]:
+                yield from pool.map(self._shard, numbers[first : first + AT_A_TIME])
 
     def _shard(self, number: int) -> pa.Table:
         import io

@@ -18,7 +18,7 @@ from tests.unit import exported, published
 from tests.unit.release.committed import DAY, V, commit
 from winnow.cli.main import cli
 from winnow.core import compact, shard_tar
-from winnow.core.errors import ConfigError
+from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.runtime import Runtime
@@ -114,6 +114,16 @@ def test_what_nothing_names_goes_and_all_that_is_read_stays(lake: Lake) -> None:
     heads = {DAY: json.loads(lake.read(f"batches/{DAY}.json"))}
     assert all(Path(file.path).is_file() for file in head_files(lake, heads))
     assert clean(lake, older_than_s=0)["bytes"] == 0
+
+
+def test_where_a_list_of_shards_is_damaged_nothing_is_certain_and_nothing_goes(lake: Lake) -> None:
+    (listed,) = (at["shards"]["path"] for at in json.loads(lake.read(f"batches/{DAY}.json"))["stages"].values()
+                 if "shards" in at)  # fmt: skip
+    lake.write(listed, b"cut short")
+    before = files(lake)
+    with pytest.raises(ContractError, match=f"changed after the batch was admitted: run `winnow verify --batch {DAY}`"):
+        clean(lake, older_than_s=0)
+    assert files(lake) == before
 
 
 def test_what_is_young_stays_and_so_does_what_was_superseded_lately(lake: Lake) -> None:
