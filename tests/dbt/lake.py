@@ -287,7 +287,7 @@ def write_table(
     manifest = Manifest(
         stage=stage, v=V, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256, bytes=len(data),
         rows=len(rows), rows_in=len(rows), ok=len(rows) - failed, failed=failed, at="2026-11-01T00:00:00+00:00",
-        seconds=0.5, cpu_seconds=0.25, host="here",
+        seconds=0.5, cpu_seconds=0.25, host="here", params={"least": 1e-05, "one": 1.0, "said": "é, \"so\""},
     )  # fmt: skip
     return lake.commit(manifest, data)
 
