@@ -181,9 +181,8 @@ class _Compact:
 
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(
-            io.BytesIO(self.lake.read_table(self.manifests[number]))
-        ) as file:  # read_table takes thrice
+        data = io.BytesIO(self.lake.read_table(self.manifests[number]))
+        with pq.ParquetFile(data) as file:  # of small files it takes half of what pq.read_table does
             return file.read(use_threads=False).replace_schema_metadata(None)
 
     def _joined(self, tables: Sequence[pa.Table]) -> pa.Table:
