@@ -66,8 +66,9 @@ def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path / "lake")
 
 
-def test_three_shards_and_many_give_the_same_bytes(lake: Lake, tmp_path: Path) -> None:
-    rows, other = rows_of(60), Lake(tmp_path / "other")
+def test_three_shards_and_many_give_the_same_bytes(lake: Lake) -> None:
+    """In a folder, and in a store, where several are read at a time."""
+    rows, other = rows_of(60), Lake("memory://compact")
     made = [
         compact.compacted(at, DAY, {"probe": (V, commit(at, "probe", rows, size))}, None)["probe"]
         for at, size in ((lake, 20), (other, 1))
