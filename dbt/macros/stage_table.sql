@@ -41,25 +41,34 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# The files themselves, as a subquery. #}
+{# The files themselves, as a subquery. Which shard a row of a compact table came from stands beside it, row for row
+   (winnow/core/compact.py); of a table with one shard, in the list. #}
 {% macro stage_files(stage) -%}
-    {%- set paths = [] -%}
-    {%- if execute -%}
-        {%- set listed -%}
-            select path from read_parquet('inputs.parquet') where stage = '{{ stage }}' order by path
-        {%- endset -%}
-        {%- set paths = run_query(listed).columns[0].values() -%}
-        {%- if not paths -%}
-            {{ exceptions.raise_compiler_error("inputs name no file of stage '" ~ stage ~ "': not even the typed empty one") }}
-        {%- endif -%}
+    {%- set paths = listed_paths("select path from read_parquet('inputs.parquet') where stage = '" ~ stage ~ "' order by 1") -%}
+    {%- if execute and paths | trim == '[]' -%}
+        {{ exceptions.raise_compiler_error("inputs name no file of stage '" ~ stage ~ "': not even the typed empty one") }}
     {%- endif -%}
+    {%- set places = listed_paths(
+        "select places from read_parquet('inputs.parquet') where stage = '" ~ stage ~ "' and places is not null order by 1"
+    ) -%}
     (
-        select files.*, inputs.batch as lake_batch, inputs.seq as lake_seq, inputs.shard as lake_shard
+        select
+            files.* exclude (file_row_number),
+            inputs.batch as lake_batch,
+            inputs.seq as lake_seq,
+            {% if places | trim == '[]' %}inputs.shard{% else %}coalesce(inputs.shard, places.shard){% endif %} as lake_shard
         from read_parquet(
-            [{% for path in paths %}'{{ path | replace("'", "''") }}'{% if not loop.last %}, {% endif %}{% endfor %}],
-            union_by_name = true, filename = 'lake_path', hive_partitioning = false
+            {{ paths }},
+            union_by_name = true, filename = 'lake_path', file_row_number = true, hive_partitioning = false
         ) as files
         join {{ ref('stg_inputs') }} as inputs on inputs.path = files.lake_path
+        {%- if places | trim != '[]' %}
+        left join read_parquet(
+            {{ places }},
+            filename = 'places_path', file_row_number = true, hive_partitioning = false
+        ) as places
+            on places.places_path = inputs.places and places.file_row_number = files.file_row_number
+        {%- endif %}
     )
 {%- endmacro %}
 

@@ -83,13 +83,14 @@ def release(build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="session")
 def grown(build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactory) -> tuple[Built, Built]:
     """Two releases of one lake with the same days: of the first day, published, while the others were admitted; then of
-    all three, with a batch of rendered mixtures beside them."""
+    all three, with a batch of rendered mixtures beside them. The first day was admitted before there were compact
+    tables."""
     lake, work = Lake(tmp_path_factory.mktemp("grown")), tmp_path_factory.mktemp("work") / "first"
     begun, *others = [(day, seq, rows) for seq, (day, rows) in enumerate(zip(DAYS, three_days(), strict=True))]
     write_batch(lake, *begun)
     with building(lake, work):
         for batch in others:
-            write_batch(lake, *batch)
+            write_batch(lake, *batch, compacted=True)
     first = Built(work, lake, Settings(lake=lake.root))
     clips = {name: mp4(moving_square(0.5), sine(0.5, hz, -20)) for name, hz in (("one", 400), ("two", 700))}
     publish(lake, "aaaa", clips, [mixture("one", "two"), mixture("one", "gone")])

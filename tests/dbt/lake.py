@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.unit.sketched import levels, pictures
-from winnow.core import shard_tar, table
+from winnow.core import compact, shard_tar, table
+from winnow.core.admitted import shards_of, tables_of
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.sample import candidate_id, clip_id, sid
@@ -206,7 +207,13 @@ def _clip_rows(c: Candidate, clip: Clip) -> dict[str, dict]:
 
 
 def write_batch(
-    lake: Lake, batch: str, seq: int, candidates: Iterable[Candidate], shard_size: int = 8, admit: bool = True
+    lake: Lake,
+    batch: str,
+    seq: int,
+    candidates: Iterable[Candidate],
+    shard_size: int = 8,
+    admit: bool = True,
+    compacted: bool = False,
 ) -> dict:
     """Commit the stage tables of one batch and, when it is admitted, its head; returns the head. Shards are named as
     the Runtime names them, by what went into them."""
@@ -240,6 +247,22 @@ def write_batch(
         head["stages"][stage] = {"v": V, "files": files}
     if admit:
         lake.write(f"batches/{batch}.json", json.dumps(head).encode())
+    if compacted:
+        compact_batch(lake, batch)
+    return head
+
+
+def compact_batch(lake: Lake, batch: str) -> dict:
+    """Have an admitted batch's head name compact tables, as the gate does; the head."""
+    head = json.loads(lake.read(f"batches/{batch}.json"))
+    listed = {stage: (at["v"], shards_of(lake, batch, at)) for stage, at in head["stages"].items()}
+    shards = {
+        stage: (v, [lake.manifest(stage, v, batch, one["shard"]) for one in files])
+        for stage, (v, files) in listed.items()
+    }
+    tables = tables_of(head)
+    head |= {"stages": compact.compacted(lake, batch, shards, head), "tables": tables}
+    lake.write(f"batches/{batch}.json", json.dumps(head).encode())
     return head
 
 
@@ -264,7 +287,7 @@ def write_table(
     manifest = Manifest(
         stage=stage, v=V, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256, bytes=len(data),
         rows=len(rows), rows_in=len(rows), ok=len(rows) - failed, failed=failed, at="2026-11-01T00:00:00+00:00",
-        seconds=0.5, cpu_seconds=0.25, host="here",
+        seconds=0.5, cpu_seconds=0.25, host="here", params={"least": 1e-05, "one": 1.0, "said": "é, \"so\""},
     )  # fmt: skip
     return lake.commit(manifest, data)
 

@@ -6,5 +6,6 @@ select
     v,
     shard,
     path,
-    sha256
+    sha256,
+    places
 from read_parquet('inputs.parquet')

@@ -1,4 +1,6 @@
--- One row per committed shard: what it cost and where it was made.
+-- One row per committed shard: what it cost and where it was made. Of a compact table, as its list of shards says; of a
+-- batch that was admitted before there were any, as the manifest beside each shard does.
+{%- set compact = shard_files() %}
 with manifests as (
     select *
     from read_json(
@@ -11,6 +13,11 @@ with manifests as (
             "at": 'varchar', seconds: 'double', cpu_seconds: 'double', device: 'varchar', host: 'varchar'
         }
     )
+    {%- if compact | trim != '[]' %}
+    union all by name
+    select * replace (json(params) as params)
+    from read_parquet({{ compact }}, hive_partitioning = false)
+    {%- endif %}
 )
 
 select

@@ -12,7 +12,7 @@ from winnow.batch.advice import advice
 from winnow.batch.curate import stages_after
 from winnow.batch.failures import STEPS, failures
 from winnow.batch.keys import folders, nearest
-from winnow.core.admitted import admitted_keys, batch_head
+from winnow.core.admitted import admitted_keys, batch_head, tables_of
 from winnow.core.errors import ConfigError
 from winnow.core.lake import Lake
 from winnow.core.sample import check_batch
@@ -142,8 +142,7 @@ def _holds(lake: Lake, batch: str, head: dict | None) -> str | None:
     if current is None or head is None:
         return None
     held = publish.manifest(lake, current)["batches"].get(batch)
-    tables = publish.tables_digest(file["sha256"] for stage in head["stages"].values() for file in stage["files"])
-    return current if held and held["tables"] == tables else None
+    return current if held and held["tables"] == tables_of(head) else None
 
 
 def lines(found: dict, most: int) -> list[str]:

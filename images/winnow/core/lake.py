@@ -6,6 +6,7 @@
     <root>/media/<2 hex>/<sha256>.<ext>                             source videos, by content
     <root>/models/<name>/<digest>.npz, .json, current               fitted models, frozen by digest
     <root>/batches/<key>.json                                       admitted batches (written by the batch gate)
+    <root>/compact/batch=<key>/                                     their tables, one a stage (`winnow.core.compact`)
     <root>/releases/…                                               published releases
     <root>/runs/<task>/<run>/                                       trained models, with what they answered
     <root>/vectors/<digest>/                                        what they are trained on, mapped (may be removed)

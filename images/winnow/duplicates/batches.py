@@ -6,8 +6,8 @@ admission. A release asks for those of all admitted batches, a fit for those of 
     <root>/cache/duplicates/<key>/done.json            written last: digests, so that what was cut short is made again
 
 A batch meets the batches before it and itself, so what is found of it never changes and an index grows by one segment.
-`key` is a digest of the code, of the batch's fingerprints and of the key before it: what is kept under it is what a
-computation from scratch would give, to the byte, and a release computes only what is new.
+`key` is a digest of the code, of the shards of the batch's fingerprints and of the key before it: what is kept under it
+is what a computation from scratch would give, to the byte, and a release computes only what is new.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from winnow.core.admitted import shards_of
 from winnow.core.fingerprint import code_digest
 from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.nearby import Nearby
@@ -61,9 +62,9 @@ def pairs_of(lake: Lake, heads: Mapping[str, dict]) -> list[Pairs]:
     before, steps = digest(code), []
     with_prints = [head for head in heads.values() if head["stages"].get("fingerprint", {}).get("files")]
     for head in sorted(with_prints, key=lambda head: (head["seq"], head["batch"])):
-        files = head["stages"]["fingerprint"]["files"]
-        before = digest([before, sorted(file["sha256"] for file in files)])
-        steps.append(_Batch(lake, head["batch"], head["seq"], f"cache/duplicates/{before}", files))
+        at = head["stages"]["fingerprint"]
+        before = digest([before, sorted(shard["sha256"] for shard in shards_of(lake, head["batch"], at))])
+        steps.append(_Batch(lake, head["batch"], head["seq"], f"cache/duplicates/{before}", at["files"]))
     return [batch.pairs(steps[:place]) for place, batch in enumerate(steps)]
 
 

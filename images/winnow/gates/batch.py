@@ -1,11 +1,14 @@
 """The batch gate: what stands between a batch's stage tables and every release.
 
 It checks that the batch is whole (every shard of every stage committed, every input with an outcome) and that its
-values are possible, then writes the batch's head, `batches/<key>.json`: the list of tables that a release reads, and
-which rows are set aside (`winnow.gates.quarantine`). A batch without a head is in no release. Batches are numbered
-(`seq`) in the order in which they were first admitted; splits that were published earlier are kept by that order.
+values are possible, makes one table of each stage's shards (`winnow.core.compact`), then writes the batch's head,
+`batches/<key>.json`: the list of tables that a release reads, and which rows are set aside (`winnow.gates.quarantine`).
+A batch without a head is in no release. Batches are numbered (`seq`) in the order in which they were first admitted;
+splits that were published earlier are kept by that order.
 
-Nothing is read again for a batch whose tables were admitted before under the same suites.
+Nothing is checked again for a batch whose tables were admitted before under the same suites, and nothing is read of one
+whose compact tables are all there: what is missing of them is made again, and those of a batch that was admitted
+before there were any are made.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from winnow.core.admitted import batch_head, head_pointer
+from winnow.core import compact
+from winnow.core.admitted import batch_head, head_pointer, tables_digest
 from winnow.core.errors import GateFailed
 from winnow.core.lake import Lake, digest
 from winnow.core.planned_table import DECIDE
@@ -47,10 +51,14 @@ def gate_batch(batches: Sequence[str], settings: Settings, lake: Lake) -> dict[s
     pages = {key: _write(lake, result) for key, result in results.items()}
     if failed := [result.message(pages[key]) for key, result in results.items() if not result.passed]:
         raise GateFailed("\n".join([*failed, f"  admitted now: none of {', '.join(heads)}"]))
-    for key in fresh:
-        head = {**heads[key], "seq": _seq(lake, key)}
-        if aside := quarantine.set_aside(results[key]):
-            head["quarantined"] = aside
+    for key in heads:
+        known = batch_head(lake, key)
+        tables = _compacted(lake, key, found[key], known)
+        head = {**(known or {}), **tables}
+        if key in fresh:
+            head = {**heads[key], **tables, "seq": _seq(lake, key)}
+            if aside := quarantine.set_aside(results[key]):
+                head["quarantined"] = aside
         data = (json.dumps(head, indent=1, sort_keys=True) + "\n").encode()
         since[key].move(data, f"winnow gate --batch {key}")
     batches_done = [
@@ -113,7 +121,19 @@ def _head(lake: Lake, batch: str, tables: Mapping[str, Table], suites: str) -> d
     gate: dict[str, object] = {"suites": suites, "tables": digest(stages), "whole": whole}
     if released := quarantine.released(lake, batch):
         gate["released"] = sorted(released)
-    return {"batch": batch, "stages": stages, "gate": gate}
+    return {"batch": batch, "gate": gate}
+
+
+def _compacted(lake: Lake, batch: str, tables: Mapping[str, Table], known: dict | None) -> dict[str, object]:
+    """What a whole batch's head says of its tables, made where it is not there."""
+    shards = {
+        stage: (table.v, [m for _, m in sorted(table.shards.items()) if m is not None])
+        for stage, table in tables.items()
+    }
+    return {
+        "stages": compact.compacted(lake, batch, shards, known),
+        "tables": tables_digest(m.sha256 for _, manifests in shards.values() for m in manifests),
+    }
 
 
 def _admitted(lake: Lake, head: dict) -> bool:

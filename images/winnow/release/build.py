@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow import exports
-from winnow.core.admitted import batch_heads
+from winnow.core.admitted import batch_heads, tables_of
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, digest
 from winnow.gates.quarantine import quarantined_rows
@@ -66,11 +66,7 @@ def release_key(lake: Lake, settings: Settings, policy: str = "hash") -> str:
     corpus's, what the dbt project and the code around it do, the policy, which scorers somebody trusts. While it
     stands, there is nothing new to release."""
     admitted = batch_heads(lake)
-    heads = [
-        [h["batch"], h["seq"], stage, sorted(f["sha256"] for f in at["files"])]
-        for _, h in sorted(admitted.items())
-        for stage, at in sorted(h["stages"].items())
-    ]
+    heads = [[key, h["seq"], sorted(h["stages"]), tables_of(h)] for key, h in sorted(admitted.items())]
     annotated = [file.path.rpartition("/corpus/")[2] for file in corpus_files(lake)]
     aside = [[row["stage"], row["batch"], row["sample_id"]] for row in quarantined_rows(admitted.values())]
     said = [policy, heads, annotated, project_behaviour(Path(settings.dbt_dir)), code_behaviour(), trusted(lake)]

@@ -1,5 +1,6 @@
 """Clean: old things go. What no release that is kept, no head and no running writer names any more is removed: tables
-of superseded versions, what killed commands left, source videos; and the files of what was taken down.
+of superseded versions, compact ones that no head names, what killed commands left, source videos; and the files of what
+was taken down.
 
 Releases are kept by count or age where the deployment (`WINNOW_KEEP_RELEASES`, `WINNOW_KEEP_DAYS`) or the command says
 so; else all. A running writer is left alone: no release is made meanwhile, nothing goes that is younger than
@@ -55,6 +56,8 @@ class Clean:
                 self._release(release)
             self._left_of_releases()
             surviving = [manifest for at in tables(self.lake) for manifest in self._tables(*at)]
+            for name in self.lake.list("compact"):
+                self._compact(name)
             taking = Taking(self.lake, self.roots, surviving, self.dry)
             waits = taking.run()
             self.files["taken_down"] += taking.files
@@ -116,6 +119,18 @@ class Clean:
                 os.rmdir(self.lake.full(folder))
                 os.rmdir(Path(self.lake.full(folder)).parent)
         return manifests
+
+    def _compact(self, name: str) -> None:
+        """Compact tables of a batch that no head names any more: its shards were measured anew, or it is gone."""
+        folder, batch = f"compact/{name}", name.removeprefix("batch=")
+        with locked(self.lake) if not self.dry else contextlib.nullcontext():
+            if self._heads("", batch):
+                return
+            there = self.lake.list(folder)
+            hidden = [path.name for path in Path(self.lake.full(folder)).glob(".*")]
+            loose = [one for one in there if f"{folder}/{one}" not in self.roots.compact]
+            self._remove("tables", folder, [one for one in loose if not self._is_young(f"{folder}/{one}")])
+            self._remove("scratch", folder, [one for one in hidden if not self._is_young(f"{folder}/{one}")])
 
     def _heads(self, stage: str, batch: str) -> bool:
         """Whether what says which version counts, of the stage or of the batch, is young, or moved since this began:

@@ -39,12 +39,13 @@ PUBLISHED_FILES = {
 #: Damaged files that a message names.
 SHOWN = 20
 _QUARANTINED_FIELDS = ("stage", "batch", "sample_id", "rules")
-_INPUT_FIELDS = ("stage", "batch", "seq", "v", "shard", "path", "sha256")
+_INPUT_FIELDS = ("stage", "batch", "seq", "v", "shard", "path", "sha256", "places", "shards")
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """One file that a dbt call reads; `path` is absolute, `batch` None for what belongs to none."""
+    """One file that a dbt call reads; `path` is absolute, `batch` None for what belongs to none. Beside a compact table
+    (`winnow.core.compact`) lie `shards`, the manifests that it stands for, and, unless there is one only, `places`."""
 
     stage: str
     path: str
@@ -53,6 +54,15 @@ class InputFile:
     v: str | None = None
     shard: str | None = None
     sha256: str | None = None
+    places: str | None = None
+    shards: str | None = None
+    places_sha256: str | None = None
+    shards_sha256: str | None = None
+
+    def beside(self) -> list[InputFile]:
+        """The files beside it."""
+        named = [(self.places, self.places_sha256), (self.shards, self.shards_sha256)]
+        return [InputFile(self.stage, path, self.batch, sha256=sha256) for path, sha256 in named if path]
 
 
 def input_columns() -> dict[str, Mapping[str, str]]:
@@ -74,7 +84,7 @@ def check(lake: Lake, files: Iterable[InputFile]) -> list[InputFile]:
     current = publish.current(lake)
     published = publish.manifest(lake, current).get("files", {}) if current else {}
     wrong = []
-    for file in files:
+    for file in dict.fromkeys(one for listed in files for one in (listed, *listed.beside())):
         key = file.path.removeprefix(lake.full(""))
         try:
             with lake.local(key) as path:
@@ -96,14 +106,15 @@ def check(lake: Lake, files: Iterable[InputFile]) -> list[InputFile]:
 
 
 def _copies(lake: Lake, files: Sequence[InputFile]) -> list[InputFile]:
-    """Copies of the files of a lake in a bucket, under their keys, with the manifests that stand beside them; what the
-    release before hands on is one already."""
+    """Copies of the files of a lake in a bucket, under their keys, with what lies beside them: of a compact table its
+    places and shards, of a shard its manifest. What the release before hands on is a copy already."""
     near = Nearby(lake)
     wanted: dict[Wanted, InputFile] = {}
     for file in files:
         if file.stage not in PUBLISHED_FILES:
-            wanted[_wanted(lake, file)] = file
-            if file.v is not None:
+            for one in (file, *file.beside()):
+                wanted[_wanted(lake, one)] = one
+            if file.v is not None and file.shards is None:
                 beside = Wanted(f"{_wanted(lake, file).key.rpartition('/')[0]}/{file.shard}.json")
                 wanted[beside] = file
                 if not _commits(near.path(beside), file.sha256):  # a shard that was made anew has its name
@@ -114,7 +125,14 @@ def _copies(lake: Lake, files: Sequence[InputFile]) -> list[InputFile]:
         if added and not corpus_table.holds(one.key, sha256_file(near.path(one))):
             wrong[one] = "changed"
     _refuse([f"  {lake.full(one.key)} {_SAID[said]}" for one, said in wrong.items()])
-    return [f if f.stage in PUBLISHED_FILES else replace(f, path=str(near.path(_wanted(lake, f)))) for f in files]
+    return [f if f.stage in PUBLISHED_FILES else _near(lake, near, f) for f in files]
+
+
+def _near(lake: Lake, near: Nearby, file: InputFile) -> InputFile:
+    """A file as its copy."""
+    copies = {one.path: str(near.path(_wanted(lake, one))) for one in (file, *file.beside())}
+    places, shards = (copies[path] if path else None for path in (file.places, file.shards))
+    return replace(file, path=copies[file.path], places=places, shards=shards)
 
 
 def _commits(manifest: Path, sha256: str | None) -> bool:
@@ -183,11 +201,19 @@ def write_inputs(
 def head_files(lake: Lake, heads: Mapping[str, dict]) -> list[InputFile]:
     """Every file that the admitted batches stand on."""
     return [
-        InputFile(stage, lake.full(f["path"]), head["batch"], head["seq"], at["v"], f["shard"], f["sha256"])
+        InputFile(
+            stage, lake.full(f["path"]), head["batch"], head["seq"], at["v"], f["shard"], f["sha256"],
+            *_beside(lake, f.get("places"), at.get("shards")),
+        )
         for head in heads.values()
         for stage, at in head["stages"].items()
         for f in at["files"]
-    ]
+    ]  # fmt: skip
+
+
+def _beside(lake: Lake, *files: Mapping[str, str] | None) -> list[str | None]:
+    """Paths, then digests, of files beside a table; None for one that it has not."""
+    return [lake.full(f["path"]) if f else None for f in files] + [f["sha256"] if f else None for f in files]
 
 
 def derived_files(lake: Lake, heads: Mapping[str, dict]) -> list[InputFile]:

@@ -72,7 +72,7 @@ def republishing(lake: Lake, release: str, before: str | None, damaged: str | No
     before = before if before and lake.exists(f"releases/{before}/manifest.json") else None
     if lake.is_local:
         folder = shlex.quote(lake.full(f"releases/{release}"))
-        gone = f"chmod -R u+w {folder} && rm -r {folder}"
+        gone = f"rm -rf {folder}"  # its files may be those of other releases: no chmod
     else:
         gone = removing(lake, [f"releases/{release}/manifest.json", *([damaged] if damaged else [])], "")
     if naming(lake.read_or_none(CURRENT))[0] != release:

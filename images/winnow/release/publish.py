@@ -8,8 +8,8 @@
 
 The folder appears by one rename, complete, and is never changed afterwards. `current` is replaced by one rename too; a
 reader resolves it once and then reads one release to the end, so it sees the old one or the new one and never a mix.
-Old releases stay. The id is a digest of the published tables and the policy: the same content has the same id
-everywhere.
+Old releases stay, and a file that the release before has to the byte is that one's under another name (a hard link).
+The id is a digest of the published tables and the policy: the same content has the same id everywhere.
 
 A bucket has no rename. There files lie by content (`published/<2 hex>/<sha256>.<ext>`), so what a release shares with
 the one before is one object, and whoever writes it writes the same bytes; `manifest.json`, created exclusively when
@@ -21,11 +21,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from winnow import __version__
+from winnow.core.admitted import tables_digest
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, digest, sha256_file, sync
 from winnow.core.pointer import Pointer
@@ -136,11 +138,6 @@ def content_id(work: Path, policy: str) -> str:
     return digest({"tables": tables, "policy": policy})
 
 
-def tables_digest(shards: Iterable[str]) -> str:
-    """What a release's manifest holds of a batch: digest over the digests of its stage tables' shards."""
-    return digest(sorted(shards))
-
-
 def publish(
     work: Path, lake: Lake, *, release: str, key: str | None, base: str | None, policy: str,
     writer: in_bucket.Writer | None = None,
@@ -176,10 +173,11 @@ def publish(
     existed = lake.exists(f"releases/{release}/manifest.json")
     if not existed:
         made = _manifest(work, release=release, base=base, policy=policy)
+        known = manifest(lake, before).get("files", {}) if before else {}
         if lake.is_local:
+            _share(work, Path(lake.full(f"releases/{before}")), made["files"], known)
             _place(work, Path(lake.full(f"releases/{release}")), made)
         else:
-            known = manifest(lake, before).get("files", {}) if before else {}
             in_bucket.place(work, lake, made, known, writer)
     if key is not None:
         lake.write(f"releases/inputs/{key}", f"{release}\n".encode())
@@ -192,6 +190,21 @@ def publish(
         "folder": address(lake, release),
         "report": f"{address(lake, release)}/report.html" if lake.is_local else str(report_path(lake, release)),
     }
+
+
+def _share(work: Path, before: Path, files: Mapping[str, Mapping], known: Mapping[str, Mapping]) -> None:
+    """Let the files of a work folder that the release before has be that release's: a hard link, so that a release
+    takes the space of what is new. Only one that still is what was published of it is shared, and where the file system
+    has no links, none."""
+    there = {entry["sha256"]: name for name, entry in known.items()}
+    scratch = work / "shared"
+    for name, entry in files.items():
+        if entry["sha256"] in there:
+            scratch.unlink(missing_ok=True)
+            with suppress(OSError):
+                os.link(before / there[entry["sha256"]], scratch)
+                if sha256_file(scratch) == entry["sha256"]:
+                    os.replace(scratch, work / name)
 
 
 def _place(work: Path, target: Path, manifest: dict[str, object]) -> None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from winnow.core.admitted import batch_heads
+from winnow.core import compact
+from winnow.core.admitted import batch_heads, shards_of
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake
 from winnow.core.planned_table import PLANNED_TABLES
@@ -20,6 +21,8 @@ from winnow.core.stage import stage_columns, stage_needs, stage_wants
 from winnow.release import publish
 
 DAY_S = 86400.0
+#: Columns of a build's list of inputs that name compact files.
+_LISTED = ("path", "places", "shards")
 
 
 def family(key: str) -> str:
@@ -57,22 +60,36 @@ class Roots:
         #: Heads of the admitted batches.
         self.heads = batch_heads(self.lake)
         self.named = {family(path) for path in self._paths()}
+        #: Compact files that heads of batches, and releases that are being made, name.
+        self.compact = {
+            path for head in self.heads.values() for at in head["stages"].values() for path, _ in compact.paths(at)
+        }
+        for work in self._work():
+            self.compact |= set(column(work / "dbt" / "inputs.parquet", *_LISTED, below=self.lake.full("")))
 
     def _paths(self) -> Iterator[str]:
         for head in self.heads.values():
-            yield from (file["path"] for at in head["stages"].values() for file in at["files"])
+            for at in head["stages"].values():
+                yield from (shard["path"] for shard in shards_of(self.lake, head["batch"], at))
         for release in self.releases:
             root = publish.folder(self.lake, release)
             yield from column(root / "ops" / "fct_shards.parquet", "path")
             yield from column(root / "ops" / "fct_clip_files.parquet", "tar", "residual_tar")
-        for work in Path(self.lake.full("releases/.work")).glob("steps-*"):
-            yield from column(work / "dbt" / "inputs.parquet", "path", below=self.lake.full(""))
+        for work in self._work():
+            listed = work / "dbt" / "inputs.parquet"
+            yield from column(listed, "path", below=self.lake.full(""))
+            for path in column(listed, "shards"):
+                yield from _shards(Path(path))
             yield from column(work / "ops" / "fct_clip_files.parquet", "tar", "residual_tar")
+
+    def _work(self) -> list[Path]:
+        """Folders of releases that are being made, step by step."""
+        return sorted(Path(self.lake.full("releases/.work")).glob("steps-*"))
 
     def clips(self) -> set[str]:
         """Clips whose files the kept releases, and those that are being made, name."""
         folders = [publish.folder(self.lake, release) for release in self.releases]
-        folders += Path(self.lake.full("releases/.work")).glob("steps-*")
+        folders += self._work()
         return {clip for root in folders for clip in column(root / "ops" / "fct_clip_files.parquet", "sample_id")}
 
     def stands(self, stage: str, batch: str) -> dict | None:
@@ -99,6 +116,15 @@ class Roots:
             if done is not None and family(f"{folder}/{done.shard}") != one:
                 gone.add(one)
         return gone
+
+
+def _shards(listed: Path) -> Iterator[str]:
+    """Keys of the tables of the shards that a compact table stands for."""
+    import pyarrow.parquet as pq
+
+    if listed.is_file():
+        for row in pq.read_table(listed, columns=["stage", "v", "batch", "file"]).to_pylist():
+            yield f"{Lake.folder(row['stage'], row['v'], row['batch'])}/{row['file']}"
 
 
 def tables(lake: Lake) -> Iterator[tuple[str, str, str]]:

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from winnow.core import corpus_table
-from winnow.core.admitted import admitted_keys, batch_head
+from winnow.core import compact, corpus_table
+from winnow.core.admitted import admitted_keys, batch_head, shards_of
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
@@ -203,8 +203,14 @@ class Verify(Holdings):
             return
         self.seen["heads"] += 1
         self._number(batch, int(head.get("seq") or 0))
+        named: dict[str, str] = {}
         for stage, at in head.get("stages", {}).items():
-            for file in at["files"]:
+            named |= dict(compact.paths(at))
+            try:
+                shards = shards_of(self.lake, batch, at)
+            except ContractError:  # a fault of its own
+                continue
+            for file in shards:
                 manifest = known.get(file["path"])
                 if manifest is None and not self.lake.exists(file["path"]):
                     self.found("missing", file["path"], f"{self._running(stage, batch)} && {gate}")
@@ -212,6 +218,21 @@ class Verify(Holdings):
                     self._admitted(file, f"{self._running(stage, batch)} && {gate}")
                 elif manifest.sha256 != file["sha256"]:
                     self.found("changed", f"{file['path']} after it was admitted", gate)
+
+        self._compact(batch, named, gate)
+
+    def _compact(self, batch: str, named: Mapping[str, str], gate: str) -> None:
+        """The compact tables of a batch: those that its head names, and others by what their names say. Who removes
+        one and gates the batch has it again."""
+        folder = compact.folder(batch)
+        for key in sorted({*named, *(f"{folder}/{name}" for name in self.lake.list(folder))}):
+            data = self.lake.read_or_none(key)
+            self.seen["compact tables"] += data is not None
+            mend = removing(self.lake, [key], gate if key in named else "")
+            if data is None:
+                self.found("missing", key, mend)
+            elif not compact.holds(key, sha256_bytes(data)) or named.get(key, sha256_bytes(data)) != sha256_bytes(data):
+                self.found("changed", key, mend)
 
     def _number(self, batch: str, seq: int) -> None:
         """The batch's number in the order of admission, which no other batch may take."""

@@ -12,7 +12,8 @@ import pytest
 
 from tests.unit import synthetic
 from tests.unit.gates.gated import DAY, commit, head
-from winnow.core.admitted import batch_heads
+from winnow.core import compact
+from winnow.core.admitted import batch_heads, shards_of, tables_of
 from winnow.core.errors import ConfigError, ContractError, GateFailed
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
@@ -37,11 +38,14 @@ def test_admits_a_batch_with_every_table_it_stands_on(admitted):
     assert done["computed"] == 1
     assert done["batches"][0]["seq"] == 1
     assert done["batches"][0]["rules"] > 50
-    written = head(lake)
+    written, tables = head(lake), batch_tables(lake, DAY)
     assert set(written["stages"]) == set(rows)
     for stage, at in written["stages"].items():
-        assert sum(file["rows"] for file in at["files"]) == len(rows[stage])
-        assert all(lake.exists(file["path"]) for file in at["files"])
+        (file,) = at["files"]
+        assert file["rows"] == len(rows[stage])
+        assert all(path.startswith(f"compact/batch={DAY}/") and lake.exists(path) for path, _ in compact.paths(at))
+        listed = [manifest.sha256 for _, manifest in sorted(tables[stage].shards.items())]
+        assert [shard["sha256"] for shard in shards_of(lake, DAY, at)] == listed
     assert "Everything holds" in lake.read(f"gates/{DAY}/index.html").decode()
 
 
@@ -53,6 +57,26 @@ def test_same_tables_and_suites_are_not_read_again(admitted, lake, settings, mon
     assert again["computed"] == 0
     assert again["batches"][0]["seq"] == 1
     assert lake.read(f"batches/{DAY}.json") == before
+
+
+def test_a_batch_admitted_before_there_were_compact_tables_has_them_after_its_next_gate(
+    admitted, lake, settings, monkeypatch
+):
+    """And one of which they are gone too; nothing is checked anew, and nobody need measure again."""
+    shutil.copytree(admitted[0].root, lake.root)
+    whole = head(lake)
+    old = {key: value for key, value in whole.items() if key != "tables"} | {
+        "stages": {stage: {"v": at["v"], "files": shards_of(lake, DAY, at)} for stage, at in whole["stages"].items()}
+    }
+    lake.write(f"batches/{DAY}.json", json.dumps(old).encode())
+    assert tables_of(old) == tables_of(whole)
+    monkeypatch.setattr(validate, "validate", lambda *a: pytest.fail("Great Expectations ran again"))
+    for lost in (compact.folder(DAY), f"{compact.folder(DAY)}/no such file"):
+        shutil.rmtree(lake.full(lost), ignore_errors=True)
+        done = gate_batch([DAY], settings, lake)
+        assert (done["computed"], done["batches"][0]["seq"]) == (0, 1)
+        assert head(lake) == whole
+        assert all(lake.exists(path) for at in whole["stages"].values() for path, _ in compact.paths(at))
 
 
 def test_batches_are_numbered_in_order_of_admission_and_keep_their_number(lake, few):

@@ -17,8 +17,8 @@ from click.testing import CliRunner
 from tests.unit import exported, published
 from tests.unit.release.committed import DAY, V, commit
 from winnow.cli.main import cli
-from winnow.core import shard_tar
-from winnow.core.errors import ConfigError
+from winnow.core import compact, shard_tar
+from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.runtime import Runtime
@@ -75,6 +75,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     listed = commit(lake, "ingest", [{"sample_id": "c"}])
     row = {"sample_id": "c", "media_sha256": source, "media_ext": "mp4", "url": "https://videos.example/1"}
     admit(lake, listed, commit(lake, "fetch", [row]), clip_table(lake))
+    compact.compacted(lake, DAY, {"clip": (OLD, [old])}, None)  # as it was admitted before
+    head = json.loads(lake.read(f"batches/{DAY}.json"))
+    of_clip = [lake.manifest("clip", V, DAY, head["stages"]["clip"]["files"][0]["shard"])]
+    head["stages"] |= compact.compacted(lake, DAY, {"clip": (V, of_clip)}, None)
+    lake.write(f"batches/{DAY}.json", json.dumps(head).encode())
     published.put(lake, 1)
     published.put(lake, 2)
     lake.write(f"{lake.folder('clip', V, DAY)}/00001-dead.1234.parquet", b"its writer was killed")
@@ -98,16 +103,27 @@ def test_what_nothing_names_goes_and_all_that_is_read_stays(lake: Lake) -> None:
     done = clean(lake, older_than_s=0)
     assert done == {**told, "dry_run": False}
     frees = {kind: freed["files"] for kind, freed in done["frees"].items()}
-    assert frees == {"releases": 0, "tables": 3, "scratch": 3, "media": 1, "taken_down": 0}
+    assert frees == {"releases": 0, "tables": 5, "scratch": 3, "media": 1, "taken_down": 0}
     gone = before - files(lake)
-    assert len(gone) == 7
-    assert all(f"v={OLD}" in name or "dead" in name or "killed" in name or "media" in name for name in gone), gone
+    assert len(gone) == 9
+    known = (f"v={OLD}", "dead", "killed", "media", f"compact/batch={DAY}/clip-")
+    assert all(any(part in name for part in known) for name in gone), gone
     there = verify(lake, everything=True)
     assert there["ok"], there
     assert was["read"]["tables"] - there["read"]["tables"] == 1
     heads = {DAY: json.loads(lake.read(f"batches/{DAY}.json"))}
     assert all(Path(file.path).is_file() for file in head_files(lake, heads))
     assert clean(lake, older_than_s=0)["bytes"] == 0
+
+
+def test_where_a_list_of_shards_is_damaged_nothing_is_certain_and_nothing_goes(lake: Lake) -> None:
+    (listed,) = (at["shards"]["path"] for at in json.loads(lake.read(f"batches/{DAY}.json"))["stages"].values()
+                 if "shards" in at)  # fmt: skip
+    lake.write(listed, b"cut short")
+    before = files(lake)
+    with pytest.raises(ContractError, match=f"changed after the batch was admitted: run `winnow verify --batch {DAY}`"):
+        clean(lake, older_than_s=0)
+    assert files(lake) == before
 
 
 def test_what_is_young_stays_and_so_does_what_was_superseded_lately(lake: Lake) -> None:
@@ -121,7 +137,9 @@ def test_what_is_young_stays_and_so_does_what_was_superseded_lately(lake: Lake) 
             os.utime(path, (0, 0))
     clean(lake)
     assert lake.list(lake.folder("clip", OLD, DAY)), "the stage left this version only now: somebody may be reading it"
-    assert len(files(lake)) == len(before) - 3, "no table without a manifest, no half of a tar, no video without a name"
+    gone = before - files(lake)
+    assert len(gone) == 5, "no table without a manifest, no half of a tar, no video without a name, no compact table"
+    assert sum(name.startswith("compact/") for name in gone) == 2, "the batch's head left it long ago"
 
 
 def test_the_files_of_a_writer_that_came_meanwhile_stay(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

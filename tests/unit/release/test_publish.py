@@ -64,6 +64,20 @@ def test_old_releases_stay_and_can_be_current_again(lake):
     assert (back["already"], publish.current(lake)) == (False, first["release"])
 
 
+def test_files_that_did_not_change_are_those_of_the_release_before(lake):
+    """One that was damaged there since is not taken over."""
+    first = Path(put(lake, 1)["folder"])
+    second = Path(put(lake, 2)["folder"])
+    files = [p.relative_to(first).as_posix() for p in first.rglob("*") if p.is_file()]
+    same = {name for name in files if (first / name).stat().st_ino == (second / name).stat().st_ino}
+    assert same == {"gates/release.json"} == {n for n in files if (first / n).read_bytes() == (second / n).read_bytes()}
+    (second / "gates" / "release.json").unlink()
+    (second / "gates" / "release.json").write_text('{"passed": TRUE}')
+    third = Path(put(lake, 3)["folder"])
+    assert json.loads((third / "gates" / "release.json").read_text()) == {"passed": True}
+    assert [p.name for p in third.rglob(".*")] == []
+
+
 def test_what_is_not_ready_is_not_published(lake):
     work = fill(Path(lake.full("releases/.work/x")), 1)
     given = {"release": publish.content_id(work, "hash"), "key": "k", "base": None, "policy": "hash"}

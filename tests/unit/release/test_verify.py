@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from tests.unit import published
 from tests.unit.release.committed import DAY, V, commit
 from winnow.cli.main import cli
-from winnow.core import corpus_table, table
+from winnow.core import compact, corpus_table, table
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.frozen_model import FrozenModel
 from winnow.core.lake import Lake, sha256_bytes
@@ -32,6 +32,8 @@ from winnow.release import build, publish, query
 from winnow.release.verify import lines, verify
 
 MODEL = "a" * 12
+#: The one table of a stage that the head names it for.
+COMPACT = "compact/batch=*/correspond-????????????????.parquet"
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         m.stage: {"v": V, "files": [{"shard": m.shard, "path": lake.table_key(m), "sha256": m.sha256, "rows": m.rows}]}
         for m in made
     }
+    (scored,) = (m for m in made if m.stage == "correspond")
+    stages |= compact.compacted(lake, DAY, {"correspond": (V, [scored])}, None)  # of the others it names the shards
     lake.write(f"batches/{DAY}.json", json.dumps({"batch": DAY, "seq": 1, "stages": stages}).encode())
     lake.create("batches/seq/00000001", DAY.encode())
     row = {"mid": "/m/1", "name": "Speech", "position": 0}
@@ -132,6 +136,13 @@ FAULTS: dict[str, tuple[str, Callable[[Path], object], str]] = {
         "models/correspond/current", lambda path: path.write_bytes(b"f" * 12),
         r"damaged: models/correspond/current: rm ",
     ),
+    "compact table changed": (
+        COMPACT, flip, rf"changed: compact/.*: rm \S+parquet && winnow gate --batch {DAY}",
+    ),
+    "compact list gone": (
+        "compact/batch=*/correspond-*.shards.parquet", Path.unlink,
+        rf"missing: compact/.*shards.parquet: winnow gate --batch {DAY}",
+    ),
     "stand cut": (
         f"clip/batch={DAY}.json", cut,
         rf"cut short: clip/batch=.*json: rm \S+ && winnow run clip --batch {DAY}",
@@ -156,8 +167,8 @@ def test_a_whole_lake_has_no_faults(lake: Lake) -> None:
     found = verify(lake, everything=True)
     assert found["faults"] == []
     assert found["read"] == {
-        "corpus": 1, "heads": 5, "manifests": 4, "media": 1, "members": 2, "models": 1, "release files": 14,
-        "releases": 2, "tables": 4, "tars": 1,
+        "compact tables": 2, "corpus": 1, "heads": 5, "manifests": 4, "media": 1, "members": 2, "models": 1,
+        "release files": 14, "releases": 2, "tables": 4, "tars": 1,
     }  # fmt: skip
 
 
@@ -272,13 +283,17 @@ def test_the_command_prints_a_line_a_fault_and_ends_with_1(lake: Lake, monkeypat
 # -- who reads compares ------------------------------------------------------------------------------------------------
 @pytest.mark.fault("changed bytes", "tables of an admitted batch", "no release is built on them")
 def test_a_release_is_not_built_on_tables_that_changed_after_they_were_admitted(lake: Lake, tmp_path: Path) -> None:
-    path = only(lake, "correspond/v=*/batch=*/*.parquet")
-    path.write_bytes(table.to_bytes(pa.Table.from_pylist([{"sample_id": "a", "outcome": "ok", "z": 99.0}])))
+    one_table, a_shard = only(lake, COMPACT), only(lake, "fetch/v=*/batch=*/*.parquet")
+    for path in (one_table, a_shard):
+        path.write_bytes(table.to_bytes(pa.Table.from_pylist([{"sample_id": "a", "outcome": "ok", "z": 99.0}])))
+    only(lake, "compact/batch=*/correspond-*.shards.parquet").unlink()
     only(lake, "corpus/ontology/*.parquet").unlink()
     flip(Path(lake.full(f"releases/{publish.current(lake)}/tables/splits.parquet")))
-    with pytest.raises(ContractError, match=r"3 of the files that a release reads are not what they were") as told:
+    with pytest.raises(ContractError, match=r"5 of the files that a release reads are not what they were") as told:
         build.build_release(tmp_path / "work", lake, Settings(lake=lake.root))
-    assert f"{path} (batch {DAY}) changed after it was committed" in str(told.value)
+    for path in (one_table, a_shard):
+        assert f"{path} (batch {DAY}) changed after it was committed" in str(told.value)
+    assert "shards.parquet is missing" in str(told.value)
     assert "ontology" in str(told.value)
     assert "splits.parquet changed" in str(told.value)
 
