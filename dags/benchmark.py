@@ -36,7 +36,7 @@ with DAG(
         "tasks": Param(
             [],
             type="array",
-            items={"type": "string", "enum": ["avel", "parse"]},
+            items={"type": "string", "enum": ["avel", "parse", "retrieve"]},
             uniqueItems=True,
             description="What is learned; the deployment's tasks if empty, and nothing where it names none",
         ),

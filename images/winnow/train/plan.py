@@ -23,9 +23,10 @@ from winnow.core.fingerprint import code_digest
 from winnow.core.lake import Lake, digest, sha256_bytes, sha256_file
 from winnow.release import publish
 from winnow.train import drawing, sets
-from winnow.train.config import TASKS, TrainConfig, load
+from winnow.train.config import ON_REQUEST, TASKS, TrainConfig, load
 from winnow.train.drawing import Pool
 from winnow.train.sets import Examples
+from winnow.train.tasks import examples as read_examples
 from winnow.train.tasks import task_module
 from winnow.train.vectors import join
 
@@ -36,7 +37,8 @@ _OWN = ("clips", "seed", "model")
 def configs(
     tasks: Sequence[str], models: Sequence[str], preset: str, settings: Sequence[str] = ()
 ) -> dict[str, dict[str, TrainConfig]]:
-    """Task → model → options. All models of a task where `models` is empty; else those of `models` that it has.
+    """Task → model → options. All models of a task, but for those ON_REQUEST, where `models` is empty; else those of
+    `models` that it has.
     ConfigError for a task or a model that is not there, a task that is left without a model, and a setting that is the
     plan's own."""
     for one in settings:
@@ -47,7 +49,10 @@ def configs(
     for task in tasks:
         if task not in TASKS:
             raise ConfigError(f"there is no task {task!r}; there are {', '.join(TASKS)}")
-    chosen = {task: [name for name in TASKS[task] if not models or name in models] for task in dict.fromkeys(tasks)}
+    chosen = {
+        task: [name for name in TASKS[task] if (name in models if models else name not in ON_REQUEST.get(task, ()))]
+        for task in dict.fromkeys(tasks)
+    }
     for task, names in chosen.items():
         if not names:
             raise ConfigError(
@@ -70,7 +75,7 @@ def features(
     found = {}
     for task, by_model in wanted.items():
         first = next(iter(by_model.values()))
-        examples = sets.read(folder, task, family=first.family, half=first.half, leaks=first.allow_leaks)
+        examples = read_examples(folder, task, first, every=True)
         known = [clip in facts for clip in examples.id.tolist()]
         left = {"not cut": len({*examples.id.tolist()} - {*facts})}
         examples = examples.take(np.flatnonzero(known))

@@ -21,6 +21,7 @@ from winnow.train import sets
 from winnow.train.config import TrainConfig
 from winnow.train.nets.common import Sizes
 from winnow.train.sets import Examples
+from winnow.train.tasks import examples
 from winnow.train.vectors import Joined, join
 
 #: Options that change no number.
@@ -49,7 +50,7 @@ def prepare(
     test split is looked at."""
     name = publish.resolve(lake, release)
     folder = publish.folder(lake, name)
-    found = sets.read(folder, task, family=config.family, half=config.half, leaks=config.allow_leaks, test=test)
+    found = examples(folder, task, config, test=test, every=bool(config.clips))
     if config.clips:
         found = sets.listed(found, Path(config.clips), test=test)
     inputs = module.inputs(config)
@@ -57,7 +58,8 @@ def prepare(
     found = found.take(joined.kept)
     if not len(found.of("train")):
         raise ContractError(f"release {name} has no training clip with vectors for task {task}")
-    return Prepared(name, folder, found, joined, _sizes(joined, found, config))
+    wide = module.sizes(config, joined.vectors.arrays, found) if hasattr(module, "sizes") else None
+    return Prepared(name, folder, found, joined, wide or _sizes(joined, found, config))
 
 
 def _sizes(joined: Joined, found: Examples, config: TrainConfig) -> Sizes:
