@@ -36,7 +36,7 @@ with DAG(
         "tasks": Param(
             [],
             type="array",
-            items={"type": "string", "enum": ["avel", "parse", "retrieve"]},
+            items={"type": "string", "enum": ["avel", "parse", "retrieve", "contrast", "probe"]},
             uniqueItems=True,
             description="What is learned; the deployment's tasks if empty, and nothing where it names none",
         ),

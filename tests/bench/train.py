@@ -144,8 +144,9 @@ def planted_lake(folder: Path) -> tuple[Lake, list[str]]:
 def facts(lake: Lake, clips: list[tuple[dict, bool, float]]) -> None:
     """What the release says of clips: (row of its samples, whether it keeps the clip, score)."""
     listed = [
-        {"sample_id": row["sample_id"], "video_id": row["video_id"], "uploader": None,
-         "status": "kept" if kept else "dropped", "effective_z": score}
+        {"sample_id": row["sample_id"], "video_id": row["video_id"], "uploader": None, "label": row["category"],
+         "status": "kept" if kept else "dropped", "effective_z": score, "split": row["split"] if kept else None,
+         "group_id": row["group_id"] if kept else None}
         for row, kept, score in clips
     ]  # fmt: skip
     path = Path(lake.full(f"releases/{planted.RELEASE}")) / "tables" / "fct_clips.parquet"

@@ -18,7 +18,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.group()
 def metrics() -> None:
     """Score a model's answers: separation (AudioScope), event localisation (AVE, AVEL), video parsing (AVVP, LLP),
-    retrieval (AVSET-10M)."""
+    retrieval (AVSET-10M), classes of clips (linear probes)."""
 
 
 @metrics.command()
@@ -179,6 +179,17 @@ def retrieval(audio: Path, visual: Path, labels: Path | None, groups: Path | Non
                 raise ContractError(f"{path} has {len(lines)} lines, and there are {len(heard)} clips")
             said[name] = np.unique(lines, return_inverse=True)[1]
     answer(body.score(heard, seen, ks=[int(k) for k in ks] or body.KS, **said))
+
+
+@metrics.command()
+@click.option("--scores", type=FILE, required=True, help="A model's scores: .npy of (clips, classes).")
+@click.option("--truth", type=FILE, required=True, help="True classes, from 0: .npy of (clips,).")
+def classes(scores: Path, truth: Path) -> None:
+    """Top-1 and top-5 of a class a clip (linear probes). Ties count half a place."""
+    from winnow.metrics import classes as body
+    from winnow.metrics import files
+
+    answer(body.score(files.array(scores), files.array(truth).astype("int64")))
 
 
 def _items(path: Path | None, found: list[dict[str, object]]) -> None:

@@ -13,7 +13,7 @@ from winnow.models.torch_batches import choose_device, deterministic
 from winnow.train.answering import answers, keep
 from winnow.train.config import TrainConfig
 from winnow.train.nets.common import Sizes
-from winnow.train.prepare import prepare
+from winnow.train.prepare import network, prepare
 from winnow.train.runs import Run
 from winnow.train.state import Model, load, standard
 from winnow.train.tasks import task_module
@@ -52,7 +52,7 @@ def evaluate(
         raise ContractError(f"{path} is of another model or of vectors of other sizes than run {run}: train it again")
     names = list(module.inputs(config))
     zeros = standard(lambda: [prepared.joined.vectors.take(prepared.joined.places[:1])], names, on=False)
-    model = Model(module.build(config, sizes), *zeros)
+    model = Model(network(module, config, prepared), *zeros)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

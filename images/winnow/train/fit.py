@@ -27,7 +27,7 @@ from winnow.train import record, runs
 from winnow.train.answering import answers, keep
 from winnow.train.config import TrainConfig
 from winnow.train.loader import Batch, Loader
-from winnow.train.prepare import Prepared, counts, identity, prepare
+from winnow.train.prepare import Prepared, counts, identity, network, prepare
 from winnow.train.runs import CARD, PACE, PROGRESS, STATE, TRIED, Run
 from winnow.train.state import Model, Position, dump, dump_state, load, load_state, optimiser, rate, standard, weights
 from winnow.train.tasks import task_module
@@ -95,16 +95,18 @@ class _Loop:
             self.vectors = module.dealt(self.vectors, places, config.seed)
         if hasattr(module, "check") and len(self.val_rows):
             module.check(config, self.examples.take(self.val_rows), "val")
-        self.loader = Loader(
-            self.vectors, places, size=config.batch, seed=config.seed, epochs=config.epochs,
-            fixed="fixed_batches" in config.faithful,
-        )  # fmt: skip
+        shared = {"size": config.batch, "seed": config.seed, "epochs": config.epochs}
+        if hasattr(self.vectors, "loader"):
+            self.loader = self.vectors.loader(places, **shared)
+        else:
+            self.loader = Loader(self.vectors, places, **shared, fixed="fixed_batches" in config.faithful)
         closed = hasattr(module, "closed") and module.closed(config)
         self.last = 0 if closed else min(len(self.loader), config.max_steps or len(self.loader))
         torch.manual_seed(config.seed)
-        net = module.build(config, prepared.sizes)
+        net = network(module, config, prepared)
         names = list(module.inputs(config))
-        self.model = Model(net, *standard(self._blocks, names, config.standardise)).to(device)
+        on = config.standardise and not (hasattr(module, "raw") and module.raw(config))
+        self.model = Model(net, *standard(self._blocks, names, on)).to(device)
         if closed and hasattr(module, "fit"):
             module.fit(net, config, self.model.standardised(self.vectors.take(places)))
         if config.precision == "fp64":
@@ -149,6 +151,9 @@ class _Loop:
                 began, waited, clips = time.perf_counter(), self.loader.waited_s, 0
 
     def _step(self, batch: Batch) -> dict[str, object]:
+        if not len(batch.rows):  # none of its clips could be decoded
+            return {"step": batch.step, "epoch": batch.epoch, "clips": 0, "loss": 0.0, "terms": {},
+                    "gradient_norm": 0.0, "learning_rate": 0.0}  # fmt: skip
         torch.manual_seed(int(np.random.SeedSequence([self.config.seed, batch.step]).generate_state(1)[0]))
         self.model.train()
         lr = rate(self.config, batch.step, batch.epoch, self.last)
@@ -309,6 +314,7 @@ class _Loop:
             "checkpoint_step": chosen, "steps": self.position.step, "skipped": self.position.skipped,
             "encoders": self.prepared.joined.vectors.card.get("encoders", {}),
             "counts": counts(self.prepared), "left_out": self.prepared.joined.left_out,
+            "failed": getattr(self.loader, "failed", {}),
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "when": {"seconds_a_step": record.mean_pace(pace), "peak_mb": max((p["peak_mb"] for p in pace), default=0),
                      "device": device_name(self.device), "python": sys.version.split()[0]},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,9 +33,10 @@ class Model(nn.Module):
             self.register_buffer(f"scale_{name}", torch.from_numpy(np.asarray(scales[name], np.float32)))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return self.net(
-            **{n: (inputs[n] - self.get_buffer(f"mean_{n}")) * self.get_buffer(f"scale_{n}") for n in inputs}
-        )
+        given = dict(inputs)
+        for name in self.inputs:
+            given[name] = (given[name] - self.get_buffer(f"mean_{name}")) * self.get_buffer(f"scale_{name}")
+        return self.net(**given)
 
     def standardised(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The network's inputs, of arrays."""
@@ -44,12 +45,12 @@ class Model(nn.Module):
 
 
 def standard(
-    blocks: Callable[[], Iterable[Mapping[str, np.ndarray]]], names: Iterable[str], on: bool
+    blocks: Callable[[], Iterable[Mapping[str, np.ndarray]]], names: Sequence[str], on: bool
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Mean and 1/deviation of each number of an input over clips, seconds and positions; 0 and 1 where not `on`. A
-    number that never changes is scaled by 1."""
+    number that never changes is scaled by 1; inputs that are not named stay as they are."""
     sums: dict[str, list] = {}
-    for block in blocks():
+    for block in blocks() if names else ():
         for name in names:
             wide = block[name].reshape(-1, block[name].shape[-1]).astype(np.float64)
             old = sums.setdefault(name, [0, np.zeros(wide.shape[1]), np.zeros(wide.shape[1])])
