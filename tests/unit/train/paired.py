@@ -16,6 +16,7 @@ from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.settings import Settings
 
 AUDIO, VISUAL, HIDDEN = 12, 10, 6
+TAR = "clip/0.tar"
 SPLITS = ("train", "train", "train", "val", "test")
 SCHEMA = pa.schema([
     *((name, pa.string()) for name in ("sample_id", "video_id", "uploader", "label", "status", "split", "group_id")),
@@ -89,18 +90,23 @@ def media(k: int, seconds: float = 2.5) -> bytes:
     return buffer.getvalue()
 
 
-def shards(lake: Lake, rows: list[dict], files: dict[str, bytes], name: str = planted.RELEASE) -> None:
-    """A release whose clips lie in a tar of the lake."""
-    folder = release(lake, rows, name)
-    path = Path(lake.full("clip/0.tar"))
+def tarred(lake: Lake, files: dict[str, bytes]) -> None:
+    """Clips in one tar of the lake."""
+    path = Path(lake.full(TAR))
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as tar:
         for clip, data in files.items():
             member = tarfile.TarInfo(f"{clip}.mp4")
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
+
+
+def shards(lake: Lake, rows: list[dict], files: dict[str, bytes], name: str = planted.RELEASE) -> None:
+    """A release whose clips lie in a tar of the lake."""
+    folder = release(lake, rows, name)
+    tarred(lake, files)
     digests = pa.array([sha256_bytes(files[row["sample_id"]]) for row in rows])
     table = pa.Table.from_pylist(rows, schema=SCHEMA).append_column("media_sha256", digests)
     pq.write_table(table, folder / "tables" / "fct_clips.parquet")
-    pq.write_table(pa.table({"sample_id": list(files), "tar": ["clip/0.tar"] * len(files)}),
+    pq.write_table(pa.table({"sample_id": list(files), "tar": [TAR] * len(files)}),
                    folder / "ops" / "fct_clip_files.parquet")  # fmt: skip
