@@ -146,6 +146,8 @@ class TrainConfig(BaseModel):
     @field_validator("audio", "visual", "moving", "faithful", "lr_epochs", "recall", "betas", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
+        if isinstance(value, int):
+            return (value,)
         return tuple(p.strip() for p in value.split(",") if p.strip()) if isinstance(value, str) else value
 
 

@@ -144,7 +144,8 @@ def make(
                 shared = {"vectors": given[task], "release": name, "code": code_of(task), **versions}
                 cell = {"task": task, "model": model, "set": one, "seed": seed, "list": key}
                 if under is not None:
-                    cell["under"] = _run(under, seed, key, fewest, f"{under.model}-{one}-{seed}", shared)
+                    own = {**shared, "code": code_of("contrast")}
+                    cell["under"] = _run(under, seed, key, fewest, f"{under.model}-{one}-{seed}", own)
                     config = config.model_copy(update={"of": cell["under"]["run"]})
                 cells[f"{task}/{model}/{one}/{seed}"] = {
                     **cell, **_run(config, seed, key, None if task == "probe" else fewest, label, shared)

@@ -58,7 +58,7 @@ class Pictures(nn.Module):
         else:
             top, left, mirrored = room // 2, round(room * (1 + float(place)) / 2), False
         cut = pictures[:, :, top : top + self.crop, left : left + self.crop].permute(0, 4, 1, 2, 3)
-        cut = (cut.float() / 255 - MEAN) / DEVIATION
+        cut = ((cut if cut.is_floating_point() else cut.float()) / 255 - MEAN) / DEVIATION
         return cut.flip(-1) if mirrored else cut
 
 

@@ -1,6 +1,9 @@
 """Tasks: which model answers, what teaches it, and how its answers are scored, one module a task.
 
-Scores are those of `winnow metrics`: the same functions, given the same arrays.
+Scores are those of `winnow metrics`: the same functions, given the same arrays. A module has CEILING, inputs, build,
+targets, terms, answers, score, each and table; and, where it differs from tasks of labelled seconds: sizes, closed and
+fit (nothing is learned step by step), dealt (a control other than shuffled labels), check (of a split before it is
+answered for), window and views (decoded clips), base, settled, arranged and raw (a run that stands on another one).
 """
 
 from __future__ import annotations
