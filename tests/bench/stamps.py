@@ -3,9 +3,10 @@
     .venv/bin/python tests/bench/stamps.py [--stamps DIR] [--seeds 0,1,2] [--models ridge,both] [--quick] [--json]
 
 --stamps is the package's folder, which apt brings without it (as `make real-pairs` does); WINNOW_WEIGHTS has
-efficientnet-lite0 and yamnet (`winnow weights install`). --quick: planted pairs in their place, one seed. The pairs are divided into four folds; each is the test split of a release of its own, the others its
-training split, and `winnow train retrieve` and `winnow evaluate retrieve` do the rest; once more with sounds dealt out
-anew. A line a model: R@1, R@5, MRR as means over folds and seeds, both ways, the same of shuffled pairs, and chance.
+efficientnet-lite0 and yamnet (`winnow weights install`). --quick: planted pairs in their place, one seed. The pairs are
+divided into four folds; each is the test split of a release of its own, the others its training split, and `winnow
+train retrieve` and `winnow evaluate retrieve` do the rest; once more with sounds dealt out anew. A line a model: R@1,
+R@5, MRR as means over folds and seeds, both ways, R@5 of shuffled pairs, and chance.
 
 Exit status 1 when ridge's R@5 is below LEAST at a gallery of 21, or a shuffled model's above chance by ROOM.
 """
