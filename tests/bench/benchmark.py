@@ -1,6 +1,6 @@
 """The DAG `benchmark` in a real Airflow, over a small world whose truth is known: preset demo, two seeds, one thread.
 
-    .venv/bin/python tests/bench/benchmark.py [--videos 200] [--keep DIR] [--quick] [--json]
+    .venv/bin/python tests/bench/benchmark.py [--videos 240] [--keep DIR] [--quick] [--json]
 
 A world of ten-second videos is made and measured as tests/bench/train.py does; half of them have another video's
 sound, are dropped, and are labelled as if nothing were wrong, as a list of clips would have it. The DAG draws the sets,
@@ -59,7 +59,7 @@ FILES = ("metrics-val.json", "metrics-test.json", "values-test.parquet", "predic
 def main() -> int:
     """Print the figures; exit status."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--videos", type=int, default=200)
+    parser.add_argument("--videos", type=int, default=240)
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")
