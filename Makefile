@@ -41,7 +41,7 @@ test: setup ## all tests (15 to 20 minutes on two cores); COVERAGE=1 prints whic
 	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder --durations=30 -p tests.records \
 	  $(if $(COVERAGE),--cov=winnow --cov-report=term:skip-covered)
 
-bench-train: models ## the DAG benchmark in a real Airflow on a small world: what models learn, and what must hold of it (10 minutes); VIDEOS= DIR=
+bench-train: models ## the DAG benchmark in a real Airflow on a small world: what models learn, and what must hold of it (20 minutes); VIDEOS= DIR=
 	@$(BIN)/python tests/bench/benchmark.py $(if $(VIDEOS),--videos '$(VIDEOS)') $(if $(filter-out demo,$(DIR)),--keep '$(DIR)')
 
 real-pairs: export WINNOW_WEIGHTS ?= weights

@@ -1,10 +1,10 @@
 """Train models on a release, and on as many other clips of the same candidates: is the release worth more?
 
-Labelled clips of one release make training sets of one size: what the release keeps, random candidates, what it
-dropped, and what scores highest. Every model is trained on every set with every seed, in as many steps, and tried once
-on the same clips of the release's test split, which share no video, uploader or near-duplicate with any set. The
-figures go into the corpus's table `run_metrics`; the next release shows them, with intervals and with what random
-candidates are worth, in its report.
+Clips of one release, labelled ones where a task needs labels, make training sets of one size: what the release keeps,
+random candidates, what it dropped, and what scores highest. Every model is trained on every set with every seed, in as
+many steps, and tried once on the same clips of the release's test split, which share no video, uploader or
+near-duplicate with any set. The figures go into the corpus's table `run_metrics`; the next release shows them, with
+intervals and with what random candidates are worth, in its report.
 
 It runs by hand, with a release or for the current one, and after every release where the deployment names tasks
 (`WINNOW_BENCHMARK_TASKS=avel,parse`). A run that was killed is gone on from; the same inputs again train nothing.
@@ -36,7 +36,7 @@ with DAG(
         "tasks": Param(
             [],
             type="array",
-            items={"type": "string", "enum": ["avel", "parse"]},
+            items={"type": "string", "enum": ["avel", "parse", "retrieve", "contrast", "probe"]},
             uniqueItems=True,
             description="What is learned; the deployment's tasks if empty, and nothing where it names none",
         ),

@@ -20,7 +20,7 @@ def _what(command: Callable) -> Callable:
     options = (
         _RELEASE,
         click.option(
-            "--tasks", callback=comma_list, help="Of avel, parse; those of WINNOW_BENCHMARK_TASKS by default."
+            "--tasks", callback=comma_list, help="As in avel,retrieve; those of WINNOW_BENCHMARK_TASKS by default."
         ),
         click.option("--models", callback=comma_list, help="Only these models; all of the tasks by default."),
         click.option("--preset", default="demo", show_default=True, help="A preset (demo, paper) or a YAML file."),

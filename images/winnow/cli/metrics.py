@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from winnow.cli.common import answer
-from winnow.core.errors import ConfigError
+from winnow.cli.common import answer, comma_list
+from winnow.core.errors import ConfigError, ContractError
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -17,7 +17,8 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.group()
 def metrics() -> None:
-    """Score a model's answers: separation (AudioScope), event localisation (AVE, AVEL), video parsing (AVVP, LLP)."""
+    """Score a model's answers: separation (AudioScope), event localisation (AVE, AVEL), video parsing (AVVP, LLP),
+    retrieval (AVSET-10M), classes of clips (linear probes)."""
 
 
 @metrics.command()
@@ -148,6 +149,47 @@ def avvp(
         whole = files.array(pooled)
         audio, visual = (parsing.masks(values, whole, threshold) for values in (audio, visual))
     answer({"videos": len(heard), **parsing.score(audio, visual, heard, seen)})
+
+
+@metrics.command()
+@click.option("--audio", type=FILE, required=True, help="Vectors of sounds: .npy of (clips, numbers).")
+@click.option("--visual", type=FILE, required=True, help="Vectors of their pictures, row by row the same clips.")
+@click.option("--labels", type=FILE, help="Each clip's class, one a line: also R@k by class.")
+@click.option("--groups", type=FILE, help="Each clip's source video, one a line: intervals are bootstrapped over them.")
+@click.option("--ks", callback=comma_list, help="k of R@k, by commas; 1,5,10 by default.")
+def retrieval(audio: Path, visual: Path, labels: Path | None, groups: Path | None, ks: list[str]) -> None:
+    """R@k and MRR of cosines, both ways, by instance and by class, with 95 % intervals and the gallery's size.
+
+    Ties count half."""
+    import numpy as np
+
+    from winnow.metrics import files
+    from winnow.metrics import retrieval as body
+
+    heard, seen = files.array(audio), files.array(visual)
+    if len(heard) != len(seen):
+        raise ContractError(f"{audio} has {len(heard)} rows and {visual} {len(seen)}: row by row they are one clip")
+    if not all(k.isdigit() and int(k) for k in ks):
+        raise ConfigError(f"--ks {','.join(ks)}: numbers from 1 are wanted, as in 1,5,10")
+    said = {}
+    for name, path in (("labels", labels), ("groups", groups)):
+        if path is not None:
+            lines = path.read_text(encoding="utf-8").splitlines()
+            if len(lines) != len(heard):
+                raise ContractError(f"{path} has {len(lines)} lines, and there are {len(heard)} clips")
+            said[name] = np.unique(lines, return_inverse=True)[1]
+    answer(body.score(heard, seen, ks=[int(k) for k in ks] or body.KS, **said))
+
+
+@metrics.command()
+@click.option("--scores", type=FILE, required=True, help="A model's scores: .npy of (clips, classes).")
+@click.option("--truth", type=FILE, required=True, help="True classes, from 0: .npy of (clips,).")
+def classes(scores: Path, truth: Path) -> None:
+    """Top-1 and top-5 of a class a clip (linear probes). Ties count half a place."""
+    from winnow.metrics import classes as body
+    from winnow.metrics import files
+
+    answer(body.score(files.array(scores), files.array(truth).astype("int64")))
 
 
 def _items(path: Path | None, found: list[dict[str, object]]) -> None:

@@ -23,7 +23,7 @@ def train(
     task: str, run: str, release_id: str | None, source: str | None, settings: tuple[str, ...], model: str | None,
     supervision: str | None, faithful: list[str],
 ) -> None:  # fmt: skip
-    """Train a model of TASK (avel, parse) on a release and keep it as a run."""
+    """Train a model of TASK (avel, parse, retrieve, contrast, probe) on a release and keep it as a run."""
     from winnow.train.config import load
 
     config = load(task, source, settings, faithful, model, supervision)
@@ -41,15 +41,27 @@ def train(
 @click.option("--run", required=True, help="Name of the run.")
 @click.option("--split", default="test", show_default=True, help="train, val or test. Every look at test is kept.")
 @click.option("--release", "release_id", help="Another release with the same classes; the run's own by default.")
-def evaluate(task: str, run: str, split: str, release_id: str | None) -> None:
-    """Score a run of TASK on a split of its release."""
+@click.option("--config", "source", help="Of a probe that is trained first: a preset (demo, paper) or a YAML file.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Of a probe that is trained first.")
+def evaluate(
+    task: str, run: str, split: str, release_id: str | None, source: str | None, settings: tuple[str, ...]
+) -> None:
+    """Score a run of TASK on a split of its release. Task probe takes a run of contrast too: a linear layer is trained
+    on it first, under the same name."""
     from winnow.train.tasks import task_module
 
     task_module(task)
-    from winnow.train.evaluate import evaluate as body
-
     lake, deployed = deployment()
-    found = body(lake, deployed, task, run, split, release_id)
+    if task == "probe":
+        from winnow.train.probing import probe
+
+        found = probe(lake, deployed, run, split, release_id, source=source, options=settings, note=_note)
+    else:
+        from winnow.train.evaluate import evaluate as body
+
+        if source or settings:
+            raise ConfigError(f"--config and --set are of task probe; run {run} keeps the options it was trained with")
+        found = body(lake, deployed, task, run, split, release_id)
     if "warning" in found:
         click.echo(f"winnow: {found['warning']}", err=True)
     answer(found)

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
+from winnow.core import shard_tar
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.nearby import Nearby
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 #: Tars that are open at a time.
 OPEN_FILES = 64
-_BLOCK = 512
 
 
 def index(lake: Lake, con: duckdb.DuckDBPyConnection) -> None:
@@ -78,7 +78,7 @@ def members(lake: Lake, tar: str) -> list[tuple[str, int, int]]:
     """Name, offset and size of each file in a tar of the lake, bytes."""
     try:
         with open(_local(lake, tar), "rb") as file:
-            return list(_walk(file, os.fstat(file.fileno()).st_size))
+            return _walk(file, os.fstat(file.fileno()).st_size)
     except FileNotFoundError:
         raise ContractError(f"{lake.full(tar)} is not there: {_MEND}") from None
     except (tarfile.TarError, ValueError) as error:
@@ -88,26 +88,15 @@ def members(lake: Lake, tar: str) -> list[tuple[str, int, int]]:
 _MEND = "run `winnow verify --all`, which names what mends it, or export references only (--media none)"
 
 
-def _walk(file: BinaryIO, size: int) -> Iterator[tuple[str, int, int]]:
-    """Headers of a plain tar, as stages write it, one small read each (tarfile takes ten times as long); of another
-    kind of tar what tarfile says."""
-    at, handle = 0, file.fileno()
-    found: list[tuple[str, int, int]] = []
-    while at + _BLOCK <= size:
-        header = os.pread(handle, _BLOCK, at)
-        if header[0] == 0:
-            break
-        if header[156:157] not in (b"0", b"\0") or header[124] & 0x80:
-            file.seek(0)
-            with tarfile.open(fileobj=file, mode="r:") as inside:
-                yield from ((m.name, m.offset_data, m.size) for m in inside if m.isfile())
-            return
-        length = int(header[124:136].rstrip(b" \0") or b"0", 8)
-        name = header[:100].rstrip(b"\0").decode()
-        prefix = header[345:500].rstrip(b"\0").decode()
-        found.append((f"{prefix}/{name}" if prefix else name, at + _BLOCK, length))
-        at += _BLOCK + -(-length // _BLOCK) * _BLOCK
-    yield from found
+def _walk(file: BinaryIO, size: int) -> list[tuple[str, int, int]]:
+    """What the headers of a tar say; of one that is not plain what tarfile says."""
+    handle = file.fileno()
+    found = shard_tar.headers(lambda at, length: os.pread(handle, length, at), size)
+    if found is None:
+        file.seek(0)
+        with tarfile.open(fileobj=file, mode="r:") as inside:
+            found = [(m.name, m.offset_data, m.size) for m in inside if m.isfile()]
+    return found
 
 
 class Clips:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from winnow.train.config import TrainConfig
+from winnow.train.loader import Vectors
 from winnow.train.prepare import Prepared
 from winnow.train.record import write
 from winnow.train.sets import Examples
@@ -31,10 +32,19 @@ def answers(
     kind = torch.float64 if config.precision == "fp64" else None
     with torch.inference_mode():
         for at in range(0, len(rows), config.batch):
-            given = prepared.joined.vectors.take(prepared.joined.places[rows[at : at + config.batch]])
-            out = model({n: torch.from_numpy(a).to(device, kind) for n, a in given.items()})
-            parts.append(module.answers(out))
+            parts.append({})
+            for given in _views(prepared.joined.vectors, prepared.joined.places[rows[at : at + config.batch]]):
+                out = module.answers(model({n: torch.from_numpy(a).to(device, kind) for n, a in given.items()}))
+                parts[-1] = {name: parts[-1].get(name, 0) + values for name, values in out.items()}
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _views(vectors: Vectors, places: np.ndarray) -> Iterator[Mapping[str, np.ndarray]]:
+    """What a batch is answered from: rows of a store, or several windows of each clip, whose answers are added up."""
+    if hasattr(vectors, "views"):
+        yield from vectors.views(places)
+    else:
+        yield vectors.take(places)
 
 
 def keep(

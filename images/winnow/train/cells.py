@@ -29,8 +29,13 @@ def train(
         return {**summary(lake, run.card()), "computed": False}
     from winnow.train.fit import train as train_run
 
+    shared = {"release": found["release"], "note": note}
+    under = one.get("under")
+    if under and not Run(lake, "contrast", under["run"]).done:
+        config = TrainConfig(**{**under["config"], "clips": lake.full(one["list"])})
+        train_run(lake, settings, "contrast", config, run=under["run"], **shared)
     config = TrainConfig(**{**one["config"], "clips": lake.full(one["list"])})
-    return train_run(lake, settings, one["task"], config, run=one["run"], release=found["release"], note=note)
+    return train_run(lake, settings, one["task"], config, run=one["run"], **shared)
 
 
 def evaluate(lake: Lake, settings: Settings, plan: str, cell: str) -> dict[str, object]:

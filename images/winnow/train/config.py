@@ -18,6 +18,35 @@ PRESETS = Path(__file__).parent / "presets"
 TASKS: Mapping[str, tuple[str, ...]] = {
     "avel": ("cpsp", "psp", "sspsp", "avatt", "dmrn", "avsdn", "cmran"),
     "parse": ("han", "cpsp"),
+    "retrieve": ("audio", "both", "ridge", "untrained", "random", "zeroshot"),
+    "contrast": ("frozen", "tiny", "r3d18", "paper"),
+    "probe": ("frozen", "untrained", "vectors", "tiny", "r3d18", "paper"),
+}
+#: Models that decode clips; the others read vectors.
+TOWERS = ("tiny", "r3d18", "paper")
+#: Models of a task that a benchmark trains only when they are asked for by name: not every release can have them.
+ON_REQUEST: Mapping[str, tuple[str, ...]] = {"retrieve": ("zeroshot",), "contrast": TOWERS, "probe": TOWERS}
+#: Options that are names and paths: whatever YAML would make of them (a run may be called 7, or true).
+NAMES = ("clips", "vectors", "classes", "of", "cache", "labels")
+#: Tasks whose examples are a release's clips, labelled or not (`winnow.train.pairs`).
+PAIRED = ("retrieve", "contrast", "probe")
+#: Options that a task begins with, under any preset: what is compared is a whole clip.
+BUILT_IN = {
+    "audio": tuple(f"audio.a{k}" for k in range(5)),
+    "visual": tuple(f"visual.v{k}" for k in range(5)),
+}
+AT_FIRST: Mapping[str, Mapping[str, object]] = {
+    "retrieve": {**BUILT_IN, "optimiser": "adamw", "schedule": "cosine", "clip_norm": None, "temperature": 0.05},
+    "retrieve.zeroshot": {"standardise": False},
+    "contrast": {**BUILT_IN, "optimiser": "adamw", "schedule": "linear", "clip_norm": None, "eps": 1e-6},
+    "probe": {
+        **BUILT_IN,
+        "schedule": "linear",
+        "clip_norm": None,
+        "eps": 1e-6,
+        "learning_rate": 1e-2,
+        "select": "last",
+    },
 }
 #: Deviations of released code that still run here, by name: what is done then, and for which models.
 FAITHFUL: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -29,6 +58,16 @@ FAITHFUL: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "vpsa_all_k": ("a batch with fewer than k clips of other classes has no video contrast", ("avel.cpsp",)),
     "fixed_batches": ("batches are never shuffled, and the remainder is dropped", ("avel.avatt", "avel.dmrn")),
     "contrast_drop": ("one row without a negative drops the whole batch's video contrast", ("parse.cpsp",)),
+    "raw_visual": ("vectors of pictures keep their lengths in training; answers compare cosines", ("retrieve.audio",)),
+    "own_negatives": (
+        "the batch is split over four processes, and each sees the negatives of its own quarter alone",
+        ("retrieve.audio", "retrieve.both"),
+    ),
+    "loud_masks": (
+        "masked stretches of a spectrogram are 0, which is loud; ours are as silence is",
+        tuple(f"contrast.{name}" for name in TOWERS),
+    ),
+    "same_video": ("clips of one source video are each other's negatives", ("retrieve.audio", "retrieve.both")),
 }
 
 
@@ -64,6 +103,15 @@ class TrainConfig(BaseModel):
     lr_factor: float = Field(0.5, gt=0, le=1)
     lr_epochs: tuple[int, ...] = Field((10, 20, 30), description="after these epochs the rate is multiplied")
     lr_steps: int | None = Field(None, ge=1, description="multiplied after every so many steps instead")
+    schedule: Literal["steps", "cosine", "linear"] = Field(
+        "steps", description="of the rate: lr_epochs and lr_steps; to 0 along a cosine, by epoch; to 0 by step"
+    )
+    warmup: int = Field(0, ge=0, description="steps in which the rate rises from 0")
+    optimiser: Literal["adam", "adamw"] = Field("adam", description="adamw: weights decay apart from the gradient")
+    weight_decay: float = Field(0.0, ge=0, description="BatchNorm's numbers never decay")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="Adam's memory")
+    eps: float = Field(1e-8, gt=0, description="Adam's smallest divisor")
+    amsgrad: bool = Field(False, description="Adam divides by the largest of its second moments")
     clip_norm: float | None = Field(0.1, gt=0, description="largest norm of the gradient; none when null")
     precision: Literal["fp32", "bf16", "fp64"] = Field("fp32", description="bf16: autocast; losses stay in float32")
     narrow: int = Field(1, ge=1, description="every hidden width divided by this")
@@ -79,13 +127,27 @@ class TrainConfig(BaseModel):
     nce: float = Field(1.0, ge=0, description="weight of the label-free contrast (sspsp)")
     matching: float = Field(1.0, ge=0, description="weight of the time matching (parse, cpsp)")
     gate: Literal["video", "modality"] | None = Field(None, description="parse: pooled probability that gates segments")
+    temperature: float = Field(0.1, gt=0, description="retrieve, contrast: divides cosines in the loss")
+    recall: tuple[int, ...] = Field(
+        (1, 5, 10), description="retrieve, contrast: k of R@k; a gallery has as many clips at least"
+    )
+    ridge: float = Field(1.0, gt=0, description="retrieve, ridge: penalty as a share of the features' mean variance")
+    cache: str | None = Field(None, description="contrast, probe: folder for decoded clips, for later epochs")
+    untrained: bool = Field(False, description="contrast: keep the weights that it begins with")
+    of: str | None = Field(None, description="probe: which run of contrast stands under it; vectors have none")
+    sides: Literal["both", "audio", "visual"] = Field("both", description="probe: whose features it reads")
+    classes: str | None = Field(None, description="probe: Parquet of sample_id, label, split; else the release's")
+    rare: Literal["stop", "drop"] = Field("stop", description="probe: of a class without a clip to learn from")
+    dropout: float = Field(0.5, ge=0, lt=1, description="probe: share of features left out while it learns")
     labels: Literal["true", "shuffled"] = Field("true", description="shuffled: the control that must fall to chance")
     faithful: tuple[str, ...] = Field((), description="deviations of released code to switch back on")
     tensorboard: bool = Field(False, description="also write TensorBoard files")
 
-    @field_validator("audio", "visual", "moving", "faithful", "lr_epochs", mode="before")
+    @field_validator("audio", "visual", "moving", "faithful", "lr_epochs", "recall", "betas", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
+        if isinstance(value, int):
+            return (value,)
         return tuple(p.strip() for p in value.split(",") if p.strip()) if isinstance(value, str) else value
 
 
@@ -110,7 +172,7 @@ def load(
     if wanted not in TASKS[task]:
         raise ConfigError(f"task {task} has no model {wanted!r}; it has {', '.join(TASKS[task])}")
     label = str(given.get("supervision") or _plain(read, task, wanted).get("supervision") or "full")
-    merged = {**_plain(read, task, wanted, label), **given, "model": wanted}
+    merged = {**_plain(AT_FIRST, task, wanted, label), **_plain(read, task, wanted, label), **given, "model": wanted}
     try:
         config = TrainConfig(**merged)
     except ValidationError as error:
@@ -128,7 +190,8 @@ def _given(settings: Sequence[str]) -> dict[str, object]:
         if not found or not key:
             raise ConfigError(f"--set {one}: key=value is wanted, as in --set batch=32")
         try:
-            out[key.strip()] = yaml.safe_load(value) if value.strip() else ""
+            text = key.strip() in NAMES and value.strip() != "null"
+            out[key.strip()] = (value.strip() or None) if text else yaml.safe_load(value) if value.strip() else ""
         except yaml.YAMLError as error:
             raise ConfigError(f"--set {one}: its value is no YAML") from error
     return out

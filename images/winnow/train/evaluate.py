@@ -3,6 +3,8 @@ it is written down beside the run: a figure that was looked at twice was chosen.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
@@ -11,7 +13,7 @@ from winnow.models.torch_batches import choose_device, deterministic
 from winnow.train.answering import answers, keep
 from winnow.train.config import TrainConfig
 from winnow.train.nets.common import Sizes
-from winnow.train.prepare import prepare
+from winnow.train.prepare import network, prepare
 from winnow.train.runs import Run
 from winnow.train.state import Model, load, standard
 from winnow.train.tasks import task_module
@@ -37,6 +39,12 @@ def evaluate(
             f"run {run} knows {len(card['categories'])} classes of release {card['release']}, and release "
             f"{prepared.release} has {len(prepared.examples.categories)} others: their answers do not compare"
         )
+    encoders, own = prepared.joined.vectors.card.get("encoders", {}), card.get("encoders", {})
+    if encoders != own:
+        raise ContractError(
+            f"run {run} was trained on vectors of {_named(own)}, and these are of {_named(encoders)}: they mean "
+            "something else"
+        )
     path = target.checkpoint(card)
     tensors, said = load(path.read_bytes(), str(path))
     sizes = Sizes(**card["sizes"])
@@ -44,7 +52,7 @@ def evaluate(
         raise ContractError(f"{path} is of another model or of vectors of other sizes than run {run}: train it again")
     names = list(module.inputs(config))
     zeros = standard(lambda: [prepared.joined.vectors.take(prepared.joined.places[:1])], names, on=False)
-    model = Model(module.build(config, sizes), *zeros)
+    model = Model(network(module, config, prepared), *zeros)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
@@ -54,6 +62,8 @@ def evaluate(
     if not len(rows):
         raise ContractError(f"release {prepared.release} has no clip with vectors in split {split}")
     examples = prepared.examples.take(rows)
+    if hasattr(module, "check"):
+        module.check(config, examples, split)
     if split == "test":
         look = target.look(split, {"release": prepared.release, "clips": len(rows)})
     found = keep(target.home, module, config, examples, answers(module, model, prepared, rows, config, device), split)
@@ -63,3 +73,7 @@ def evaluate(
         if look > 1:
             told["warning"] = f"look {look} at test: choose on val, and report the first look"
     return told
+
+
+def _named(encoders: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {network}" for name, network in sorted(encoders.items())) or "networks that nothing names"

@@ -27,9 +27,9 @@ from winnow.train import record, runs
 from winnow.train.answering import answers, keep
 from winnow.train.config import TrainConfig
 from winnow.train.loader import Batch, Loader
-from winnow.train.prepare import Prepared, counts, identity, prepare
+from winnow.train.prepare import Prepared, counts, identity, network, prepare
 from winnow.train.runs import CARD, PACE, PROGRESS, STATE, TRIED, Run
-from winnow.train.state import Model, Position, dump, dump_state, load, load_state, rate, standard, weights
+from winnow.train.state import Model, Position, dump, dump_state, load, load_state, optimiser, rate, standard, weights
 from winnow.train.tasks import task_module
 
 Note = Callable[[str], None]
@@ -90,18 +90,28 @@ class _Loop:
         taught = self.examples.shuffled(config.seed) if config.labels == "shuffled" else self.examples
         self.train_rows, self.val_rows = prepared.rows("train"), prepared.rows("val")
         self.taught = taught.take(self.train_rows)
-        self.loader = Loader(
-            prepared.joined.vectors, prepared.joined.places[self.train_rows], size=config.batch, seed=config.seed,
-            epochs=config.epochs, fixed="fixed_batches" in config.faithful,
-        )  # fmt: skip
-        self.last = min(len(self.loader), config.max_steps or len(self.loader))
+        self.vectors, places = prepared.joined.vectors, prepared.joined.places[self.train_rows]
+        if config.labels == "shuffled" and hasattr(module, "dealt"):
+            self.vectors = module.dealt(self.vectors, places, config.seed)
+        if hasattr(module, "check") and len(self.val_rows):
+            module.check(config, self.examples.take(self.val_rows), "val")
+        shared = {"size": config.batch, "seed": config.seed, "epochs": config.epochs}
+        if hasattr(self.vectors, "loader"):
+            self.loader = self.vectors.loader(places, **shared)
+        else:
+            self.loader = Loader(self.vectors, places, **shared, fixed="fixed_batches" in config.faithful)
+        closed = hasattr(module, "closed") and module.closed(config)
+        self.last = 0 if closed else min(len(self.loader), config.max_steps or len(self.loader))
         torch.manual_seed(config.seed)
-        net = module.build(config, prepared.sizes)
+        net = network(module, config, prepared)
         names = list(module.inputs(config))
-        self.model = Model(net, *standard(self._blocks, names, config.standardise)).to(device)
+        on = config.standardise and not (hasattr(module, "raw") and module.raw(config))
+        self.model = Model(net, *standard(self._blocks, names, on)).to(device)
+        if closed and hasattr(module, "fit"):
+            module.fit(net, config, self.model.standardised(self.vectors.take(places)))
         if config.precision == "fp64":
             self.model.double()
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate)
+        self.optimiser = optimiser(self.model, config)
         self.position = Position()
         self.rows: list[dict] = []
         self.tried: list[dict] = []
@@ -112,7 +122,7 @@ class _Loop:
     def _blocks(self) -> Iterator[dict[str, np.ndarray]]:
         places = self.prepared.joined.places[self.train_rows]
         for at in range(0, len(places), self.config.batch):
-            yield self.prepared.joined.vectors.take(places[at : at + self.config.batch])
+            yield self.vectors.take(places[at : at + self.config.batch])
 
     # -- training ------------------------------------------------------------------------------------------------------
     def run(self) -> None:
@@ -141,9 +151,12 @@ class _Loop:
                 began, waited, clips = time.perf_counter(), self.loader.waited_s, 0
 
     def _step(self, batch: Batch) -> dict[str, object]:
+        if not len(batch.rows):  # none of its clips could be decoded
+            return {"step": batch.step, "epoch": batch.epoch, "clips": 0, "loss": 0.0, "terms": {},
+                    "gradient_norm": 0.0, "learning_rate": 0.0}  # fmt: skip
         torch.manual_seed(int(np.random.SeedSequence([self.config.seed, batch.step]).generate_state(1)[0]))
         self.model.train()
-        lr = rate(self.config, batch.step, batch.epoch)
+        lr = rate(self.config, batch.step, batch.epoch, self.last)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         try:
@@ -151,16 +164,8 @@ class _Loop:
             given = {n: v.to(self.device) for n, v in self.module.targets(self.taught, batch.rows).items()}
             found = self.module.terms(self.config, out, given)
             there = {name: weight * value for name, (weight, value) in found.items() if value is not None}
-            loss = sum(there.values())
-            if not isinstance(loss, Tensor) or not bool(torch.isfinite(loss)):
-                self._stop(batch, f"the loss is {float(loss.detach()) if isinstance(loss, Tensor) else loss}")
-            self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            largest = self.config.clip_norm or math.inf
-            norm = nn.utils.clip_grad_norm_(self.model.parameters(), largest)
-            if not bool(torch.isfinite(norm)):
-                self._stop(batch, f"the gradient's norm is {float(norm)}")
-            self.optimiser.step()
+            loss = sum(there.values(), torch.zeros(()))
+            norm = self._learn(batch, loss) if there else 0.0
         except torch.OutOfMemoryError as error:
             raise ConfigError(self._smaller(batch)) from error
         self.fitted = max(self.fitted, len(batch.rows))
@@ -170,8 +175,20 @@ class _Loop:
         said = {name: None if value is None else float(value.detach()) for name, (_, value) in found.items()}
         return {
             "step": batch.step, "epoch": batch.epoch, "clips": len(batch.rows), "loss": float(loss.detach()),
-            "terms": said, "gradient_norm": float(norm), "learning_rate": lr,
+            "terms": said, "gradient_norm": norm, "learning_rate": lr,
         }  # fmt: skip
+
+    def _learn(self, batch: Batch, loss: Tensor) -> float:
+        """One step of the optimiser; the gradient's norm."""
+        if not bool(torch.isfinite(loss)):
+            self._stop(batch, f"the loss is {float(loss.detach())}")
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm or math.inf)
+        if not bool(torch.isfinite(norm)):
+            self._stop(batch, f"the gradient's norm is {float(norm)}")
+        self.optimiser.step()
+        return float(norm)
 
     def _forward(self, inputs: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         wide = self.config.precision == "fp64"
@@ -221,7 +238,7 @@ class _Loop:
         self.tried.append(
             {"step": self.position.step, "epoch": epoch, "value": said["value"], "chance": said["chance"]}
         )
-        value = float(said["value"])
+        value = float(said.get("select", said["value"]))
         if self.config.select == "best" and (self.position.best is None or value > self.position.best):
             self.position.best, self.position.best_step = value, self.position.step
             self.position.checkpoint = self._checkpoint()
@@ -295,7 +312,9 @@ class _Loop:
             "identity": self.identity, "of": what, "examples": what["examples"], "sizes": vars(self.prepared.sizes),
             "categories": list(self.examples.categories), "checkpoint": self.position.checkpoint,
             "checkpoint_step": chosen, "steps": self.position.step, "skipped": self.position.skipped,
+            "encoders": self.prepared.joined.vectors.card.get("encoders", {}),
             "counts": counts(self.prepared), "left_out": self.prepared.joined.left_out,
+            "failed": getattr(self.loader, "failed", {}),
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "when": {"seconds_a_step": record.mean_pace(pace), "peak_mb": max((p["peak_mb"] for p in pace), default=0),
                      "device": device_name(self.device), "python": sys.version.split()[0]},

@@ -18,16 +18,16 @@ from pathlib import Path
 import numpy as np
 
 from winnow import __version__
-from winnow.core.errors import ConfigError, ContractError
-from winnow.core.fingerprint import code_digest
+from winnow.core.errors import ConfigError
 from winnow.core.lake import Lake, digest, sha256_bytes, sha256_file
 from winnow.release import publish
-from winnow.train import drawing, sets
-from winnow.train.config import TASKS, TrainConfig, load
+from winnow.train import drawing, ties
+from winnow.train.config import ON_REQUEST, TASKS, TrainConfig, load
 from winnow.train.drawing import Pool
+from winnow.train.prepare import code_of, joined_to
 from winnow.train.sets import Examples
+from winnow.train.tasks import examples as read_examples
 from winnow.train.tasks import task_module
-from winnow.train.vectors import join
 
 #: Options that a plan gives itself.
 _OWN = ("clips", "seed", "model")
@@ -36,7 +36,8 @@ _OWN = ("clips", "seed", "model")
 def configs(
     tasks: Sequence[str], models: Sequence[str], preset: str, settings: Sequence[str] = ()
 ) -> dict[str, dict[str, TrainConfig]]:
-    """Task → model → options. All models of a task where `models` is empty; else those of `models` that it has.
+    """Task → model → options. All models of a task, but for those ON_REQUEST, where `models` is empty; else those of
+    `models` that it has.
     ConfigError for a task or a model that is not there, a task that is left without a model, and a setting that is the
     plan's own."""
     for one in settings:
@@ -47,7 +48,10 @@ def configs(
     for task in tasks:
         if task not in TASKS:
             raise ConfigError(f"there is no task {task!r}; there are {', '.join(TASKS)}")
-    chosen = {task: [name for name in TASKS[task] if not models or name in models] for task in dict.fromkeys(tasks)}
+    chosen = {
+        task: [name for name in TASKS[task] if (name in models if models else name not in ON_REQUEST.get(task, ()))]
+        for task in dict.fromkeys(tasks)
+    }
     for task, names in chosen.items():
         if not names:
             raise ConfigError(
@@ -66,11 +70,11 @@ def features(
     that the release keeps have no vectors than `most_missing` allows."""
     name = publish.resolve(lake, release)
     folder = publish.folder(lake, name)
-    facts, groups = _facts(folder)
+    facts, groups = ties.facts(folder)
     found = {}
     for task, by_model in wanted.items():
         first = next(iter(by_model.values()))
-        examples = sets.read(folder, task, family=first.family, half=first.half, leaks=first.allow_leaks)
+        examples = read_examples(folder, task, first, every=True)
         known = [clip in facts for clip in examples.id.tolist()]
         left = {"not cut": len({*examples.id.tolist()} - {*facts})}
         examples = examples.take(np.flatnonzero(known))
@@ -93,36 +97,18 @@ def _with_vectors(
     module, why, seen = task_module(task), {}, set()
     for config in by_model.values():
         inputs = {name: list(listed) for name, listed in module.inputs(config).items()}
-        if (key := json.dumps([inputs, config.vectors])) in seen or not len(examples):
+        key = json.dumps([inputs, config.vectors, "" if inputs else config.model])
+        if key in seen or not len(examples):
             continue
         seen.add(key)
         kept = np.flatnonzero([facts[clip]["status"] == "kept" for clip in examples.id.tolist()])
         for rows, most in ((kept, config.most_missing), (np.arange(len(examples)), 1.0)):
             if len(rows):
-                wanted = sets.ids(examples.take(rows))
-                joined = join(lake, folder, wanted, inputs, examples.seconds, config.vectors, most)
+                joined = joined_to(lake, folder, module, config, examples.take(rows), most)
         for reason, ids in joined.left_out.items():
             why[reason] = why.get(reason, 0) + len(ids)
         examples = examples.take(joined.kept)
     return examples, why
-
-
-def _facts(folder: Path) -> tuple[dict[str, dict], dict[str, str]]:
-    """What a release says of its clips, and what ties them."""
-    import pyarrow.parquet as pq
-
-    names = ["sample_id", "video_id", "uploader", "status", "effective_z"]
-    path, pairs = (folder / "tables" / f"{name}.parquet" for name in ("fct_clips", "fct_duplicates"))
-    if not path.is_file():
-        raise ContractError(f"{path} is not there: a benchmark needs to know what the release keeps and drops")
-    rows = pq.read_table(path, columns=names).to_pylist()
-    alike = []
-    if pairs.is_file():
-        read = pq.read_table(pairs, columns=["first_id", "second_id", "ties"]).to_pylist()
-        alike = [(row["first_id"], row["second_id"]) for row in read if row["ties"]]
-    shared = {row["sample_id"]: (row["video_id"], row["uploader"]) for row in rows}
-    facts = {row["sample_id"]: {"status": row["status"], "score": row["effective_z"]} for row in rows}
-    return facts, drawing.groups(shared, alike)
 
 
 def make(
@@ -137,8 +123,7 @@ def make(
         raise ConfigError(f"--seeds {seeds}: at least one is wanted")
     wanted = configs(tasks, models, preset, settings)
     name, found = features(lake, release, wanted)
-    code = {"code": code_digest("winnow.train.fit"), "torch": torch.__version__, "numpy": np.__version__}
-    code["winnow"] = __version__
+    versions = {"torch": torch.__version__, "numpy": np.__version__, "winnow": __version__}
     given = {task: _sha256(next(iter(by_model.values())).vectors) for task, by_model in wanted.items()}
     cells: dict[str, dict] = {}
     told: dict[str, dict] = {}
@@ -153,16 +138,17 @@ def make(
         }
         fewest = min(len(_taught(examples, drawn)) for _, drawn in lists.values())
         for model, config in by_model.items():
-            steps = config.epochs * -(-fewest // config.batch)
+            under = _under(task, config, preset, settings)
             for (one, seed), (key, _) in lists.items():
-                options = config.model_copy(
-                    update={"seed": seed, "clips": lake.full(key), "max_steps": min(steps, config.max_steps or steps)}
-                )
-                said = {**options.model_dump(), "clips": key, "vectors": given[task], "release": name, **code}
-                run = f"{model}-{one}-{seed}-{digest(said)}"
+                label = f"{model}-{one}-{seed}"
+                shared = {"vectors": given[task], "release": name, "code": code_of(task), **versions}
+                cell = {"task": task, "model": model, "set": one, "seed": seed, "list": key}
+                if under is not None:
+                    own = {**shared, "code": code_of("contrast")}
+                    cell["under"] = _run(under, seed, key, fewest, f"{under.model}-{one}-{seed}", own)
+                    config = config.model_copy(update={"of": cell["under"]["run"]})
                 cells[f"{task}/{model}/{one}/{seed}"] = {
-                    "task": task, "model": model, "set": one, "seed": seed, "run": run, "list": key,
-                    "config": {**options.model_dump(), "clips": None},
+                    **cell, **_run(config, seed, key, None if task == "probe" else fewest, label, shared)
                 }  # fmt: skip
         untaught = {
             f"{one}/{seed}": missing for (one, seed), (_, drawn) in lists.items()
@@ -179,6 +165,27 @@ def make(
     text = json.dumps(plan, indent=1, sort_keys=True) + "\n"
     computed = lake.create(f"benchmarks/{key}/plan.json", text.encode())
     return {"plan": key, "release": name, "cells": list(cells), "tasks": told, "computed": computed}
+
+
+def _run(
+    config: TrainConfig, seed: int, key: str, clips: int | None, label: str, shared: Mapping[str, object]
+) -> dict[str, object]:
+    """A run's options and its name, which is of all that its numbers follow from. clips: of the smallest set, whose
+    number of steps all have; None where all learn from the same clips."""
+    options = config.model_copy(update={"seed": seed})
+    if clips is not None:
+        steps = config.epochs * -(-clips // config.batch)
+        options = options.model_copy(update={"max_steps": min(steps, config.max_steps or steps)})
+    said = {**options.model_dump(), **shared, "clips": key}
+    return {"run": f"{label}-{digest(said)}", "config": {**options.model_dump(), "clips": None}}
+
+
+def _under(task: str, config: TrainConfig, preset: str, settings: Sequence[str]) -> TrainConfig | None:
+    """What a probe's cell trains first: the run of contrast that it stands on."""
+    if task != "probe" or config.model == "vectors":
+        return None
+    model = "frozen" if config.model == "untrained" else config.model
+    return load("contrast", preset, settings, (), model).model_copy(update={"untrained": config.model == "untrained"})
 
 
 def read(lake: Lake, plan: str) -> dict:

@@ -6,9 +6,10 @@ same name with another identity is another run, and is refused.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,10 +22,16 @@ from winnow.train import sets
 from winnow.train.config import TrainConfig
 from winnow.train.nets.common import Sizes
 from winnow.train.sets import Examples
+from winnow.train.tasks import examples
 from winnow.train.vectors import Joined, join
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from winnow.train.tasks.probe import Base
+
 #: Options that change no number.
-_ASIDE = {"tensorboard", "checkpoint_every"}
+_ASIDE = {"tensorboard", "checkpoint_every", "cache"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class Prepared:
     examples: Examples
     joined: Joined
     sizes: Sizes
+    base: Base | None = None
 
     def rows(self, split: str) -> np.ndarray:
         """Rows of a split among the examples."""
@@ -49,15 +57,42 @@ def prepare(
     test split is looked at."""
     name = publish.resolve(lake, release)
     folder = publish.folder(lake, name)
-    found = sets.read(folder, task, family=config.family, half=config.half, leaks=config.allow_leaks, test=test)
+    found = examples(folder, task, config, test=test, every=bool(config.clips))
     if config.clips:
         found = sets.listed(found, Path(config.clips), test=test)
-    inputs = module.inputs(config)
-    joined = join(lake, folder, sets.ids(found), inputs, found.seconds, config.vectors, config.most_missing)
+    base, left = None, {}
+    if hasattr(module, "base"):
+        base = module.base(lake, config)
+        found, left = module.arranged(lake, folder, config, found, base, test=test)
+        config = module.settled(config, base)
+    joined = joined_to(lake, folder, module, config, found, config.most_missing)
+    joined = replace(joined, left_out={**joined.left_out, **left})
     found = found.take(joined.kept)
     if not len(found.of("train")):
         raise ContractError(f"release {name} has no training clip with vectors for task {task}")
-    return Prepared(name, folder, found, joined, _sizes(joined, found, config))
+    wide = module.sizes(config, joined.vectors.arrays, found) if hasattr(module, "sizes") else None
+    if base is not None and (own := base.card.get("encoders", {})) != joined.vectors.card.get("encoders", {}):
+        raise ContractError(f"run {config.of} learned from vectors of {own}, and these are of another encoder")
+    return Prepared(name, folder, found, joined, wide or _sizes(joined, found, config), base)
+
+
+def joined_to(
+    lake: Lake, folder: Path, module: ModuleType, config: TrainConfig, found: Examples, most_missing: float
+) -> Joined:
+    """The vectors of these examples, or their clips where the model decodes them."""
+    if hasattr(module, "window") and (window := module.window(config)) is not None:
+        from winnow.train import clips
+
+        times, places = module.views(config)
+        ids = found.id.tolist()
+        return clips.joined(lake, folder, ids, window, most_missing, times=times, places=places, cache=config.cache)
+    inputs = module.inputs(config)
+    return join(lake, folder, sets.ids(found), inputs, found.seconds, config.vectors, most_missing)
+
+
+def network(module: ModuleType, config: TrainConfig, prepared: Prepared) -> nn.Module:
+    """The network of a run, on the run that stands under it where one does."""
+    return module.build(config, prepared.sizes, *([prepared.base] if hasattr(module, "base") else []))
 
 
 def _sizes(joined: Joined, found: Examples, config: TrainConfig) -> Sizes:
@@ -76,18 +111,24 @@ def _sizes(joined: Joined, found: Examples, config: TrainConfig) -> Sizes:
     )
 
 
+def code_of(task: str) -> str:
+    """Digest of the loop, and of the task's networks and losses, which are found by the task's name."""
+    return digest([code_digest("winnow.train.fit"), code_digest(f"winnow.train.tasks.{task}")])
+
+
 def identity(task: str, config: TrainConfig, prepared: Prepared, device: str) -> dict[str, object]:
     """What a run's numbers follow from."""
     import torch
 
     options = {k: v for k, v in config.model_dump().items() if k not in _ASIDE}
-    for name in ("clips", "vectors"):
+    for name in ("clips", "vectors", "classes"):
         if options[name]:
             options[name] = sha256_file(Path(options[name]))
+    under = {"under": prepared.base.identity} if prepared.base is not None else {}
     return {
-        "task": task, "options": options, "release": prepared.release, "examples": prepared.examples.digest(),
+        **under, "task": task, "options": options, "release": prepared.release, "examples": prepared.examples.digest(),
         "vectors": digest({k: v for k, v in prepared.joined.vectors.card.items() if k != "file"}),
-        "code": code_digest("winnow.train.fit"), "torch": torch.__version__, "numpy": np.__version__,
+        "code": code_of(task), "torch": torch.__version__, "numpy": np.__version__,
         "winnow": __version__, "device": device,
     }  # fmt: skip
 

@@ -100,7 +100,7 @@ def read(
             f"{path} has no sample of family {family} in a split, so there are no labels for task {task}: import some "
             "(`winnow annotate import-labels`), then `winnow release`"
         )
-    _apart(path, rows, leaks)
+    apart(path, rows, leaks)
     categories = tuple(sorted({row["category"] for row in rows}))
     _taught(path, rows, categories)
     build = _parse if task == "parse" else _avel
@@ -125,7 +125,7 @@ def _selected(rows: list[dict], family: str, half: bool) -> list[dict]:
     return sorted(kept, key=lambda r: (r["sample_id"], r["category"]))
 
 
-def _apart(path: Path, rows: list[dict], leaks: bool) -> None:
+def apart(path: Path, rows: list[dict], leaks: bool) -> None:
     """A clip stands in one split, and so does a group."""
     for what, column in (("clip", "sample_id"), ("video", "video_id"), ("group", "group_id")):
         where: dict[str, str] = {}

@@ -47,7 +47,7 @@ def of_stages(
                 f"{batches[0] if batches else 'BATCH'}` for each of its batches, then `winnow release`"
             )
     name = digest({
-        "inputs": {k: list(v) for k, v in inputs.items()}, "seconds": seconds, "form": 1,
+        "inputs": {k: list(v) for k, v in inputs.items()}, "seconds": seconds, "form": 2,
         "tables": {stage: [r["sha256"] for r in found] for stage, found in used.items()},
     })  # fmt: skip
     read = {stage: _read(lake, found, _wanted(inputs, stage, columns[stage])) for stage, found in used.items()}
@@ -57,13 +57,28 @@ def of_stages(
         del table
     target = Path(lake.full(f"vectors/{name}"))
     if not (target / CARD).is_file():
-        make(target, *_assemble(read, inputs, columns, seconds), source={"tables": sorted(inputs)})
+        source = {"tables": sorted(inputs), "encoders": _encoders(read)}
+        make(target, *_assemble(read, inputs, columns, seconds), source=source)
     return target, failed
+
+
+def _encoders(read: Mapping[str, tuple[pa.Table, dict]]) -> dict[str, str]:
+    """Whose vectors a stage's tables hold, where they say it; ContractError for those of two networks."""
+    found = {}
+    for stage, (table, _) in read.items():
+        if "model" in table.column_names and len(names := sorted({*table["model"].to_pylist()} - {None})):
+            if len(names) > 1:
+                raise ContractError(
+                    f"tables of stage {stage} hold vectors of {len(names)} networks, {names[0]} and {names[1]}, which "
+                    f"do not compare: run `winnow run {stage}` again for the batches of one of them"
+                )
+            found[stage] = names[0]
+    return found
 
 
 def _wanted(inputs: Mapping[str, Sequence[str]], stage: str, columns: Mapping[str, str]) -> list[str]:
     listed = sorted({n.partition(".")[2] for names in inputs.values() for n in names if n.startswith(f"{stage}.")})
-    return [*listed, *(["grid_hz"] if "grid_hz" in columns else [])]
+    return [*listed, *(name for name in ("grid_hz", "model") if name in columns)]
 
 
 def _read(lake: Lake, tables_of: list[dict], columns: list[str]) -> tuple[pa.Table, dict[str, str]]:

@@ -7,7 +7,8 @@ weights, what Adam remembers, and a few numbers. Equal states are equal bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from winnow.core.errors import ContractError
 from winnow.train.config import TrainConfig
 
-_KEPT = ("step", "exp_avg", "exp_avg_sq")
+_KEPT = ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 KEY = "winnow"
 
 
@@ -32,18 +33,24 @@ class Model(nn.Module):
             self.register_buffer(f"scale_{name}", torch.from_numpy(np.asarray(scales[name], np.float32)))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return self.net(
-            **{n: (inputs[n] - self.get_buffer(f"mean_{n}")) * self.get_buffer(f"scale_{n}") for n in inputs}
-        )
+        given = dict(inputs)
+        for name in self.inputs:
+            given[name] = (given[name] - self.get_buffer(f"mean_{name}")) * self.get_buffer(f"scale_{name}")
+        return self.net(**given)
+
+    def standardised(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The network's inputs, of arrays."""
+        shift, scale = ({n: self.get_buffer(f"{k}_{n}").cpu().numpy() for n in inputs} for k in ("mean", "scale"))
+        return {n: (values - shift[n]) * scale[n] for n, values in inputs.items()}
 
 
 def standard(
-    blocks: Callable[[], Iterable[Mapping[str, np.ndarray]]], names: Iterable[str], on: bool
+    blocks: Callable[[], Iterable[Mapping[str, np.ndarray]]], names: Sequence[str], on: bool
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Mean and 1/deviation of each number of an input over clips, seconds and positions; 0 and 1 where not `on`. A
-    number that never changes is scaled by 1."""
+    number that never changes is scaled by 1; inputs that are not named stay as they are."""
     sums: dict[str, list] = {}
-    for block in blocks():
+    for block in blocks() if names else ():
         for name in names:
             wide = block[name].reshape(-1, block[name].shape[-1]).astype(np.float64)
             old = sums.setdefault(name, [0, np.zeros(wide.shape[1]), np.zeros(wide.shape[1])])
@@ -59,8 +66,37 @@ def standard(
     return means, scales
 
 
-def rate(config: TrainConfig, step: int, epoch: int) -> float:
-    """The learning rate of a step."""
+def optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """Adam over all weights that learn; those of batch normalisation, by the layer's type, do not decay."""
+    norms = [layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    still = {id(p) for layer in norms for p in layer.parameters()}
+    learning = [p for p in model.parameters() if p.requires_grad]
+    groups = [{"params": [p for p in learning if id(p) not in still]}]
+    if apart := [p for p in learning if id(p) in still]:
+        groups.append({"params": apart, "weight_decay": 0.0})
+    if not any(group["params"] for group in groups):
+        groups = [{"params": [nn.Parameter(torch.zeros(()))]}]
+    kind = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
+    return kind(
+        groups, lr=config.learning_rate, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay,
+        amsgrad=config.amsgrad,
+    )  # fmt: skip
+
+
+def _named(model: nn.Module, optimiser: torch.optim.Optimizer) -> list[tuple[str, nn.Parameter]]:
+    """Parameters in the optimiser's order, with their names."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return [(names[id(p)], p) for group in optimiser.param_groups for p in group["params"] if id(p) in names]
+
+
+def rate(config: TrainConfig, step: int, epoch: int, last: int) -> float:
+    """The learning rate of a step; `last`: how many there are in all."""
+    if step < config.warmup:
+        return config.learning_rate * (step + 1) / config.warmup
+    if config.schedule == "cosine":
+        return config.learning_rate * (1 + math.cos(math.pi * epoch / config.epochs)) / 2
+    if config.schedule == "linear":
+        return config.learning_rate * (last - step) / max(last - config.warmup, 1)
     passed = step // config.lr_steps if config.lr_steps else sum(epoch >= at for at in config.lr_epochs)
     return config.learning_rate * config.lr_factor**passed
 
@@ -104,9 +140,9 @@ def load(data: bytes, where: str) -> tuple[dict[str, Tensor], dict]:
 def dump_state(model: nn.Module, optimiser: torch.optim.Optimizer, position: Position, identity: str) -> bytes:
     """All that a killed run goes on from."""
     tensors = {f"model.{name}": value for name, value in weights(model).items()}
-    for name, parameter in model.named_parameters():
+    for name, parameter in _named(model, optimiser):
         for key in _KEPT:
-            if parameter in optimiser.state:
+            if key in optimiser.state.get(parameter, {}):
                 tensors[f"{key}.{name}"] = optimiser.state[parameter][key].detach().cpu().contiguous()
     return dump(tensors, {"identity": identity, **position.__dict__})
 
@@ -120,9 +156,10 @@ def load_state(data: bytes, where: str, model: nn.Module, optimiser: torch.optim
         )
     model.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
     plain = optimiser.state_dict()
-    names = [name for name, _ in model.named_parameters()]
     plain["state"] = {
-        k: {key: tensors[f"{key}.{name}"] for key in _KEPT} for k, name in enumerate(names) if f"step.{name}" in tensors
+        k: {key: tensors[f"{key}.{name}"] for key in _KEPT if f"{key}.{name}" in tensors}
+        for k, (name, _) in enumerate(_named(model, optimiser))
+        if f"step.{name}" in tensors
     }
     optimiser.load_state_dict(plain)
     return Position(**said)

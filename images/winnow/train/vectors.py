@@ -3,7 +3,8 @@
 From stage tables, each input is a list of `stage.column`. An envelope on a grid (`visual.motion`, `audio.onset`) gives
 the cells of each second; a layer that describes a whole clip is repeated in every second. A Parquet file has
 `sample_id` and one column an input, flat lists of float32, and says in its schema's metadata what they are: `shape` by
-input (JSON, without rows: [10, 49, 512], channels last) and `layout`, which is `channels_last` and nothing else.
+input (JSON, without rows: [10, 49, 512], channels last) and `layout`, which is `channels_last` and nothing else; and in
+`encoders` (JSON, network by input), where it is to be known, whose vectors they are.
 
 A store lies in the lake under `vectors/<digest>/`, named by what it is made from, and is made once.
 """
@@ -101,7 +102,7 @@ def _of_file(lake: Lake, path: Path, inputs: tuple[str, ...]) -> Path:
 
     if not path.is_file():
         raise ConfigError(f"--set vectors={path}: no such file")
-    target = Path(lake.full(f"vectors/{digest({'file': sha256_file(path), 'inputs': sorted(inputs), 'form': 1})}"))
+    target = Path(lake.full(f"vectors/{digest({'file': sha256_file(path), 'inputs': sorted(inputs), 'form': 2})}"))
     if (target / CARD).is_file():
         return target
     try:
@@ -124,7 +125,7 @@ def _of_file(lake: Lake, path: Path, inputs: tuple[str, ...]) -> Path:
         raise ContractError(f"{path}: clip {twice} stands in it twice")
     shapes = {name: shapes[name] for name in inputs}
     blocks = {name: _column(path, file, name, shapes[name], names) for name in inputs}
-    make(target, ids, blocks, shapes, source={"file": path.name})
+    make(target, ids, blocks, shapes, source={"file": path.name, "encoders": json.loads(said.get("encoders", "{}"))})
     return target
 
 
