@@ -10,14 +10,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from winnow.core.errors import ConfigError
+from winnow.train.separation_options import SeparationOptions
 
 PRESETS = Path(__file__).parent / "presets"
 TASKS: Mapping[str, tuple[str, ...]] = {
     "avel": ("cpsp", "psp", "sspsp", "avatt", "dmrn", "avsdn", "cmran"),
     "parse": ("han", "cpsp"),
+    "onscreen": ("mixit4-cross", "mixit4-self", "mixit4-separable"),
+    "query-separate": ("clipsep-nit", "clipsep"),
 }
 #: Deviations of released code that still run here, by name: what is done then, and for which models.
 FAITHFUL: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -29,10 +32,14 @@ FAITHFUL: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "vpsa_all_k": ("a batch with fewer than k clips of other classes has no video contrast", ("avel.cpsp",)),
     "fixed_batches": ("batches are never shuffled, and the remainder is dropped", ("avel.avatt", "avel.dmrn")),
     "contrast_drop": ("one row without a negative drops the whole batch's video contrast", ("parse.cpsp",)),
+    "nit_clamp": (
+        "what query and noise head let through is added and cut at 1, where it has no gradient",
+        ("query-separate.clipsep-nit",),
+    ),
 }
 
 
-class TrainConfig(BaseModel):
+class TrainConfig(SeparationOptions):
     """One run's options; all of them but `device` stand in its identity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,7 +90,7 @@ class TrainConfig(BaseModel):
     faithful: tuple[str, ...] = Field((), description="deviations of released code to switch back on")
     tensorboard: bool = Field(False, description="also write TensorBoard files")
 
-    @field_validator("audio", "visual", "moving", "faithful", "lr_epochs", mode="before")
+    @field_validator("audio", "visual", "moving", "faithful", "lr_epochs", "query", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
         return tuple(p.strip() for p in value.split(",") if p.strip()) if isinstance(value, str) else value
@@ -187,5 +194,5 @@ def _check(task: str, config: TrainConfig) -> None:
             raise ConfigError(f"--faithful {name} is of {', '.join(FAITHFUL[name][1])}, not of {task} {config.model}")
     if task == "parse" and config.supervision != "full":
         raise ConfigError("task parse always trains on clip labels: leave --supervision out")
-    if task == "avel" and config.gate:
+    if task != "parse" and config.gate:
         raise ConfigError("gate is an option of task parse")

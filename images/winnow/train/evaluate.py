@@ -3,6 +3,8 @@ it is written down beside the run: a figure that was looked at twice was chosen.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
@@ -37,6 +39,12 @@ def evaluate(
             f"run {run} knows {len(card['categories'])} classes of release {card['release']}, and release "
             f"{prepared.release} has {len(prepared.examples.categories)} others: their answers do not compare"
         )
+    encoders, own = prepared.joined.vectors.card.get("encoders", {}), card.get("encoders", {})
+    if encoders != own:
+        raise ContractError(
+            f"run {run} was trained on vectors of {_named(own)}, and these are of {_named(encoders)}: they mean "
+            "something else"
+        )
     path = target.checkpoint(card)
     tensors, said = load(path.read_bytes(), str(path))
     sizes = Sizes(**card["sizes"])
@@ -63,3 +71,7 @@ def evaluate(
         if look > 1:
             told["warning"] = f"look {look} at test: choose on val, and report the first look"
     return told
+
+
+def _named(encoders: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {network}" for name, network in sorted(encoders.items())) or "networks that nothing names"

@@ -295,6 +295,7 @@ class _Loop:
             "identity": self.identity, "of": what, "examples": what["examples"], "sizes": vars(self.prepared.sizes),
             "categories": list(self.examples.categories), "checkpoint": self.position.checkpoint,
             "checkpoint_step": chosen, "steps": self.position.step, "skipped": self.position.skipped,
+            "encoders": self.prepared.joined.vectors.card.get("encoders", {}),
             "counts": counts(self.prepared), "left_out": self.prepared.joined.left_out,
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "when": {"seconds_a_step": record.mean_pace(pace), "peak_mb": max((p["peak_mb"] for p in pace), default=0),

@@ -49,6 +49,8 @@ def prepare(
     test split is looked at."""
     name = publish.resolve(lake, release)
     folder = publish.folder(lake, name)
+    if hasattr(module, "prepare"):
+        return module.prepare(lake, folder, name, config, test=test)
     found = sets.read(folder, task, family=config.family, half=config.half, leaks=config.allow_leaks, test=test)
     if config.clips:
         found = sets.listed(found, Path(config.clips), test=test)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from winnow.core.errors import ContractError
 from winnow.train.config import TrainConfig
+from winnow.train.separation_options import ramp
 
 _KEPT = ("step", "exp_avg", "exp_avg_sq")
 KEY = "winnow"
@@ -32,9 +33,8 @@ class Model(nn.Module):
             self.register_buffer(f"scale_{name}", torch.from_numpy(np.asarray(scales[name], np.float32)))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return self.net(
-            **{n: (inputs[n] - self.get_buffer(f"mean_{n}")) * self.get_buffer(f"scale_{n}") for n in inputs}
-        )
+        scaled = {n: (inputs[n] - self.get_buffer(f"mean_{n}")) * self.get_buffer(f"scale_{n}") for n in self.inputs}
+        return self.net(**{**inputs, **scaled})
 
 
 def standard(
@@ -61,6 +61,8 @@ def standard(
 
 def rate(config: TrainConfig, step: int, epoch: int) -> float:
     """The learning rate of a step."""
+    if config.rise_steps or config.fall_steps:
+        return config.learning_rate * ramp(config, step)
     passed = step // config.lr_steps if config.lr_steps else sum(epoch >= at for at in config.lr_epochs)
     return config.learning_rate * config.lr_factor**passed
 

@@ -22,4 +22,4 @@ def task_module(task: str) -> ModuleType:
         raise ConfigError(
             "torch is not installed, and training needs it: `pip install 'winnow[model]'`, in a checkout `make models`"
         ) from error
-    return import_module(f"winnow.train.tasks.{task}")
+    return import_module(f"winnow.train.tasks.{task.replace('-', '_')}")
