@@ -1,7 +1,7 @@
 """MixIT-4 with audio-visual attention: which of four sources has its cause on the screen (AudioScopeV2).
 
 Each separated source is embedded over time, each of a picture's places too; attention lets the two see each other, and
-every source gets one logit. Three kinds: `self`, all tokens of both sides at once; `cross`, each side asks the other;
+every source gets one logit, for which correlations over time count too. Three kinds: `self`, all tokens of both sides at once; `cross`, each side asks the other;
 `separable`, first over time on each side, then across sources and places at each moment. Known of the released model is
 its figure alone; widths, embeddings and the number of layers are ours."""
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from winnow.train.nets.common import Sizes
 from winnow.train.nets.separator import Separator
 
-SOURCES, WIDTH, BANDS = 4, 128, 32
+SOURCES, WIDTH, BANDS, TOGETHER = 4, 128, 32, 16
 N_FFT, HOP, TINY = 512, 256, 1e-5
 
 
@@ -123,7 +123,8 @@ class Onscreen(nn.Module):
         self.places = nn.Parameter(torch.randn(sizes.positions, 1, width) * 0.02)
         self.moments = nn.Parameter(torch.randn(sizes.seconds, width) * 0.02)
         self.attention = Attention(kind, layers, width, heads, dropout)
-        self.classify = nn.Linear(2 * width, 1)
+        self.together = nn.ModuleList([nn.Linear(width, TOGETHER) for _ in range(2)])
+        self.classify = nn.Linear(2 * width + 2 * TOGETHER, 1)
         self.alone = alone
         self.register_buffer("seen_steps", torch.zeros((), dtype=torch.int64))
 
@@ -135,10 +136,20 @@ class Onscreen(nn.Module):
         heard = nn.functional.adaptive_avg_pool1d(self.hear(bands(sources).flatten(0, 1)), moments)
         heard = heard.unflatten(0, sources.shape[:2]).transpose(2, 3) + self.moments
         seen = self.see(pictures).transpose(1, 2) + self.moments + self.places
+        moved = self._together(heard, seen)
         heard = self.attention(heard, seen)[0]
-        logits = self.classify(torch.cat([heard.mean(2), heard.amax(2)], -1))[..., 0]
+        logits = self.classify(torch.cat([heard.mean(2), heard.amax(2), moved], -1))[..., 0]
         learns = (self.seen_steps > self.alone) if self.training else torch.ones((), dtype=torch.bool)
         return {"sources": sources, "logits": logits, "mixtures": sound, "joint": learns.to(sound.dtype)}
+
+
+    def _together(self, heard: Tensor, seen: Tensor) -> Tensor:
+        """Whether sound and picture rise and fall together: correlations over time of TOGETHER numbers of each source
+        with those of each place, the mean and the largest over places: (B, M, 2·TOGETHER)."""
+        heard, seen = (layer(x) for layer, x in zip(self.together, (heard, seen), strict=True))
+        heard, seen = (nn.functional.normalize(x - x.mean(2, keepdim=True), dim=2) for x in (heard, seen))
+        alike = torch.einsum("bmtk,bgtk->bmgk", heard, seen)
+        return torch.cat([alike.mean(2), alike.amax(2)], -1)
 
 
 def bands(sound: Tensor) -> Tensor:
