@@ -63,7 +63,8 @@ def either(query: Tensor, noise: Tensor, target: Tensor, weight: Tensor, *, clam
     be silent always pulls at both. `clamp`: min(1, M + P) as released, which has no gradient where the sum passes 1: in
     two bins of three when training begins, and a false one there costs DEEPEST for good."""
     if clamp:
-        p = (torch.sigmoid(query) + torch.sigmoid(noise)).clamp(max=1.0)
+        both = torch.sigmoid(query) + torch.sigmoid(noise)
+        p = torch.where(both < 1, both, torch.ones_like(both))
         found = F.binary_cross_entropy(p, target, reduction="none")
     else:
         quiet = -F.softplus(query) - F.softplus(noise)  # log(1 − p)

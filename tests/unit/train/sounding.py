@@ -98,3 +98,10 @@ def house(folder: Path, rows: list[dict] | None = None, mixes: list[dict] | None
         query[k, 0, LABELS.index(row["label"])] += 3
     path = planted.write_vectors(folder / "queries.parquet", rows, {"query": query})
     return lake, Settings(lake=lake.root, device="cpu"), str(path)
+
+
+def part(data: bytes) -> dict[str, np.ndarray]:
+    """A clip's own sound and places, as task onscreen decodes them."""
+    from winnow.train.mixtures import Part
+
+    return Part(SECONDS, FPS, RATE_HZ, mixed=False).whole({"mp4": data})
