@@ -23,7 +23,7 @@ from winnow.core.fingerprint import code_digest
 from winnow.core.lake import Lake, digest, sha256_bytes, sha256_file
 from winnow.release import publish
 from winnow.train import drawing, sets
-from winnow.train.config import TASKS, TrainConfig, load
+from winnow.train.config import KEPT_ONLY, TASKS, TrainConfig, load
 from winnow.train.drawing import Pool
 from winnow.train.sets import Examples
 from winnow.train.tasks import task_module
@@ -47,6 +47,11 @@ def configs(
     for task in tasks:
         if task not in TASKS:
             raise ConfigError(f"there is no task {task!r}; there are {', '.join(TASKS)}")
+        if task in KEPT_ONLY:
+            raise ConfigError(
+                f"task {task} is no task of a benchmark: it mixes clips that the release keeps, so there are no other "
+                f"sets to compare with; run `winnow train {task}`"
+            )
     chosen = {task: [name for name in TASKS[task] if not models or name in models] for task in dict.fromkeys(tasks)}
     for task, names in chosen.items():
         if not names:

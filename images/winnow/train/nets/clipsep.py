@@ -55,7 +55,7 @@ def spectrum(sound: Tensor) -> Tensor:
 
 
 class UNet(nn.Module):
-    """(B, 1, 256, frames) → (B, 32, 256, frames); frames a multiple of 128."""
+    """(B, 1, 256, frames) → (B, 32, 256, frames); frames a multiple of two to the number of levels, 128."""
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class ClipSep(nn.Module):
         mixed, warp = spectrum(sound.sum(1)), warping(ROWS, N_FFT // 2 + 1).to(sound.device, sound.dtype)
         magnitude = warp @ (mixed.abs() + TINY)
         frames = magnitude.shape[-1]
-        padded = nn.functional.pad(magnitude.log(), (0, -frames % 128), value=math.log(TINY))
+        padded = nn.functional.pad(magnitude.log(), (0, -frames % 2 ** len(self.unet.downs)), value=math.log(TINY))
         features = self.unet(padded[:, None])[..., :frames]
         pooled = self.query(query)
         asked = self._logits(features, torch.sigmoid(pooled if self.training else pooled[:, :1]))

@@ -1,9 +1,10 @@
 """MixIT-4 with audio-visual attention: which of four sources has its cause on the screen (AudioScopeV2).
 
 Each separated source is embedded over time, each of a picture's places too; attention lets the two see each other, and
-every source gets one logit, for which correlations over time count too. Three kinds: `self`, all tokens of both sides at once; `cross`, each side asks the other;
-`separable`, first over time on each side, then across sources and places at each moment. Known of the released model is
-its figure alone; widths, embeddings and the number of layers are ours."""
+every source gets one logit, for which correlations over time count too. Three kinds: `self`, all tokens of both sides
+at once; `cross`, each side asks the other; `separable`, first over time on each side, then across sources and places at
+each moment. Known of the released model is its figure alone; widths, embeddings, the correlations and the number of
+layers are ours."""
 
 from __future__ import annotations
 
@@ -141,7 +142,6 @@ class Onscreen(nn.Module):
         logits = self.classify(torch.cat([heard.mean(2), heard.amax(2), moved], -1))[..., 0]
         learns = (self.seen_steps > self.alone) if self.training else torch.ones((), dtype=torch.bool)
         return {"sources": sources, "logits": logits, "mixtures": sound, "joint": learns.to(sound.dtype)}
-
 
     def _together(self, heard: Tensor, seen: Tensor) -> Tensor:
         """Whether sound and picture rise and fall together: correlations over time of TOGETHER numbers of each source
