@@ -95,7 +95,7 @@ def house(folder: Path, rows: list[dict] | None = None, mixes: list[dict] | None
     rng = np.random.default_rng(1)
     for k, row in enumerate(rows):
         query[k, 0] = rng.normal(0, 0.3, 8)
-        query[k, 0, LABELS.index(row["label"])] += 3
+        query[k, 0, LABELS.index(row["label"]) if row["label"] in LABELS else 2] += 3
     path = planted.write_vectors(folder / "queries.parquet", rows, {"query": query})
     return lake, Settings(lake=lake.root, device="cpu"), str(path)
 
