@@ -7,21 +7,20 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-import torch
 
 from tests.unit.train import sounding
+from tests.unit.train.lazily import Lazy
 from winnow.metrics import calibration, separation
 from winnow.metrics.bss_eval import quality
-from winnow.train import separation_losses as losses
 from winnow.train import sounds
 from winnow.train.config import TrainConfig, load
-from winnow.train.nets import clipsep
-from winnow.train.nets.common import Sizes
-from winnow.train.nets.onscreen import Onscreen
-from winnow.train.nets.separator import Separator, consistent
 from winnow.train.separation_options import ramp
-from winnow.train.tasks import onscreen, query_separate
 
+torch, losses = Lazy("torch"), Lazy("winnow.train.separation_losses")
+clipsep, common, network, separator = (
+    Lazy(f"winnow.train.nets.{name}") for name in ("clipsep", "common", "onscreen", "separator")
+)
+onscreen, query_separate = (Lazy(f"winnow.train.tasks.{name}") for name in ("onscreen", "query_separate"))
 #: SDR, SIR, SAR by museval 0.4.1 of the signals below, and SDR and SIR of their mixture.
 MUSEVAL = (4.881199461119245, 11.911544468417432, 24.271512936583186)
 MUSEVAL_MIXTURE = (1.3198393302262577, 2.006557230838514)
@@ -80,11 +79,11 @@ def test_silence_has_a_finite_loss(sources: torch.Tensor) -> None:
 @pytest.mark.parametrize("basis", ["stft", "learnt"])
 def test_separated_sources_add_up_to_the_mixture(basis: str, sources: torch.Tensor) -> None:
     mixture = sources.sum(1).repeat(1, 3)[:, :1111]
-    made = Separator(4, basis, 2, 1, 16)(mixture)
+    made = separator.Separator(4, basis, 2, 1, 16)(mixture)
     assert made.shape == (2, 4, 1111)
     assert (made.sum(1) - mixture).abs().max() < 1e-5
     weights = torch.tensor([[0.1, 0.2, 0.3, 0.4]] * 2)
-    left = consistent(mixture.double(), made.double() * 0.5, weights.double())
+    left = separator.consistent(mixture.double(), made.double() * 0.5, weights.double())
     assert (left.sum(1) - mixture).abs().max() < 1e-6
 
 
@@ -92,9 +91,9 @@ def test_separated_sources_add_up_to_the_mixture(basis: str, sources: torch.Tens
 def test_every_part_of_the_network_is_taught(kind: str, sources: torch.Tensor) -> None:
     """Separator, classifier, and both sides of the attention; of the steps in which the separator learns alone, the
     classifier's loss teaches nothing."""
-    sizes = Sizes(400, 7, 16, 8, 0, narrow=16)
+    sizes = common.Sizes(400, 7, 16, 8, 0, narrow=16)
     torch.manual_seed(0)
-    net = Onscreen(sizes, kind, basis="stft", blocks=1, repeats=1, layers=2, heads=2, dropout=0.0, alone=1)
+    net = network.Onscreen(sizes, kind, basis="stft", blocks=1, repeats=1, layers=2, heads=2, dropout=0.0, alone=1)
     given = {"sound": _mixed(sources), "pictures": torch.rand(2, 8, 16, 7)}
     config = TrainConfig(model=f"mixit4-{kind}")
     alone = onscreen.terms(config, net(**given), {})
@@ -112,7 +111,7 @@ def test_every_part_of_the_network_is_taught(kind: str, sources: torch.Tensor) -
 # -- CLIPSep -----------------------------------------------------------------------------------------------------------
 def test_the_published_networks_have_their_published_sizes() -> None:
     with torch.device("meta"):
-        counts = {noise: sum(p.numel() for p in clipsep.ClipSep(Sizes(0, 512, 1, 1, 0), noise).parameters())
+        counts = {noise: sum(p.numel() for p in clipsep.ClipSep(common.Sizes(0, 512, 1, 1, 0), noise).parameters())
                   for noise in (True, False)}  # fmt: skip
     assert counts == {True: 30_292_771, False: 30_290_659}
 
@@ -228,7 +227,7 @@ def test_a_query_finds_its_sound_among_eight_clips_by_heart(model: str, monkeypa
     """Four pairs of a low and a high tone, a network of four levels: masks come to let through what is asked for. With
     noise heads, which may take the other tone up as they like, the loss alone counts."""
     for name, value in (("ROWS", 64), ("DOWNS", (64, 128, 256, 256)), ("UPS", (256, 128, 64))):
-        monkeypatch.setattr(clipsep, name, value)
+        monkeypatch.setattr(f"winnow.train.nets.clipsep.{name}", value)
     torch.manual_seed(0)
     t = np.arange(7_936) / 8_000
     pitches = [[300.0, 1_900.0][:: (-1) ** k] for k in range(4)]
@@ -236,7 +235,7 @@ def test_a_query_finds_its_sound_among_eight_clips_by_heart(model: str, monkeypa
     query = np.stack([[[3.0, -3.0] if pitch < 1_000 else [-3.0, 3.0] for pitch in pair] for pair in pitches])
     given = {"sound": torch.from_numpy(sound.astype(np.float32)), "query": torch.from_numpy(query.astype(np.float32))}
     config = TrainConfig(model=model)
-    net = query_separate.build(config, Sizes(len(t), 2, 1, 1, 0, narrow=8))
+    net = query_separate.build(config, common.Sizes(len(t), 2, 1, 1, 0, narrow=8))
     optimiser = torch.optim.Adam(net.parameters(), lr=1e-2)
     for step in range(200):
         net.train()
@@ -263,7 +262,7 @@ def test_what_is_on_the_screen_is_learnt_by_heart(kind: str) -> None:
     given = {"sound": torch.from_numpy(sound), "pictures": torch.from_numpy(
         np.stack([decoded[k]["pictures"] for k in range(0, 8, 2)]))}  # fmt: skip
     config = TrainConfig(model=f"mixit4-{kind}", core_blocks=2, dropout=0.0, narrow=16)
-    net = onscreen.build(config, Sizes(sound.shape[-1], 7, 16, 8, 0, narrow=16))
+    net = onscreen.build(config, common.Sizes(sound.shape[-1], 7, 16, 8, 0, narrow=16))
     optimiser = torch.optim.Adam(net.parameters(), lr=1e-2)
     for _ in range(150):
         found = onscreen.terms(config, net(**given), {})

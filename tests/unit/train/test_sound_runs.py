@@ -12,16 +12,15 @@ import pytest
 
 from tests.unit import mixed
 from tests.unit.train import planted, sounding
+from tests.unit.train.lazily import Lazy
 from tests.unit.train.test_runs import _files
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake
-from winnow.train import mixtures, runs
+from winnow.train import runs
 from winnow.train.config import TrainConfig, load
-from winnow.train.evaluate import evaluate
-from winnow.train.fit import train
-from winnow.train.prepare import prepare
-from winnow.train.tasks import onscreen, query_separate
 
+fit, trying, preparing, mixtures = (Lazy(f"winnow.train.{name}") for name in ("fit", "evaluate", "prepare", "mixtures"))
+onscreen, query_separate = (Lazy(f"winnow.train.tasks.{name}") for name in ("onscreen", "query_separate"))
 SMALL = {"rate_hz": sounding.RATE_HZ, "batch": 8, "narrow": 32, "epochs": 2, "most_missing": 0.0, "lr_epochs": (),
          "checkpoint_every": 1, "clip_s": 1.0, "per_s": 8, "samples": 7_936, "source_s": 1.0}  # fmt: skip
 FIRST = {"onscreen": "mixit4-cross", "query-separate": "clipsep"}
@@ -38,7 +37,7 @@ def _config(house: tuple, task: str, **more: object) -> TrainConfig:
 
 
 def _train(house: tuple, task: str, run: str, **more: object) -> dict:
-    return train(house[0], house[1], task, _config(house, task, **more), run=run)
+    return fit.train(house[0], house[1], task, _config(house, task, **more), run=run)
 
 
 @pytest.mark.parametrize("task", ["onscreen", "query-separate"])
@@ -61,16 +60,16 @@ def test_a_run_is_whole_and_goes_on_after_a_kill_with_the_same_bytes(house: tupl
 
 def _die(house: tuple, task: str) -> None:
     """Ends this process before its fourth step."""
-    from winnow.train import fit
+    from winnow.train import fit as loop
 
-    real = fit._Loop._step
+    real = loop._Loop._step
 
     def dying(self, batch):
         if batch.step == 3:
             os.kill(os.getpid(), signal.SIGKILL)
         return real(self, batch)
 
-    fit._Loop._step = dying
+    loop._Loop._step = dying
     try:
         _train(house, task, "killed")
     finally:
@@ -82,7 +81,7 @@ def test_suppression_is_calibrated_on_val_and_test_is_scored_at_that_bias(house:
     _train(house, "onscreen", "tried", epochs=1, core_blocks=1)
     on_val = runs.Run(lake, "onscreen", "tried").metrics("val")
     assert on_val["osr_db"] == pytest.approx(6.0, abs=onscreen.WITHIN_DB)
-    found = evaluate(lake, deployed, "onscreen", "tried")
+    found = trying.evaluate(lake, deployed, "onscreen", "tried")
     assert found["bias"] == on_val["calibration"]["bias"]
     assert "calibration" not in found
     assert (found["onscreen"], found["offscreen"], found["look"]) == (8, 8, 1)
@@ -95,7 +94,7 @@ def test_suppression_is_calibrated_on_val_and_test_is_scored_at_that_bias(house:
 def test_a_query_run_tells_the_mixture_beside_its_figures(house: tuple) -> None:
     lake, deployed, _ = house
     _train(house, "query-separate", "tried", epochs=1)
-    first, second = (evaluate(lake, deployed, "query-separate", "tried") for _ in range(2))
+    first, second = (trying.evaluate(lake, deployed, "query-separate", "tried") for _ in range(2))
     assert (first["look"], second["look"]) == (1, 2)
     assert first["clips"] == 8
     assert first["silent"] == 0
@@ -109,7 +108,7 @@ def test_a_query_run_tells_the_mixture_beside_its_figures(house: tuple) -> None:
 @pytest.fixture(scope="module")
 def prepared(house: tuple) -> dict:
     modules = {"onscreen": onscreen, "query-separate": query_separate}
-    return {task: prepare(house[0], m, task, _config(house, task), None) for task, m in modules.items()}
+    return {task: preparing.prepare(house[0], m, task, _config(house, task), None) for task, m in modules.items()}
 
 
 def test_mixtures_are_drawn_of_clips_that_are_not_tied(prepared: dict) -> None:
@@ -136,7 +135,7 @@ def test_mixtures_are_drawn_of_clips_that_are_not_tied(prepared: dict) -> None:
 def test_the_control_deals_out_pictures_and_queries_of_train_alone(house: tuple, prepared: dict) -> None:
     for task, module, name in (("onscreen", onscreen, "pictures"), ("query-separate", query_separate, "query")):
         plain = prepared[task]
-        dealt = prepare(house[0], module, task, _config(house, task, labels="shuffled"), None)
+        dealt = preparing.prepare(house[0], module, task, _config(house, task, labels="shuffled"), None)
         rows, val = plain.rows("train"), plain.rows("val")
         one, other = (p.joined.vectors.draw(rows, 0, 0) for p in (plain, dealt))
         assert (one["sound"] == other["sound"]).all()
@@ -171,10 +170,10 @@ def test_silence_is_left_out_and_counted(tmp_path: Path) -> None:
         ("val-4", "val-5", mixtures.OFF))]  # fmt: skip
     house = sounding.house(tmp_path, rows, mixes)
     ids = {row["name"]: row["sample_id"] for row in rows}
-    found = prepare(house[0], onscreen, "onscreen", _config(house, "onscreen"), None)
+    found = preparing.prepare(house[0], onscreen, "onscreen", _config(house, "onscreen"), None)
     silent = found.joined.left_out["silent"]
     assert silent == sorted([ids["train-0"], mixes[0]["mixture_id"], mixes[1]["mixture_id"]])
-    asked = prepare(house[0], query_separate, "query-separate", _config(house, "query-separate"), None)
+    asked = preparing.prepare(house[0], query_separate, "query-separate", _config(house, "query-separate"), None)
     assert asked.joined.left_out["silent"] == sorted([ids["train-0"], ids["val-0"]])
 
 
@@ -210,10 +209,10 @@ def test_a_checkpoint_of_another_encoder_is_refused(house: tuple, tmp_path: Path
     wide = planted.write_vectors(tmp_path / "w.parquet", sounding.clips(), {"query": np.ones((32, 1, 9), np.float32)})
     (run.home / runs.CARD).write_text(text.replace(path, str(wide)))
     with pytest.raises(ContractError, match="is of another model or of vectors of other sizes than run encoded"):
-        evaluate(lake, deployed, "query-separate", "encoded")
+        trying.evaluate(lake, deployed, "query-separate", "encoded")
     (run.home / runs.CARD).write_text(text.replace('"encoders": {}', '"encoders": {"query": "open_clip"}'))
     with pytest.raises(ContractError, match="was trained on vectors of query open_clip, and these are of networks"):
-        evaluate(lake, deployed, "query-separate", "encoded")
+        trying.evaluate(lake, deployed, "query-separate", "encoded")
     assert run.looks() == []
 
 
