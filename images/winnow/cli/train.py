@@ -23,7 +23,7 @@ def train(
     task: str, run: str, release_id: str | None, source: str | None, settings: tuple[str, ...], model: str | None,
     supervision: str | None, faithful: list[str],
 ) -> None:  # fmt: skip
-    """Train a model of TASK (avel, parse) on a release and keep it as a run."""
+    """Train a model of TASK (avel, parse, onscreen, query-separate) on a release and keep it as a run."""
     from winnow.train.config import load
 
     config = load(task, source, settings, faithful, model, supervision)
