@@ -23,7 +23,9 @@ def train(
     task: str, run: str, release_id: str | None, source: str | None, settings: tuple[str, ...], model: str | None,
     supervision: str | None, faithful: list[str],
 ) -> None:  # fmt: skip
-    """Train a model of TASK (avel, parse, retrieve, contrast, probe) on a release and keep it as a run."""
+    """Train a model of TASK on a release and keep it as a run.
+
+    Tasks: avel, parse, retrieve, contrast, probe, onscreen, query-separate."""
     from winnow.train.config import load
 
     config = load(task, source, settings, faithful, model, supervision)

@@ -73,6 +73,18 @@ class Suppression:
         if not self._powers:
             raise ContractError("calibration needs at least one off-screen mixture")
 
+    @classmethod
+    def of_powers(
+        cls, powers: np.ndarray, grams: np.ndarray, logits: np.ndarray, statistic: Statistic = "median"
+    ) -> Suppression:
+        """The same from mean powers of mixtures (n,), mean inner products of their sources (n, M, M) and logits
+        (n, M): of models whose sounds are not kept."""
+        found = cls([Separated(np.zeros(1), np.zeros((1, 1)), np.zeros(1))], statistic)
+        if not len(powers):
+            raise ContractError("calibration needs at least one off-screen mixture")
+        found._powers, found._grams, found._logits = [float(p) for p in powers], list(grams), list(logits)
+        return found
+
     def __len__(self) -> int:
         return len(self._powers)
 
@@ -91,7 +103,7 @@ class Suppression:
 
 
 def calibrate(
-    answers: Iterable[Separated],
+    answers: Iterable[Separated] | Suppression,
     target_db: float,
     *,
     statistic: Statistic = "median",
@@ -103,7 +115,7 @@ def calibrate(
     not cancel each other it also falls throughout, and the bias is the only one. ConfigError, naming what can be
     reached, for a target outside.
     """
-    found = Suppression(answers, statistic)
+    found = answers if isinstance(answers, Suppression) else Suppression(answers, statistic)
     low, high = -BIAS_LIMIT, BIAS_LIMIT
     most, least = found.at_db(low), found.at_db(high)
     if not least <= target_db <= most:
@@ -118,7 +130,7 @@ def calibrate(
         if abs(reached - target_db) <= tolerance_db or high - low < 1e-12:
             break
         low, high = (bias, high) if reached > target_db else (low, bias)
-    return Calibration(bias, found.at_db(bias), float(target_db), statistic, len(found))
+    return Calibration(bias, found.at_db(bias), float(target_db), found.statistic, len(found))
 
 
 def onscreen_si_snr_db(references: Sequence[np.ndarray], answers: Sequence[Separated], bias: float = 0.0) -> np.ndarray:
@@ -142,6 +154,11 @@ def _checked(sources: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.nd
     if not (np.isfinite(sources).all() and np.isfinite(logits).all()):
         raise ContractError("sources and logits must be finite")
     return sources, logits
+
+
+def onscreen_weights(logits: np.ndarray, bias: float = 0.0) -> np.ndarray:
+    """How much of each source is on screen, 0 to 1."""
+    return _sigmoid(np.asarray(logits, np.float64) + bias)
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

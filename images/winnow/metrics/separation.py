@@ -36,6 +36,14 @@ def si_snr_db(reference: np.ndarray, estimate: np.ndarray) -> np.ndarray:
     return _ratio_db(signal, np.where(noise >= DIRECT_BELOW, noise, direct))
 
 
+def si_snr_of_products_db(cross: np.ndarray, reference: np.ndarray, estimate: np.ndarray) -> np.ndarray:
+    """SI-SNR, dB, from inner products: reference with estimate, and each with itself; of sums of sources whose sounds
+    are not kept. That of `si_snr_db`, to 1e-6 dB below 50 dB."""
+    reference, estimate = np.maximum(reference, ENERGY_FLOOR), np.maximum(estimate, ENERGY_FLOOR)
+    signal = np.minimum(np.square(cross) / (reference * estimate), 1.0)
+    return _ratio_db(signal, 1.0 - signal)
+
+
 def snr_db(reference: np.ndarray, estimate: np.ndarray) -> np.ndarray:
     """Signal-to-noise ratio, dB, the noise being what the estimate lacks or has too much: (…, samples) → (…).
 

@@ -57,12 +57,16 @@ def keep(
 ) -> dict:
     """Write predictions, values by example and metrics of a split; the metrics."""
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
+    if hasattr(module, "calibrated"):
+        found = {**found, **module.calibrated(folder, split)}
     said = module.score(config, found, examples)
     pq.write_table(module.table(found, examples), folder / f"predictions-{split}.parquet", compression="zstd")
     value, chance = module.each(config, found, examples)
     each = pa.table({"sample_id": pa.array(examples.id.tolist(), pa.string()), "value": value, "chance": chance})
+    each = each.filter(pc.is_finite(each["value"]))  # of some examples a task has no figure
     pq.write_table(each, folder / f"values-{split}.parquet", compression="zstd")
     write(folder / f"metrics-{split}.json", (json.dumps(said, indent=1, sort_keys=True) + "\n").encode())
     return said

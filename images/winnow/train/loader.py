@@ -153,4 +153,6 @@ class Loader:
                     yield step, epoch, rows
 
     def _read(self, step: int, epoch: int, rows: np.ndarray) -> Batch:
-        return Batch(step, epoch, rows, self.vectors.take(self.places[rows]))
+        draw = getattr(self.vectors, "draw", None)  # a source whose examples are drawn anew each epoch
+        inputs = draw(self.places[rows], self.seed, epoch) if draw else self.vectors.take(self.places[rows])
+        return Batch(step, epoch, rows, inputs)

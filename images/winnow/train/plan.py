@@ -22,7 +22,7 @@ from winnow.core.errors import ConfigError
 from winnow.core.lake import Lake, digest, sha256_bytes, sha256_file
 from winnow.release import publish
 from winnow.train import drawing, ties
-from winnow.train.config import ON_REQUEST, TASKS, TrainConfig, load
+from winnow.train.config import KEPT_ONLY, ON_REQUEST, TASKS, TrainConfig, load
 from winnow.train.drawing import Pool
 from winnow.train.prepare import code_of, joined_to
 from winnow.train.sets import Examples
@@ -48,6 +48,11 @@ def configs(
     for task in tasks:
         if task not in TASKS:
             raise ConfigError(f"there is no task {task!r}; there are {', '.join(TASKS)}")
+        if task in KEPT_ONLY:
+            raise ConfigError(
+                f"task {task} is no task of a benchmark: it mixes clips that the release keeps, so there are no other "
+                f"sets to compare with; run `winnow train {task}`"
+            )
     chosen = {
         task: [name for name in TASKS[task] if (name in models if models else name not in ON_REQUEST.get(task, ()))]
         for task in dict.fromkeys(tasks)

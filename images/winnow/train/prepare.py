@@ -57,6 +57,8 @@ def prepare(
     test split is looked at."""
     name = publish.resolve(lake, release)
     folder = publish.folder(lake, name)
+    if hasattr(module, "prepare"):
+        return module.prepare(lake, folder, name, config, test=test)
     found = examples(folder, task, config, test=test, every=bool(config.clips))
     if config.clips:
         found = sets.listed(found, Path(config.clips), test=test)
@@ -113,7 +115,7 @@ def _sizes(joined: Joined, found: Examples, config: TrainConfig) -> Sizes:
 
 def code_of(task: str) -> str:
     """Digest of the loop, and of the task's networks and losses, which are found by the task's name."""
-    return digest([code_digest("winnow.train.fit"), code_digest(f"winnow.train.tasks.{task}")])
+    return digest([code_digest("winnow.train.fit"), code_digest(f"winnow.train.tasks.{task.replace('-', '_')}")])
 
 
 def identity(task: str, config: TrainConfig, prepared: Prepared, device: str) -> dict[str, object]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from winnow.core.errors import ContractError
 from winnow.train.config import TrainConfig
+from winnow.train.separation_options import ramp
 
 _KEPT = ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 KEY = "winnow"
@@ -91,6 +92,8 @@ def _named(model: nn.Module, optimiser: torch.optim.Optimizer) -> list[tuple[str
 
 def rate(config: TrainConfig, step: int, epoch: int, last: int) -> float:
     """The learning rate of a step; `last`: how many there are in all."""
+    if config.rise_steps or config.fall_steps:
+        return config.learning_rate * ramp(config, step)
     if step < config.warmup:
         return config.learning_rate * (step + 1) / config.warmup
     if config.schedule == "cosine":

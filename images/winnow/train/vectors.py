@@ -50,7 +50,7 @@ def join(
     """The vectors of these clips (ids, one an example). ContractError, with the command that makes what is missing,
     when more than `most_missing` of the clips have none; and for values that are not finite or have another shape."""
     if source is not None:
-        store, failed = _of_file(lake, Path(source), tuple(inputs)), {}
+        store, failed = of_file(lake, Path(source), tuple(inputs)), {}
     else:
         store, failed = of_stages(lake, folder, inputs, seconds)
     vectors = Vectors.open(store)
@@ -97,7 +97,7 @@ def _command(
 
 
 # -- a file ------------------------------------------------------------------------------------------------------------
-def _of_file(lake: Lake, path: Path, inputs: tuple[str, ...]) -> Path:
+def of_file(lake: Lake, path: Path, inputs: tuple[str, ...]) -> Path:
     import pyarrow.parquet as pq
 
     if not path.is_file():

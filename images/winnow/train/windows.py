@@ -27,7 +27,7 @@ _SLACK_S = 1e-3
 class Window:
     """What is cut out of a clip: `seconds` of it, `per_s` pictures of `width` × `height` a second (0: none), sound of
     `rate_hz`, mono (0: none). place: where it begins: drawn by lot, in the middle, or with the clip. crop: pictures are
-    shrunk and cut around the middle instead of stretched. whole: all of the clip counts as one window of `seconds`."""
+    shrunk and cut around the middle instead of stretched."""
 
     seconds: float
     per_s: float = 2.0

@@ -28,7 +28,7 @@ def task_module(task: str) -> ModuleType:
         raise ConfigError(
             "torch is not installed, and training needs it: `pip install 'winnow[model]'`, in a checkout `make models`"
         ) from error
-    return import_module(f"winnow.train.tasks.{task}")
+    return import_module(f"winnow.train.tasks.{task.replace('-', '_')}")
 
 
 def examples(folder: Path, task: str, config: TrainConfig, *, test: bool = True, every: bool = False) -> Examples:
