@@ -108,7 +108,7 @@ def _rates(vectors: Vectors, case: tuple[int, ...], rounds: int) -> dict[str, fl
 def _stepper(vectors: Vectors, case: tuple[int, ...]) -> Callable[[dict, np.ndarray], None]:
     import torch
 
-    from winnow.train.nets.common import Sizes
+    from winnow.train.sizes import Sizes
     from winnow.train.tasks import avel
 
     torch.set_num_threads(1)

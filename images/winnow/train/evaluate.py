@@ -12,9 +12,9 @@ from winnow.exports.read_avel import SPLITS
 from winnow.models.torch_batches import choose_device, deterministic
 from winnow.train.answering import answers, keep
 from winnow.train.config import TrainConfig
-from winnow.train.nets.common import Sizes
 from winnow.train.prepare import network, prepare
 from winnow.train.runs import Run
+from winnow.train.sizes import Sizes
 from winnow.train.state import Model, load, standard
 from winnow.train.tasks import task_module
 

@@ -21,9 +21,9 @@ from winnow.media import flac_sound
 from winnow.train import sets, sounds
 from winnow.train.clip_store import Stacked, decoded
 from winnow.train.config import TrainConfig
-from winnow.train.nets.common import Sizes
 from winnow.train.prepare import Prepared
 from winnow.train.shards import ClipFiles
+from winnow.train.sizes import Sizes
 from winnow.train.sounds import SoundExamples
 from winnow.train.vectors import Joined
 from winnow.train.windows import Window

@@ -16,8 +16,8 @@ from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import digest
 from winnow.core.stage import stage_columns
 from winnow.train.loader import Vectors
-from winnow.train.nets.common import Sizes
 from winnow.train.sets import Examples, apart
+from winnow.train.sizes import Sizes
 
 TABLE, UNLABELLED = "fct_clips", "unlabelled"
 _COLUMNS = ("sample_id", "video_id", "label", "status", "split", "group_id")

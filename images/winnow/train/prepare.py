@@ -20,8 +20,8 @@ from winnow.core.lake import Lake, digest, sha256_file
 from winnow.release import publish
 from winnow.train import sets
 from winnow.train.config import TrainConfig
-from winnow.train.nets.common import Sizes
 from winnow.train.sets import Examples
+from winnow.train.sizes import Sizes
 from winnow.train.tasks import examples
 from winnow.train.vectors import Joined, join
 

@@ -20,9 +20,9 @@ from winnow.train import sets, sounds
 from winnow.train.clip_store import decoded
 from winnow.train.config import TrainConfig
 from winnow.train.loader import Vectors
-from winnow.train.nets.common import Sizes
 from winnow.train.prepare import Prepared
 from winnow.train.shards import ClipFiles
+from winnow.train.sizes import Sizes
 from winnow.train.sounds import SoundExamples
 from winnow.train.stage_vectors import of_stages
 from winnow.train.vectors import Joined, of_file

@@ -145,7 +145,7 @@ def test_each_term_teaches_both_sides(task: str, model: str, supervision: str) -
     import torch
 
     from winnow.train.config import TrainConfig
-    from winnow.train.nets.common import Sizes
+    from winnow.train.sizes import Sizes
     from winnow.train.tasks import task_module
 
     torch.manual_seed(0)
@@ -191,7 +191,7 @@ def test_a_deviation_of_released_code_can_be_switched_back(name: str) -> None:
     import torch
 
     from winnow.train.config import FAITHFUL, load
-    from winnow.train.nets.common import Sizes
+    from winnow.train.sizes import Sizes
     from winnow.train.tasks import task_module
 
     for model_of in FAITHFUL[name][1]:

@@ -6,7 +6,7 @@ import pytest
 
 
 def _sizes(**more: int):
-    from winnow.train.nets.common import Sizes
+    from winnow.train.sizes import Sizes
 
     return Sizes(**{"audio": 128, "visual": 512, "positions": 49, "seconds": 10, "classes": 28, **more})
 

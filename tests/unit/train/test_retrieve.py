@@ -113,7 +113,7 @@ def _rank(rank: int, folder: str) -> None:
 def test_the_published_head_has_its_numbers_and_all_of_them_learn() -> None:
     import torch
 
-    from winnow.train.nets.common import Sizes
+    from winnow.train.sizes import Sizes
     from winnow.train.tasks import retrieve
 
     for visual, count in ((768, 3_678_464), (1024, 4_203_520)):
@@ -138,7 +138,7 @@ def test_the_published_head_has_its_numbers_and_all_of_them_learn() -> None:
 def test_eight_pairs_are_learnt_by_heart(model: str) -> None:
     import torch
 
-    from winnow.train.nets.common import Sizes
+    from winnow.train.sizes import Sizes
     from winnow.train.tasks import retrieve
 
     torch.manual_seed(0)

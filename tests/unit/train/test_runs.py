@@ -218,7 +218,7 @@ def test_eight_clips_are_learnt_by_heart(model: str, supervision: str) -> None:
     """Fully supervised every second, weakly the clip's category."""
     import torch
 
-    from winnow.train.nets.common import Sizes
+    from winnow.train.sizes import Sizes
     from winnow.train.tasks import avel
 
     rows = planted.samples(8)
@@ -264,7 +264,7 @@ def test_video_parsing_learns_from_clip_labels(tmp_path: Path, model: str) -> No
     import torch
 
     from winnow.metrics import avvp
-    from winnow.train.nets.common import Sizes
+    from winnow.train.sizes import Sizes
     from winnow.train.tasks import parse
 
     rows = planted.samples(30, "llp")

@@ -15,11 +15,10 @@ from winnow.metrics.bss_eval import quality
 from winnow.train import sounds
 from winnow.train.config import TrainConfig, load
 from winnow.train.separation_options import ramp
+from winnow.train.sizes import Sizes
 
 torch, losses = Lazy("torch"), Lazy("winnow.train.separation_losses")
-clipsep, common, network, separator = (
-    Lazy(f"winnow.train.nets.{name}") for name in ("clipsep", "common", "onscreen", "separator")
-)
+clipsep, network, separator = (Lazy(f"winnow.train.nets.{name}") for name in ("clipsep", "onscreen", "separator"))
 onscreen, query_separate = (Lazy(f"winnow.train.tasks.{name}") for name in ("onscreen", "query_separate"))
 #: SDR, SIR, SAR by museval 0.4.1 of the signals below, and SDR and SIR of their mixture.
 MUSEVAL = (4.881199461119245, 11.911544468417432, 24.271512936583186)
@@ -91,7 +90,7 @@ def test_separated_sources_add_up_to_the_mixture(basis: str, sources: torch.Tens
 def test_every_part_of_the_network_is_taught(kind: str, sources: torch.Tensor) -> None:
     """Separator, classifier, and both sides of the attention; of the steps in which the separator learns alone, the
     classifier's loss teaches nothing."""
-    sizes = common.Sizes(400, 7, 16, 8, 0, narrow=16)
+    sizes = Sizes(400, 7, 16, 8, 0, narrow=16)
     torch.manual_seed(0)
     net = network.Onscreen(sizes, kind, basis="stft", blocks=1, repeats=1, layers=2, heads=2, dropout=0.0, alone=1)
     given = {"sound": _mixed(sources), "pictures": torch.rand(2, 8, 16, 7)}
@@ -111,7 +110,7 @@ def test_every_part_of_the_network_is_taught(kind: str, sources: torch.Tensor) -
 # -- CLIPSep -----------------------------------------------------------------------------------------------------------
 def test_the_published_networks_have_their_published_sizes() -> None:
     with torch.device("meta"):
-        counts = {noise: sum(p.numel() for p in clipsep.ClipSep(common.Sizes(0, 512, 1, 1, 0), noise).parameters())
+        counts = {noise: sum(p.numel() for p in clipsep.ClipSep(Sizes(0, 512, 1, 1, 0), noise).parameters())
                   for noise in (True, False)}  # fmt: skip
     assert counts == {True: 30_292_771, False: 30_290_659}
 
@@ -235,7 +234,7 @@ def test_a_query_finds_its_sound_among_eight_clips_by_heart(model: str, monkeypa
     query = np.stack([[[3.0, -3.0] if pitch < 1_000 else [-3.0, 3.0] for pitch in pair] for pair in pitches])
     given = {"sound": torch.from_numpy(sound.astype(np.float32)), "query": torch.from_numpy(query.astype(np.float32))}
     config = TrainConfig(model=model)
-    net = query_separate.build(config, common.Sizes(len(t), 2, 1, 1, 0, narrow=8))
+    net = query_separate.build(config, Sizes(len(t), 2, 1, 1, 0, narrow=8))
     optimiser = torch.optim.Adam(net.parameters(), lr=1e-2)
     for step in range(200):
         net.train()
@@ -262,7 +261,7 @@ def test_what_is_on_the_screen_is_learnt_by_heart(kind: str) -> None:
     given = {"sound": torch.from_numpy(sound), "pictures": torch.from_numpy(
         np.stack([decoded[k]["pictures"] for k in range(0, 8, 2)]))}  # fmt: skip
     config = TrainConfig(model=f"mixit4-{kind}", core_blocks=2, dropout=0.0, narrow=16)
-    net = onscreen.build(config, common.Sizes(sound.shape[-1], 7, 16, 8, 0, narrow=16))
+    net = onscreen.build(config, Sizes(sound.shape[-1], 7, 16, 8, 0, narrow=16))
     optimiser = torch.optim.Adam(net.parameters(), lr=1e-2)
     for _ in range(150):
         found = onscreen.terms(config, net(**given), {})

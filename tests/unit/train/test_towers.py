@@ -80,8 +80,8 @@ def test_all_of_a_network_learns_and_the_loss_begins_at_chance(model: str) -> No
     import torch
 
     from winnow.train.config import TrainConfig
-    from winnow.train.nets.common import Sizes
     from winnow.train.nets.towers import GEOMETRIES
+    from winnow.train.sizes import Sizes
     from winnow.train.tasks import contrast
 
     torch.manual_seed(0)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from winnow.train.nets.common import Attention, Heads, Residual, Sizes, recurrent
+from winnow.train.nets.common import Attention, Heads, Residual, recurrent
+from winnow.train.sizes import Sizes
 
 
 class Attended(nn.Module):

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from winnow.train.nets.common import Sizes
+from winnow.train.sizes import Sizes
 
 N_FFT, HOP, ROWS, CHANNELS = 1024, 256, 256, 32
 #: Channels of the downs; of the ups, what goes in is twice what the level below gave, but for the innermost.

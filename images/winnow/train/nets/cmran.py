@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from winnow.train.nets.common import Heads, Sizes
+from winnow.train.nets.common import Heads
+from winnow.train.sizes import Sizes
 
 HEADS, DROPOUT, MAP_DROPOUT = 4, 0.1, 0.2
 

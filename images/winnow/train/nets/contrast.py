@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from winnow.train.nets.common import Sizes
 from winnow.train.nets.pairing import Norm, whole
 from winnow.train.nets.towers import Towers
+from winnow.train.sizes import Sizes
 
 OUT = 128
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from winnow.train.nets.common import Sizes
 from winnow.train.nets.separator import Separator
+from winnow.train.sizes import Sizes
 
 SOURCES, WIDTH, BANDS, TOGETHER = 4, 128, 32, 16
 N_FFT, HOP, TINY = 512, 256, 1e-5

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from winnow.train.nets.common import Sizes
+from winnow.train.sizes import Sizes
 
 HIDDEN, OUT, DIRECTIONS, RANDOM = 2048, 1024, 128, 64
 

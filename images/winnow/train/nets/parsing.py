@@ -10,8 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from winnow.train.nets.common import Sizes, recurrent
+from winnow.train.nets.common import recurrent
 from winnow.train.nets.psp import Propagation
+from winnow.train.sizes import Sizes
 
 DROPOUT = 0.1
 

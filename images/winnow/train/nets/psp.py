@@ -12,7 +12,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from winnow.train.nets.common import Attention, Heads, Sizes, recurrent
+from winnow.train.nets.common import Attention, Heads, recurrent
+from winnow.train.sizes import Sizes
 
 DROPOUT = 0.1
 

@@ -20,9 +20,9 @@ from winnow.train import losses
 from winnow.train.config import TrainConfig
 from winnow.train.nets.baselines import AVSDN, DMRN, Attended
 from winnow.train.nets.cmran import CMRAN
-from winnow.train.nets.common import Sizes
 from winnow.train.nets.psp import PSP
 from winnow.train.sets import Examples
+from winnow.train.sizes import Sizes
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from winnow.train import pair_losses, pairs
 from winnow.train.config import TOWERS, TrainConfig
 from winnow.train.loader import Vectors
-from winnow.train.nets.common import Sizes
 from winnow.train.nets.contrast import Frozen, Projected
 from winnow.train.nets.towers import GEOMETRIES, Towers
 from winnow.train.sets import Examples
 from winnow.train.shards import Window
+from winnow.train.sizes import Sizes
 from winnow.train.tasks.retrieve import CEILING, Terms, answers, check, each, score, table, targets
 
 __all__ = [

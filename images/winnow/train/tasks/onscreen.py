@@ -21,8 +21,8 @@ from winnow.metrics import calibration, separation
 from winnow.train import separation_losses as losses
 from winnow.train.config import TrainConfig
 from winnow.train.mixtures import OFF, ON, prepare
-from winnow.train.nets.common import Sizes
 from winnow.train.nets.onscreen import Onscreen
+from winnow.train.sizes import Sizes
 from winnow.train.sounds import SoundExamples
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from winnow.metrics import avvp
 from winnow.train import losses
 from winnow.train.config import TrainConfig
-from winnow.train.nets.common import Sizes
 from winnow.train.nets.parsing import HAN, ParsingCPSP
 from winnow.train.sets import Examples
+from winnow.train.sizes import Sizes
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -24,11 +24,11 @@ from winnow.metrics import classes
 from winnow.release import publish
 from winnow.train import pairs, sets, state, ties
 from winnow.train.config import TOWERS, TrainConfig
-from winnow.train.nets.common import Sizes
 from winnow.train.nets.contrast import Probe
 from winnow.train.nets.contrast import Vectors as Stored
 from winnow.train.runs import Run
 from winnow.train.sets import Examples
+from winnow.train.sizes import Sizes
 from winnow.train.tasks import contrast
 
 if TYPE_CHECKING:

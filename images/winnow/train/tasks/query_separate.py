@@ -17,8 +17,8 @@ from winnow.metrics.bss_eval import quality
 from winnow.train import separation_losses as losses
 from winnow.train.config import TrainConfig
 from winnow.train.nets.clipsep import ClipSep
-from winnow.train.nets.common import Sizes
 from winnow.train.queries import prepare
+from winnow.train.sizes import Sizes
 from winnow.train.sounds import SoundExamples
 
 if TYPE_CHECKING:

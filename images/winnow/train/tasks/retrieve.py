@@ -19,9 +19,9 @@ from winnow.metrics import retrieval
 from winnow.train import pair_losses, pairs
 from winnow.train.config import TrainConfig
 from winnow.train.loader import Vectors
-from winnow.train.nets.common import Sizes
 from winnow.train.nets.pairing import Heads, Plain, Random, Ridge
 from winnow.train.sets import Examples
+from winnow.train.sizes import Sizes
 
 if TYPE_CHECKING:
     import pyarrow as pa
