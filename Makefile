@@ -62,9 +62,10 @@ $(SBOM)/.ready: pyproject.toml constraints.txt
 test-cluster: setup ## the demo on the cluster that KUBECONFIG names, with the images of WINNOW_IMAGES and WINNOW_TAG
 	@$(BIN)/python -m pytest tests/cluster
 
-lint: setup ## style, imports, generated files
+lint: setup ## style, imports, types of the rooms core, batch and release
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
 docs: setup $(DOCS)/.ready ## the site (build/site/index.html), and what is generated: dags/README.md, settings, dbt's docs (dbt/target)

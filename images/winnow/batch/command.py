@@ -40,7 +40,8 @@ def run(lake: Lake, *arguments: str, inbox: Path | None = None) -> dict[str, Any
         printed = out.read()
     if done.returncode:
         raise _error(done.returncode, "".join(said), arguments)
-    return json.loads(printed.splitlines()[-1])
+    answer: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    return answer
 
 
 def curate(folder: Path, lake: Lake, params: Mapping[str, Mapping[str, object]]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from graphlib import TopologicalSorter
+from typing import Any
 
 from winnow.core.lake import Lake
 from winnow.core.runtime import run_stage
@@ -33,12 +34,12 @@ def curate(
     settings: Settings,
     lake: Lake,
     *,
-    params: dict[str, dict] | None = None,
+    params: dict[str, dict[str, Any]] | None = None,
     shard_size: int = 16,
     retry: tuple[str, ...] = (),
-    run: Callable[..., dict] = run_stage,
+    run: Callable[..., dict[str, Any]] = run_stage,
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
-) -> dict:
+) -> dict[str, Any]:
     """Ingest, screen, decide, plan, measure, separate and gate one batch. `params` holds stage parameters by stage;
     `run` runs a stage, as `run_stage` does in this process.
 
@@ -53,7 +54,7 @@ def curate(
     from winnow.gates import gate_batch
 
     check_batch(batch)
-    done: dict[str, dict] = {"ingest": ingest(batch, settings, lake)}
+    done: dict[str, dict[str, Any]] = {"ingest": ingest(batch, settings, lake)}
     if done["ingest"].get("empty"):
         near = nearest(settings.inbox, batch)
         there = f"; there are {', '.join(near)}" if near else ""

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, digest, sha256_bytes
@@ -54,7 +54,7 @@ FETCH = Point("fetch", DECIDE, "decide_fetch", ("ingest", "screen"), ())
 SEPARATE = Point("separate", FLAG, "decide_separate", ("ingest", "clip", "tags"), ("panns", "yamnet"))
 
 
-def decide_fetch(batch: str, settings: Settings, lake: Lake) -> dict:
+def decide_fetch(batch: str, settings: Settings, lake: Lake) -> dict[str, Any]:
     """Accept or reject every readable candidate of a batch; returns counts and whether dbt had to run."""
     since = lake.stand_pointer("decide", check_batch(batch))
     inputs, digests, v = _begin(FETCH, batch, settings, lake)
@@ -80,7 +80,7 @@ def decide_fetch(batch: str, settings: Settings, lake: Lake) -> dict:
     }  # fmt: skip
 
 
-def decide_separate(batch: str, settings: Settings, lake: Lake) -> dict:
+def decide_separate(batch: str, settings: Settings, lake: Lake) -> dict[str, Any]:
     """Flag the clips of a batch whose sound has to be separated, shard by shard of its plan; returns counts, by why,
     and whether dbt had to run. A shard whose flags are what they were keeps its name, and so what was separated."""
     since = lake.stand_pointer("flag", check_batch(batch))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from winnow.core.lake import Lake
+from winnow.core.manifest import Manifest
 from winnow.core.sample import Reason
 from winnow.core.shard import Chain
 from winnow.core.stage import stage_needs, stage_wants
@@ -44,7 +46,7 @@ def failures(lake: Lake, batch: str, steps: Sequence[str] = STEPS) -> list[Failu
     ]
 
 
-def _failed(lake: Lake, chain: Chain, step: str) -> Iterator[tuple[str, dict]]:
+def _failed(lake: Lake, chain: Chain, step: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for number in chain.numbers(step):
         manifest = chain.committed(step, number)
         if manifest is None or not set(manifest.reasons) - set(NO_LOSS):
@@ -71,7 +73,9 @@ def _names(lake: Lake, chain: Chain) -> dict[str, str]:
     return names
 
 
-def _rows(lake: Lake, manifest, columns: list[str]) -> list[dict]:
+def _rows(lake: Lake, manifest: Manifest, columns: list[str]) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
-    return pq.ParquetFile(io.BytesIO(lake.read_table(manifest))).read(columns=columns).to_pylist()
+    file = pq.ParquetFile(io.BytesIO(lake.read_table(manifest)))
+    rows: list[dict[str, Any]] = file.read(columns=columns).to_pylist()
+    return rows

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from winnow.batch.inbox import Inbox, stamp
 from winnow.batch.joining import Late, patched
@@ -34,7 +35,7 @@ SHARD_ROWS = 10_000
 APART_BYTES = 16 << 20
 
 
-def ingest(batch: str, settings: Settings, lake: Lake, *, shard_rows: int = SHARD_ROWS) -> dict:
+def ingest(batch: str, settings: Settings, lake: Lake, *, shard_rows: int = SHARD_ROWS) -> dict[str, Any]:
     """Read a batch's part of the inbox into the `ingest` table.
 
     Returns counts, `computed`, what was passed over as `skipped`, and under `lists` what each list is: its format, the
@@ -84,19 +85,21 @@ def ingest(batch: str, settings: Settings, lake: Lake, *, shard_rows: int = SHAR
     return found if made else nothing
 
 
-def _commit(lake: Lake, batch: str, number: int, block: Sequence[dict], digests: dict[str, str], code: str) -> Manifest:
+def _commit(
+    lake: Lake, batch: str, number: int, block: Sequence[dict[str, Any]], digests: dict[str, str], code: str
+) -> Manifest:
     inputs = {name: digests[name] for name in sorted({str(row["list_path"]) for row in block})}
     return INGEST.commit_rows(lake, batch, number, block, inputs=inputs, code=code)
 
 
-def _patched(lake: Lake, manifest: Manifest, late: Late) -> list[dict]:
+def _patched(lake: Lake, manifest: Manifest, late: Late) -> list[dict[str, Any]]:
     """The rows of a committed shard with what rows of later blocks say of the same clips."""
     import pyarrow.parquet as pq
 
     return [patched(row, late) for row in pq.read_table(io.BytesIO(lake.read_table(manifest))).to_pylist()]
 
 
-def _refuse(found: dict) -> dict:
+def _refuse(found: dict[str, Any]) -> dict[str, Any]:
     """The answer itself, or PartlyDone that names the lists of which nothing was read."""
     refused, batch = [told for told in found.get("lists", ()) if told.get("refused")], found["batch"]
     if refused:
@@ -112,7 +115,7 @@ def _refuse(found: dict) -> dict:
     return found
 
 
-def _blocks(rows: Rows) -> Iterator[list[dict]]:
+def _blocks(rows: Rows) -> Iterator[list[dict[str, Any]]]:
     """The table's rows, a block at a time."""
     block = []
     for record in rows:
@@ -124,7 +127,7 @@ def _blocks(rows: Rows) -> Iterator[list[dict]]:
         yield block
 
 
-def blocks_apart(rows: Rows) -> Iterator[list[dict]]:
+def blocks_apart(rows: Rows) -> Iterator[list[dict[str, Any]]]:
     """The same, read by another process: reading and committing take a core each. It waits until a block is taken, so
     no more than two are held. In a process that may have no children it is read here."""
     if multiprocessing.current_process().daemon:

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from winnow.core import config, cpu, errors, extras, own_fault, stage_table
 from winnow.core.errors import ConfigError, ContractError
@@ -130,7 +130,7 @@ def _made(path: Path, tables: Mapping[str, pa.Table]) -> pa.Table:
     return tables["clip"]
 
 
-def _in_a_process(passing: Lake, inbox: Path, stages: Sequence[str], params: Mapping[str, Mapping]) -> None:
+def _in_a_process(passing: Lake, inbox: Path, stages: Sequence[str], params: Mapping[str, Mapping[str, Any]]) -> None:
     """Run the stages; raises what their process ended with."""
     environment = cpu.pinned(os.environ) | {"WINNOW_LAKE": passing.root, "WINNOW_INBOX": str(inbox)}
     asked = json.dumps({"stages": list(stages), "params": {name: dict(held) for name, held in params.items()}})

@@ -14,7 +14,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.fingerprint import code_digest
@@ -39,7 +39,9 @@ _READ = {
 }  # fmt: skip
 
 
-def cut(lake: Lake, release: str | None = None, batch: str | None = None, shard_size: int = SHARD_SIZE) -> dict:
+def cut(
+    lake: Lake, release: str | None = None, batch: str | None = None, shard_size: int = SHARD_SIZE
+) -> dict[str, Any]:
     """Cut the mixtures of a release (the current one by default) into shards; returns counts, `shards` among them.
 
     ConfigError without a release or for one that has no mixtures' table, ContractError for a table that lacks what is
@@ -107,7 +109,7 @@ def _rows(folder: Path) -> list[dict[str, object]]:
             placed |= {f"clip{i}_tar": place, f"clip{i}_sha256": sha256}
             if place is None or sha256 is None:
                 missing.append(f"clip {i} ({clip})")
-        failed = {
+        failed: dict[str, str | None] = {
             "outcome": "failed", "reason": Reason.missing_file.value,
             "detail": f"{' and '.join(missing)} not in the lake: not fetched, or not cut",
         }  # fmt: skip
@@ -137,17 +139,20 @@ def _table(folder: Path, name: str, ids: list[str] | None = None) -> pa.Table:
     return pq.read_table(folder / name, columns=list(_READ[name]), filters=filters)
 
 
-def _assign(lake: Lake, batch: str, before: dict | None, rows: list[dict], size: int) -> dict[int, list[dict]]:
+def _assign(
+    lake: Lake, batch: str, before: dict[str, Any] | None, rows: list[dict[str, Any]], size: int
+) -> dict[int, list[dict[str, Any]]]:
     """Rows by shard number: failed ones in 0, known ones where they were, the rest in new shards."""
     import pyarrow.parquet as pq
 
     home: dict[str, int] = {}
-    for name in (before or {}).get("shards", []):
+    before = before or {}
+    for name in before.get("shards", []):
         manifest = lake.manifest("mixtures", before["v"], batch, name)
         if manifest is not None and manifest.number:
             ids = pq.read_table(io.BytesIO(lake.read_table(manifest)), columns=["sample_id"])["sample_id"]
             home |= dict.fromkeys(ids.to_pylist(), manifest.number)
-    shards: dict[int, list[dict]] = {0: []}
+    shards: dict[int, list[dict[str, Any]]] = {0: []}
     number, room = max(home.values(), default=0), 0
     for row in rows:
         if row["outcome"] != "ok":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.fingerprint import code_digest
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 SHARD_SIZE = 16
 
 
-def plan(lake: Lake, batch: str, shard_size: int = SHARD_SIZE) -> dict:
+def plan(lake: Lake, batch: str, shard_size: int = SHARD_SIZE) -> dict[str, Any]:
     """Cut what `decide` accepted of a batch; returns counts. Shards that hold the same rows as before stay."""
     check_batch(batch)
     if shard_size < 1:
         raise ConfigError(f"--shard-size {shard_size}: a shard holds at least one sample")
     since = lake.stand_pointer("plan", batch)
     chain = Chain(lake, batch, {})
-    decided = [chain.committed("decide", n) for n in chain.numbers("decide")]
-    if not decided or None in decided:
+    there = [chain.committed("decide", n) for n in chain.numbers("decide")]
+    decided = [manifest for manifest in there if manifest is not None]
+    if not decided or len(decided) < len(there):
         raise ContractError(
             f"plan of batch {batch} needs its decisions: run `winnow decide --point fetch --batch {batch}` first"
         )
@@ -61,14 +62,15 @@ def plan(lake: Lake, batch: str, shard_size: int = SHARD_SIZE) -> dict:
 
 
 def _assign(
-    lake: Lake, batch: str, before: dict | None, ids: pa.ChunkedArray, videos: pa.ChunkedArray, size: int
+    lake: Lake, batch: str, before: dict[str, Any] | None, ids: pa.ChunkedArray, videos: pa.ChunkedArray, size: int
 ) -> dict[int, array[int]]:
     """Places of rows by shard number: old members where they were, the rest in new shards of about `size`, videos kept
     whole."""
     import pyarrow.parquet as pq
 
     home: dict[str, int] = {}
-    for name in (before or {}).get("shards", []):
+    before = before or {}
+    for name in before.get("shards", []):
         manifest = lake.manifest("plan", before["v"], batch, name)
         if manifest is not None:
             known = pq.read_table(io.BytesIO(lake.read_table(manifest)), columns=["sample_id"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from winnow.batch.curate import stages_after
 from winnow.core.config import stage_params
@@ -33,7 +34,7 @@ class Work:
         return self.why != FIRST
 
 
-def preview(lake: Lake, settings: Settings, batch: str, params: Mapping[str, dict]) -> list[Work]:
+def preview(lake: Lake, settings: Settings, batch: str, params: Mapping[str, dict[str, Any]]) -> list[Work]:
     """What a run with these parameters by stage would compute, stage by stage; nothing is changed. What `ingest`,
     `decide` and `plan` would cut anew, and what follows from it, is seen when they run."""
     chain = Chain(lake, check_batch(batch), stage_needs(), stage_wants())

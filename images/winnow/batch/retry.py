@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from graphlib import TopologicalSorter
+from typing import Any
 
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake
@@ -25,7 +26,7 @@ def retry(
     batch: str,
     reasons: Sequence[str],
     stage: str | None = None,
-    run: Callable[..., dict] = run_stage,
+    run: Callable[..., dict[str, Any]] = run_stage,
 ) -> dict[str, object]:
     """Try the failed rows of a batch's committed shards again, of all stages or of one, with the parameters that they
     were measured with; `run` runs a stage, as `run_stage` does in this process.

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from winnow.batch.inbox import Inbox, beside
 from winnow.batch.joining import Joiner, Late, said_of
@@ -52,7 +53,8 @@ class Rows:
 
     def __iter__(self) -> Iterator[dict[str, object]]:
         """The rows in order, ids and outcomes included."""
-        media, known = [], {}
+        media: list[str] = []
+        known: dict[Any, Any] = {}
         for name, path in self.inbox.files.items():
             report = ListReport(name, "")
             try:
@@ -76,7 +78,7 @@ class Rows:
             if name not in self._claimed:
                 yield self._medium(name)
 
-    def _list(self, name: str, report: ListReport, rows: Iterator) -> Iterator[dict[str, object]]:
+    def _list(self, name: str, report: ListReport, rows: Iterator[Any]) -> Iterator[dict[str, object]]:
         order = len(self._names)
         self._names.append(name)
         self._joiner, self._first_bad = Joiner(), ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake
@@ -30,9 +31,9 @@ def score(
     *,
     refit: bool = False,
     seed: int = 0,
-    params: dict[str, dict] | None = None,
+    params: dict[str, dict[str, Any]] | None = None,
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
-) -> dict:
+) -> dict[str, Any]:
     """Encode, flag, separate, fit, score, calibrate and gate measured batches. `params`: stage parameters by stage.
 
     Returns what each step returned: {"fit", "calibrate", "gate", and by batch a step's name}. ContractError for no
@@ -46,7 +47,7 @@ def score(
     keys = sorted({check_batch(key) for key in batches})
     if not keys:
         raise ContractError("no batch was named: winnow score --batches 2026-11-01,2026-11-02")
-    done: dict[str, dict] = {key: {} for key in keys}
+    done: dict[str, dict[str, Any]] = {key: {} for key in keys}
 
     def run(stage: str, key: str) -> None:
         done[key][stage] = run_stage(lake, stage, key, (params or {}).get(stage, {}), settings)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from winnow.batch.advice import advice
 from winnow.batch.curate import stages_after
@@ -136,7 +137,7 @@ def _state(lake: Lake, settings: Settings, batch: str, steps: list[Step]) -> tup
     return "released", None
 
 
-def _holds(lake: Lake, batch: str, head: dict | None) -> str | None:
+def _holds(lake: Lake, batch: str, head: dict[str, Any] | None) -> str | None:
     """The current release, where it holds what is admitted of a batch now."""
     current = publish.current(lake)
     if current is None or head is None:
@@ -145,7 +146,7 @@ def _holds(lake: Lake, batch: str, head: dict | None) -> str | None:
     return current if held and held["tables"] == tables_of(head) else None
 
 
-def lines(found: dict, most: int) -> list[str]:
+def lines(found: dict[str, Any], most: int) -> list[str]:
     """A status as lines for a person; at most so many failures."""
     told = [f"{found['batch']}: {found['state']}", ""]
     told.append(f"  {'step':<12} {'shards':>9} {'rows':>7} {'ok':>7} {'failed':>7}  ")
@@ -167,7 +168,7 @@ def lines(found: dict, most: int) -> list[str]:
     return told
 
 
-def overview_lines(found: dict, lake: Lake, settings: Settings) -> list[str]:
+def overview_lines(found: dict[str, Any], lake: Lake, settings: Settings) -> list[str]:
     """An overview as lines for a person."""
     if not found["batches"]:
         return [f"no batch: neither in {lake.root} nor a folder in {settings.inbox}; README.md says how to begin"]

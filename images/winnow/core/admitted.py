@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, digest, sha256_bytes
@@ -16,12 +17,13 @@ def admitted_keys(lake: Lake) -> list[str]:
     return sorted(name.removesuffix(".json") for name in lake.list("batches") if name.endswith(".json"))
 
 
-def batch_heads(lake: Lake) -> dict[str, dict]:
+def batch_heads(lake: Lake) -> dict[str, dict[str, Any]]:
     """Heads of the admitted batches, by key: {"batch", "seq", "stages": {stage: {"v", "files"}}, "tables", "gate"}."""
-    return {key: batch_head(lake, key) for key in admitted_keys(lake)}
+    heads = ((key, batch_head(lake, key)) for key in admitted_keys(lake))
+    return {key: head for key, head in heads if head is not None}  # one may be gone since
 
 
-def batch_head(lake: Lake, key: str) -> dict | None:
+def batch_head(lake: Lake, key: str) -> dict[str, Any] | None:
     """Head of a batch; None for one that is not admitted, ContractError for a damaged one."""
     return lake.read_json(f"batches/{key}.json", f"remove it, then run `winnow gate --batch {key}` again")
 
@@ -36,12 +38,12 @@ def tables_digest(shards: Iterable[str]) -> str:
     return digest(sorted(shards))
 
 
-def tables_of(head: Mapping) -> str:
+def tables_of(head: Mapping[str, Any]) -> str:
     """`tables_digest` of an admitted batch."""
     return head.get("tables") or tables_digest(f["sha256"] for at in head["stages"].values() for f in at["files"])
 
 
-def shards_of(lake: Lake, batch: str, at: Mapping) -> list[dict]:
+def shards_of(lake: Lake, batch: str, at: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The shards that a stage's entry in a batch's head stands for: [{"shard", "path", "sha256", "rows"}], in order.
     ContractError where the file that names them is not there or changed."""
     if "shards" not in at:

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
+from typing import Any
 
 from winnow.core import confine, extras, own_fault
 from winnow.core.attempt import out_of_memory, terminated_by_an_exception
@@ -42,7 +43,7 @@ _CONTEXT = multiprocessing.get_context("fork")
 _DONE, _FAILED = "done", "failed"
 
 #: What a child does with a task that went so far: settings, task, how far, who hears how far it comes; its answer.
-Work = Callable[[Settings, "Task", Going | None, Callable[[str, object], None]], dict]
+Work = Callable[[Settings, "Task", Going | None, Callable[[str, object], None]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Task:
 
     stage: str
     batch: str
-    params: dict = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
     part: int = 0
     parts: int = 1
     retry: tuple[str, ...] = ()
@@ -79,12 +80,12 @@ class Children:
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         self._end(asked=kind is not None)
 
-    def run(self, task: Task) -> dict:
+    def run(self, task: Task) -> dict[str, Any]:
         """The answer of a task. Raises what it raises; TransientError when its process was ended and the next one could
         not come further."""
         restore = terminated_by_an_exception()
         went: Going | None = None
-        reached: tuple | None = None
+        reached: tuple[Any, ...] | None = None
         try:
             while True:
                 end = self._ask(task, went)
@@ -132,12 +133,12 @@ class _End:
     """How a task ended in a child: its answer, or what it raised, or neither where the process was ended; how far it
     had come, and what it was working on."""
 
-    answer: dict | None = None
+    answer: dict[str, Any] | None = None
     error: Exception | None = None
     is_odd: bool = False
     how: str = ""
     went: Going | None = None
-    working: tuple | None = None
+    working: tuple[Any, ...] | None = None
 
 
 class _Child:
@@ -221,13 +222,13 @@ class Keeper:
         self.process.join()
 
     def run_stage(
-        self, lake: Lake, name: str, batch: str, params: dict, settings: Settings, part: int = 0, parts: int = 1,
-        retry: tuple[str, ...] = (), again: bool = False,
-    ) -> dict:  # fmt: skip
+        self, lake: Lake, name: str, batch: str, params: dict[str, Any], settings: Settings, part: int = 0,
+        parts: int = 1, retry: tuple[str, ...] = (), again: bool = False,
+    ) -> dict[str, Any]:  # fmt: skip
         """As `runtime.run_stage`, in a child that opens the settings' lake itself."""
         return self.ask(Task(name, batch, params, part, parts, tuple(retry), again=again))
 
-    def ask(self, task: Task) -> dict:
+    def ask(self, task: Task) -> dict[str, Any]:
         """As `Children.run`."""
         restore = terminated_by_an_exception()
         try:
@@ -240,11 +241,12 @@ class Keeper:
         finally:
             restore()
         if kind == _DONE:
-            return said
+            answer: dict[str, Any] = said
+            return answer
         raise _with_trace(*said[:2])
 
 
-def run_task(settings: Settings, task: Task, went: Going | None, tell: Callable[[str, object], None]) -> dict:
+def run_task(settings: Settings, task: Task, went: Going | None, tell: Callable[[str, object], None]) -> dict[str, Any]:
     """What a child does: as `runtime.run_stage`, telling how far it came."""
     lake, cls = Lake(settings.lake), stage_class(task.stage)
     if task.if_fitted and not is_ready(task.stage, lake):
@@ -262,7 +264,7 @@ def _live(theirs: Connection, line: Connection, work: Work, settings: Settings, 
     if not online:
         confine.leave_network()
     confine.end_with(parent)
-    _serve(line, lambda asked: work(settings, *asked, lambda kind, said: line.send((kind, said))))
+    _serve(line, lambda asked: work(settings, asked[0], asked[1], lambda kind, said: line.send((kind, said))))
 
 
 def _keep(theirs: Connection, line: Connection, settings: Settings, work: Work | None, parent: int) -> None:
@@ -274,7 +276,7 @@ def _keep(theirs: Connection, line: Connection, settings: Settings, work: Work |
         _serve(line, children.run)
 
 
-def _serve(line: Connection, work: Callable[..., dict]) -> None:
+def _serve(line: Connection, work: Callable[..., dict[str, Any]]) -> None:
     while True:
         try:
             asked = line.recv()

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property
 from hashlib import md5
+from typing import Any
 
 from winnow.core.lake import Lake
 from winnow.core.manifest import Manifest
@@ -71,7 +72,7 @@ class Committed:
         return {name.removesuffix(".json"): tag for name, tag in found.items() if name.endswith(".json")}
 
     @cached_property
-    def _known(self) -> dict[str, dict]:
+    def _known(self) -> dict[str, dict[str, Any]]:
         try:
             value = json.loads(self.lake.read_or_none(f"{self._folder}/{NAME}") or b"{}")
         except ValueError:

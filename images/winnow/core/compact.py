@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, digest, sha256_bytes
@@ -48,8 +48,8 @@ def folder(batch: str) -> str:
 
 
 def compacted(
-    lake: Lake, batch: str, shards: Mapping[str, tuple[str, Sequence[Manifest]]], head: dict | None
-) -> dict[str, dict]:
+    lake: Lake, batch: str, shards: Mapping[str, tuple[str, Sequence[Manifest]]], head: dict[str, Any] | None
+) -> dict[str, dict[str, Any]]:
     """One table of each stage of a batch, out of the commits of its shards (by stage: its `v`, and they in order of
     their numbers). What the batch's `head` names already, made from the same shards, is neither read nor written.
 
@@ -64,7 +64,7 @@ def compacted(
     }
 
 
-def paths(entry: Mapping) -> Iterator[tuple[str, str]]:
+def paths(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Every file that a stage's entry in a head names, with its digest; none of an entry that names shards."""
     if "shards" in entry:
         for file in entry["files"]:
@@ -88,7 +88,7 @@ class _Compact:
         self.lake, self.stage, self.v, self.batch = lake, stage, v, batch
         self.manifests, self.there = manifests, there
 
-    def entry(self, known: Mapping) -> dict:
+    def entry(self, known: Mapping[str, Any]) -> dict[str, Any]:
         """What a head says of the stage."""
         if not self.manifests:
             return {"v": self.v, "files": []}
@@ -110,7 +110,7 @@ class _Compact:
             "v": self.v, "files": files, "shards": {**shards, "rows": len(self.manifests)}, "made_from": made_from,
         }  # fmt: skip
 
-    def _are_there(self, known: Mapping) -> bool:
+    def _are_there(self, known: Mapping[str, Any]) -> bool:
         return all(path.rpartition("/")[2] in self.there for path, _ in paths(known))
 
     def _keep(self, data: bytes, ext: str) -> str:
@@ -154,7 +154,9 @@ class _Compact:
         """Sorted runs, each of as many shards as fit into memory, with the order that they were brought into; the keys
         of all rows, as they come; and what all rows take, bytes."""
         runs: list[tuple[pa.Table, np.ndarray]] = []
-        keys, held, holds_bytes, weight = [], [], 0, 0
+        keys: list[pa.Table] = []
+        held: list[tuple[pa.Table, pa.Table]] = []
+        holds_bytes = weight = 0
         for number, rows in enumerate(self._shards()):
             own = sum(_weight(chunk) for column in rows.columns for chunk in column.chunks)
             weight += own
@@ -236,7 +238,8 @@ def _sorted(keys: pa.Table) -> np.ndarray:
     """Places of rows in order of their keys; of equal ones the earlier is first."""
     import pyarrow.compute as pc
 
-    return pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names]).to_numpy()
+    order: np.ndarray = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names]).to_numpy()
+    return order
 
 
 def _run(

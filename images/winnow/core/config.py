@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from typing import Any
 
 from winnow.core.errors import ConfigError
 from winnow.core.lake import Lake
@@ -48,7 +49,7 @@ def stage_params(lake: Lake, stage: str, batch: str, given: Mapping[str, object]
     return found | dict(given)
 
 
-def _table(value: object, where: str) -> dict:
+def _table(value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"{where} is no table")
     return value

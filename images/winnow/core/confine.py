@@ -75,7 +75,7 @@ def leave_network() -> bool:
         return False
     user, group = os.geteuid(), os.getegid()
     if user == 0:
-        return unshare(_NEW_NETWORK) == 0
+        return bool(unshare(_NEW_NETWORK) == 0)
     if unshare(_NEW_USER | _NEW_NETWORK) != 0:
         return False
     for name, said in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):

@@ -14,6 +14,8 @@ it is a row with a Reason (`sample.SampleFailed`).
 
 from __future__ import annotations
 
+from typing import Any
+
 EXIT_OK = 0
 EXIT_CONTRACT = 65
 EXIT_FAIL = 70
@@ -42,7 +44,7 @@ class ContractError(WinnowError):
 class PartlyDone(ContractError):
     """Some of the data could not be used; all else is committed. `answer`: what the command says of all of it."""
 
-    def __init__(self, message: str, answer: dict) -> None:
+    def __init__(self, message: str, answer: dict[str, Any]) -> None:
         super().__init__(message)
         self.answer = answer
 

@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeGuard
 
 from winnow.core.errors import ConfigError
 from winnow.core.lake import digest, sha256_bytes
@@ -36,6 +37,7 @@ WALL = "winnow.core"
 Target = tuple[str | None, str | None]
 Names = Mapping[str, Target]
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
 @lru_cache
@@ -264,7 +266,7 @@ def _only_read(node: ast.AST) -> bool:
     return isinstance(node, ast.expr) and not isinstance(getattr(node, "ctx", None), ast.Store)
 
 
-def _local(function: ast.AST) -> set[str]:
+def _local(function: Function) -> set[str]:
     """Names that a function binds itself: its parameters and what it assigns, imports aside."""
     spelled = {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
     outer: set[str] = set()
@@ -289,7 +291,7 @@ def _outside(node: ast.AST) -> list[str]:
     return []
 
 
-def _only_for_types(node: ast.AST) -> bool:
+def _only_for_types(node: ast.AST) -> TypeGuard[ast.If]:
     """Whether it is `if TYPE_CHECKING:`."""
     test = node.test if isinstance(node, ast.If) else None
     return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from winnow.core import cpu
 from winnow.core.errors import ContractError
@@ -28,7 +29,7 @@ class FrozenModel:
 
     def reuse(
         self, lake: Lake, identity: Mapping[str, object], since: Pointer | None = None
-    ) -> tuple[str, dict | None]:
+    ) -> tuple[str, dict[str, Any] | None]:
         """The digest of what has this identity, and its card where it was frozen before: it is then the one in use.
         StaleWriter when another was put in use after `since` (`lake.model_pointer`) was taken."""
         model = digest(identity)
@@ -64,12 +65,12 @@ class FrozenModel:
             raise ContractError(f"{lake.full(key)} {what}: remove it and its card, then fit it again")
         return data
 
-    def current_card(self, lake: Lake) -> dict | None:
+    def current_card(self, lake: Lake) -> dict[str, Any] | None:
         """The card of the model in use, or None before the first."""
         model = lake.model_current(self.name)
         return None if model is None else self.card(lake, model)
 
-    def card(self, lake: Lake, model: str) -> dict:
+    def card(self, lake: Lake, model: str) -> dict[str, Any]:
         """The card of a model that was frozen; ContractError for one that is not there, or damaged."""
         card = self._known(lake, model)
         if card is None:
@@ -77,6 +78,6 @@ class FrozenModel:
             raise ContractError(f"{lake.full(key)} is not there, and `current` beside it names its model: fit it again")
         return card
 
-    def _known(self, lake: Lake, model: str) -> dict | None:
+    def _known(self, lake: Lake, model: str) -> dict[str, Any] | None:
         key = lake.model_key(self.name, model, "json")
         return lake.read_json(key, "remove it and its model, then fit it again")

@@ -34,6 +34,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import fsspec
 
@@ -115,7 +116,8 @@ class Lake:
         if self.is_local:
             return Path(self.full(key)).read_bytes()
         try:
-            return self.fs.cat_file(self.full(key), **self._reading)
+            data: bytes = self.fs.cat_file(self.full(key), **self._reading)
+            return data
         except FileNotFoundError as error:
             raise store_fault.no_bucket(error) or error from error.__cause__
 
@@ -126,7 +128,7 @@ class Lake:
         except FileNotFoundError:
             return None
 
-    def read_json(self, key: str, mend: str) -> dict | None:
+    def read_json(self, key: str, mend: str) -> dict[str, Any] | None:
         """A small file that holds a JSON object, or None when it is not there; ContractError, which says what to do
         (`mend`), for one that is empty, cut short or something else."""
         data = self.read_or_none(key)
@@ -221,7 +223,7 @@ class Lake:
         """The store's own name of a file's content (of stores that `compares`); "" when it is not there."""
         bucket, name, _ = self.fs.split_path(self.full(key))
         try:
-            return self.fs.call_s3("head_object", Bucket=bucket, Key=name)["ETag"]
+            return str(self.fs.call_s3("head_object", Bucket=bucket, Key=name)["ETag"])
         except FileNotFoundError:
             return ""
 
@@ -357,7 +359,7 @@ class Lake:
                 self.remove(self.tar_key(manifest))
         return winner
 
-    def stand(self, stage: str, batch: str) -> dict | None:
+    def stand(self, stage: str, batch: str) -> dict[str, Any] | None:
         """Which v (and, for tables that are cut into shards, which shards) a stage stands at for a batch."""
         mend = f"remove it, then run what makes {stage} of batch {batch} again; its shards are kept"
         return self.read_json(f"{stage}/batch={batch}.json", mend)
@@ -366,7 +368,9 @@ class Lake:
         """Where a stage stands for a batch, to move it from there; to be taken before anything else is read."""
         return Pointer(self, f"{stage}/batch={batch}.json")
 
-    def set_stand(self, stage: str, batch: str, value: dict, since: Pointer | None = None, again: str = "") -> None:
+    def set_stand(
+        self, stage: str, batch: str, value: dict[str, Any], since: Pointer | None = None, again: str = ""
+    ) -> None:
         """Move a stage to another v for a batch; untouched when it stands there already. StaleWriter when it was moved
         after `since` was taken; `again` is the command to run then."""
         if self.stand(stage, batch) != value:
@@ -464,4 +468,5 @@ def sync(path: Path) -> None:
 def _http_status(error: OSError) -> int | None:
     """The status of the HTTP answer that s3fs made this error of (botocore's ClientError is its cause)."""
     response = getattr(error.__cause__, "response", None) or {}
-    return response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    status: int | None = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from winnow.core.errors import ContractError, TransientError
 from winnow.core.pointer import Files, Pointer, StaleWriter
@@ -137,10 +138,10 @@ class Lease:
         }
         return (json.dumps(value, sort_keys=True) + "\n").encode()
 
-    def _read(self) -> dict | None:
+    def _read(self) -> dict[str, Any] | None:
         where = self.lake.full(self.key)
         try:
-            held = json.loads(self.lake.read_or_none(self.key) or b"null")
+            held: dict[str, Any] | None = json.loads(self.lake.read_or_none(self.key) or b"null")
             if held is None or {"token", "holder", "free"} <= held.keys():
                 return held
         except (ValueError, AttributeError):

@@ -9,8 +9,10 @@ down, is noted in it (`removed`), before they go.
 
 from __future__ import annotations
 
+import builtins
 import json
 from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -51,17 +53,17 @@ class Manifest:
         """The shard's number in its batch."""
         return int(self.shard[:5])
 
-    def dumps(self) -> bytes:
+    def dumps(self) -> builtins.bytes:
         """The file's bytes."""
         return (json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
     @classmethod
-    def loads(cls, data: bytes) -> Manifest:
+    def loads(cls, data: builtins.bytes) -> Manifest:
         """Read one; fields of later versions are ignored."""
         return cls.of(json.loads(data))
 
     @classmethod
-    def of(cls, value: dict[str, object]) -> Manifest:
+    def of(cls, value: dict[str, Any]) -> Manifest:
         """The manifest that a file's JSON object is; TypeError for one that lacks fields."""
         known = {f.name for f in fields(cls)}
         return cls(**{name: one for name, one in value.items() if name in known})

@@ -65,7 +65,8 @@ def _said(error: BaseException) -> str | None:
         return None if media else _OURS_UNLESS_MEDIA[errno.ENOMEM]
     if not isinstance(error, OSError):
         return None
-    return _OURS.get(error.errno) or (None if media else _OURS_UNLESS_MEDIA.get(error.errno))
+    number = error.errno or 0
+    return _OURS.get(number) or (None if media else _OURS_UNLESS_MEDIA.get(number))
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:

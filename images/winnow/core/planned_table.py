@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.manifest import Manifest
@@ -53,7 +53,7 @@ class PlannedTable:
         """The `v` of its folder: digest of the code that makes it and of its columns."""
         return digest([code, self.columns])
 
-    def unchanged(self, lake: Lake, batch: str, made_from: str) -> dict | None:
+    def unchanged(self, lake: Lake, batch: str, made_from: str) -> dict[str, Any] | None:
         """What the last run counted, where the batch's table was made from the same things; else None."""
         head = lake.stand(self.name, batch)
         return head["counts"] if head and head.get("cut") == made_from else None
@@ -65,7 +65,7 @@ class PlannedTable:
         v: str,
         shards: Sequence[str],
         made_from: str,
-        counts: dict,
+        counts: dict[str, Any],
         since: Pointer | None = None,
     ) -> None:
         """Make these shards the batch's table; StaleWriter when others were made it after `since` (the head as this

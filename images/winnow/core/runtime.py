@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from winnow.core import cpu, memory, progress, shard_tar
 from winnow.core.attempt import Attempt
@@ -28,6 +29,11 @@ from winnow.core.shard import Chain, retry_name, shard_name
 from winnow.core.shard_tar import DIGESTS, Shelf, Spool
 from winnow.core.stage import Batch, Sample, Stage, identity, parse_params, stage_class, stage_needs, stage_wants
 from winnow.core.summary import Going, Summary
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from winnow.core.settings import Settings
 
 MIN_BUDGET_ROWS = 10
 #: Samples of a shard that may end as `internal_error` or `killed`: fewer than so many, or up to this share. Below that
@@ -46,7 +52,7 @@ class Runtime:
         stage: Stage,
         lake: Lake,
         batch: str,
-        log=None,
+        log: Callable[[str], None] | None = None,
         tell: Callable[[str, object], None] = lambda kind, said: None,
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
@@ -112,7 +118,9 @@ class Runtime:
         self.chain.keep()
         return summary
 
-    def _shard(self, number: int, retry: frozenset[Reason], before: dict | None, summary: Summary) -> Manifest:
+    def _shard(
+        self, number: int, retry: frozenset[Reason], before: dict[str, Any] | None, summary: Summary
+    ) -> Manifest:
         inputs = self.chain.require_inputs(self.stage.name, number)
         digests = {need: m.sha256 for need, m in inputs.items()}
         name = shard_name(number, digests)
@@ -142,14 +150,14 @@ class Runtime:
 
     def _lifted(self, done: Manifest) -> dict[str, str]:
         """Reasons of a shard's rows that a change of the deployment may have lifted, and what changed, in words."""
-        found = {}
+        found: dict[str, str] = {}
         for reason, names in self.stage.lifted_by.items():
             changed = [name for name in names if done.conditions.get(name) != self.conditions.get(name)]
             if reason.value in done.reasons and changed:
                 found[reason.value] = f" ({', '.join(changed)} changed)"
         return found
 
-    def why(self, number: int, before: dict | None) -> str:
+    def why(self, number: int, before: dict[str, Any] | None) -> str:
         """Why a shard is not done, told from what the batch stood at before."""
         if before is None:
             return "first run"
@@ -225,7 +233,8 @@ class Runtime:
             manifest = Manifest(
                 stage=self.stage.name, v=self.v, batch=self.batch, shard=shard,
                 file=f"{shard}.{sha256[:8]}.parquet", sha256=sha256, bytes=len(data),
-                rows=measured.num_rows, rows_in=len(samples) + len(missing) if only is None else done.rows_in,
+                rows=measured.num_rows,
+                rows_in=len(samples) + len(missing) if only is None or done is None else done.rows_in,
                 ok=measured.num_rows - failed, failed=failed, reasons=dict(sorted(reasons.items())), inputs=digests,
                 code=str(self.identity["code"]), params=dict(self.identity["params"]), model=self.identity["model"],
                 sidecar=self.stage.sidecar, sidecar_bytes=tar.stat().st_size if tar else 0,
@@ -262,8 +271,8 @@ class Runtime:
                 why = f"its file was taken down on {min(days)}"
                 missing.append(Outcome.failed(sample_id, Reason.taken_down, why, values=same))
                 continue
-            broken = [(n, rows.get(n)) for n in others]
-            broken = [(n, r["reason"] if r else "no row") for n, r in broken if r is None or r["outcome"] != "ok"]
+            there = [(n, rows.get(n)) for n in others]
+            broken = [(n, r["reason"] if r else "no row") for n, r in there if r is None or r["outcome"] != "ok"]
             if broken:
                 detail = "; ".join(f"{n}: {reason}" for n, reason in broken)
                 missing.append(Outcome.failed(sample_id, Reason.no_input, detail))
@@ -274,7 +283,7 @@ class Runtime:
                 samples.append(Sample(sample_id, rows[first], needs, shelf, said))
         return samples, missing
 
-    def _kept(self, done: Manifest, again: set[str]):
+    def _kept(self, done: Manifest, again: set[str]) -> tuple[pa.Table, set[str]]:
         """The rows of an earlier attempt that stand, and the ids of those to try again."""
         import io
 
@@ -295,7 +304,7 @@ class Runtime:
                 f"{len(got - given)} outcomes without a sample {strange}"
             )
 
-    def _budget(self, rows: int, systemic: Counter, name: str) -> None:
+    def _budget(self, rows: int, systemic: Counter[Reason], name: str) -> None:
         """Fail the shard when more of its samples failed through the system's fault than it may lose: few where the
         fault is our own, more where the outside may take it back."""
         count, ours = sum(systemic.values()), sum(systemic[reason] for reason in OURS)
@@ -317,12 +326,12 @@ class Runtime:
         return path
 
 
-def _said_of_files(rows: Iterable[Mapping]) -> dict[str, str]:
+def _said_of_files(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """SHA-256 of a sample's files by extension, as its rows in the tables that have files beside them say."""
     return {ext: row[column] for row in rows for ext, column in DIGESTS.items() if row.get(column)}
 
 
-def _files(sample_id: str, rows: Iterable[Mapping]) -> Iterator[str]:
+def _files(sample_id: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Names of the files that a sample's rows name: members of tars, and its source video."""
     for row in rows:
         yield from (f"{sample_id}.{ext}" for ext, column in DIGESTS.items() if row.get(column))
@@ -330,7 +339,7 @@ def _files(sample_id: str, rows: Iterable[Mapping]) -> Iterator[str]:
             yield f"{row['media_sha256']}.{row['media_ext']}"
 
 
-def _strings(values: list[str]):
+def _strings(values: list[str]) -> pa.Array:
     import pyarrow as pa
 
     return pa.array(values, type=pa.string())
@@ -362,13 +371,13 @@ def run_stage(
     lake: Lake,
     name: str,
     batch: str,
-    params: dict,
-    settings,
+    params: dict[str, Any],
+    settings: Settings,
     part: int = 0,
     parts: int = 1,
     retry: Sequence[str] = (),
     again: bool = False,
-) -> dict:
+) -> dict[str, Any]:
     """Body of `winnow run`: one stage over a part of a batch; `again`: only rows of committed shards that failed for
     one of `retry`. What a run does not say of the parameters, the lake's `winnow.toml` does. Returns the Summary as a
     dict."""

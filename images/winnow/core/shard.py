@@ -8,6 +8,8 @@ behind an old one. `-r1`, `-r2` … are later attempts at rows that failed for a
 
 from __future__ import annotations
 
+from typing import Any
+
 from winnow.core.committed import Committed
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, digest
@@ -51,10 +53,10 @@ class Chain:
     ) -> None:
         self.lake, self.batch, self.needs, self.wants = lake, batch, needs, wants or {}
         self._known: dict[tuple[str, int], Manifest | None] = {}
-        self._stands: dict[str, dict | None] = {}
+        self._stands: dict[str, dict[str, Any] | None] = {}
         self._committed: dict[tuple[str, str], Committed] = {}
 
-    def stand(self, stage: str) -> dict | None:
+    def stand(self, stage: str) -> dict[str, Any] | None:
         """Where a stage stands for the batch (read once)."""
         if stage not in self._stands:
             self._stands[stage] = self.lake.stand(stage, self.batch)

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -63,7 +63,7 @@ class Sample:
 
     id: str
     row: Mapping[str, object]
-    needs: dict[str, Mapping[str, object]] = field(default_factory=dict)
+    needs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     shelf: Shelf | None = None
     digests: dict[str, str] = field(default_factory=dict)
 
@@ -106,8 +106,8 @@ class Batch:
             except SampleFailed as failure:
                 yield Outcome.failed(sample.id, failure.reason, failure.detail)
             except Exception as error:
-                failure = own_fault.internal_error(error)
-                yield Outcome.failed(sample.id, failure.reason, f"{failure.detail}: {error}")
+                found = own_fault.internal_error(error)
+                yield Outcome.failed(sample.id, found.reason, f"{found.detail}: {error}")
 
 
 class Stage(ABC):
@@ -184,7 +184,8 @@ def stage_class(name: str) -> type[Stage]:
     if name not in stage_names():
         raise ConfigError(f"there is no stage {name!r}; the stages are {', '.join(stage_names())}")
     module = importlib.import_module(f"winnow.stages.{name}")
-    return getattr(module, "".join(part.capitalize() for part in name.split("_")))
+    found: type[Stage] = getattr(module, "".join(part.capitalize() for part in name.split("_")))
+    return found
 
 
 def stage_needs() -> dict[str, tuple[str, ...]]:
@@ -219,7 +220,7 @@ def parse_params(stage: type[Stage], values: Mapping[str, object]) -> StageParam
         raise ConfigError(f"parameters of {stage.name}:\n" + "\n".join(lines) + f"\nIt has: {known}") from error
 
 
-def identity(stage: Stage) -> dict[str, object]:
+def identity(stage: Stage) -> dict[str, Any]:
     """What a stage's tables depend on beside their inputs: its `v` is the digest of this."""
     return {
         "code": code_digest(type(stage).__module__),

@@ -75,7 +75,7 @@ def _said(error: BaseException) -> tuple[str | None, int | None, str]:
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         return str(response.get("Error", {}).get("Code") or status), status, getattr(error, "operation_name", "it")
     status = getattr(error, "status_code", None) or getattr(error, "code", None)  # Azure's, gcsfs's
-    number = int(status) if str(status).isdecimal() else None
+    number = int(str(status)) if str(status).isdecimal() else None
     return (str(getattr(error, "error_code", None) or number) if number else None), number, str(error).split("\n")[0]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from winnow.core.manifest import Manifest
 
@@ -39,5 +40,5 @@ class Going:
     at; `done`: numbers of the shards that are done."""
 
     summary: Summary
-    before: dict | None = None
+    before: dict[str, Any] | None = None
     done: list[int] = field(default_factory=list)

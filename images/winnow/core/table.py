@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import pyarrow as pa
@@ -62,7 +62,7 @@ def from_outcomes(outcomes: Iterable[Outcome], columns: Mapping[str, str], stage
     unknown = {key for o in ordered for key in o.values} - set(columns)
     if unknown:
         raise ContractError(f"{stage}: columns {sorted(unknown)} are not in its schema {sorted(columns)}")
-    data = {
+    data: dict[str, Sequence[object]] = {
         "sample_id": [o.sample_id for o in ordered],
         "outcome": ["failed" if o.reason else "ok" for o in ordered],
         "reason": [o.reason.value if o.reason else None for o in ordered],
@@ -81,7 +81,7 @@ def from_outcomes(outcomes: Iterable[Outcome], columns: Mapping[str, str], stage
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _array(values: list[object], kind: pa.DataType) -> pa.Array:
+def _array(values: Sequence[object], kind: pa.DataType) -> pa.Array:
     """Arrow array of Python values; NumPy vectors are cast to the list's element type without a Python loop."""
     is_list = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
     if is_list and not pa.types.is_string(kind.value_type):

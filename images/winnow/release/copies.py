@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from winnow.core.errors import ConfigError
 from winnow.core.lake import Lake, digest, sha256_file
@@ -22,7 +23,7 @@ LISTS = {"export": "index.json", "release": "manifest.json"}
 _SEAL = "seal"
 
 
-def sealed(value: dict) -> bytes:
+def sealed(value: dict[str, Any]) -> bytes:
     """The bytes of a list of files with its own digest in it."""
     value = {key: one for key, one in value.items() if key != _SEAL}
     return (json.dumps({**value, _SEAL: digest(value, 64)}, indent=1, sort_keys=True) + "\n").encode()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from winnow.core.settings import Settings
 
 #: What a call runs (`winnow.release.dbt_program`): an interpreter with options and a script.
-PROGRAM = (sys.executable, "-P", str(Path(__file__).with_name("dbt_program.py")))
+PROGRAM: tuple[str, ...] = (sys.executable, "-P", str(Path(__file__).with_name("dbt_program.py")))
 MEMORY = ", as the kernel does where memory runs out (give it more, or fewer WINNOW_THREADS)"
 
 

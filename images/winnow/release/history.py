@@ -155,14 +155,14 @@ def _kept(lake: Lake, release: str) -> int:
     if path is None:
         return 0
     [(count,)] = _rows("SELECT count(*) FROM read_parquet(?) WHERE status = 'kept'", path)
-    return count
+    return int(count)
 
 
 def _columns(path: Path) -> list[str]:
     return [row[0] for row in _rows("DESCRIBE SELECT * FROM read_parquet(?)", path)]
 
 
-def _rows(query: str, *paths: Path) -> list[tuple]:
+def _rows(query: str, *paths: Path) -> list[tuple[Any, ...]]:
     import duckdb
 
     with duckdb.connect() as con:

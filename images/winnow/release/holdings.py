@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from winnow.core import corpus_table
 from winnow.core.errors import ContractError
@@ -90,7 +91,7 @@ class Holdings:
             return
         for key in files:
             card_key = key.removesuffix(".parquet") + ".json"
-            card: dict = {}
+            card: dict[str, Any] = {}
             try:
                 card = self.lake.read_json(card_key, "") or {}
                 wrong = None if card else "missing"

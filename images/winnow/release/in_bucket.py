@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, digest, sha256_file
@@ -70,7 +71,9 @@ def by_content(name: str, sha256: str) -> str:
     return f"published/{sha256[:2]}/{sha256}{PurePosixPath(name).suffix}"
 
 
-def place(work: Path, lake: Lake, manifest: dict, known: Mapping[str, Mapping], writer: Writer | None) -> None:
+def place(
+    work: Path, lake: Lake, manifest: dict[str, Any], known: Mapping[str, Mapping[str, Any]], writer: Writer | None
+) -> None:
     """Put up the files of a finished work folder, those that the release before has not, and then the manifest. Who has
     it already, with the same id, wrote the same tables: theirs counts."""
     for name, entry in manifest["files"].items():
@@ -88,7 +91,7 @@ def place(work: Path, lake: Lake, manifest: dict, known: Mapping[str, Mapping], 
     lake.create(f"releases/{manifest['id']}/manifest.json", sealed(manifest))
 
 
-def copied(lake: Lake, release: str, files: Mapping[str, Mapping], want: Sequence[str]) -> Path:
+def copied(lake: Lake, release: str, files: Mapping[str, Mapping[str, Any]], want: Sequence[str]) -> Path:
     """A folder of copies of a release's files, of all or of those that are wanted; each is what its digest says. A
     release that was made anew under its id has another one."""
     near = Nearby(lake)
@@ -152,6 +155,7 @@ class Handed:
 
 def _size(lake: Lake, key: str) -> int | None:
     try:
-        return lake.fs.size(lake.full(key))
+        size: int | None = lake.fs.size(lake.full(key))
+        return size
     except FileNotFoundError:
         return None

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from winnow.core import corpus_table
 from winnow.core.errors import ContractError
@@ -120,10 +121,10 @@ def _copies(lake: Lake, files: Sequence[InputFile]) -> list[InputFile]:
                 if not _commits(near.path(beside), file.sha256):  # a shard that was made anew has its name
                     near.path(beside).unlink(missing_ok=True)
     wrong = near.bring(wanted)
-    for one, file in wanted.items():
-        added = one not in wrong and file.stage in corpus_table.TABLES
-        if added and not corpus_table.holds(one.key, sha256_file(near.path(one))):
-            wrong[one] = "changed"
+    for want, file in wanted.items():
+        added = want not in wrong and file.stage in corpus_table.TABLES
+        if added and not corpus_table.holds(want.key, sha256_file(near.path(want))):
+            wrong[want] = "changed"
     _refuse([f"  {lake.full(one.key)} {_SAID[said]}" for one, said in wrong.items()])
     return [f if f.stage in PUBLISHED_FILES else _near(lake, near, f) for f in files]
 
@@ -137,7 +138,7 @@ def _near(lake: Lake, near: Nearby, file: InputFile) -> InputFile:
 
 def _commits(manifest: Path, sha256: str | None) -> bool:
     try:
-        return json.loads(manifest.read_bytes())["sha256"] == sha256
+        return bool(json.loads(manifest.read_bytes())["sha256"] == sha256)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return False
 
@@ -198,7 +199,7 @@ def write_inputs(
     return path
 
 
-def head_files(lake: Lake, heads: Mapping[str, dict]) -> list[InputFile]:
+def head_files(lake: Lake, heads: Mapping[str, dict[str, Any]]) -> list[InputFile]:
     """Every file that the admitted batches stand on."""
     return [
         InputFile(
@@ -216,7 +217,7 @@ def _beside(lake: Lake, *files: Mapping[str, str] | None) -> list[str | None]:
     return [lake.full(f["path"]) if f else None for f in files] + [f["sha256"] if f else None for f in files]
 
 
-def derived_files(lake: Lake, heads: Mapping[str, dict]) -> list[InputFile]:
+def derived_files(lake: Lake, heads: Mapping[str, dict[str, Any]]) -> list[InputFile]:
     """Pairs of near-duplicates, a file for each admitted batch; what is new is computed."""
     found = [
         InputFile("duplicate_pair", lake.full(found.key), found.batch, found.seq, sha256=found.sha256)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from winnow.core.lake import Lake
 from winnow.core.planned_table import PLANNED_TABLES, again
@@ -35,12 +36,12 @@ def running(stage: str, batch: str) -> str:
     return again(stage, batch) if stage in PLANNED_TABLES else f"winnow run {stage} --batch {batch}"
 
 
-def fitting(name: str, card: Mapping | None = None) -> str:
+def fitting(name: str, card: Mapping[str, Any] | None = None) -> str:
     """What fits a model again, on the batches that its card names."""
     return f"{_FITTING.get(name, 'winnow fit')} --batches {','.join((card or {}).get('batches', [])) or 'KEYS'}"
 
 
-def adding(table: str, card: Mapping) -> str:
+def adding(table: str, card: Mapping[str, Any]) -> str:
     """What made a corpus table's rows, as its card says."""
     return str(card.get("provenance", {}).get("command") or f"the command that made these rows of {table}")
 

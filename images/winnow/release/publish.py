@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from winnow import __version__
 from winnow.core.admitted import tables_digest
@@ -116,7 +117,7 @@ def address(lake: Lake, release: str) -> str:
     return lake.full(where) if lake.is_local else f"{lake.root.rstrip('/')}/{where}"
 
 
-def manifest(lake: Lake, release: str) -> dict:
+def manifest(lake: Lake, release: str) -> dict[str, Any]:
     """What a release says of itself; ContractError for one that is empty, cut short or not there."""
     key = f"releases/{release}/manifest.json"
     value = lake.read_json(key, f"run `winnow verify --release {release}`, which says how to mend it")
@@ -192,7 +193,9 @@ def publish(
     }
 
 
-def _share(work: Path, before: Path, files: Mapping[str, Mapping], known: Mapping[str, Mapping]) -> None:
+def _share(
+    work: Path, before: Path, files: Mapping[str, Mapping[str, Any]], known: Mapping[str, Mapping[str, Any]]
+) -> None:
     """Let the files of a work folder that the release before has be that release's: a hard link, so that a release
     takes the space of what is new. Only one that still is what was published of it is shared, and where the file system
     has no links, none."""
@@ -241,7 +244,7 @@ def _files(root: Path) -> Iterator[Path]:
     return (path for path in sorted(root.rglob("*")) if path.is_file())
 
 
-def _manifest(work: Path, *, release: str, base: str | None, policy: str) -> dict[str, object]:
+def _manifest(work: Path, *, release: str, base: str | None, policy: str) -> dict[str, Any]:
     """What the release is: every file's digest, and what made it."""
     import pyarrow.parquet as pq
 
@@ -255,7 +258,7 @@ def _manifest(work: Path, *, release: str, base: str | None, policy: str) -> dic
             files[path.relative_to(work).as_posix()] = entry
     batches = pq.read_table(work / "ops" / "dim_batches.parquet", columns=["batch", "seq"]).to_pylist()
     shards = pq.read_table(work / "ops" / "fct_shards.parquet").to_pylist()
-    stages: dict[str, dict[str, dict]] = {}
+    stages: dict[str, dict[str, dict[str, Any]]] = {}
     for row in shards:
         stages.setdefault(row["stage"], {})[row["v"]] = {
             "params": json.loads(row["params"] or "{}"),

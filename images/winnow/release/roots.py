@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from winnow.core import compact
 from winnow.core.admitted import batch_heads, shards_of
@@ -92,7 +93,7 @@ class Roots:
         folders += self._work()
         return {clip for root in folders for clip in column(root / "ops" / "fct_clip_files.parquet", "sample_id")}
 
-    def stands(self, stage: str, batch: str) -> dict | None:
+    def stands(self, stage: str, batch: str) -> dict[str, Any] | None:
         """Where a stage stands for a batch."""
         return self.lake.stand(stage, batch)
 

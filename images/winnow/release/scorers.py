@@ -50,7 +50,7 @@ def trust(lake: Lake, model: str, why: str) -> dict[str, str]:
     ConfigError for a model that is not there."""
     since = Pointer(lake, TRUSTED)
     if lake.read_or_none(lake.model_key(CORRESPOND, model, "json")) is None:
-        there = ", ".join(row["model"] for row in scorers(lake)) or "none"
+        there = ", ".join(str(row["model"]) for row in scorers(lake)) or "none"
         raise ConfigError(f"there is no correspondence scorer {model!r}; there are: {there}")
     known = trusted(lake)
     known.pop(model, None)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from winnow.core import corpus_table
 from winnow.core.errors import ConfigError
@@ -183,7 +184,7 @@ def _table(lake: Lake, release: str, name: str) -> str | None:
     return None if path is None else str(path)
 
 
-def _rows(query: str, values: list[object]) -> list[tuple]:
+def _rows(query: str, values: list[object]) -> list[tuple[Any, ...]]:
     import duckdb
 
     with duckdb.connect() as con:

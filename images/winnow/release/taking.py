@@ -40,7 +40,7 @@ class Taking:
 
     lake: Lake
     roots: Roots
-    manifests: Sequence[Manifest]
+    manifests: list[Manifest]
     dry: bool
     files: int = 0
     freed: int = 0

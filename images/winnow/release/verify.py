@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from winnow.core import compact, corpus_table
 from winnow.core.admitted import admitted_keys, batch_head, shards_of
@@ -95,7 +96,7 @@ class Verify(Holdings):
                             return manifest.params["shard_size"]
         return None
 
-    def _stand(self, stage: str, batch: str) -> dict | None:
+    def _stand(self, stage: str, batch: str) -> dict[str, Any] | None:
         key = f"{stage}/batch={batch}.json"
         try:
             stand = self.lake.stand(stage, batch)
@@ -241,7 +242,7 @@ class Verify(Holdings):
         if taken is None or taken.decode(errors="replace").strip() != batch:
             self.found("missing" if taken is None else "changed", key, writing(self.lake, key, batch))
 
-    def _admitted(self, file: dict, mend: str) -> None:
+    def _admitted(self, file: dict[str, Any], mend: str) -> None:
         if sha256_bytes(self.lake.read(file["path"])) != file["sha256"]:
             self.found("changed", file["path"], mend)
 
@@ -260,7 +261,9 @@ def _names(path: Path) -> list[str]:
         shelf.close()
 
 
-def verify(lake: Lake, *, batch: str | None = None, release: str | None = None, everything: bool = False) -> dict:
+def verify(
+    lake: Lake, *, batch: str | None = None, release: str | None = None, everything: bool = False
+) -> dict[str, Any]:
     """Walk one batch, one release, or all of a lake; `Verify.answer`. ConfigError unless exactly one is asked for, and
     for a batch or a release that there is not."""
     if sum((batch is not None, release is not None, everything)) != 1:
@@ -277,7 +280,7 @@ def verify(lake: Lake, *, batch: str | None = None, release: str | None = None, 
     return walk.answer()
 
 
-def _rows(data: bytes, columns: list[str]) -> list[dict]:
+def _rows(data: bytes, columns: list[str]) -> list[dict[str, Any]]:
     """These columns, those that there are, of a table's measured rows."""
     import pyarrow.parquet as pq
 
@@ -286,6 +289,6 @@ def _rows(data: bytes, columns: list[str]) -> list[dict]:
     return [row for row in table.to_pylist() if row["outcome"] == "ok"]
 
 
-def lines(answer: dict) -> list[str]:
+def lines(answer: dict[str, Any]) -> list[str]:
     """A fault a line."""
     return [str(Fault(**fault)) for fault in answer["faults"]]
