@@ -42,7 +42,7 @@ from winnow.train.mixtures import OFF, ON
 SPLITS = ("train", "train", "train", "val", "test")
 QUICK = {
     "onscreen": ["clip_s=1", "epochs=60"],
-    "query-separate": ["source_s=1", "samples=7936", "epochs=25"],
+    "query-separate": ["source_s=1", "samples=7936", "epochs=12"],
 }
 
 
