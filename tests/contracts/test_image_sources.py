@@ -61,7 +61,7 @@ def test_no_image_holds_anothers_libraries() -> None:
 
 
 def test_nothing_here_makes_each_import_of_jsonschema_compile_a_grammar() -> None:
-    """Two seconds of every process of Airflow, Great Expectations and dbt; `make images` has its own environment."""
+    """Two seconds of every process of Airflow; `make images` has its own environment."""
     assert find_spec("rfc3987_syntax") is None, "an older .venv: pip uninstall rfc3987-syntax cyclonedx-bom"
 
 

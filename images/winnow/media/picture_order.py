@@ -83,6 +83,7 @@ def demuxed(container: InputContainer, *streams: VideoStream | AudioStream) -> I
     Of two MPEG-4 pictures in one packet FFmpeg 8 decodes the second when the next packet comes, so never behind the
     last packet: it gets one of its own."""
     packets = container.demux(*streams)
+    mpeg4 = {stream.index for stream in streams if stream.codec_context.name == "mpeg4"}
     last: Packet | None = None
     while True:
         try:
@@ -91,7 +92,7 @@ def demuxed(container: InputContainer, *streams: VideoStream | AudioStream) -> I
             break
         if packet.size:
             yield packet
-            if packet.stream.codec_context.name == "mpeg4":
+            if packet.stream_index in mpeg4:
                 last = packet
     held = b"" if last is None else vop_times.second(bytes(last))
     if last is not None and held:

@@ -4,18 +4,16 @@ Training reads from it as it reads vectors: a clip's row is there or the clip is
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from winnow.core.lake import Lake, digest
+from winnow.train import store
 from winnow.train.loader import CARD, Vectors
 from winnow.train.shards import ClipFiles, ClipLoader, Decoder
-from winnow.train.store import LAYOUT
 
 #: Clips that are decoded at a time.
 BLOCK = 16
@@ -36,12 +34,8 @@ def decoded(
 
 def _make(target: Path, clips: ClipFiles, decoder: Decoder, names: tuple[str, ...], most_failed: float) -> None:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    try:
+    with store.placed(target) as scratch:
         arrays: dict[str, np.ndarray] = {}
         ids: list[str] = []
         loader = ClipLoader(clips, decoder, size=BLOCK, seed=0, epochs=1, most_failed=most_failed)
@@ -59,17 +53,8 @@ def _make(target: Path, clips: ClipFiles, decoder: Decoder, names: tuple[str, ..
             if loader.failed:
                 _shorten(scratch / f"{key}.npy", len(ids))
         arrays.clear()
-        pq.write_table(pa.table({"sample_id": pa.array(ids, pa.string())}), scratch / "ids.parquet")
-        card = {"inputs": shapes, "layout": LAYOUT, "rows": len(ids), "failed": dict(sorted(loader.failed.items())),
-                "clips": clips.digest(), "decoder": decoder.key}  # fmt: skip
-        (scratch / CARD).write_text(json.dumps(card, sort_keys=True) + "\n", encoding="utf-8")
-        try:
-            os.rename(scratch, target)
-        except OSError:
-            if not (target / CARD).is_file():
-                raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        source = {"failed": dict(sorted(loader.failed.items())), "clips": clips.digest(), "decoder": decoder.key}
+        store.describe(scratch, pa.array(ids, pa.string()), shapes, source)
 
 
 def _shorten(path: Path, rows: int) -> None:

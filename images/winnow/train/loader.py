@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from winnow.core.errors import ContractError
+from winnow.core.lake import sha256_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,6 +31,22 @@ CARD = "card.json"
 def order(count: int, seed: int, epoch: int) -> np.ndarray:
     """The order of an epoch: a permutation of `count` rows that depends on seed and epoch alone."""
     return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(count)
+
+
+def wanted(
+    start: int, per_epoch: int, epochs: int, listed: Callable[[int], list[np.ndarray]]
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """(step, epoch, rows) from step `start` on, of what `listed` gives for each epoch."""
+    for epoch in range(start // per_epoch, epochs):
+        for k, rows in enumerate(listed(epoch)):
+            step = epoch * per_epoch + k
+            if step >= start:
+                yield step, epoch, rows
+
+
+def own(seed: int, epoch: int, name: str) -> np.random.Generator:
+    """What is drawn for one example in one epoch: of seed, epoch and id alone."""
+    return np.random.default_rng([seed, epoch, int(sha256_bytes(name.encode())[:15], 16)])
 
 
 def batches(
@@ -126,31 +143,24 @@ class Loader:
         """Batches from step `start` on, read ahead by one thread; memory is that of AHEAD + 1 batches."""
         with ThreadPoolExecutor(1, thread_name_prefix="vectors") as pool:
             coming: list[Future[Batch]] = []
-            wanted = self._wanted(start)
+            coming_up = wanted(start, self.per_epoch, self.epochs, self._listed)
             try:
                 for _ in range(AHEAD):
-                    self._submit(pool, coming, wanted)
+                    self._submit(pool, coming, coming_up)
                 while coming:
                     began = time.perf_counter()
                     batch = coming.pop(0).result()
                     self.waited_s += time.perf_counter() - began
-                    self._submit(pool, coming, wanted)
+                    self._submit(pool, coming, coming_up)
                     yield batch
             finally:
                 for future in coming:
                     future.cancel()
 
-    def _submit(self, pool: ThreadPoolExecutor, coming: list, wanted: Iterator) -> None:
-        found = next(wanted, None)
+    def _submit(self, pool: ThreadPoolExecutor, coming: list, coming_up: Iterator) -> None:
+        found = next(coming_up, None)
         if found is not None:
             coming.append(pool.submit(self._read, *found))
-
-    def _wanted(self, start: int) -> Iterator[tuple[int, int, np.ndarray]]:
-        for epoch in range(start // self.per_epoch, self.epochs):
-            for k, rows in enumerate(self._listed(epoch)):
-                step = epoch * self.per_epoch + k
-                if step >= start:
-                    yield step, epoch, rows
 
     def _read(self, step: int, epoch: int, rows: np.ndarray) -> Batch:
         draw = getattr(self.vectors, "draw", None)  # a source whose examples are drawn anew each epoch

@@ -21,6 +21,7 @@ from winnow.media import flac_sound
 from winnow.train import sets, sounds
 from winnow.train.clip_store import Stacked, decoded
 from winnow.train.config import TrainConfig
+from winnow.train.loader import own
 from winnow.train.prepare import Prepared
 from winnow.train.shards import ClipFiles
 from winnow.train.sizes import Sizes
@@ -110,7 +111,7 @@ class Mixed:
 
     def draw(self, rows: np.ndarray, seed: int, epoch: int) -> dict[str, np.ndarray]:
         """Clips of train with partners, as they teach in an epoch."""
-        others = [self.partners.draw(row, sounds.own(seed, epoch, self.found.id[row])) for row in rows.tolist()]
+        others = [self.partners.draw(row, own(seed, epoch, self.found.id[row])) for row in rows.tolist()]
         found = self.take(rows)
         found["sound"][:, 1] = self.take(np.array(others))["sound"][:, 0]
         if (self.shown[rows] != rows).any():

@@ -37,9 +37,8 @@ def configs(
     tasks: Sequence[str], models: Sequence[str], preset: str, settings: Sequence[str] = ()
 ) -> dict[str, dict[str, TrainConfig]]:
     """Task → model → options. All models of a task, but for those ON_REQUEST, where `models` is empty; else those of
-    `models` that it has.
-    ConfigError for a task or a model that is not there, a task that is left without a model, and a setting that is the
-    plan's own."""
+    `models` that it has. ConfigError for a task or a model that is not there, a task that is left without a model, and
+    a setting that is the plan's own."""
     for one in settings:
         if (key := one.partition("=")[0].strip()) in _OWN:
             raise ConfigError(f"--set {one}: a benchmark sets {key} itself (--seeds, --models)")

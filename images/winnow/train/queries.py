@@ -19,7 +19,7 @@ from winnow.media import mixture_render
 from winnow.train import sets, sounds
 from winnow.train.clip_store import decoded
 from winnow.train.config import TrainConfig
-from winnow.train.loader import Vectors
+from winnow.train.loader import Vectors, own
 from winnow.train.prepare import Prepared
 from winnow.train.shards import ClipFiles
 from winnow.train.sizes import Sizes
@@ -79,14 +79,14 @@ class Queried:
     def take(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Pairs as they are tried."""
         middle = (self.length - self.samples) // 2
-        pairs = [(row, self.partners.draw(row, sounds.own(0, 0, self.found.id[row]))) for row in rows.tolist()]
+        pairs = [(row, self.partners.draw(row, own(0, 0, self.found.id[row]))) for row in rows.tolist()]
         return self._pairs([(pair, (middle, middle), (1.0, 1.0)) for pair in pairs])
 
     def draw(self, rows: np.ndarray, seed: int, epoch: int) -> dict[str, np.ndarray]:
         """Pairs as they teach in an epoch."""
         drawn, room = [], self.length - self.samples + 1
         for row in rows.tolist():
-            rng = sounds.own(seed, epoch, self.found.id[row])
+            rng = own(seed, epoch, self.found.id[row])
             pair = row, self.partners.draw(row, rng)
             drawn.append((pair, rng.integers(room, size=2).tolist(), rng.uniform(LOW, HIGH, 2)))
         return self._pairs(drawn, self.asked)

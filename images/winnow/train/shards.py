@@ -33,10 +33,10 @@ import numpy as np
 
 from winnow.core import own_fault
 from winnow.core.errors import ContractError
-from winnow.core.lake import digest, sha256_bytes
+from winnow.core.lake import digest
 from winnow.core.sample import SampleFailed
 from winnow.train.clip_files import ClipFiles
-from winnow.train.loader import AHEAD, batches
+from winnow.train.loader import AHEAD, batches, own, wanted
 from winnow.train.windows import Window
 
 __all__ = ["ClipBatch", "ClipFiles", "ClipLoader", "Decoder", "Window"]
@@ -106,11 +106,11 @@ class ClipLoader:
         """Batches from step `start` on. ContractError when too many clips cannot be decoded, or a file is not the one
         that was released."""
         coming: deque[tuple[int, int, np.ndarray, list[Future]]] = deque()
-        wanted = self._wanted(start)
+        coming_up = wanted(start, self.per_epoch, self.epochs, self._listed)
         with ThreadPoolExecutor(self.workers, thread_name_prefix="clips") as pool:
 
             def submit() -> None:
-                if (found := next(wanted, None)) is not None:
+                if (found := next(coming_up, None)) is not None:
                     step, epoch, rows = found
                     coming.append((step, epoch, rows, [pool.submit(self._one, int(row), epoch) for row in rows]))
 
@@ -131,13 +131,6 @@ class ClipLoader:
                     for future in futures:
                         future.cancel()
 
-    def _wanted(self, start: int) -> Iterator[tuple[int, int, np.ndarray]]:
-        for epoch in range(start // self.per_epoch, self.epochs):
-            for k, rows in enumerate(self._listed(epoch)):
-                step = epoch * self.per_epoch + k
-                if step >= start:
-                    yield step, epoch, rows
-
     def _batch(self, step: int, epoch: int, rows: np.ndarray, found: list[Arrays | str]) -> ClipBatch:
         for row, one in zip(rows, found, strict=True):
             if isinstance(one, str):
@@ -156,7 +149,7 @@ class ClipLoader:
     def _one(self, row: int, epoch: int) -> Arrays | str:
         """A clip's arrays, or why there are none."""
         clip = str(self.clips.ids[row])
-        rng = np.random.default_rng([self.seed, epoch, int(sha256_bytes(clip.encode())[:15], 16)])
+        rng = own(self.seed, epoch, clip)
         try:
             if self.cache is None:
                 return self.decoder.read(self.clips.read(row), rng)

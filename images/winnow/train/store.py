@@ -6,7 +6,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,13 +27,7 @@ def make(
     source: Mapping[str, object],
 ) -> None:  # fmt: skip
     """Write a store beside its place and rename it there; of two that make the same one the first counts."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    try:
+    with placed(target) as scratch:
         for name, found in blocks.items():
             if not len(ids):
                 raise ContractError("no clip has all of the vectors that are asked for")
@@ -48,9 +43,18 @@ def make(
                 at += len(block)
             array.flush()
             del array
-        pq.write_table(pa.table({"sample_id": ids}), scratch / "ids.parquet")
-        card = {"inputs": {k: list(v) for k, v in shapes.items()}, "layout": LAYOUT, "rows": len(ids), **source}
-        (scratch / CARD).write_text(json.dumps(card, sort_keys=True) + "\n", encoding="utf-8")
+        describe(scratch, ids, shapes, source)
+
+
+@contextmanager
+def placed(target: Path) -> Iterator[Path]:
+    """A folder to make a store in, which takes its place when the block ends; of two that make the same one the first
+    counts."""
+    scratch = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    try:
+        yield scratch
         try:
             os.rename(scratch, target)
         except OSError:
@@ -58,3 +62,13 @@ def make(
                 raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def describe(folder: Path, ids: pa.Array, shapes: Mapping[str, Sequence[int]], source: Mapping[str, object]) -> None:
+    """Write the ids of a store's rows and its card."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"sample_id": ids}), folder / "ids.parquet")
+    card = {"inputs": {k: list(v) for k, v in shapes.items()}, "layout": LAYOUT, "rows": len(ids), **source}
+    (folder / CARD).write_text(json.dumps(card, sort_keys=True) + "\n", encoding="utf-8")

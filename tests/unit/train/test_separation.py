@@ -12,7 +12,7 @@ from tests.unit.train import sounding
 from tests.unit.train.lazily import Lazy
 from winnow.metrics import calibration, separation
 from winnow.metrics.bss_eval import quality
-from winnow.train import sounds
+from winnow.train import loader, sounds
 from winnow.train.config import TrainConfig, load
 from winnow.train.separation_options import ramp
 from winnow.train.sizes import Sizes
@@ -207,8 +207,8 @@ def test_a_partner_is_of_another_video_and_label_and_follows_from_seed_epoch_and
     drawn = set()
     for row in range(30):
         for epoch in range(6):
-            one = partners.draw(row, sounds.own(3, epoch, found.id[row]))
-            assert one == partners.draw(row, sounds.own(3, epoch, found.id[row]))
+            one = partners.draw(row, loader.own(3, epoch, found.id[row]))
+            assert one == partners.draw(row, loader.own(3, epoch, found.id[row]))
             assert found.group[one] != found.group[row]
             assert found.split[one] == found.split[row]
             assert found.label[one] != found.label[row] or not found.label[row]

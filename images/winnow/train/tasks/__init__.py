@@ -3,7 +3,8 @@
 Scores are those of `winnow metrics`: the same functions, given the same arrays. A module has CEILING, inputs, build,
 targets, terms, answers, score, each and table; and, where it differs from tasks of labelled seconds: sizes, closed and
 fit (nothing is learned step by step), dealt (a control other than shuffled labels), check (of a split before it is
-answered for), window and views (decoded clips), base, settled, arranged and raw (a run that stands on another one).
+answered for), window and views (decoded clips), base, settled, arranged and raw (a run that stands on another one),
+prepare (examples that are no rows of the release) and calibrated (val says how other splits are scored).
 """
 
 from __future__ import annotations

@@ -23,12 +23,12 @@ from winnow.train.config import TrainConfig
 from winnow.train.mixtures import OFF, ON, prepare
 from winnow.train.nets.onscreen import Onscreen
 from winnow.train.sizes import Sizes
-from winnow.train.sounds import SoundExamples
+from winnow.train.sounds import SoundExamples, targets
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["prepare"]
+__all__ = ["prepare", "targets"]
 METRIC = "si_snr_db at calibrated suppression"
 #: Each run has its own: MixIT's best assignment (`mixit_db` of its metrics).
 CEILING = None
@@ -50,12 +50,6 @@ def build(config: TrainConfig, sizes: Sizes) -> nn.Module:
         repeats=config.core_repeats, layers=config.layers, heads=config.heads, dropout=config.dropout,
         alone=config.alone_steps,
     )  # fmt: skip
-
-
-def targets(examples: SoundExamples, rows: np.ndarray) -> dict[str, Tensor]:
-    """Nothing: what teaches are the two mixtures."""
-    del examples, rows
-    return {}
 
 
 def terms(

@@ -19,12 +19,12 @@ from winnow.train.config import TrainConfig
 from winnow.train.nets.clipsep import ClipSep
 from winnow.train.queries import prepare
 from winnow.train.sizes import Sizes
-from winnow.train.sounds import SoundExamples
+from winnow.train.sounds import SoundExamples, targets
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["prepare"]
+__all__ = ["prepare", "targets"]
 METRIC = "sdr_db"
 #: A binary mask on the mixture's phase has a ceiling of its own for each pair, which nothing here computes.
 CEILING = None
@@ -39,12 +39,6 @@ def inputs(config: TrainConfig) -> dict[str, Sequence[str]]:
 def build(config: TrainConfig, sizes: Sizes) -> nn.Module:
     """The network of a run."""
     return ClipSep(sizes, noise=config.model == "clipsep-nit")
-
-
-def targets(examples: SoundExamples, rows: np.ndarray) -> dict[str, Tensor]:
-    """Nothing: what teaches are the two sounds."""
-    del examples, rows
-    return {}
 
 
 def terms(
