@@ -6,7 +6,6 @@ there (`.export/`) let a run that was killed go on; `index.json`, written last, 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from winnow.core.alone import alone
 from winnow.core.errors import ConfigError, ContractError, TransientError
 from winnow.core.lake import Lake, sync
 
@@ -68,11 +68,7 @@ class Place:
             return
         notes = Path(self.store.full(NOTES))
         notes.mkdir(parents=True, exist_ok=True)
-        with (notes / "lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise TransientError(f"another process exports to {self}: wait until it is done") from None
+        with alone(notes / "lock", TransientError(f"another process exports to {self}: wait until it is done")):
             yield
 
     def index(self) -> dict | None:

@@ -10,7 +10,6 @@ DIR/demo.json    which world this is and what was finished
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from winnow.core.alone import alone
 from winnow.core.errors import ConfigError
 from winnow.demo import processes
 
@@ -99,13 +99,8 @@ class DemoFolder:
     def claim(self) -> Iterator[None]:
         """Hold the folder for one run; ConfigError while another run holds it."""
         self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ConfigError(
-                    f"another demo is at work in {self.root}: wait for it or choose another DIR="
-                ) from None
+        busy = ConfigError(f"another demo is at work in {self.root}: wait for it or choose another DIR=")
+        with alone(self.root / ".lock", busy):
             yield
 
     def stop(self) -> int:

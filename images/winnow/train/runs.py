@@ -14,7 +14,6 @@ what clocks say is in `pace.parquet` and in the card under `when`."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -23,6 +22,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from winnow.core.alone import alone
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, sha256_file, sync
 from winnow.train.config import TASKS
@@ -64,11 +64,7 @@ class Run:
     def working(self) -> Iterator[Path]:
         """Its folder while it is trained, held by this process alone."""
         self.work.mkdir(parents=True, exist_ok=True)
-        with (self.work / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ConfigError(f"run {self.name} is being trained by another process") from None
+        with alone(self.work / ".lock", ConfigError(f"run {self.name} is being trained by another process")):
             yield self.work
 
     def publish(self) -> None:
