@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 from winnow.core import cpu
 
 cpu.pin()  # before a test's imports load what computes; processes that tests start inherit it
+gc.set_threshold(200_000, 20, 100)  # what Great Expectations, dbt and Airflow import is looked through less often
 
 import pytest  # noqa: E402
 from xdist.scheduler import LoadScopeScheduling  # noqa: E402
