@@ -79,8 +79,12 @@ class JobTrigger(BaseTrigger):
         created = await self._persist("create the Job", lambda: cluster.create(self.job))
         self.log.info(
             "%s Job %s in namespace %s: kubectl -n %s get job %s",
-            "created" if created else "found", self.name, self.namespace, self.namespace, self.name,
-        )  # fmt: skip
+            "created" if created else "found",
+            self.name,
+            self.namespace,
+            self.namespace,
+            self.name,
+        )
         logs = asyncio.create_task(self._copy_log(cluster))
         try:
             event = await self._wait(cluster)

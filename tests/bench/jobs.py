@@ -222,9 +222,11 @@ def waiting(airflow: ClusterAirflow, number: int, watched_s: float) -> dict:
     quota(200)
     return {
         **figure(f"tick beside {number} Jobs", statistics.median(ticks), idle, "s"),
-        "triggerer_percent": round(used, 1), "heartbeat_age_s": round(max(ages), 1),
-        "all_created_s": round(created, 1), "all_deleted_s": round(gone, 1),
-    }  # fmt: skip
+        "triggerer_percent": round(used, 1),
+        "heartbeat_age_s": round(max(ages), 1),
+        "all_created_s": round(created, 1),
+        "all_deleted_s": round(gone, 1),
+    }
 
 
 def cpu(found: list[psutil.Process]) -> float:
@@ -235,9 +237,12 @@ def cpu(found: list[psutil.Process]) -> float:
 def figure(name: str, ours: float, reference: float, unit: str) -> dict:
     """One line."""
     return {
-        "figure": name, "unit": unit,
-        "ours": round(ours, 2), "reference": round(reference, 2), "ratio": round(ours / reference, 3),
-    }  # fmt: skip
+        "figure": name,
+        "unit": unit,
+        "ours": round(ours, 2),
+        "reference": round(reference, 2),
+        "ratio": round(ours / reference, 3),
+    }
 
 
 def measure(chosen: argparse.Namespace, scratch: Path, shared: Path) -> Iterator[dict]:

@@ -84,9 +84,18 @@ def cut_plan(lake: Lake, urls: list[str], batch: str = BATCH, shard_size: int = 
         sha256 = sha256_bytes(data)
         name = shard_name(number, {"rows": sha256})
         manifest = Manifest(
-            stage="plan", v="0" * 12, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256,
-            bytes=len(data), rows=len(rows), rows_in=len(rows), ok=len(rows), failed=0,
-        )  # fmt: skip
+            stage="plan",
+            v="0" * 12,
+            batch=batch,
+            shard=name,
+            file=f"{name}.{sha256[:8]}.parquet",
+            sha256=sha256,
+            bytes=len(data),
+            rows=len(rows),
+            rows_in=len(rows),
+            ok=len(rows),
+            failed=0,
+        )
         lake.commit(manifest, data)
         names.append(name)
     lake.set_stand("plan", batch, {"v": "0" * 12, "shards": names})
@@ -331,10 +340,15 @@ def synced(times: dict[str, tuple[float, float, float]], videos: int, limit: flo
     ratios = {name: round(fsync_s / (wall_s - fsync_s), 4) for name, (wall_s, _, fsync_s) in times.items()}
     fsync_s, wall_s = sum(t[2] for t in times.values()), sum(t[0] for t in times.values())
     return {
-        "bench": "fsync", "videos": videos, "shard": SHARD_SIZE, "fsync_s": round(fsync_s, 3),
-        "reference_wall_s": round(wall_s - fsync_s, 3), "ratio": round(fsync_s / (wall_s - fsync_s), 4), "limit": limit,
+        "bench": "fsync",
+        "videos": videos,
+        "shard": SHARD_SIZE,
+        "fsync_s": round(fsync_s, 3),
+        "reference_wall_s": round(wall_s - fsync_s, 3),
+        "ratio": round(fsync_s / (wall_s - fsync_s), 4),
+        "limit": limit,
         "stages": ratios,
-    }  # fmt: skip
+    }
 
 
 def checked(copied: list[bytes], videos: int, limit: float) -> dict[str, object]:
@@ -350,10 +364,15 @@ def checked(copied: list[bytes], videos: int, limit: float) -> dict[str, object]
         map(min, zip(*both, strict=True)) for both in zip(*found, strict=True)
     )
     return {
-        "bench": "check", "videos": videos, "clips": len(copied), "cpu_s": round(check_cpu_s, 3),
-        "reference_cpu_s": round(bare_cpu_s, 3), "ratio": round(check_s / bare_s, 3),
-        "ratio_cpu": round(check_cpu_s / bare_cpu_s, 3), "limit": limit,
-    }  # fmt: skip
+        "bench": "check",
+        "videos": videos,
+        "clips": len(copied),
+        "cpu_s": round(check_cpu_s, 3),
+        "reference_cpu_s": round(bare_cpu_s, 3),
+        "ratio": round(check_s / bare_s, 3),
+        "ratio_cpu": round(check_cpu_s / bare_cpu_s, 3),
+        "limit": limit,
+    }
 
 
 def growth(figures: list[dict[str, object]], bench: str) -> dict[str, object]:

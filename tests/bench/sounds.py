@@ -100,11 +100,19 @@ def _world(folder: Path, videos: int) -> tuple[Lake, str]:
         seen = not video.planted
         split = SPLITS[counts[seen] % len(SPLITS)] if seen else ("val", "test")[counts[seen] % 2]
         counts[seen] += 1
-        rows.append({
-            "name": video.video, "sample_id": sid("clip", video.video), "video_id": video.video,
-            "group_id": video.video, "label": video.visual_class, "split": split, "status": "kept", "data": data,
-            "seen": seen,
-        })  # fmt: skip
+        rows.append(
+            {
+                "name": video.video,
+                "sample_id": sid("clip", video.video),
+                "video_id": video.video,
+                "group_id": video.video,
+                "label": video.visual_class,
+                "split": split,
+                "status": "kept",
+                "data": data,
+                "seen": seen,
+            }
+        )
         layers.append(np.concatenate([np.asarray(measured[f"v{k}"], np.float32) for k in range(5)]))
     lake, _, _ = sounding.house(folder, rows, _mixtures(rows))
     vectors = planted.write_vectors(folder / "layers.parquet", rows, {"query": np.stack(layers)[:, None]})

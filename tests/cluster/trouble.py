@@ -97,8 +97,12 @@ class Troublemaker:
         with (self.folder / "logs" / "triggerer.log").open("ab") as log:
             subprocess.Popen(
                 [sys.executable, "-m", "airflow", "triggerer"],
-                env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
+                env=environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
 
     def stop_the_api(self) -> None:
         """The API server is away for 20 s; kubelet and pods go on."""

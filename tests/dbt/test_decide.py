@@ -81,9 +81,12 @@ def test_candidates_are_accepted_or_rejected_by_the_first_rule(screened: Lake, m
     assert rows["plain"]["url"] == CANDIDATES[0].url
     assert rows["plain"]["batch"] == BATCH
     assert {k: answer[k] for k in ("computed", "rows", "accepted", "rejected", "reasons")} == {
-        "computed": True, "rows": 5, "accepted": 2, "rejected": 3, "reasons": {"declared_too_long": 2,
-        "segment_too_short": 1},
-    }  # fmt: skip
+        "computed": True,
+        "rows": 5,
+        "accepted": 2,
+        "rejected": 3,
+        "reasons": {"declared_too_long": 2, "segment_too_short": 1},
+    }
     assert list(next(iter(rows.values()))) == ["sample_id", "outcome", "reason", "detail", *DECIDE.columns]
 
     monkeypatch.setattr(dbt_run, "run_dbt", lambda *a, **k: pytest.fail("dbt was started although nothing changed"))

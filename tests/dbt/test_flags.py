@@ -22,12 +22,23 @@ from winnow.release import build as warehouse
 
 #: Labels and flags of the sixteen rows of AVSET-700K that its data viewer shows: all that is published of the policy.
 PUBLISHED = [
-    ("/m/01g50p,/m/0284vy3,/m/06d_3,/m/07jdr,/m/07rwm0c", 0), ("/m/09x0r", 0), ("/m/04rlf,/m/0c1dj", 1),
-    ("/m/012f08,/m/07yv9,/m/0k4j,/t/dd00134", 0), ("/m/09x0r", 0), ("/m/04rlf", 0), ("/m/09x0r", 0), ("/m/09x0r", 0),
-    ("/m/09x0r", 0), ("/m/018vs,/m/0342h,/m/04rlf,/m/04szw", 1), ("/m/09x0r", 0),
-    ("/m/0342h,/m/04rlf,/m/04szw,/m/0fx80y", 1), ("/m/04rlf,/m/0ggx5q", 1), ("/m/09x0r", 0), ("/m/04rlf,/m/07s8j8t", 1),
+    ("/m/01g50p,/m/0284vy3,/m/06d_3,/m/07jdr,/m/07rwm0c", 0),
+    ("/m/09x0r", 0),
+    ("/m/04rlf,/m/0c1dj", 1),
+    ("/m/012f08,/m/07yv9,/m/0k4j,/t/dd00134", 0),
+    ("/m/09x0r", 0),
+    ("/m/04rlf", 0),
+    ("/m/09x0r", 0),
+    ("/m/09x0r", 0),
+    ("/m/09x0r", 0),
+    ("/m/018vs,/m/0342h,/m/04rlf,/m/04szw", 1),
+    ("/m/09x0r", 0),
+    ("/m/0342h,/m/04rlf,/m/04szw,/m/0fx80y", 1),
+    ("/m/04rlf,/m/0ggx5q", 1),
+    ("/m/09x0r", 0),
+    ("/m/04rlf,/m/07s8j8t", 1),
     ("/m/01bjv,/m/07yv9,/m/09x0r", 1),
-]  # fmt: skip
+]
 
 
 def flagged(lake: Lake) -> dict[str, str]:

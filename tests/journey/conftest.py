@@ -12,10 +12,24 @@ from tests.world import World, WorldServer, make_world
 
 #: Small, and still one of each plant.
 PLANTS = {
-    "mismatch": 4, "voice_over": 1, "music": 1, "silence": 1, "frozen": 1, "near_duplicate": 1, "same_uploader": 2,
-    "no_audio": 1, "too_short": 1, "truncated": 1, "text_as_mp4": 1, "gone": 1, "refused": 1, "redirect": 1,
-    "redirect_private": 2, "hang": 1, "html": 1,
-}  # fmt: skip
+    "mismatch": 4,
+    "voice_over": 1,
+    "music": 1,
+    "silence": 1,
+    "frozen": 1,
+    "near_duplicate": 1,
+    "same_uploader": 2,
+    "no_audio": 1,
+    "too_short": 1,
+    "truncated": 1,
+    "text_as_mp4": 1,
+    "gone": 1,
+    "refused": 1,
+    "redirect": 1,
+    "redirect_private": 2,
+    "hang": 1,
+    "html": 1,
+}
 DAYS = ("2026-11-01", "2026-11-02", "2026-11-03")
 FITTED = DAYS[:2]
 

@@ -38,11 +38,16 @@ def mixing(journey: House, server: WorldServer, tmp_path: Path) -> House:
     pairs = [(clips[0], clips[1]), (clips[1], clips[2]), (clips[2], "f" * 20)]
     rows = [
         {
-            "mixture_id": sid("mixture", *pair), "list_version": "v2", "split": "test", "label": "onscreen_only",
-            "position": 1, "clip1_sample_id": pair[0], "clip2_sample_id": pair[1],
+            "mixture_id": sid("mixture", *pair),
+            "list_version": "v2",
+            "split": "test",
+            "label": "onscreen_only",
+            "position": 1,
+            "clip1_sample_id": pair[0],
+            "clip2_sample_id": pair[1],
         }
         for pair in pairs
-    ]  # fmt: skip
+    ]
     table = release / "tables/audioscope_mixtures.parquet"
     table.unlink()
     pq.write_table(pa.Table.from_pylist(rows, schema=MIXTURES), table)

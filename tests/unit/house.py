@@ -38,11 +38,20 @@ def cut(lake: Lake, stage: str, batch: str, shards: list[list[tuple[str, str]]])
         name, sha256 = shard_name(number, {"rows": sha256_bytes(data)}), sha256_bytes(data)
         lake.commit(
             Manifest(
-                stage=stage, v="0" * 12, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256,
-                bytes=len(data), rows=len(rows), rows_in=len(rows), ok=len(rows), failed=0,
+                stage=stage,
+                v="0" * 12,
+                batch=batch,
+                shard=name,
+                file=f"{name}.{sha256[:8]}.parquet",
+                sha256=sha256,
+                bytes=len(data),
+                rows=len(rows),
+                rows_in=len(rows),
+                ok=len(rows),
+                failed=0,
             ),
             data,
-        )  # fmt: skip
+        )
         names.append(name)
     lake.set_stand(stage, batch, {"v": "0" * 12, "shards": names})
 

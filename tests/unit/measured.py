@@ -88,9 +88,18 @@ def commit(
     name, failed = shard_name(number, digests), sum(o.reason is not None for o in outcomes)
     return lake.commit(
         Manifest(
-            stage=stage, v=v, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256,
-            bytes=len(data), rows=len(outcomes), rows_in=len(outcomes), ok=len(outcomes) - failed, failed=failed,
+            stage=stage,
+            v=v,
+            batch=batch,
+            shard=name,
+            file=f"{name}.{sha256[:8]}.parquet",
+            sha256=sha256,
+            bytes=len(data),
+            rows=len(outcomes),
+            rows_in=len(outcomes),
+            ok=len(outcomes) - failed,
+            failed=failed,
             inputs=digests,
         ),
         data,
-    )  # fmt: skip
+    )

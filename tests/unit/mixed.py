@@ -43,9 +43,15 @@ def clip_id(name: str) -> str:
 def mixture(one: str, two: str, **values: object) -> dict[str, object]:
     """A row of `audioscope_mixtures`."""
     return {
-        "mixture_id": sid("mixture", one, two), "list_version": "v2", "split": "test", "label": "onscreen_only",
-        "position": 1, "clip1_sample_id": clip_id(one), "clip2_sample_id": clip_id(two), **values,
-    }  # fmt: skip
+        "mixture_id": sid("mixture", one, two),
+        "list_version": "v2",
+        "split": "test",
+        "label": "onscreen_only",
+        "position": 1,
+        "clip1_sample_id": clip_id(one),
+        "clip2_sample_id": clip_id(two),
+        **values,
+    }
 
 
 def publish(lake: Lake, release: str, clips: Mapping[str, bytes], rows: list[dict], tar: str = TAR) -> None:

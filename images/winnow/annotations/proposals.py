@@ -168,11 +168,20 @@ def _unfit(
 def _row(sample_id: str, category: str | None, who: str, tracks: tuple[list[int], list[int]]) -> dict[str, object]:
     audible, visible = tracks
     return {
-        "sample_id": sample_id, "family": "avel", "video_id": None, "video": None, "start_s": None, "end_s": None,
-        "category": category, "annotator_id": who, "created_at": None,
-        "labels": [a & v for a, v in zip(audible, visible, strict=True)], "audible": audible, "visible": visible,
+        "sample_id": sample_id,
+        "family": "avel",
+        "video_id": None,
+        "video": None,
+        "start_s": None,
+        "end_s": None,
+        "category": category,
+        "annotator_id": who,
+        "created_at": None,
+        "labels": [a & v for a, v in zip(audible, visible, strict=True)],
+        "audible": audible,
+        "visible": visible,
         "source": "proposal",
-    }  # fmt: skip
+    }
 
 
 def _categories(lake: Lake, chain: Chain) -> dict[str, str]:

@@ -70,14 +70,29 @@ def decide_fetch(batch: str, settings: Settings, lake: Lake) -> dict[str, Any]:
         rejected = {reason: n for reason, n in sorted(reasons.items(), key=str) if reason is not None}
         rows = sum(reasons.values())
         manifest = DECIDE.commit(
-            lake, batch, v, name, data, rows=rows, reasons=rejected, inputs=digests, code=v, began=began,
+            lake,
+            batch,
+            v,
+            name,
+            data,
+            rows=rows,
+            reasons=rejected,
+            inputs=digests,
+            code=v,
+            began=began,
             params={"rules": deciding_rules(Path(settings.dbt_dir), FETCH)},
-        )  # fmt: skip
+        )
     lake.set_stand("decide", batch, {"v": v, "shards": [name]}, since, again("decide", batch))
     return {
-        "batch": batch, "point": "fetch", "computed": computed, "v": v, "rows": manifest.rows,
-        "accepted": manifest.ok, "rejected": manifest.failed, "reasons": manifest.reasons,
-    }  # fmt: skip
+        "batch": batch,
+        "point": "fetch",
+        "computed": computed,
+        "v": v,
+        "rows": manifest.rows,
+        "accepted": manifest.ok,
+        "rejected": manifest.failed,
+        "reasons": manifest.reasons,
+    }
 
 
 def decide_separate(batch: str, settings: Settings, lake: Lake) -> dict[str, Any]:

@@ -31,12 +31,18 @@ SHARD_SIZE = 64
 #: What is read of the release, and nothing else of it matters.
 _READ = {
     f"tables/{TABLE}.parquet": (
-        "mixture_id", "list_version", "split", "label", "clip1_sample_id", "clip1_output_offset_s", "clip2_sample_id",
+        "mixture_id",
+        "list_version",
+        "split",
+        "label",
+        "clip1_sample_id",
+        "clip1_output_offset_s",
+        "clip2_sample_id",
         "clip2_output_offset_s",
     ),
     "tables/fct_clips.parquet": ("sample_id", "media_sha256"),
     "ops/fct_clip_files.parquet": ("sample_id", "tar"),
-}  # fmt: skip
+}
 
 
 def cut(
@@ -71,9 +77,13 @@ def cut(
     ]
     reasons = sum((Counter(m.reasons) for m in committed), Counter())
     counts = {
-        "release": folder.name, "shards": len(committed), "rows": len(rows), "ok": sum(m.ok for m in committed),
-        "failed": sum(m.failed for m in committed), "reasons": dict(sorted(reasons.items())),
-    }  # fmt: skip
+        "release": folder.name,
+        "shards": len(committed),
+        "rows": len(rows),
+        "ok": sum(m.ok for m in committed),
+        "failed": sum(m.failed for m in committed),
+        "reasons": dict(sorted(reasons.items())),
+    }
     names = [m.shard for m in committed]
     MIXTURES.set_head(lake, batch, MIXTURES.fingerprint(code), names, made_from, counts, since)
     return {**counts, "batch": batch, "computed": True}
@@ -110,9 +120,10 @@ def _rows(folder: Path) -> list[dict[str, object]]:
             if place is None or sha256 is None:
                 missing.append(f"clip {i} ({clip})")
         failed: dict[str, str | None] = {
-            "outcome": "failed", "reason": Reason.missing_file.value,
+            "outcome": "failed",
+            "reason": Reason.missing_file.value,
             "detail": f"{' and '.join(missing)} not in the lake: not fetched, or not cut",
-        }  # fmt: skip
+        }
         offsets = [float(row[f"clip{i}_output_offset_s"] or 0.0) for i in (1, 2)]
         rows.append(
             {

@@ -62,9 +62,13 @@ def retry(
     flows = {stage_class(name).flow for name in done}
     following = f"winnow curate --batch {batch}" if "curate" in flows else f"the DAG `{min(flows, default='')}`"
     answer: dict[str, object] = {
-        "batch": batch, "reasons": sorted(reason.value for reason in wanted), "tried": tried, "ok": ok, "stages": done,
+        "batch": batch,
+        "reasons": sorted(reason.value for reason in wanted),
+        "tried": tried,
+        "ok": ok,
+        "stages": done,
         "next": following if ok else None,
-    }  # fmt: skip
+    }
     return answer if tried else answer | {"failed": dict(sorted(there.items()))}
 
 

@@ -65,10 +65,14 @@ def status(lake: Lake, settings: Settings, batch: str) -> dict[str, object]:
     found = failures(lake, batch, [step.name for step in steps if step.failed and step.name not in ("decide", "flag")])
     head = batch_head(lake, batch)
     return {
-        "batch": batch, "state": state, "steps": [asdict(step) for step in steps],
+        "batch": batch,
+        "state": state,
+        "steps": [asdict(step) for step in steps],
         "failed": [{**asdict(one), "do": advice(one.reason, batch)} for one in found],
-        "seq": head["seq"] if head else None, "release": _holds(lake, batch, head), "next": following,
-    }  # fmt: skip
+        "seq": head["seq"] if head else None,
+        "release": _holds(lake, batch, head),
+        "next": following,
+    }
 
 
 def overview(lake: Lake, settings: Settings) -> dict[str, object]:
@@ -81,10 +85,14 @@ def overview(lake: Lake, settings: Settings) -> dict[str, object]:
         by_name = {step.name: step for step in steps}
         batches.append(
             {
-                "batch": key, "state": state, "rows": by_name["ingest"].rows, "clips": by_name["clip"].ok,
-                "failed": sum(by_name[step].failed for step in STEPS), "next": following,
+                "batch": key,
+                "state": state,
+                "rows": by_name["ingest"].rows,
+                "clips": by_name["clip"].ok,
+                "failed": sum(by_name[step].failed for step in STEPS),
+                "next": following,
             }
-        )  # fmt: skip
+        )
     return {"batches": batches, "release": publish.current(lake)}
 
 
@@ -103,10 +111,15 @@ def _steps(lake: Lake, batch: str) -> list[Step]:
         if not waits and name in chain.needs and not is_ready(name, lake):
             waits = stage_class(name).fitted_by
         made[name] = Step(
-            name, len(numbers), len(done), sum(m.rows for m in done), sum(m.ok for m in done),
-            sum(m.failed for m in done), dict(sorted(reasons.items())),
+            name,
+            len(numbers),
+            len(done),
+            sum(m.rows for m in done),
+            sum(m.ok for m in done),
+            sum(m.failed for m in done),
+            dict(sorted(reasons.items())),
             "" if numbers and len(done) == len(numbers) else waits,
-        )  # fmt: skip
+        )
     return list(made.values())
 
 

@@ -35,11 +35,29 @@ MOST_BYTES = 128 << 20
 NAME_CHARS = 16
 #: What is kept of a manifest: all that a release says of a shard, and where its table lies.
 SHARD_COLUMNS = {
-    "stage": "string", "v": "string", "batch": "string", "shard": "string", "file": "string", "sha256": "string",
-    "bytes": "int64", "rows": "int64", "rows_in": "int64", "ok": "int64", "failed": "int64", "code": "string",
-    "params": "string", "model": "string", "sidecar": "string", "sidecar_bytes": "int64", "retry_of": "string",
-    "at": "string", "seconds": "double", "cpu_seconds": "double", "device": "string", "host": "string",
-}  # fmt: skip
+    "stage": "string",
+    "v": "string",
+    "batch": "string",
+    "shard": "string",
+    "file": "string",
+    "sha256": "string",
+    "bytes": "int64",
+    "rows": "int64",
+    "rows_in": "int64",
+    "ok": "int64",
+    "failed": "int64",
+    "code": "string",
+    "params": "string",
+    "model": "string",
+    "sidecar": "string",
+    "sidecar_bytes": "int64",
+    "retry_of": "string",
+    "at": "string",
+    "seconds": "double",
+    "cpu_seconds": "double",
+    "device": "string",
+    "host": "string",
+}
 
 
 def folder(batch: str) -> str:
@@ -98,17 +116,22 @@ class _Compact:
         files = [
             {
                 "path": self._keep(data := _bytes(rows), "parquet"),
-                "sha256": sha256_bytes(data), "bytes": len(data), "rows": rows.num_rows,
+                "sha256": sha256_bytes(data),
+                "bytes": len(data),
+                "rows": rows.num_rows,
                 "shard": self.manifests[0].shard if len(self.manifests) == 1 else None,
                 "places": self._places(numbers) if len(self.manifests) > 1 else None,
             }
             for rows, numbers in self._parts()
-        ]  # fmt: skip
+        ]
         listed = self._listed()
         shards = {"path": self._keep(listed, "shards.parquet"), "sha256": sha256_bytes(listed)}
         return {
-            "v": self.v, "files": files, "shards": {**shards, "rows": len(self.manifests)}, "made_from": made_from,
-        }  # fmt: skip
+            "v": self.v,
+            "files": files,
+            "shards": {**shards, "rows": len(self.manifests)},
+            "made_from": made_from,
+        }
 
     def _are_there(self, known: Mapping[str, Any]) -> bool:
         return all(path.rpartition("/")[2] in self.there for path, _ in paths(known))

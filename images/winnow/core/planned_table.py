@@ -117,9 +117,18 @@ class PlannedTable:
         data = table.to_bytes(rows.sort_by("sample_id").combine_chunks(), table.arrow_schema(self.columns))
         reasons = Counter(reason for reason in rows["reason"].to_pylist() if reason is not None)
         return self.commit(
-            lake, batch, self.fingerprint(code), shard_name(number, {"rows": sha256_bytes(data)}), data,
-            rows=rows.num_rows, reasons=reasons, inputs=inputs, code=code, params=params, began=began,
-        )  # fmt: skip
+            lake,
+            batch,
+            self.fingerprint(code),
+            shard_name(number, {"rows": sha256_bytes(data)}),
+            data,
+            rows=rows.num_rows,
+            reasons=reasons,
+            inputs=inputs,
+            code=code,
+            params=params,
+            began=began,
+        )
 
     def commit(
         self,
@@ -142,11 +151,24 @@ class PlannedTable:
             return done
         sha256, failed, began = sha256_bytes(data), sum(reasons.values()), began or Began()
         manifest = Manifest(
-            stage=self.name, v=v, batch=batch, shard=shard, file=f"{shard}.{sha256[:8]}.parquet", sha256=sha256,
-            bytes=len(data), rows=rows, rows_in=rows, ok=rows - failed, failed=failed,
-            reasons=dict(sorted(reasons.items())), inputs=dict(inputs), code=code, params=dict(params or {}),
-            at=began.at.isoformat(timespec="seconds"), seconds=began.seconds(),
-        )  # fmt: skip
+            stage=self.name,
+            v=v,
+            batch=batch,
+            shard=shard,
+            file=f"{shard}.{sha256[:8]}.parquet",
+            sha256=sha256,
+            bytes=len(data),
+            rows=rows,
+            rows_in=rows,
+            ok=rows - failed,
+            failed=failed,
+            reasons=dict(sorted(reasons.items())),
+            inputs=dict(inputs),
+            code=code,
+            params=dict(params or {}),
+            at=began.at.isoformat(timespec="seconds"),
+            seconds=began.seconds(),
+        )
         return lake.commit(manifest, data)
 
 
@@ -157,19 +179,38 @@ def again(table: str, batch: str) -> str:
 
 
 _LISTED = {
-    "video_id": "string", "url": "string", "start_s": "double", "end_s": "double", "title": "string",
-    "uploader": "string", "source_id": "string", "content_sha256": "string",
-}  # fmt: skip
+    "video_id": "string",
+    "url": "string",
+    "start_s": "double",
+    "end_s": "double",
+    "title": "string",
+    "uploader": "string",
+    "source_id": "string",
+    "content_sha256": "string",
+}
 
 INGEST = PlannedTable(
     "ingest",
     {
-        "batch": "string", "video_id": "string", "source": "string", "list_path": "string", "list_row": "int64",
-        "source_id": "string", "url": "string", "start_s": "double", "end_s": "double", "title": "string",
-        "description": "string", "uploader": "string", "license": "string", "labels": "string[]",
-        "duration_s": "double", "extra": "string", "content_sha256": "string",
+        "batch": "string",
+        "video_id": "string",
+        "source": "string",
+        "list_path": "string",
+        "list_row": "int64",
+        "source_id": "string",
+        "url": "string",
+        "start_s": "double",
+        "end_s": "double",
+        "title": "string",
+        "description": "string",
+        "uploader": "string",
+        "license": "string",
+        "labels": "string[]",
+        "duration_s": "double",
+        "extra": "string",
+        "content_sha256": "string",
     },
-)  # fmt: skip
+)
 #: A failed row is a rejected candidate. Rules of the house, and ACAV100M's where the dataset asks for them.
 DECIDE = PlannedTable("decide", {"batch": "string", **_LISTED}, rule_points=("fetch", "acav"))
 PLAN = PlannedTable("plan", _LISTED)
@@ -178,10 +219,18 @@ FLAG = PlannedTable("flag", {"batch": "string", "why": "string"}, rule_points=("
 MIXTURES = PlannedTable(
     "mixtures",
     {
-        "release": "string", "list_version": "string", "split": "string", "label": "string",
-        "clip1_sample_id": "string", "clip1_tar": "string", "clip1_sha256": "string",
-        "clip2_sample_id": "string", "clip2_tar": "string", "clip2_sha256": "string", "clip2_shift_s": "double",
+        "release": "string",
+        "list_version": "string",
+        "split": "string",
+        "label": "string",
+        "clip1_sample_id": "string",
+        "clip1_tar": "string",
+        "clip1_sha256": "string",
+        "clip2_sample_id": "string",
+        "clip2_tar": "string",
+        "clip2_sha256": "string",
+        "clip2_shift_s": "double",
     },
-)  # fmt: skip
+)
 
 PLANNED_TABLES = {table.name: table for table in (INGEST, DECIDE, PLAN, FLAG, MIXTURES)}

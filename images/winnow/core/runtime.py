@@ -231,17 +231,33 @@ class Runtime:
             failed = sum(reasons.values())
             sha256 = sha256_bytes(data)
             manifest = Manifest(
-                stage=self.stage.name, v=self.v, batch=self.batch, shard=shard,
-                file=f"{shard}.{sha256[:8]}.parquet", sha256=sha256, bytes=len(data),
+                stage=self.stage.name,
+                v=self.v,
+                batch=self.batch,
+                shard=shard,
+                file=f"{shard}.{sha256[:8]}.parquet",
+                sha256=sha256,
+                bytes=len(data),
                 rows=measured.num_rows,
                 rows_in=len(samples) + len(missing) if only is None or done is None else done.rows_in,
-                ok=measured.num_rows - failed, failed=failed, reasons=dict(sorted(reasons.items())), inputs=digests,
-                code=str(self.identity["code"]), params=dict(self.identity["params"]), model=self.identity["model"],
-                sidecar=self.stage.sidecar, sidecar_bytes=tar.stat().st_size if tar else 0,
-                retry_of=done.shard if done else None, at=at.isoformat(timespec="seconds"), host=platform.node(),
-                seconds=round(time.perf_counter() - clock, 3), cpu_seconds=round(time.process_time() - busy, 3),
-                device=self.stage.device, versions=_versions(), conditions=self.conditions,
-            )  # fmt: skip
+                ok=measured.num_rows - failed,
+                failed=failed,
+                reasons=dict(sorted(reasons.items())),
+                inputs=digests,
+                code=str(self.identity["code"]),
+                params=dict(self.identity["params"]),
+                model=self.identity["model"],
+                sidecar=self.stage.sidecar,
+                sidecar_bytes=tar.stat().st_size if tar else 0,
+                retry_of=done.shard if done else None,
+                at=at.isoformat(timespec="seconds"),
+                host=platform.node(),
+                seconds=round(time.perf_counter() - clock, 3),
+                cpu_seconds=round(time.process_time() - busy, 3),
+                device=self.stage.device,
+                versions=_versions(),
+                conditions=self.conditions,
+            )
             return self.lake.commit(manifest, data, tar)
 
     def _read(self, inputs: dict[str, Manifest], stack: ExitStack) -> tuple[list[Sample], list[Outcome]]:

@@ -59,12 +59,21 @@ def routes(house: House) -> APIRouter:
         shown = shown or queue.next(person, mine, answered, LEAST)
         last = house.labels.last_of(person)
         return house.page(
-            request, "annotate.html.j2", release=published.release, shown=shown, done=done, skip=skipping(skip, shown),
+            request,
+            "annotate.html.j2",
+            release=published.release,
+            shown=shown,
+            done=done,
+            skip=skipping(skip, shown),
             last=last["sample_id"] if last and last["sample_id"] in queue else None,
-            start=_start(house, published, person, shown) if shown else None, categories=published.categories,
-            most=MOST, draws=house.pictures.can_draw,
-            annotated=len(queue.among(list(mine))), clips=len(queue), complete=queue.complete(answered, LEAST),
-        )  # fmt: skip
+            start=_start(house, published, person, shown) if shown else None,
+            categories=published.categories,
+            most=MOST,
+            draws=house.pictures.can_draw,
+            annotated=len(queue.among(list(mine))),
+            clips=len(queue),
+            complete=queue.complete(answered, LEAST),
+        )
 
     @router.post("/annotate")
     def answer(request: Request, form: Annotated[Label, Form()]) -> Response:

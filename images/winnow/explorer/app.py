@@ -47,9 +47,12 @@ def application(
     """
     house = House(lake, settings, prefix.rstrip("/"), batches, draw)
     app = FastAPI(
-        title="Winnow explorer", openapi_url=None, docs_url=None, redoc_url=None,
+        title="Winnow explorer",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
         dependencies=[] if user is None else [Depends(_identify(user))],
-    )  # fmt: skip
+    )
     for page in PAGES:
         app.include_router(page.routes(house))
     app.include_router(_files(house))

@@ -80,13 +80,24 @@ def routes(house: House) -> APIRouter:
         answers = [row for name, row in mine.items() if name in chosen.clips]
         last = max(answers, key=lambda row: str(row["created_at"]), default=None)
         return house.page(
-            request, "audit.html.j2", audits=_progress(audits, mine), chosen=chosen, choices=CHOICES,
-            shown=shown, skip=skipping(skip, shown), sound=_sound(house, chosen, shown) if shown else None,
+            request,
+            "audit.html.j2",
+            audits=_progress(audits, mine),
+            chosen=chosen,
+            choices=CHOICES,
+            shown=shown,
+            skip=skipping(skip, shown),
+            sound=_sound(house, chosen, shown) if shown else None,
             given=mine[key]["verdict"] if key and key in mine else None,
-            last=last and last["sample_id"], judged=len(answers), clips=len(chosen.clips), least=LEAST,
-            complete=chosen.queue.complete(answered, LEAST), done=_decided(house, chosen, person, done),
-            summary=_summary(chosen, answers) if key is None else None, can_draw=house.draw is not None,
-        )  # fmt: skip
+            last=last and last["sample_id"],
+            judged=len(answers),
+            clips=len(chosen.clips),
+            least=LEAST,
+            complete=chosen.queue.complete(answered, LEAST),
+            done=_decided(house, chosen, person, done),
+            summary=_summary(chosen, answers) if key is None else None,
+            can_draw=house.draw is not None,
+        )
 
     @router.post("/audit")
     def answer(request: Request, form: Annotated[Verdict, Form()]) -> Response:
@@ -129,9 +140,14 @@ def _choose(audits: list[Audit], audit: str | None, mine: dict[str, Any]) -> Aud
 def _progress(audits: list[Audit], mine: dict[str, Any]) -> list[dict[str, Any]]:
     """How far a person is in each sample."""
     return [
-        {"audit": one.audit, "release": one.release, "clips": len(one.clips),
-         "judged": sum(key in mine for key in one.clips)} for one in audits
-    ]  # fmt: skip
+        {
+            "audit": one.audit,
+            "release": one.release,
+            "clips": len(one.clips),
+            "judged": sum(key in mine for key in one.clips),
+        }
+        for one in audits
+    ]
 
 
 def _sound(house: House, chosen: Audit, sample_id: str) -> dict[str, Any]:
@@ -154,10 +170,13 @@ def _decided(house: House, chosen: Audit, person: str, sample_id: str | None) ->
     names = ("sample_id", "status", "first_failed_rule", "detail", "label")
     is_recycled = bool(about.get("is_recycled"))
     return {
-        **{name: about[name] for name in names}, "mine": answers[person]["verdict"], "is_recycled": is_recycled,
+        **{name: about[name] for name in names},
+        "mine": answers[person]["verdict"],
+        "is_recycled": is_recycled,
         "z": about["residual_z" if is_recycled else "z"],
-        "said": {name: said.count(name) for name in VERDICTS}, "people": len(said),
-    }  # fmt: skip
+        "said": {name: said.count(name) for name in VERDICTS},
+        "people": len(said),
+    }
 
 
 def _summary(chosen: Audit, answers: list[Any]) -> dict[str, dict[str, int]]:

@@ -43,10 +43,17 @@ def routes(house: House) -> APIRouter:
             reasons[one["reason"]] = reasons.get(one["reason"], 0) + 1
         failed = [one for one in found["failed"] if reason in (None, "", one["reason"])]
         return house.page(
-            request, "batch.html.j2", found=found, failed=failed[first : first + PAGE], count=len(failed), first=first,
-            page=PAGE, reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))), reason=reason or "",
+            request,
+            "batch.html.j2",
+            found=found,
+            failed=failed[first : first + PAGE],
+            count=len(failed),
+            first=first,
+            page=PAGE,
+            reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
+            reason=reason or "",
             current=publish.current(house.lake),
-        )  # fmt: skip
+        )
 
     return router
 

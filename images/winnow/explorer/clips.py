@@ -21,18 +21,56 @@ from winnow.explorer.published import Published
 _SUFFIX = re.compile("_(s|hz|lufs|dbfs|bytes)$")
 #: Measures by heading: column of fct_clips, unit.
 MEASURES = {
-    "Correspondence": (("z", "deviations above chance"), ("z_error", "standard error"),
-                       ("effective_z", "what the rule compares"), ("score", ""),
-                       ("semantic", ""), ("sync", ""), ("model", ""), ("fold", "")),
-    "Sound": (("has_audio", ""), ("audio_codec", ""), ("rate_hz", "Hz"), ("channels", ""), ("loudness_lufs", "LUFS"),
-              ("peak_dbfs", "dBFS"), ("silence_ratio", "share of the time"), ("av_offset_s", "s"),
-              ("speech", "score"), ("music", "score"), ("other", "score"), ("flag", ""), ("flag_why", "")),
-    "Picture": (("video_codec", ""), ("width", "px"), ("height", "px"), ("fps", "pictures a second"),
-                ("stillness", "share of the time"), ("black_ratio", "share of the pictures")),
-    "Origin": (("url", ""), ("source_id", ""), ("uploader", ""), ("license", ""), ("labels", ""), ("caption", ""),
-               ("start_s", "s"), ("end_s", "s"), ("duration_s", "s"), ("window_kind", ""), ("cut", ""), ("batch", ""),
-               ("media_sha256", ""), ("media_bytes", "bytes")),
-}  # fmt: skip
+    "Correspondence": (
+        ("z", "deviations above chance"),
+        ("z_error", "standard error"),
+        ("effective_z", "what the rule compares"),
+        ("score", ""),
+        ("semantic", ""),
+        ("sync", ""),
+        ("model", ""),
+        ("fold", ""),
+    ),
+    "Sound": (
+        ("has_audio", ""),
+        ("audio_codec", ""),
+        ("rate_hz", "Hz"),
+        ("channels", ""),
+        ("loudness_lufs", "LUFS"),
+        ("peak_dbfs", "dBFS"),
+        ("silence_ratio", "share of the time"),
+        ("av_offset_s", "s"),
+        ("speech", "score"),
+        ("music", "score"),
+        ("other", "score"),
+        ("flag", ""),
+        ("flag_why", ""),
+    ),
+    "Picture": (
+        ("video_codec", ""),
+        ("width", "px"),
+        ("height", "px"),
+        ("fps", "pictures a second"),
+        ("stillness", "share of the time"),
+        ("black_ratio", "share of the pictures"),
+    ),
+    "Origin": (
+        ("url", ""),
+        ("source_id", ""),
+        ("uploader", ""),
+        ("license", ""),
+        ("labels", ""),
+        ("caption", ""),
+        ("start_s", "s"),
+        ("end_s", "s"),
+        ("duration_s", "s"),
+        ("window_kind", ""),
+        ("cut", ""),
+        ("batch", ""),
+        ("media_sha256", ""),
+        ("media_bytes", "bytes"),
+    ),
+}
 _PICTURES = """
     select scorer, sound, time_s, score from fct_frame_scores
     where sample_id = ? and isfinite(score) order by scorer, sound, picture
@@ -69,14 +107,27 @@ def routes(house: House) -> APIRouter:
         house.ratings.refresh()
         house.labels.refresh()
         return house.page(
-            request, "clip.html.j2", release=published.release, about=about, measures=_measures(published, about),
-            rule=published.rule(failed) if failed else None, siblings=_siblings(published, about), view=view,
-            over_time=_over_time(published, about), copies=_copies(published, sample_id), steps=steps(published, about),
-            raters=len(house.ratings.of_clip(sample_id)), annotators=len(house.labels.of_clip(sample_id)),
-            to_rate=sample_id in published.to_rate, to_annotate=sample_id in published.to_annotate,
-            listed=_listed(published, about), held=_held(house, sample_id), here_query=view.address(),
-            draws=house.pictures.can_draw, query=_query(sample_id),
-        )  # fmt: skip
+            request,
+            "clip.html.j2",
+            release=published.release,
+            about=about,
+            measures=_measures(published, about),
+            rule=published.rule(failed) if failed else None,
+            siblings=_siblings(published, about),
+            view=view,
+            over_time=_over_time(published, about),
+            copies=_copies(published, sample_id),
+            steps=steps(published, about),
+            raters=len(house.ratings.of_clip(sample_id)),
+            annotators=len(house.labels.of_clip(sample_id)),
+            to_rate=sample_id in published.to_rate,
+            to_annotate=sample_id in published.to_annotate,
+            listed=_listed(published, about),
+            held=_held(house, sample_id),
+            here_query=view.address(),
+            draws=house.pictures.can_draw,
+            query=_query(sample_id),
+        )
 
     @router.get("/clips/{sample_id}/{way}")
     def neighbour(request: Request, sample_id: SampleId, way: Literal["next", "previous"]) -> Response:

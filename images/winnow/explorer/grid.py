@@ -56,10 +56,16 @@ def routes(house: House) -> APIRouter:
         view = asked(published, request, but=("facet", "like"))
         found = house.counts(published).values(view, facet, (like or "").strip(), VALUES + 1)
         return house.page(
-            request, "values.html.j2", release=published.release, view=view, facet=facet, title=FACETS[facet].title,
-            found=[_value(view, facet, row["value"], row["clips"]) for row in found[:VALUES]], like=like or "",
+            request,
+            "values.html.j2",
+            release=published.release,
+            view=view,
+            facet=facet,
+            title=FACETS[facet].title,
+            found=[_value(view, facet, row["value"], row["clips"]) for row in found[:VALUES]],
+            like=like or "",
             more=len(found) > VALUES,
-        )  # fmt: skip
+        )
 
     return router
 
@@ -97,13 +103,24 @@ def _browse(house: House, request: Request, published: Published) -> Response:
         for name in ("label", "heard"):
             by_facet[name] = counts.first(view.having(name, None).plain(), name, BESIDE + 1)
     return house.page(
-        request, "clips.html.j2", release=published.release, view=view, clips=found[:PAGE], total=total,
+        request,
+        "clips.html.j2",
+        release=published.release,
+        view=view,
+        clips=found[:PAGE],
+        total=total,
         all=everything and everything.total,
-        facets=_facets(published, view, by_facet), measures=measures(published), sorts=SORTS,
-        following=view.at(found[PAGE - 1]).address() if len(found) > PAGE else None, asked=given.get("id"),
-        chips=_chips(view), plain=view.but().address(), query=_query(view, published),
-        draws=house.pictures.can_draw, shared=view.but().fields(),
-    )  # fmt: skip
+        facets=_facets(published, view, by_facet),
+        measures=measures(published),
+        sorts=SORTS,
+        following=view.at(found[PAGE - 1]).address() if len(found) > PAGE else None,
+        asked=given.get("id"),
+        chips=_chips(view),
+        plain=view.but().address(),
+        query=_query(view, published),
+        draws=house.pictures.can_draw,
+        shared=view.but().fields(),
+    )
 
 
 def _with_range(house: House, request: Request, published: Published, view: View, given: dict[str, str]) -> Response:
@@ -121,9 +138,11 @@ def _value(view: View, name: str, value: str | None, clips: int | None) -> dict[
     text = encoded(value)
     is_chosen = dict(view.chosen).get(name) == text
     return {
-        "shown": named(name, value), "clips": clips, "is_chosen": is_chosen,
+        "shown": named(name, value),
+        "clips": clips,
+        "is_chosen": is_chosen,
         "address": view.having(name, None if is_chosen else text).address(),
-    }  # fmt: skip
+    }
 
 
 def _facets(published: Published, view: View, by_facet: dict[str, Any]) -> list[dict[str, Any]]:

@@ -41,9 +41,13 @@ def routes(house: House) -> APIRouter:
         ]
         counts = published.rows("select status, count(*) as clips from fct_clips group by status order by status")
         return house.page(
-            request, "people.html.j2", release=published.release, tasks=tasks, people=_people(house),
+            request,
+            "people.html.j2",
+            release=published.release,
+            tasks=tasks,
+            people=_people(house),
             counts={row["status"]: row["clips"] for row in counts},
-        )  # fmt: skip
+        )
 
     @router.post("/person")
     def person(request: Request, form: Annotated[Person, Form()]) -> Response:
@@ -63,9 +67,13 @@ def _task(answers, queue, least: int, page: str) -> dict[str, object]:
     answered = answers.clips()
     begun = len(queue.among(list(answered)))
     return {
-        "page": page, "clips": len(queue), "begun": begun, "complete": queue.complete(answered, least),
-        "least": least, "elsewhere": len(answered) - begun,
-    }  # fmt: skip
+        "page": page,
+        "clips": len(queue),
+        "begun": begun,
+        "complete": queue.complete(answered, least),
+        "least": least,
+        "elsewhere": len(answered) - begun,
+    }
 
 
 def _people(house: House) -> list[dict[str, object]]:

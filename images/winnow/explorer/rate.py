@@ -18,9 +18,13 @@ from winnow.explorer.house import ClipAnswered, ClipAsked, House, Skipped, skipp
 
 QUESTIONS = (
     ("onscreen", "Do you hear something that you see?", "Sound whose source is in the picture", "123"),
-    ("offscreen", "Do you hear something that you do not see?",
-     "Sound whose source is outside the picture: a voice-over, music, a passing car", "456"),
-)  # fmt: skip
+    (
+        "offscreen",
+        "Do you hear something that you do not see?",
+        "Sound whose source is outside the picture: a voice-over, music, a passing car",
+        "456",
+    ),
+)
 CHOICES = {True: "yes", False: "no", None: "unsure"}
 Answer = Literal["yes", "no", "unsure"]
 
@@ -62,12 +66,20 @@ def routes(house: House) -> APIRouter:
         given = {name: CHOICES[before[f"{name}_present"]] for name, *_ in QUESTIONS} if before else {}
         last = house.ratings.last_of(person)
         return house.page(
-            request, "rate.html.j2", release=published.release, shown=shown, done=done,
-            skip=skipping(skip, shown), questions=QUESTIONS,
-            given=given, last=last["sample_id"] if last and last["sample_id"] in queue else None,
-            rated=len(queue.among(list(mine))), clips=len(queue), least=house.least_raters,
+            request,
+            "rate.html.j2",
+            release=published.release,
+            shown=shown,
+            done=done,
+            skip=skipping(skip, shown),
+            questions=QUESTIONS,
+            given=given,
+            last=last["sample_id"] if last and last["sample_id"] in queue else None,
+            rated=len(queue.among(list(mine))),
+            clips=len(queue),
+            least=house.least_raters,
             complete=queue.complete(answered, house.least_raters),
-        )  # fmt: skip
+        )
 
     @router.post("/rate")
     def answer(request: Request, form: Annotated[Rating, Form()]) -> Response:

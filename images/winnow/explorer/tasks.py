@@ -45,9 +45,14 @@ def export(
 def _empty(sample_id: str, category: str) -> dict[str, object]:
     row = dict.fromkeys(("video_id", "video", "start_s", "end_s", "created_at", "audible", "visible"))
     return {
-        **row, "sample_id": sample_id, "family": "avel", "category": category, "annotator_id": NOBODY,
-        "labels": [0] * SEGMENTS, "source": "proposal",
-    }  # fmt: skip
+        **row,
+        "sample_id": sample_id,
+        "family": "avel",
+        "category": category,
+        "annotator_id": NOBODY,
+        "labels": [0] * SEGMENTS,
+        "source": "proposal",
+    }
 
 
 def write_files(

@@ -61,10 +61,13 @@ def _near(lake: Lake, files: Mapping[str, list[dict]]) -> list[tuple[str, str]]:
     admitted = batch_heads(lake)
     last = 1 + max((head["seq"] for head in admitted.values()), default=0)
     heads = {
-        batch: {"batch": batch, "seq": admitted[batch]["seq"] if batch in admitted else last,
-                "stages": {"fingerprint": {"files": of}}}
+        batch: {
+            "batch": batch,
+            "seq": admitted[batch]["seq"] if batch in admitted else last,
+            "stages": {"fingerprint": {"files": of}},
+        }
         for batch, of in files.items()
-    }  # fmt: skip
+    }
     columns = ["first_id", "second_id", "kind", "picture_score", "sound_score"]
     tables = [pq.read_table(io.BytesIO(lake.read(pairs.key)), columns=columns) for pairs in pairs_of(lake, heads)]
     return [

@@ -27,10 +27,18 @@ CUT_FROM = {"decide": "screen", "plan": "decide"}
 #: flagged and nothing else, so no table's rows must all be in it.
 CUTS = {"curate": ("ingest", *CUT_FROM, "flag"), "mix": ("mixtures",)}
 SHARD_COLUMNS = {
-    "stage": "string", "shard": "string", "committed": "bool", "digest_holds": "bool", "misfit_columns": "string",
-    "rows": "int64", "ok": "int64", "failed": "int64",
-    "table_rows": "int64", "table_ok": "int64", "table_failed": "int64",
-}  # fmt: skip
+    "stage": "string",
+    "shard": "string",
+    "committed": "bool",
+    "digest_holds": "bool",
+    "misfit_columns": "string",
+    "rows": "int64",
+    "ok": "int64",
+    "failed": "int64",
+    "table_rows": "int64",
+    "table_ok": "int64",
+    "table_failed": "int64",
+}
 #: A shard's name in the name of its table's file.
 _SHARD = r"([^/]+)\.[0-9a-f]{8}\.parquet$"
 

@@ -219,10 +219,15 @@ class ClipFile:
             _allow(found.mute, found.sounds, "packets of sound")
         nominal, mean = float(self.footage.rate), self.made / duration_s
         return Piece(
-            data, self.copied is not None, self.width, self.height,
-            nominal if abs(mean - nominal) < 0.02 * nominal else round(mean, 3), round(duration_s, 6),
-            found.sounds > 0, offset_s if found.sounds else None,
-        )  # fmt: skip
+            data,
+            self.copied is not None,
+            self.width,
+            self.height,
+            nominal if abs(mean - nominal) < 0.02 * nominal else round(mean, 3),
+            round(duration_s, 6),
+            found.sounds > 0,
+            offset_s if found.sounds else None,
+        )
 
     def _put_last(self) -> None:
         """Write the last picture: it stands to the clip's end."""
@@ -300,9 +305,10 @@ def _x264(out, footage: Footage, encoding: Encoding, source, shape: Shape):
     else:
         codec.color_range = LIMITED_RANGE
     codec.color_primaries, codec.color_trc, codec.colorspace = (
-        context.color_primaries, context.color_trc,
+        context.color_primaries,
+        context.color_trc,
         context.colorspace if shape.matrix == footage.look.matrix else shape.matrix,
-    )  # fmt: skip
+    )
     if shape.sar:
         codec.sample_aspect_ratio = shape.sar
     return stream

@@ -188,9 +188,12 @@ class Count:
         before, self._before = self._before, number if unit[0] & 96 else self._before
         was_field, self._field = self._field, is_field if unit[0] & 96 else self._field
         return (
-            said.gaps or key or before is None or number in (1, (before + 1) % (1 << said.bits))
+            said.gaps
+            or key
+            or before is None
+            or number in (1, (before + 1) % (1 << said.bits))
             or (is_field and was_field and number == before)
-        )  # fmt: skip
+        )
 
     def _number(self, unit: bytes) -> tuple[_Set, int, bool]:
         """Of a slice's header (7.3.3): what its sequence's parameter set says, its frame_num, whether it is a field."""

@@ -202,9 +202,20 @@ def _scan(path: Path) -> Footage:
         start_s = first_s if container.start_time is None else container.start_time / av.time_base
         zero_s = first_s if abs(first_s - start_s) < PRIMING_S else start_s
         footage = Footage(
-            path, video, audio, zero_s, _rate(stream, shown, video.time_base), picture.width, picture.height,
-            colour.Look.of(stream, picture), False, _copies_sound(sound), Tracks.of(container), repaired, shown,
-        )  # fmt: skip
+            path,
+            video,
+            audio,
+            zero_s,
+            _rate(stream, shown, video.time_base),
+            picture.width,
+            picture.height,
+            colour.Look.of(stream, picture),
+            False,
+            _copies_sound(sound),
+            Tracks.of(container),
+            repaired,
+            shown,
+        )
         footage.can_copy = whole and not repaired and _can_copy(stream, footage)
         if not repaired:
             _require_whole(container, stream, footage)

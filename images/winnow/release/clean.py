@@ -65,9 +65,12 @@ class Clean:
             self._media(taking)
         frees = {kind: {"files": self.files[kind], "bytes": self.freed[kind]} for kind in KINDS}
         return {
-            "dry_run": self.dry, "releases": {"kept": kept, "removed": gone}, "frees": frees,
-            "bytes": self.freed.total(), "taken_down": waits,
-        }  # fmt: skip
+            "dry_run": self.dry,
+            "releases": {"kept": kept, "removed": gone},
+            "frees": frees,
+            "bytes": self.freed.total(),
+            "taken_down": waits,
+        }
 
     # -- releases ------------------------------------------------------------------------------------------------------
     def _release(self, release: str) -> None:

@@ -160,9 +160,11 @@ class Taking:
     def _is_named(self, row: dict[str, Any]) -> bool:
         """Whether a candidate that gave no clip was taken down by one of its names."""
         names = {
-            "id": [row.get("video_id"), row["sample_id"]], "uploader": row.get("fetched_uploader"),
-            "source": row.get("url"), "file": row["media_sha256"],
-        }  # fmt: skip
+            "id": [row.get("video_id"), row["sample_id"]],
+            "uploader": row.get("fetched_uploader"),
+            "source": row.get("url"),
+            "file": row["media_sha256"],
+        }
         return self.known.over(names) is not None
 
     def is_refused(self, file: str) -> bool:

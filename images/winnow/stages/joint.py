@@ -79,9 +79,13 @@ class Joint(Stage):
         if "separate" in sample.needs:
             left = self.vector(residual.waveform(sample.media("flac"), self.hear.rate_hz))
         return scorers.columns(
-            sound, self.seen(self.look(found)), times_s, video_id=str(sample.row["video_id"]), model=self.label,
+            sound,
+            self.seen(self.look(found)),
+            times_s,
+            video_id=str(sample.row["video_id"]),
+            model=self.label,
             residual=left,
-        )  # fmt: skip
+        )
 
     def vector(self, wave: np.ndarray) -> np.ndarray:
         """The vector of a sound at the model's rate, (samples,): (d,). SampleFailed as undecodable for one that is

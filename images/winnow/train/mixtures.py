@@ -156,8 +156,14 @@ def prepare(lake: Lake, folder: Path, name: str, config: TrainConfig, *, test: b
             "teaches nothing, so publish more clips"
         )
     _labelled(every, batch)
-    sizes = Sizes(round(config.clip_s * config.rate_hz), NUMBERS, CELLS * CELLS,
-                  Part(**part, mixed=True).window.pictures, 0, narrow=config.narrow)  # fmt: skip
+    sizes = Sizes(
+        round(config.clip_s * config.rate_hz),
+        NUMBERS,
+        CELLS * CELLS,
+        Part(**part, mixed=True).window.pictures,
+        0,
+        narrow=config.narrow,
+    )
     left = {why: sorted(ids) for why, ids in sorted(left.items())}
     rows = np.arange(len(every))
     return Prepared(name, folder, every, Joined(Mixed(every, stacked, places, config), rows, rows, left), sizes)
@@ -193,10 +199,17 @@ def _rendered(lake: Lake, batch: str, splits: tuple[str, ...]) -> tuple[list[dic
             if row["outcome"] != "ok":
                 left.setdefault(row["reason"], []).append(row["sample_id"])
                 continue
-            rows.append({
-                "id": row["sample_id"], "clip": row["clip1_sample_id"], "split": split, "label": row["label"],
-                "group": row["clip1_sample_id"], "tar": lake.tar_key(manifest), "sha256": row["media_sha256"],
-            })  # fmt: skip
+            rows.append(
+                {
+                    "id": row["sample_id"],
+                    "clip": row["clip1_sample_id"],
+                    "split": split,
+                    "label": row["label"],
+                    "group": row["clip1_sample_id"],
+                    "tar": lake.tar_key(manifest),
+                    "sha256": row["media_sha256"],
+                }
+            )
     return rows, left
 
 

@@ -60,8 +60,13 @@ def test_lists_and_media_become_candidates(day: Path, lake: Lake, settings: Sett
     (day / "camera" / "holiday.MP4").write_bytes(b"not looked at")
     done = ingest(DAY, settings, lake)
     assert {k: done[k] for k in ("rows", "ok", "failed", "shards", "computed", "skipped")} == {
-        "rows": 3, "ok": 3, "failed": 0, "shards": 1, "computed": True, "skipped": [],
-    }  # fmt: skip
+        "rows": 3,
+        "ok": 3,
+        "failed": 0,
+        "shards": 1,
+        "computed": True,
+        "skipped": [],
+    }
     by = {r["source"]: r for r in rows(lake)}
     video = sid("video", f"{URL}/a.mp4")
     assert by["csv"]["sample_id"] == candidate_id(video, 1.0, 2.0)
@@ -150,8 +155,14 @@ def test_shards_of_long_texts_have_fewer_rows(
     assert ingest(DAY, settings, lake, shard_rows=100)["shards"] == 3
     found = rows(lake)
     assert [len(row["extra"] or "") > 300 for row in sorted(found, key=lambda row: row["url"])] == [
-        True, False, False, False, False, False, True,
-    ]  # fmt: skip
+        True,
+        False,
+        False,
+        False,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_large_lists_are_read_apart_and_give_the_same(

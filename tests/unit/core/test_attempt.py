@@ -67,8 +67,11 @@ def test_a_sample_that_kills_its_process_twice_fails_by_name(lake: Lake) -> None
     manifest, rows = read(lake, runtime(lake, Count))
     assert manifest.reasons == {"killed": 1}
     assert [(row["sample_id"], row["reason"], row["chars"]) for row in rows] == [
-        ("a", None, 3), ("b", "killed", None), ("c", None, 4), ("d", None, 4),
-    ]  # fmt: skip
+        ("a", None, 3),
+        ("b", "killed", None),
+        ("c", None, 4),
+        ("d", None, 4),
+    ]
     assert left(lake) == []
     assert runtime(lake, Count).run(retry=frozenset({Reason.killed})).retried == 1
     assert read(lake, runtime(lake, Count))[0].reasons == {}

@@ -20,9 +20,20 @@ def manifest(table: bytes, shard: str = "00000-abcd1234", rows: int = 1) -> Mani
 
     sha256 = sha256_bytes(table)
     return Manifest(
-        stage="probe", v="0123456789ab", batch="b", shard=shard, file=f"{shard}.{sha256[:8]}.parquet", sha256=sha256,
-        bytes=len(table), rows=rows, rows_in=rows, ok=rows, failed=0, inputs={}, code="c",
-    )  # fmt: skip
+        stage="probe",
+        v="0123456789ab",
+        batch="b",
+        shard=shard,
+        file=f"{shard}.{sha256[:8]}.parquet",
+        sha256=sha256,
+        bytes=len(table),
+        rows=rows,
+        rows_in=rows,
+        ok=rows,
+        failed=0,
+        inputs={},
+        code="c",
+    )
 
 
 def test_files_are_written_read_listed_and_created_once(bucket: str) -> None:

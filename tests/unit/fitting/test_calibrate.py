@@ -72,18 +72,33 @@ def test_without_labels_pairs_are_of_two_videos() -> None:
 @pytest.mark.parametrize(
     ("label", "mids"),
     [
-        ("/m/0bt9lr", {"/m/0bt9lr"}), (" Dog ", {"/m/0bt9lr"}), ("dog barking", {"/m/0bt9lr"}),
-        ("playing harp", {"/m/03m5k"}), ("church bell ringing", {"/m/03w41f"}), ("/m/0abc", {"/m/0abc"}),
-        ("hotdog stand", {"hotdog stand"}), ("man speaking", {"/m/05zppz"}), ("Dog, cat", {"/m/0bt9lr", "/m/01yrx"}),
+        ("/m/0bt9lr", {"/m/0bt9lr"}),
+        (" Dog ", {"/m/0bt9lr"}),
+        ("dog barking", {"/m/0bt9lr"}),
+        ("playing harp", {"/m/03m5k"}),
+        ("church bell ringing", {"/m/03w41f"}),
+        ("/m/0abc", {"/m/0abc"}),
+        ("hotdog stand", {"hotdog stand"}),
+        ("man speaking", {"/m/05zppz"}),
+        ("Dog, cat", {"/m/0bt9lr", "/m/01yrx"}),
     ],
-)  # fmt: skip
+)
 def test_a_label_names_classes_however_its_list_writes_them(label: str, mids: set[str]) -> None:
     assert classes.named(label) == mids
 
 
 def test_in_a_mixed_corpus_what_means_the_same_or_lies_under_it_is_no_pair() -> None:
-    lists = [["dog barking"], ["Dog"], ["/m/0bt9lr", "/m/0jbk"], ["/m/09x0r"], ["/m/05zppz"],
-             ["Speech", "playing harp"], ["harp"], ["Musical instrument"], ["a thing of its own"]]  # fmt: skip
+    lists = [
+        ["dog barking"],
+        ["Dog"],
+        ["/m/0bt9lr", "/m/0jbk"],
+        ["/m/09x0r"],
+        ["/m/05zppz"],
+        ["Speech", "playing harp"],
+        ["harp"],
+        ["Musical instrument"],
+        ["a thing of its own"],
+    ]
     labels = [frozenset().union(*map(classes.named, of)) for of in lists] * 4
     video = np.array([f"v{n}" for n in range(len(labels))])
     pairs = draw(video, np.zeros(len(labels), np.int64), labels, basis="labels").of["non_corresponding"]
@@ -94,8 +109,11 @@ def test_in_a_mixed_corpus_what_means_the_same_or_lies_under_it_is_no_pair() -> 
 
 def test_a_distribution_is_told_by_its_fit_and_a_histogram_on_its_grid() -> None:
     rng = np.random.default_rng(0)
-    values = {"non_corresponding": rng.normal(2, 0.5, 40_000), "corresponding": rng.normal(5, 1, 900),
-              "random": rng.exponential(1, 900)}  # fmt: skip
+    values = {
+        "non_corresponding": rng.normal(2, 0.5, 40_000),
+        "corresponding": rng.normal(5, 1, 900),
+        "random": rng.exponential(1, 900),
+    }
     found = describe(values)
     null = found["non_corresponding"]
     assert null["mean"] == pytest.approx(values["non_corresponding"].mean(), abs=1e-9)
@@ -194,9 +212,13 @@ def test_two_scorers_are_compared_on_pairs_that_neither_model_saw(lake: Lake) ->
     calibrate(lake, BATCHES)
     rows = {(row["scorer_a"], row["scorer_b"]): row for row in table(lake, "calibration_pair")}
     assert set(rows) == {
-        ("builtin", "semantic"), ("builtin", "sync"), ("builtin", "two_tower"), ("semantic", "sync"),
-        ("semantic", "two_tower"), ("sync", "two_tower"),
-    }  # fmt: skip
+        ("builtin", "semantic"),
+        ("builtin", "sync"),
+        ("builtin", "two_tower"),
+        ("semantic", "sync"),
+        ("semantic", "two_tower"),
+        ("sync", "two_tower"),
+    }
     assert rows["builtin", "semantic"]["correlation"] > 0.3
     assert abs(rows["sync", "two_tower"]["correlation"]) < 0.2
     assert rows["sync", "two_tower"]["n"] < rows["semantic", "sync"]["n"]  # in one fold of both, not of one

@@ -71,8 +71,21 @@ def add_features(lake: Lake, batch: str, stage: str, fails: int = 0, v: str = V)
         data = table.to_bytes(table.from_outcomes(rows, stage_class(stage).schema, stage))
         name, digest = shard_name(number, {"clip": clips.sha256}), sha256_bytes(data)
         lake.commit(
-            Manifest(stage, v, batch, name, f"{name}.{digest[:8]}.parquet", digest, len(data), len(ids), len(ids),
-                     len(ids), 0), data)  # fmt: skip
+            Manifest(
+                stage,
+                v,
+                batch,
+                name,
+                f"{name}.{digest[:8]}.parquet",
+                digest,
+                len(data),
+                len(ids),
+                len(ids),
+                len(ids),
+                0,
+            ),
+            data,
+        )
     lake.set_stand(stage, batch, {"v": v})
 
 
@@ -204,8 +217,9 @@ def test_pretrained_layers(tmp_path: Path) -> None:
     rows = assigned(lake, BATCHES[0])
     assert {len(row["audio_clusters"]) for row in rows.values() if row["outcome"] == "ok"} == {6}
     assert {row["detail"] for row in rows.values() if row["outcome"] == "failed"} == {
-        "open_clip: no row", "audio: no_audio_stream",
-    }  # fmt: skip
+        "open_clip: no row",
+        "audio: no_audio_stream",
+    }
 
 
 @pytest.mark.parametrize("stage", ["visual", "audio", "open_clip"])

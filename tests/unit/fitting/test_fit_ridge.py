@@ -110,8 +110,12 @@ def test_it_tells_true_pairs_from_false_ones_in_videos_it_never_saw(scored: tupl
     rows = rows_of(lake, LATER)
     kind = {clip(video, number)[0]["sample_id"]: video % KINDS for video in range(60, 72) for number in range(2)}
     true = [row["score"] for row in rows]
-    false = [float(np.dot(a["picture"], b["sound"])) for a in rows for b in rows
-             if a["fold"] == b["fold"] and kind[a["sample_id"]] != kind[b["sample_id"]]]  # fmt: skip
+    false = [
+        float(np.dot(a["picture"], b["sound"]))
+        for a in rows
+        for b in rows
+        if a["fold"] == b["fold"] and kind[a["sample_id"]] != kind[b["sample_id"]]
+    ]
     assert np.mean(np.array(true)[:, None] > np.array(false)) > 0.97
 
 

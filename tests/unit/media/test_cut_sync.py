@@ -41,7 +41,7 @@ RECIPES = [
     Recipe("avi pcm", container="avi", audio="pcm_s16le", bframes=0),
     Recipe("avi mp3", container="avi", audio="mp3", bframes=0),
     Recipe("mpeg4", video="mpeg4", bframes=0),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: r.name)

@@ -24,10 +24,21 @@ def commit(
     tar = Runtime._tar([_WithFiles(k, {ext: data}) for k, data in files.items()], outside) if files else None
     sha256 = sha256_bytes(data)
     manifest = Manifest(
-        stage=stage, v=v, batch=DAY, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256, bytes=len(data),
-        rows=len(rows), rows_in=len(rows), ok=len(rows), failed=0, model=model, sidecar="tar" if files else None,
+        stage=stage,
+        v=v,
+        batch=DAY,
+        shard=name,
+        file=f"{name}.{sha256[:8]}.parquet",
+        sha256=sha256,
+        bytes=len(data),
+        rows=len(rows),
+        rows_in=len(rows),
+        ok=len(rows),
+        failed=0,
+        model=model,
+        sidecar="tar" if files else None,
         sidecar_bytes=tar.stat().st_size if tar else 0,
-    )  # fmt: skip
+    )
     lake.commit(manifest, data, tar)
     lake.set_stand(stage, DAY, {"v": v, "shards": [name]})
     return manifest

@@ -117,8 +117,9 @@ def test_what_nothing_names_goes_and_all_that_is_read_stays(lake: Lake) -> None:
 
 
 def test_where_a_list_of_shards_is_damaged_nothing_is_certain_and_nothing_goes(lake: Lake) -> None:
-    (listed,) = (at["shards"]["path"] for at in json.loads(lake.read(f"batches/{DAY}.json"))["stages"].values()
-                 if "shards" in at)  # fmt: skip
+    (listed,) = (
+        at["shards"]["path"] for at in json.loads(lake.read(f"batches/{DAY}.json"))["stages"].values() if "shards" in at
+    )
     lake.write(listed, b"cut short")
     before = files(lake)
     with pytest.raises(ContractError, match=f"changed after the batch was admitted: run `winnow verify --batch {DAY}`"):
@@ -198,16 +199,21 @@ def release(lake: Lake, name: str, clips: dict[str, str | None], named: list[str
     (folder / "tables").mkdir(parents=True)
     (folder / "ops").mkdir()
     with duckdb.connect() as con:
-        con.execute("create table clips (sample_id varchar, video_id varchar, source_id varchar, url varchar,"
-                    " uploader varchar, source_sha256 varchar, status varchar, first_failed_rule varchar,"
-                    " detail varchar)")  # fmt: skip
+        con.execute(
+            "create table clips (sample_id varchar, video_id varchar, source_id varchar, url varchar,"
+            " uploader varchar, source_sha256 varchar, status varchar, first_failed_rule varchar,"
+            " detail varchar)"
+        )
         for clip, rule in clips.items():
             status = "dropped" if rule else "kept"
             con.execute("insert into clips values (?, 'v', null, null, null, null, ?, ?, null)", [clip, status, rule])
         tar = next(f for f in lake.list(lake.folder("clip", V, DAY)) if f.endswith(".tar"))
         con.execute(f"copy clips to '{folder}/tables/fct_clips.parquet'")
-        con.execute(f"copy (select unnest(?) as sample_id, '{lake.folder('clip', V, DAY)}/{tar}' as tar)"
-                    f" to '{folder}/ops/fct_clip_files.parquet'", [named])  # fmt: skip
+        con.execute(
+            f"copy (select unnest(?) as sample_id, '{lake.folder('clip', V, DAY)}/{tar}' as tar)"
+            f" to '{folder}/ops/fct_clip_files.parquet'",
+            [named],
+        )
     exported.seal(folder, published_at=f"2026-11-0{name[-1]}")
     lake.write("releases/current", f"{name}\n".encode())
 

@@ -99,23 +99,28 @@ def flip_member(path: Path) -> None:
 REMOVED = r" \S*rm \S.* && "
 FAULTS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "table changed": (
-        "correspond/v=*/batch=*/*.parquet", flip,
+        "correspond/v=*/batch=*/*.parquet",
+        flip,
         rf"changed: correspond/v=.*parquet:{REMOVED}winnow run correspond --batch {DAY}",
     ),
     "table cut": (
-        "clip/v=*/batch=*/*.parquet", cut,
+        "clip/v=*/batch=*/*.parquet",
+        cut,
         rf"cut short: clip/v=.*parquet:{REMOVED}winnow run clip --batch {DAY}",
     ),
     "table gone": (
-        "fetch/v=*/batch=*/*.parquet", Path.unlink,
+        "fetch/v=*/batch=*/*.parquet",
+        Path.unlink,
         rf"missing: fetch/v=.*parquet: rm \S+json && winnow run fetch --batch {DAY}",
     ),
     "manifest cut": (
-        "fetch/v=*/batch=*/*.json", cut,
+        "fetch/v=*/batch=*/*.json",
+        cut,
         rf"cut short: fetch/v=.*json: rm \S+json && winnow run fetch --batch {DAY}",
     ),
     "manifest gone": (
-        "ingest/v=*/batch=*/*.json", Path.unlink,
+        "ingest/v=*/batch=*/*.json",
+        Path.unlink,
         rf"missing: ingest/v=.*json: rm \S+ingest/batch={DAY}.json && winnow ingest --batch {DAY}",
     ),
     "tar cut": ("clip/v=*/batch=*/*.tar", cut, rf"cut short: clip/v=.*tar: rm .*winnow run clip --batch {DAY}"),
@@ -124,52 +129,70 @@ FAULTS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "media changed": ("media/*/*.mp4", flip, rf"changed: media/.*mp4: rm \S+mp4 .*winnow run fetch --batch {DAY}"),
     "media gone": ("media/*/*.mp4", Path.unlink, rf"missing: media/.*mp4: rm .*winnow run fetch --batch {DAY}"),
     "model changed": (
-        "models/correspond/*.npz", flip,
+        "models/correspond/*.npz",
+        flip,
         rf"changed: models/correspond/.*npz: rm .* && winnow fit --batches {DAY}",
     ),
     "model gone": (
-        "models/correspond/*.npz", Path.unlink,
+        "models/correspond/*.npz",
+        Path.unlink,
         rf"missing: models/correspond/.*: rm .* && winnow fit --batches {DAY}",
     ),
     "card cut": ("models/correspond/*.json", cut, r"cut short: models/correspond/.*json: rm .* && winnow fit"),
     "model in use": (
-        "models/correspond/current", lambda path: path.write_bytes(b"f" * 12),
+        "models/correspond/current",
+        lambda path: path.write_bytes(b"f" * 12),
         r"damaged: models/correspond/current: rm ",
     ),
     "compact table changed": (
-        COMPACT, flip, rf"changed: compact/.*: rm \S+parquet && winnow gate --batch {DAY}",
+        COMPACT,
+        flip,
+        rf"changed: compact/.*: rm \S+parquet && winnow gate --batch {DAY}",
     ),
     "compact list gone": (
-        "compact/batch=*/correspond-*.shards.parquet", Path.unlink,
+        "compact/batch=*/correspond-*.shards.parquet",
+        Path.unlink,
         rf"missing: compact/.*shards.parquet: winnow gate --batch {DAY}",
     ),
     "stand cut": (
-        f"clip/batch={DAY}.json", cut,
+        f"clip/batch={DAY}.json",
+        cut,
         rf"cut short: clip/batch=.*json: rm \S+ && winnow run clip --batch {DAY}",
     ),
     "head cut": (f"batches/{DAY}.json", cut, rf"cut short: batches/.*json: rm \S+ && winnow gate --batch {DAY}"),
     "corpus changed": (
-        "corpus/ontology/*.parquet", flip,
+        "corpus/ontology/*.parquet",
+        flip,
         r"changed: corpus/ontology/.*parquet: rm .* && winnow annotate import-ontology",
     ),
     "corpus card cut": ("corpus/ontology/*.json", cut, r"cut short: corpus/ontology/.*json: rm "),
     "current": (
-        "releases/current", lambda path: path.write_bytes(b"no"),
+        "releases/current",
+        lambda path: path.write_bytes(b"no"),
         r"damaged: releases/current: echo [0-9a-f]{12} > ",
     ),
     "current gone": ("releases/current", Path.unlink, r"missing: releases/current: echo [0-9a-f]{12} > "),
     "number gone": ("batches/seq/*", Path.unlink, rf"missing: batches/seq/00000001: echo {DAY} > "),
     "number changed": ("batches/seq/*", flip, rf"changed: batches/seq/00000001: echo {DAY} > "),
-}  # fmt: skip
+}
 
 
 def test_a_whole_lake_has_no_faults(lake: Lake) -> None:
     found = verify(lake, everything=True)
     assert found["faults"] == []
     assert found["read"] == {
-        "compact tables": 2, "corpus": 1, "heads": 5, "manifests": 4, "media": 1, "members": 2, "models": 1,
-        "release files": 14, "releases": 2, "tables": 4, "tars": 1,
-    }  # fmt: skip
+        "compact tables": 2,
+        "corpus": 1,
+        "heads": 5,
+        "manifests": 4,
+        "media": 1,
+        "members": 2,
+        "models": 1,
+        "release files": 14,
+        "releases": 2,
+        "tables": 4,
+        "tars": 1,
+    }
 
 
 @pytest.mark.fault(

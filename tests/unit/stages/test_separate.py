@@ -29,9 +29,16 @@ from winnow.stages.separate import Separate
 RATE_HZ = nmf.RATE_HZ
 #: Sizes of a network of the same kind as the real one, a thousandth of its weights.
 SMALL = {
-    "channels": 4, "nfft": 512, "depth": 2, "t_layers": 1, "t_heads": 2, "dconv_depth": 1, "dconv_comp": 2,
-    "norm_starts": 99, "bottom_channels": 8,
-}  # fmt: skip
+    "channels": 4,
+    "nfft": 512,
+    "depth": 2,
+    "t_layers": 1,
+    "t_heads": 2,
+    "dconv_depth": 1,
+    "dconv_comp": 2,
+    "norm_starts": 99,
+    "bottom_channels": 8,
+}
 
 
 def voice(seconds: float = 8.0, seed: int = 3) -> np.ndarray:

@@ -59,10 +59,19 @@ def clips() -> list[dict]:
         for k in range(seen + unseen):
             name, label = f"{split}-{k}", LABELS[k % 2]
             data = mp4(len(rows), label, k < seen)
-            rows.append({
-                "name": name, "sample_id": sid("clip", name), "video_id": f"v-{name}", "group_id": f"g-{name}",
-                "label": label, "split": split, "status": "kept", "data": data, "seen": k < seen,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "name": name,
+                    "sample_id": sid("clip", name),
+                    "video_id": f"v-{name}",
+                    "group_id": f"g-{name}",
+                    "label": label,
+                    "split": split,
+                    "status": "kept",
+                    "data": data,
+                    "seen": k < seen,
+                }
+            )
     return rows
 
 
@@ -75,8 +84,10 @@ def mixtures(rows: list[dict]) -> list[dict]:
             label = "onscreen_only" if row["seen"] else "offscreen_only"
             split = "validate" if row["split"] == "val" else "test"
             start = rows.index(row) % len(others)
-            found += [mixed.mixture(row["name"], o["name"], split=split, label=label)
-                      for o in (others[start], others[start - 1])]  # fmt: skip
+            found += [
+                mixed.mixture(row["name"], o["name"], split=split, label=label)
+                for o in (others[start], others[start - 1])
+            ]
     return found
 
 

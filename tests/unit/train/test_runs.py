@@ -60,9 +60,13 @@ def test_a_run_is_whole_and_says_what_it_was_made_from(trained: tuple) -> None:
     run = runs.Run(lake, "avel", "one")
     card, files = run.card(), _files(lake, "one")
     assert set(files) == {
-        "metrics-val.json", "predictions-val.parquet", "values-val.parquet", "progress.parquet", "validation.parquet",
+        "metrics-val.json",
+        "predictions-val.parquet",
+        "values-val.parquet",
+        "progress.parquet",
+        "validation.parquet",
         f"checkpoints/{card['checkpoint']}",
-    }  # fmt: skip
+    }
     assert not run.work.exists()
     assert card["release"] == planted.RELEASE
     assert card["counts"] == {"examples": {"train": 18, "val": 6}, "left_out": {}}

@@ -21,8 +21,19 @@ from winnow.train.config import TrainConfig, load
 
 fit, trying, preparing, mixtures = (Lazy(f"winnow.train.{name}") for name in ("fit", "evaluate", "prepare", "mixtures"))
 onscreen, query_separate = (Lazy(f"winnow.train.tasks.{name}") for name in ("onscreen", "query_separate"))
-SMALL = {"rate_hz": sounding.RATE_HZ, "batch": 8, "narrow": 32, "epochs": 2, "most_missing": 0.0, "lr_epochs": (),
-         "checkpoint_every": 1, "clip_s": 1.0, "per_s": 8, "samples": 7_936, "source_s": 1.0}  # fmt: skip
+SMALL = {
+    "rate_hz": sounding.RATE_HZ,
+    "batch": 8,
+    "narrow": 32,
+    "epochs": 2,
+    "most_missing": 0.0,
+    "lr_epochs": (),
+    "checkpoint_every": 1,
+    "clip_s": 1.0,
+    "per_s": 8,
+    "samples": 7_936,
+    "source_s": 1.0,
+}
 FIRST = {"onscreen": "mixit4-cross", "query-separate": "clipsep"}
 
 
@@ -165,9 +176,15 @@ def test_silence_is_left_out_and_counted(tmp_path: Path) -> None:
     for name in ("train-0", "val-0"):
         row = next(row for row in rows if row["name"] == name)
         row["data"] = sounding.mp4(99, row["label"], True, silent=True)
-    mixes = [mixed.mixture(one, two, split="validate", label=label) for one, two, label in (
-        ("val-0", "val-1", mixtures.ON), ("val-1", "val-0", mixtures.ON), ("val-1", "val-4", mixtures.ON),
-        ("val-4", "val-5", mixtures.OFF))]  # fmt: skip
+    mixes = [
+        mixed.mixture(one, two, split="validate", label=label)
+        for one, two, label in (
+            ("val-0", "val-1", mixtures.ON),
+            ("val-1", "val-0", mixtures.ON),
+            ("val-1", "val-4", mixtures.ON),
+            ("val-4", "val-5", mixtures.OFF),
+        )
+    ]
     house = sounding.house(tmp_path, rows, mixes)
     ids = {row["name"]: row["sample_id"] for row in rows}
     found = preparing.prepare(house[0], onscreen, "onscreen", _config(house, "onscreen"), None)

@@ -74,9 +74,12 @@ def ensembles(
 
 
 def _builtin(
-    lake: Lake, batches: Sequence[str], chosen: Mapping[str, str], labels: Mapping[str, frozenset[str]],
+    lake: Lake,
+    batches: Sequence[str],
+    chosen: Mapping[str, str],
+    labels: Mapping[str, frozenset[str]],
     named: Sequence[str],
-) -> Iterator[Ensemble | tuple[str, str]]:  # fmt: skip
+) -> Iterator[Ensemble | tuple[str, str]]:
     import numpy as np
 
     from winnow.models.correspondence import Scorer
@@ -122,9 +125,12 @@ def _parts(scorer: Scorer, corpus: Corpus, fold: np.ndarray, places: np.ndarray)
 
 
 def _vectors(
-    lake: Lake, chains: Mapping[str, Chain], scorer: str, chosen: Mapping[str, str],
+    lake: Lake,
+    chains: Mapping[str, Chain],
+    scorer: str,
+    chosen: Mapping[str, str],
     labels: Mapping[str, frozenset[str]],
-) -> Iterator[Ensemble | tuple[str, str]]:  # fmt: skip
+) -> Iterator[Ensemble | tuple[str, str]]:
     """A stage's models, each on the clips that it scored."""
     import numpy as np
     import pyarrow as pa
