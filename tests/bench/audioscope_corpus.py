@@ -150,7 +150,7 @@ def _commit(con: duckdb.DuckDBPyConnection, lake: Lake, stage: str, rows: str, c
     sha256, shard = sha256_file(scratch), "00000-audiosco"
     manifest = Manifest(
         stage=stage,
-        v=V,
+        fingerprint=V,
         batch=BATCH,
         shard=shard,
         file=f"{shard}.{sha256[:8]}.parquet",

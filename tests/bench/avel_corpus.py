@@ -197,7 +197,7 @@ def _admit(lake: Lake, rows: pa.Table) -> None:
     sha256, shard = sha256_bytes(data), "00000-avel"
     manifest = Manifest(
         stage="ingest",
-        v=V,
+        fingerprint=V,
         batch=BATCH,
         shard=shard,
         file=f"{shard}.{sha256[:8]}.parquet",

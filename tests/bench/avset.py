@@ -55,7 +55,7 @@ from winnow.batch.curate import curate
 from winnow.core import corpus_table
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain
+from winnow.core.shard import Lineage
 from winnow.core.stage import stage_needs
 from winnow.fitting import fit, fit_two_tower
 from winnow.fitting.calibrate import calibrate
@@ -158,8 +158,8 @@ def quick(root: Path, seed: int) -> Measured:
         for batch in batches:
             if stage == "correspond":
                 run_stage(lake, settings, stage, batch)
-            chain = Chain(lake, batch, stage_needs())
-            for manifest in filter(None, (chain.committed(stage, n) for n in chain.numbers(stage))):
+            lineage = Lineage(lake, batch, stage_needs())
+            for manifest in filter(None, (lineage.committed(stage, n) for n in lineage.numbers(stage))):
                 for row in pq.read_table(io.BytesIO(lake.read_table(manifest))).to_pylist():
                     of = rows.setdefault(row["sample_id"], {"url": row["video_id"], "z": None})
                     of["z"] = row.get("z", of["z"])

@@ -38,7 +38,7 @@ from tests.unit.filled import ROOT, empty
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
 from winnow.explorer.app import application
-from winnow.explorer.house import House
+from winnow.explorer.context import ExplorerContext
 from winnow.explorer.published import Published
 from winnow.explorer.view import View
 
@@ -191,7 +191,7 @@ def p95(times: list[float]) -> float:
 async def measure(lake: Lake, clips: int, asked: int) -> AsyncIterator[dict[str, object]]:
     """Figures of each kind of page."""
     settings = Settings(lake=lake.root)
-    published = House(lake, settings).releases.current()
+    published = ExplorerContext(lake, settings).releases.current()
     rng = random.Random(7)
     transport = httpx.ASGITransport(app=application(lake, settings))
     async with httpx.AsyncClient(transport=transport, base_url="http://explorer", timeout=600) as client:

@@ -47,9 +47,9 @@ from tests.world.sound import parts
 from tests.world.timeline import make_timeline
 from tests.world.video import Video
 from winnow.core.lake import Lake
-from winnow.core.shard import Chain
-from winnow.core.shard_tar import Shelf
-from winnow.core.stage import stage_needs, stage_wants
+from winnow.core.shard import Lineage
+from winnow.core.shard_tar import ShardTar
+from winnow.core.stage import stage_needs, stage_optional_needs
 from winnow.media import decode
 from winnow.metrics.separation import si_snr_db
 from winnow.models import builtin_audio
@@ -235,13 +235,13 @@ def separated(lake: Lake, batches: Sequence[str]) -> Iterator[tuple[str, dict, n
     """Every separated clip: its batch, its row (with `clip_start_s`, where the clip begins in its video), the sound it
     had and the one that is left, mono at RATE_HZ."""
     for batch in batches:
-        chain = Chain(lake, batch, stage_needs(), stage_wants())
-        for number in chain.numbers("separate"):
-            manifests = {name: chain.committed(name, number) for name in ("separate", "clip")}
+        lineage = Lineage(lake, batch, stage_needs(), stage_optional_needs())
+        for number in lineage.numbers("separate"):
+            manifests = {name: lineage.committed(name, number) for name in ("separate", "clip")}
             found = {name: table(lake, manifest) for name, manifest in manifests.items()}
             starts = {row["sample_id"]: row["start_s"] for row in found["clip"]}
             tars = [lake.full(lake.table_key(m)).removesuffix(".parquet") + ".tar" for m in manifests.values()]
-            with closing(Shelf(Path(tars[0]))) as residuals, closing(Shelf(Path(tars[1]))) as clips:
+            with closing(ShardTar(Path(tars[0]))) as residuals, closing(ShardTar(Path(tars[1]))) as clips:
                 for row in found["separate"]:
                     if row["outcome"] != "ok":
                         continue
@@ -264,8 +264,8 @@ def decoded(data: bytes) -> np.ndarray:
 
 def rows(lake: Lake, batch: str, stage: str) -> list[dict]:
     """All rows of a stage of a batch."""
-    chain = Chain(lake, batch, stage_needs(), stage_wants())
-    return [row for number in chain.numbers(stage) for row in table(lake, chain.committed(stage, number))]
+    lineage = Lineage(lake, batch, stage_needs(), stage_optional_needs())
+    return [row for number in lineage.numbers(stage) for row in table(lake, lineage.committed(stage, number))]
 
 
 def table(lake: Lake, manifest) -> list[dict]:

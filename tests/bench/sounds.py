@@ -81,7 +81,7 @@ def _run(lake: Lake, task: str, more: list[str]) -> dict[str, object]:
 
 
 def _planted(folder: Path) -> tuple[Lake, str]:
-    lake, _, vectors = sounding.house(folder)
+    lake, _, vectors = sounding.make_lake(folder)
     return lake, vectors
 
 
@@ -114,7 +114,7 @@ def _world(folder: Path, videos: int) -> tuple[Lake, str]:
             }
         )
         layers.append(np.concatenate([np.asarray(measured[f"v{k}"], np.float32) for k in range(5)]))
-    lake, _, _ = sounding.house(folder, rows, _mixtures(rows))
+    lake, _, _ = sounding.make_lake(folder, rows, _mixtures(rows))
     vectors = planted.write_vectors(folder / "layers.parquet", rows, {"query": np.stack(layers)[:, None]})
     return lake, str(vectors)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import winnow_pod
-from tests.cluster.house import NAMESPACE, ROOT, kubectl
+from tests.cluster.helpers import NAMESPACE, ROOT, kubectl
 from tests.contracts.test_kubernetes import ATTEMPT, COMMANDS
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.cluster.house import NAMESPACE, get, kubectl
+from tests.cluster.helpers import NAMESPACE, get, kubectl
 from winnow.demo.processes import running
 
 #: Takes memory that belongs to no process, and points the kernel at the pod's first one.

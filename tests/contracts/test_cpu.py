@@ -18,7 +18,7 @@ import pytest
 from numpy._core import _multiarray_umath
 
 from tests.contracts import computed
-from tests.unit.house import Count, cut, runtime
+from tests.unit.helpers import Count, cut, runtime
 from tests.unit.signals import moving_square, mp4, sine
 from winnow.core import cpu
 from winnow.core.errors import ConfigError

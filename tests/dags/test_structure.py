@@ -10,7 +10,7 @@ import pytest
 
 from winnow.batch.curate import stages_after
 from winnow.cli import docs
-from winnow.core.stage import stage_class, stage_names, stage_needs, stage_wants
+from winnow.core.stage import stage_class, stage_names, stage_needs, stage_optional_needs
 from winnow.demo.airflow_local import DAGS, PLUGINS
 
 FILES = sorted(DAGS.glob("*.py"))
@@ -53,7 +53,7 @@ def test_stages_are_tasks_of_their_name(described: dict) -> None:
     flows = {name: stage_class(name).flow for name in stage_names()}
     for dag in sorted(set(flows.values())):
         own = {name for name, flow in flows.items() if flow == dag}
-        read = {need for name in own for need in (*stage_needs()[name], *stage_wants()[name])}
+        read = {need for name in own for need in (*stage_needs()[name], *stage_optional_needs()[name])}
         recycled = set(stages_after("flag")) if "flag" in described["dags"][dag]["tasks"] else set()
         assert own <= set(running[dag]) <= own | read | recycled, dag
 
@@ -78,7 +78,7 @@ def test_a_stage_comes_after_what_it_needs(described: dict) -> None:
         for need in needs:
             if flow == "curate" or need in tasks:
                 assert name in reachable(tasks, need), f"{name} must come after {need}"
-        for want in stage_wants()[name]:
+        for want in stage_optional_needs()[name]:
             if want in tasks and want != name:
                 assert name in reachable(tasks, want), f"{name} must come after {want}"
 

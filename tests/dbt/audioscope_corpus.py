@@ -71,7 +71,7 @@ def write_lists(lake: Lake, rows: Sequence[Listed], batch: str = BATCH, seq: int
     for stage, records in tables.items():
         manifest = write_table(lake, stage, batch, 0, records, stage_columns()[stage])
         file = {"shard": manifest.shard, "path": lake.table_key(manifest), "sha256": manifest.sha256}
-        head["stages"][stage] = {"v": manifest.v, "files": [file | {"rows": manifest.rows}]}
+        head["stages"][stage] = {"v": manifest.fingerprint, "files": [file | {"rows": manifest.rows}]}
     lake.write(f"batches/{batch}.json", json.dumps(head).encode())
 
 

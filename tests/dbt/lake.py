@@ -304,7 +304,7 @@ def write_batch(
                 }
             )
             names.append(manifest.shard)
-        lake.set_stand(stage, batch, {"v": V, "shards": names} if stage in ("ingest", "decide", "plan") else {"v": V})
+        lake.set_head(stage, batch, {"v": V, "shards": names} if stage in ("ingest", "decide", "plan") else {"v": V})
         head["stages"][stage] = {"v": V, "files": files}
     if admit:
         lake.write(f"batches/{batch}.json", json.dumps(head).encode())
@@ -347,7 +347,7 @@ def write_table(
     name = name or shard_name(number, {"rows": sha256})
     manifest = Manifest(
         stage=stage,
-        v=V,
+        fingerprint=V,
         batch=batch,
         shard=name,
         file=f"{name}.{sha256[:8]}.parquet",

@@ -106,7 +106,7 @@ def _commit(con: duckdb.DuckDBPyConnection, lake: Lake, stage: str, batch: str, 
     sha256, shard, rows = sha256_bytes(data), f"{number:05d}-{layout:0>8}", found.num_rows
     manifest = Manifest(
         stage=stage,
-        v=V,
+        fingerprint=V,
         batch=batch,
         shard=shard,
         file=f"{shard}.{sha256[:8]}.parquet",

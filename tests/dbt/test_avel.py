@@ -46,10 +46,10 @@ def admit(lake: Lake, inbox: Path, files: dict[str, str]) -> dict:
     for name, text in files.items():
         (inbox / BATCH / name).write_text(text)
     done = ingest(BATCH, Settings(inbox=inbox, lake=lake.root), lake)
-    stand = lake.stand("ingest", BATCH)
-    manifests = [lake.manifest("ingest", stand["v"], BATCH, name) for name in stand["shards"]]
+    stage_head = lake.head("ingest", BATCH)
+    manifests = [lake.manifest("ingest", stage_head["v"], BATCH, name) for name in stage_head["shards"]]
     shards = [{"shard": m.shard, "path": lake.table_key(m), "sha256": m.sha256, "rows": m.rows} for m in manifests if m]
-    head = {"batch": BATCH, "seq": 0, "stages": {"ingest": {"v": stand["v"], "files": shards}}}
+    head = {"batch": BATCH, "seq": 0, "stages": {"ingest": {"v": stage_head["v"], "files": shards}}}
     lake.write(f"batches/{BATCH}.json", json.dumps(head).encode())
     return done
 

@@ -53,7 +53,9 @@ def project(folder: Path, k: float, speech: float, points: str, scorer: str = "b
 
 
 @pytest.fixture(scope="module")
-def house(build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, Built, Built, list]:
+def calibrated(
+    build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Lake, Built, Built, list]:
     """A lake whose scorer is calibrated, two releases of it with other thresholds, and its files between them."""
     lake = Lake(tmp_path_factory.mktemp("lake"))
     listed = [Candidate(name, clips=(Clip(z=z),)) for name, z in Z.items()]
@@ -75,8 +77,8 @@ def files(lake: Lake) -> dict[str, tuple[bytes, int]]:
     return {p.relative_to(lake.root).as_posix(): (p.read_bytes(), p.stat().st_mtime_ns) for p in kept}
 
 
-def test_every_score_has_its_sigma_threshold_and_answer(house: tuple) -> None:
-    _, first, _, _ = house
+def test_every_score_has_its_sigma_threshold_and_answer(calibrated: tuple) -> None:
+    _, first, _, _ = calibrated
     asked = "select score, sigma, k, threshold, passes from fct_scores where sample_id = '{}' and scorer = '{}'"
     for name, z in Z.items():
         assert first.rows(asked.format(clip_of(name), "builtin")) == [
@@ -95,8 +97,8 @@ def test_every_score_has_its_sigma_threshold_and_answer(house: tuple) -> None:
     assert told == (3.0, pytest.approx(0.3), 4000, 7, 3)  # far, below, and recycled as it was recorded
 
 
-def test_the_rule_decides_where_it_is_switched_on(house: tuple) -> None:
-    _, first, _, _ = house
+def test_the_rule_decides_where_it_is_switched_on(calibrated: tuple) -> None:
+    _, first, _, _ = calibrated
     ends = dict(first.rows("select sample_id, coalesce(first_failed_rule, status) from fct_clips"))
     expected = {
         "far": "avset_low_correspondence",
@@ -116,8 +118,8 @@ def test_the_rule_decides_where_it_is_switched_on(house: tuple) -> None:
     ) == [("avset_low_correspondence", "sigma_avset", pytest.approx(3.0), 3.0)]
 
 
-def test_another_k_or_tag_threshold_touches_no_manifest_and_says_what_entered_and_left(house: tuple) -> None:
-    _, _, second, (before, after) = house
+def test_another_k_or_tag_threshold_touches_no_manifest_and_says_what_entered_and_left(calibrated: tuple) -> None:
+    _, _, second, (before, after) = calibrated
     assert before == after
     assert sum(name.endswith(".json") and "/v=" in name for name in after) > 20, "the manifests were looked at"
     changes = set(second.rows("select sample_id, change, coalesce(rule_before, rule_now) from ops.rpt_changes"))
@@ -132,8 +134,8 @@ def test_another_k_or_tag_threshold_touches_no_manifest_and_says_what_entered_an
     }
 
 
-def test_the_sweep_falls_and_is_the_normal_distributions(house: tuple) -> None:
-    _, first, second, _ = house
+def test_the_sweep_falls_and_is_the_normal_distributions(calibrated: tuple) -> None:
+    _, first, second, _ = calibrated
     swept = first.rows(
         "select k, non_corresponding_share, corresponding_share, clips_kept from rpt_calibration_sweep "
         "where scorer = 'builtin' order by k"

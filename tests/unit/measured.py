@@ -74,9 +74,9 @@ def write_batch(
         for stage, outcomes in (("visual", seen), ("audio", heard)):
             inputs = {"clip": clip_table}
             commit(lake, stage, batch, number, outcomes, stage_class(stage).schema, inputs, v.get(stage, V))
-    lake.set_stand("plan", batch, {"v": V, "shards": names})
+    lake.set_head("plan", batch, {"v": V, "shards": names})
     for stage in ("fetch", "clip", "visual", "audio"):
-        lake.set_stand(stage, batch, {"v": v.get(stage, V)})
+        lake.set_head(stage, batch, {"v": v.get(stage, V)})
 
 
 def commit(
@@ -89,7 +89,7 @@ def commit(
     return lake.commit(
         Manifest(
             stage=stage,
-            v=v,
+            fingerprint=v,
             batch=batch,
             shard=name,
             file=f"{name}.{sha256[:8]}.parquet",

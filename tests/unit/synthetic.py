@@ -27,7 +27,7 @@ from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.settings import Settings
 from winnow.core.shard import shard_name
-from winnow.core.stage import stage_columns, stage_needs, stage_wants
+from winnow.core.stage import stage_columns, stage_needs, stage_optional_needs
 from winnow.gates import gate_batch
 from winnow.models import scorers
 from winnow.models.copies import fold_of
@@ -218,9 +218,9 @@ def _filled(stage: str, row: dict) -> dict:
 def commit(lake: Lake, batch: str, by_stage: dict[str, list[dict]], skip: tuple[str, ...] = ()) -> None:
     """Commit one shard of every stage, under the name that its inputs give it."""
     done: dict[str, str] = {}
-    needs, wants = stage_needs(), stage_wants()
+    needs, optional_needs = stage_needs(), stage_optional_needs()
     columns = stage_columns()
-    for stage in _in_order({name: needs[name] + wants[name] for name in needs}, list(columns)):
+    for stage in _in_order({name: needs[name] + optional_needs[name] for name in needs}, list(columns)):
         if stage in skip:
             continue
         schema = table.arrow_schema(columns[stage])
@@ -229,12 +229,12 @@ def commit(lake: Lake, batch: str, by_stage: dict[str, list[dict]], skip: tuple[
             pa.Table.from_pylist([{f.name: r.get(f.name) for f in schema} for r in listed], schema=schema)
         )
         sha256 = sha256_bytes(data)
-        read = [*needs[stage], *(want for want in wants[stage] if want in done)] if stage in needs else []
+        read = [*needs[stage], *(want for want in optional_needs[stage] if want in done)] if stage in needs else []
         inputs = {name: done[name] for name in read} or {"rows": sha256}
         name, failed = shard_name(0, inputs), sum(row["outcome"] == "failed" for row in listed)
         manifest = Manifest(
             stage=stage,
-            v=V,
+            fingerprint=V,
             batch=batch,
             shard=name,
             file=f"{name}.{sha256[:8]}.parquet",
@@ -252,7 +252,7 @@ def commit(lake: Lake, batch: str, by_stage: dict[str, list[dict]], skip: tuple[
             host="here",
         )
         lake.commit(manifest, data, _tar(listed) if stage == "clip" else None)
-        lake.set_stand(stage, batch, {"v": V, "shards": [name]} if stage not in needs else {"v": V})
+        lake.set_head(stage, batch, {"v": V, "shards": [name]} if stage not in needs else {"v": V})
         done[stage] = sha256
 
 

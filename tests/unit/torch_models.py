@@ -27,8 +27,8 @@ from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.runtime import Runtime, Summary
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain, shard_name
-from winnow.core.stage import stage_class, stage_wants
+from winnow.core.shard import Lineage, shard_name
+from winnow.core.stage import stage_class, stage_optional_needs
 from winnow.models.weights import find, load_state
 
 TINY = {
@@ -158,7 +158,7 @@ def commit_clips(
                 tar.addfile(member, io.BytesIO(files[sample_id]))
         manifest = Manifest(
             stage=stage,
-            v="0" * 12,
+            fingerprint="0" * 12,
             batch=batch,
             shard=name,
             file=f"{name}.{digest[:8]}.parquet",
@@ -172,20 +172,20 @@ def commit_clips(
         )
         lake.commit(manifest, data, tar_path)
         names.append(name)
-    lake.set_stand(stage, batch, {"v": "0" * 12, "shards": names})
+    lake.set_head(stage, batch, {"v": "0" * 12, "shards": names})
 
 
 def run(lake: Lake, name: str, batch: str, settings: Settings, **params: object) -> Summary:
     """Run a stage over a batch of `commit_clips`."""
     cls = stage_class(name)
     runtime = Runtime(cls(cls.Params(**params), lake, settings), lake, batch, log=lambda line: None)
-    runtime.chain.needs = NEEDS
+    runtime.lineage.needs = NEEDS
     return runtime.run()
 
 
 def read(lake: Lake, name: str, batch: str, number: int = 0) -> tuple[Manifest, pa.Table]:
     """A committed shard: its manifest and its table."""
-    manifest = Chain(lake, batch, NEEDS, stage_wants()).committed(name, number)
+    manifest = Lineage(lake, batch, NEEDS, stage_optional_needs()).committed(name, number)
     assert manifest is not None
     return manifest, pq.read_table(io.BytesIO(lake.read_table(manifest)))
 

@@ -76,7 +76,7 @@ class _Form:
     more: dict[str, object] = field(default_factory=dict)
 
 
-#: Between key pictures, so that the clip is encoded.
+#: Between keyframes, so that the clip is encoded.
 _INSIDE = (0.6, 3.8)
 _ENCODED = {"segment": _INSIDE, "windows": (_INSIDE,)}
 _LISTED = {"windows": ((LISTED_S, SECONDS),)}

@@ -47,7 +47,7 @@ def ingest(batch: str, settings: Settings, lake: Lake, *, shard_rows: int = SHAR
     same counts, in which the list says why it is `refused`.
     """
     check_batch(batch)
-    since = lake.stand_pointer("ingest", batch)
+    since = lake.head_pointer("ingest", batch)
     inbox = Inbox.of(Path(settings.inbox), batch)
     nothing = {"batch": batch, "empty": True, **({"skipped": inbox.skipped} if inbox.skipped else {})}
     if not inbox.files:

@@ -57,18 +57,18 @@ def cut(
         raise ConfigError(f"--shard-size {shard_size}: a shard holds at least one mixture")
     folder = publish.folder(lake, release, tuple(_READ))
     batch = check_batch(batch or f"mix-{folder.name}")
-    if any(lake.stand(stage, batch) for stage in ("ingest", "plan")):
+    if any(lake.head(stage, batch) for stage in ("ingest", "plan")):
         raise ConfigError(
             f"batch {batch} holds candidates: mixtures need a batch of their own, as in mix-{folder.name}"
         )
-    since = lake.stand_pointer("mixtures", batch)
+    since = lake.head_pointer("mixtures", batch)
     inputs = {name: sha256_file(_there(folder, name)) for name in _READ}
     code = code_digest(__name__)
     made_from = digest([inputs, shard_size, code, MIXTURES.columns])
     if (known := MIXTURES.unchanged(lake, batch, made_from)) is not None:
         return {**known, "batch": batch, "computed": False}
     rows = _rows(folder)
-    shards = _assign(lake, batch, lake.stand("mixtures", batch), rows, shard_size)
+    shards = _assign(lake, batch, lake.head("mixtures", batch), rows, shard_size)
     committed = [
         MIXTURES.commit_rows(
             lake, batch, number, shards[number], inputs=inputs, code=code, params={"shard_size": shard_size}

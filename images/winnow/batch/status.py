@@ -18,8 +18,8 @@ from winnow.core.errors import ConfigError
 from winnow.core.lake import Lake
 from winnow.core.sample import check_batch
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain
-from winnow.core.stage import is_ready, stage_class, stage_names, stage_needs, stage_wants
+from winnow.core.shard import Lineage
+from winnow.core.stage import is_ready, stage_class, stage_names, stage_needs, stage_optional_needs
 from winnow.gates import is_admitted
 from winnow.release import publish
 
@@ -97,18 +97,18 @@ def overview(lake: Lake, settings: Settings) -> dict[str, object]:
 
 
 def _steps(lake: Lake, batch: str) -> list[Step]:
-    chain = Chain(lake, batch, stage_needs(), stage_wants())
+    lineage = Lineage(lake, batch, stage_needs(), stage_optional_needs())
     order = ["ingest", *stages_after("ingest"), "decide", "plan", *stages_after("plan"), "flag", *stages_after("flag")]
-    optional = [name for name in stage_names() if name not in order and chain.stand(name) is not None]
+    optional = [name for name in stage_names() if name not in order and lineage.head(name) is not None]
     cut_after = {"decide": "screen", "plan": "decide", "flag": "correspond"}
     made: dict[str, Step] = {}
     for name in [*order, *optional]:
-        numbers = chain.numbers(name)
-        done = [m for n in numbers if (m := chain.committed(name, n)) is not None]
+        numbers = lineage.numbers(name)
+        done = [m for n in numbers if (m := lineage.committed(name, n)) is not None]
         reasons = sum((Counter(m.reasons) for m in done), Counter())
-        before = [n for n in chain.needs.get(name, (cut_after.get(name, ""),)) if n in made and not made[n].is_done]
+        before = [n for n in lineage.needs.get(name, (cut_after.get(name, ""),)) if n in made and not made[n].is_done]
         waits = before[0] if before else ""
-        if not waits and name in chain.needs and not is_ready(name, lake):
+        if not waits and name in lineage.needs and not is_ready(name, lake):
             waits = stage_class(name).fitted_by
         made[name] = Step(
             name,

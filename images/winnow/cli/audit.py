@@ -67,9 +67,9 @@ def audit(release_id: str | None, out: Path | None, clips: Path | None, **given:
         write_csv(out, rows)
         said["out"] = str(out)
     if clips is not None:
-        from winnow.explorer.house import House
+        from winnow.explorer.context import ExplorerContext
         from winnow.explorer.tasks import write_files
 
-        house = House(lake, settings)
-        said["files"] = write_files(house, house.releases.get(str(said["release"])), rows, clips, residuals=True)
+        context = ExplorerContext(lake, settings)
+        said["files"] = write_files(context, context.releases.get(str(said["release"])), rows, clips, residuals=True)
     answer({**said, "file": done["file"], "computed": done["computed"]})

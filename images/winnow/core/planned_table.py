@@ -50,19 +50,19 @@ class PlannedTable:
     rule_points: tuple[str, ...] = ()
 
     def fingerprint(self, code: str) -> str:
-        """The `v` of its folder: digest of the code that makes it and of its columns."""
+        """The fingerprint of its folder: digest of the code that makes it and of its columns."""
         return digest([code, self.columns])
 
     def unchanged(self, lake: Lake, batch: str, made_from: str) -> dict[str, Any] | None:
         """What the last run counted, where the batch's table was made from the same things; else None."""
-        head = lake.stand(self.name, batch)
+        head = lake.head(self.name, batch)
         return head["counts"] if head and head.get("cut") == made_from else None
 
     def set_head(
         self,
         lake: Lake,
         batch: str,
-        v: str,
+        fingerprint: str,
         shards: Sequence[str],
         made_from: str,
         counts: dict[str, Any],
@@ -70,8 +70,8 @@ class PlannedTable:
     ) -> None:
         """Make these shards the batch's table; StaleWriter when others were made it after `since` (the head as this
         run found it) was taken."""
-        head = {"v": v, "shards": list(shards), "cut": made_from, "counts": counts}
-        lake.set_stand(self.name, batch, head, since, again(self.name, batch))
+        head = {"v": fingerprint, "shards": list(shards), "cut": made_from, "counts": counts}
+        lake.set_head(self.name, batch, head, since, again(self.name, batch))
 
     def table_of(self, rows: Sequence[Mapping[str, object]]) -> pa.Table:
         """Rows, each with every column, as a table."""
@@ -134,7 +134,7 @@ class PlannedTable:
         self,
         lake: Lake,
         batch: str,
-        v: str,
+        fingerprint: str,
         shard: str,
         data: bytes,
         *,
@@ -146,13 +146,13 @@ class PlannedTable:
         began: Began | None = None,
     ) -> Manifest:
         """Commit a shard's bytes, unless the shard is committed already; `reasons` counts its failed rows."""
-        done = lake.manifest(self.name, v, batch, shard)
+        done = lake.manifest(self.name, fingerprint, batch, shard)
         if done is not None:
             return done
         sha256, failed, began = sha256_bytes(data), sum(reasons.values()), began or Began()
         manifest = Manifest(
             stage=self.name,
-            v=v,
+            fingerprint=fingerprint,
             batch=batch,
             shard=shard,
             file=f"{shard}.{sha256[:8]}.parquet",

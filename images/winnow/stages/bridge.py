@@ -40,7 +40,7 @@ class Bridge(Pretrained):
 
     name = "bridge"
     needs = ("clip", "panns")
-    wants = ("separate",)
+    optional_needs = ("separate",)
     flow = "score"
     schema = COLUMNS
     counted = "n_frames"

@@ -32,7 +32,7 @@ class Joint(Stage):
     name = "joint"
     image = "model"
     needs = ("clip",)
-    wants = ("separate",)
+    optional_needs = ("separate",)
     flow = "score"
     schema = COLUMNS
     resources = Resources(cpu=8, memory_mb=16384, gpu=1)

@@ -109,7 +109,7 @@ def test_proposals_of_a_batch(tmp_path: Path) -> None:
         name = shard_name(0, {n: made[n].sha256 for n in needs[stage]}) if stage in needs else None
         table = listed if stage == "ingest" else rows.get(stage, [])
         made[stage] = write_table(lake, stage, batch, 0, table, columns[stage], name)
-        lake.set_stand(stage, batch, {"v": V, "shards": [made[stage].shard]})
+        lake.set_head(stage, batch, {"v": V, "shards": [made[stage].shard]})
     done = propose(lake, [batch])
     assert [row["sample_id"] for row in done.rows] == clips[:2]
     assert [row["labels"] for row in done.rows] == [[0, 0, 1, 0, 0, 0, 0, 0, 0, 0], [0] * 10]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.house import NEEDS, Count, cut, read, runtime
+from tests.unit.helpers import NEEDS, Count, cut, read, runtime
 from winnow.batch import retry as module
 from winnow.batch.retry import retry
 from winnow.cli.main import cli
@@ -24,7 +24,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
     for where in (module, runtime_module):
         monkeypatch.setattr(where, "stage_class", STAGES.__getitem__)
         monkeypatch.setattr(where, "stage_needs", lambda: {name: NEEDS[name] for name in STAGES})
-        monkeypatch.setattr(where, "stage_wants", dict)
+        monkeypatch.setattr(where, "stage_optional_needs", dict)
     monkeypatch.setattr(Count, "calls", [])
     monkeypatch.setattr(Count, "cured", set())
     lake = Lake(tmp_path / "lake")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.house import Count, cut, read, runtime
+from tests.unit.helpers import Count, cut, read, runtime
 from winnow.core.attempt import Attempt
 from winnow.core.errors import TransientError
 from winnow.core.lake import Lake
@@ -20,7 +20,7 @@ from winnow.core.stage import Batch, Sample
 #: Counts, and is killed at texts that say so, as a process is that asked for too much.
 ATTEMPT = """
 import os, signal, sys, time
-from tests.unit.house import Count, runtime
+from tests.unit.helpers import Count, runtime
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
 real = Count.process

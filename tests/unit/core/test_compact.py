@@ -54,7 +54,7 @@ def commit(lake: Lake, stage: str, rows: Sequence[dict], size: int) -> list[Mani
         shard = f"{number:05d}-{sha256[8:16]}"
         manifest = Manifest(
             stage=stage,
-            v=V,
+            fingerprint=V,
             batch=DAY,
             shard=shard,
             file=f"{shard}.{sha256[:8]}.parquet",
@@ -165,7 +165,7 @@ def _nothing() -> tuple[Manifest, bytes]:
     return (
         Manifest(
             stage="rescore",
-            v=V,
+            fingerprint=V,
             batch=DAY,
             shard="00000-empty",
             file=f"00000-empty.{sha256[:8]}.parquet",

@@ -18,7 +18,7 @@ from winnow.core.planned_table import INGEST
 from winnow.core.runtime import Runtime
 from winnow.core.sample import Outcome, sid
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain, shard_name
+from winnow.core.shard import Lineage, shard_name
 from winnow.core.stage import stage_class, stage_needs
 from winnow.fitting.calibrate import calibrate, calibrate_once
 from winnow.fitting.calibration import KINDS, Ensemble, classes, describe, draw, ensembles
@@ -148,9 +148,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 def write_vectors(lake: Lake, batch: str, model: str = "t1", v: str = measured.V) -> None:
     """Two-tower rows: picture and sound of a clip point where its video's number says, in folds of another count."""
-    chain, schema = Chain(lake, batch, stage_needs()), stage_class("two_tower").schema
-    for number in chain.numbers("clip"):
-        inputs = chain.require_inputs("two_tower", number)
+    lineage, schema = Lineage(lake, batch, stage_needs()), stage_class("two_tower").schema
+    for number in lineage.numbers("clip"):
+        inputs = lineage.require_inputs("two_tower", number)
         rows = pq.read_table(io.BytesIO(lake.read_table(inputs["clip"]))).to_pylist()
         outcomes = []
         for row in rows:
@@ -160,7 +160,7 @@ def write_vectors(lake: Lake, batch: str, model: str = "t1", v: str = measured.V
             outcomes.append(Outcome.ok(row["sample_id"], values | {"fold": fold_of("other" + row["video_id"], 3)}))
         made = commit(lake, "two_tower", batch, number, outcomes, schema, inputs, v)
         assert made.shard == shard_name(number, {need: m.sha256 for need, m in inputs.items()})
-    lake.set_stand("two_tower", batch, {"v": v})
+    lake.set_head("two_tower", batch, {"v": v})
 
 
 def table(lake: Lake, name: str = "calibration") -> list[dict]:
@@ -190,9 +190,9 @@ def test_a_clips_own_pair_scores_what_the_stage_scores(lake: Lake) -> None:
     found = one.score(np.column_stack([place, place]))
     scored = {}
     for batch in BATCHES:
-        chain = Chain(lake, batch, stage_needs())
-        for number in chain.numbers("correspond"):
-            of = pq.read_table(io.BytesIO(lake.read_table(chain.committed("correspond", number)))).to_pylist()
+        lineage = Lineage(lake, batch, stage_needs())
+        for number in lineage.numbers("correspond"):
+            of = pq.read_table(io.BytesIO(lake.read_table(lineage.committed("correspond", number)))).to_pylist()
             scored |= {row["sample_id"]: row for row in of if row["outcome"] == "ok"}
     assert sorted(scored) == one.ids.tolist()
     for name, column in (("builtin", "score"), ("semantic", "semantic"), ("sync", "sync")):
@@ -232,7 +232,7 @@ def test_labels_of_the_lists_make_non_corresponding_pairs(lake: Lake, tmp_path: 
         Outcome.ok(sid("candidate", v), {"video_id": sid("video", v), "labels": [f" Class{v % 6}"]}) for v in range(40)
     ]
     made = commit(copy, "ingest", BATCHES[0], 0, rows, INGEST.columns, {})
-    copy.set_stand("ingest", BATCHES[0], {"v": "0" * 12, "shards": [made.shard]})
+    copy.set_head("ingest", BATCHES[0], {"v": "0" * 12, "shards": [made.shard]})
     by_labels = calibrate(copy, BATCHES[:1])["calibrated"][0]
     by_videos = calibrate(copy, BATCHES[:1], basis="videos")["calibrated"][0]
     assert (by_labels["basis"], by_videos["basis"]) == ("labels", "videos")

@@ -15,7 +15,13 @@ DAY, V = "2026-11-01", "0" * 12
 
 
 def commit(
-    lake: Lake, stage: str, rows: list[dict], model: str | None = None, v: str = V, ext: str = "mp4", **files: bytes
+    lake: Lake,
+    stage: str,
+    rows: list[dict],
+    model: str | None = None,
+    fingerprint: str = V,
+    ext: str = "mp4",
+    **files: bytes,
 ) -> Manifest:
     """Commit one shard of a stage as the Runtime does, the files of its samples in a tar."""
     rows = [{"sample_id": "", "outcome": "ok", **row} for row in rows]
@@ -25,7 +31,7 @@ def commit(
     sha256 = sha256_bytes(data)
     manifest = Manifest(
         stage=stage,
-        v=v,
+        fingerprint=fingerprint,
         batch=DAY,
         shard=name,
         file=f"{name}.{sha256[:8]}.parquet",
@@ -40,7 +46,7 @@ def commit(
         sidecar_bytes=tar.stat().st_size if tar else 0,
     )
     lake.commit(manifest, data, tar)
-    lake.set_stand(stage, DAY, {"v": v, "shards": [name]})
+    lake.set_head(stage, DAY, {"v": fingerprint, "shards": [name]})
     return manifest
 
 

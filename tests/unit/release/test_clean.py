@@ -51,7 +51,7 @@ def video(lake: Lake, data: bytes) -> str:
 def admit(lake: Lake, *manifests: Manifest) -> None:
     stages = {
         m.stage: {
-            "v": m.v,
+            "v": m.fingerprint,
             "files": [{"shard": m.shard, "path": lake.table_key(m), "sha256": m.sha256, "rows": m.rows}],
         }
         for m in manifests
@@ -60,9 +60,9 @@ def admit(lake: Lake, *manifests: Manifest) -> None:
     lake.create("batches/seq/00000001", DAY.encode())
 
 
-def clip_table(lake: Lake, v: str = V) -> Manifest:
+def clip_table(lake: Lake, fingerprint: str = V) -> Manifest:
     rows = [{"sample_id": k, "candidate_id": "c", "media_sha256": sha256_bytes(data)} for k, data in CLIPS.items()]
-    return commit(lake, "clip", [{**row, "version": v} for row in rows], v=v, **CLIPS)
+    return commit(lake, "clip", [{**row, "version": fingerprint} for row in rows], fingerprint=fingerprint, **CLIPS)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     lake.write(f"{lake.folder('clip', V, DAY)}/.00001-dead.tar.12345678", b"half of a tar")
     lake.write("releases/.work/run-killed/dbt/warehouse.duckdb", b"half of a release")
     video(lake, b"a video that nothing names")
-    assert old.v == OLD
+    assert old.fingerprint == OLD
     return lake
 
 
@@ -155,7 +155,7 @@ def test_the_files_of_a_writer_that_came_meanwhile_stay(lake: Lake, monkeypatch:
     def locked(of: Lake) -> Iterator[None]:
         if not came:
             came.append(video(lake, b"a video that nothing names"))
-            lake.set_stand("clip", DAY, {"v": OLD, "shards": ["00000-clip0000"]})
+            lake.set_head("clip", DAY, {"v": OLD, "shards": ["00000-clip0000"]})
             os.utime(lake.full(f"clip/batch={DAY}.json"), (0, 0))
         with hold(of):
             yield
@@ -236,11 +236,11 @@ def manifest(lake: Lake, stage: str = "clip") -> Manifest:
 
 
 def members(lake: Lake, stage: str = "clip") -> list[str]:
-    shelf = shard_tar.Shelf(Path(lake.full(lake.tar_key(manifest(lake, stage)))))
+    opened = shard_tar.ShardTar(Path(lake.full(lake.tar_key(manifest(lake, stage)))))
     try:
-        return shelf.names()
+        return opened.names()
     finally:
-        shelf.close()
+        opened.close()
 
 
 @pytest.mark.fault(

@@ -26,7 +26,7 @@ from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.planned_table import PLAN
 from winnow.core.settings import Settings
-from winnow.core.shard_tar import Shelf
+from winnow.core.shard_tar import ShardTar
 from winnow.core.stage import Batch, Sample, stage_class
 from winnow.release import build, publish, query
 from winnow.release.verify import lines, verify
@@ -241,7 +241,7 @@ def test_a_plan_is_made_again_in_shards_of_its_size(lake: Lake) -> None:
         PLAN.commit_rows(lake, DAY, number, [row], inputs={}, code="c", params={"shard_size": 1})
         for number, row in enumerate(rows)
     ]
-    lake.set_stand("plan", DAY, {"v": made[0].v, "shards": [m.shard for m in made]})
+    lake.set_head("plan", DAY, {"v": made[0].fingerprint, "shards": [m.shard for m in made]})
     cut(Path(lake.full(lake.table_key(made[0]))))
     (fault,) = verify(lake, everything=True)["faults"]
     assert fault["mend"].endswith(f"&& winnow plan --batch {DAY} --shard-size 1")
@@ -339,8 +339,8 @@ def test_models_corpus_tables_members_and_videos_are_compared_when_they_are_read
     with pytest.raises(ContractError, match="changed after it was stored"), lake.open_media(video.stem, "mp4"):
         pass
     flip_member(tar := only(lake, "clip/v=*/batch=*/*.tar"))
-    shelf = Shelf(tar)
-    sample = Sample("b", {}, shelf=shelf, digests={"mp4": sha256_bytes(b"clip b")})
+    members = ShardTar(tar)
+    sample = Sample("b", {}, members=members, digests={"mp4": sha256_bytes(b"clip b")})
     with pytest.raises(ContractError, match=r"b\.mp4 changed after it was committed"):
         list(Batch([sample], tar.parent).map(lambda s: {"x": s.media()}))
-    shelf.close()
+    members.close()

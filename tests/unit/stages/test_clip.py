@@ -208,10 +208,10 @@ def test_a_partly_damaged_video_gives_its_good_clips(tmp_path: Path, monkeypatch
     inner = ClipFile.finish
 
     def finish(self):
-        piece = inner(self)
+        encoded = inner(self)
         if self.start > 9:
             raise SampleFailed(Reason.undecodable, "9 of 10 pictures are damaged")
-        return piece
+        return encoded
 
     monkeypatch.setattr(ClipFile, "finish", finish)
     clip = Clipper(tmp_path)

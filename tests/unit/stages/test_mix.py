@@ -19,7 +19,7 @@ from winnow.batch import mixture_plan
 from winnow.core.lake import Lake
 from winnow.core.sample import Reason, sid
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain
+from winnow.core.shard import Lineage
 from winnow.core.stage import Batch, Sample, parse_params, stage_needs
 from winnow.stages.clip import Clip
 from winnow.stages.mix import Mix
@@ -266,8 +266,8 @@ def test_a_file_that_is_gone_or_another_is_a_row_too(lake: Lake) -> None:
     cut = mixture_plan.cut(lake)
     stage = Mix(parse_params(Mix, {}), lake, Settings())
     stage.setup()
-    chain = Chain(lake, cut["batch"], stage_needs())
-    (row,) = pq.read_table(io.BytesIO(lake.read_table(chain.committed("mixtures", 1)))).to_pylist()
+    lineage = Lineage(lake, cut["batch"], stage_needs())
+    (row,) = pq.read_table(io.BytesIO(lake.read_table(lineage.committed("mixtures", 1)))).to_pylist()
 
     def outcome(**changed: object) -> tuple[Reason | None, str | None]:
         work = Path(lake.full("work"))

@@ -72,7 +72,7 @@ def release(lake: Lake, rows: list[dict], name: str = planted.RELEASE) -> Path:
     return folder
 
 
-def house(folder: Path, rows: list[dict] | None = None, **arrays: np.ndarray) -> tuple[Lake, Settings, str]:
+def make_lake(folder: Path, rows: list[dict] | None = None, **arrays: np.ndarray) -> tuple[Lake, Settings, str]:
     """A lake with a release, its settings, and the path of its vectors."""
     rows = clips() if rows is None else rows
     lake = Lake(folder / "lake")

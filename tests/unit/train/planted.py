@@ -90,7 +90,7 @@ def release(lake: Lake, rows: list[dict], name: str = RELEASE, shards: list[dict
     return folder
 
 
-def house(folder: Path, rows: list[dict] | None = None, **arrays: np.ndarray) -> tuple[Lake, Settings, str]:
+def make_lake(folder: Path, rows: list[dict] | None = None, **arrays: np.ndarray) -> tuple[Lake, Settings, str]:
     """A lake with a release, its settings, and the path of its vectors."""
     rows = samples() if rows is None else rows
     lake = Lake(folder / "lake")

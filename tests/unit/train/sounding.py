@@ -91,7 +91,9 @@ def mixtures(rows: list[dict]) -> list[dict]:
     return found
 
 
-def house(folder: Path, rows: list[dict] | None = None, mixes: list[dict] | None = None) -> tuple[Lake, Settings, str]:
+def make_lake(
+    folder: Path, rows: list[dict] | None = None, mixes: list[dict] | None = None
+) -> tuple[Lake, Settings, str]:
     """A lake with the release and its rendered mixtures, its settings, and a file of query vectors."""
     rows = clips() if rows is None else rows
     lake = Lake(folder / "lake")

@@ -38,7 +38,7 @@ def _clips(rows: list[dict]) -> list[dict]:
 
 def _world(folder: Path, clips: list[dict] | None = None, pairs: tuple = (), count: int = 90) -> tuple:
     rows = planted.samples(count)
-    lake, settings, vectors = planted.house(folder, rows)
+    lake, settings, vectors = planted.make_lake(folder, rows)
     tables = Path(lake.full(f"releases/{planted.RELEASE}")) / "tables"
     pq.write_table(pa.Table.from_pylist(clips or _clips(rows)), tables / "fct_clips.parquet")
     listed = {"first_id": [a for a, _ in pairs], "second_id": [b for _, b in pairs], "ties": [True for _ in pairs]}

@@ -69,7 +69,7 @@ class Batches(Protocol):
         ...
 
 
-class House:
+class ExplorerContext:
     """One explorer: a lake, the deployment, where the pages are mounted, and what rooms above lend it: `batches`, and
     `draw`, which draws a sample of a release for an audit (its id, clips of each stratum); None without."""
 
