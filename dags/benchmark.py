@@ -58,20 +58,42 @@ with DAG(
     def learn(cell: str):
         """One model on one set with one seed."""
         train = command(
-            "benchmark train", "--plan", PLAN, "--cell", cell, "--preset", "{{ params.preset }}", task_id="train",
+            "benchmark train",
+            "--plan",
+            PLAN,
+            "--cell",
+            cell,
+            "--preset",
+            "{{ params.preset }}",
+            task_id="train",
             pool="decode",
-        )  # fmt: skip
+        )
         train >> command("benchmark evaluate", "--plan", PLAN, "--cell", cell, task_id="evaluate", pool="decode")
 
     features = command(
-        "benchmark features", "--release", "{{ params.release }}", "--tasks", "{{ params.tasks | join(',') }}", *WHAT,
-        task_id="features", pool="decode", skip_on="no_tasks",
-    )  # fmt: skip
+        "benchmark features",
+        "--release",
+        "{{ params.release }}",
+        "--tasks",
+        "{{ params.tasks | join(',') }}",
+        *WHAT,
+        task_id="features",
+        pool="decode",
+        skip_on="no_tasks",
+    )
     sets = command(
-        "benchmark sets", "--release", f"{{{{ {FOUND}['release'] }}}}",
-        "--tasks", f"{{{{ {FOUND}['tasks'] | join(',') }}}}", *WHAT, "--seeds", "{{ params.seeds }}",
-        task_id="sets", operator=CellsOperator, pool="decode",
-    )  # fmt: skip
+        "benchmark sets",
+        "--release",
+        f"{{{{ {FOUND}['release'] }}}}",
+        "--tasks",
+        f"{{{{ {FOUND}['tasks'] | join(',') }}}}",
+        *WHAT,
+        "--seeds",
+        "{{ params.seeds }}",
+        task_id="sets",
+        operator=CellsOperator,
+        pool="decode",
+    )
     collect = command("benchmark collect", "--plan", PLAN, task_id="collect")
 
     features >> sets >> learn.expand(cell=sets.output) >> collect

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, Param, PartitionedAtRuntime, task_group
 
-from winnow_stage import BATCHES, DEFAULT_ARGS, BatchesOperator, command, stage, unless_chosen
+from winnow_stage import BATCHES, DEFAULT_ARGS, BatchesOperator, chosen, command, stage, unless_chosen
 
 KEYS = "{{ params.batches | sort | join(',') }}"
 NAMED = "{{ ti.xcom_pull(task_ids='batches') | join(',') }}"
@@ -76,21 +76,37 @@ with DAG(
 
         [batches, panns] >> flag >> separate >> [rescore, *scorers]
 
-    seed = ("--seed", "{{ params.seed }}")
+    seed = chosen("seed")
     batches = command(
         "cluster", "--dry-run", "--batches", KEYS, task_id="batches", operator=BatchesOperator, skip_on="empty"
     )
     when = "{{ '--always' if params.refit else '--if-unfitted' }}"
     fit, fit_ridge = (
-        command("fit", "--scorer", scorer, "--batches", NAMED, *seed, when, task_id=task, pool="decode",
-                pre_execute=unless_chosen("scorers", scorer))
+        command(
+            "fit",
+            "--scorer",
+            scorer,
+            "--batches",
+            NAMED,
+            *seed,
+            when,
+            task_id=task,
+            pool="decode",
+            pre_execute=unless_chosen("scorers", scorer),
+        )
         for scorer, task in (("two_tower", "fit"), ("ridge", "fit_ridge"))
-    )  # fmt: skip
+    )
     calibrate = command(
-        "calibrate", "--batches", NAMED, *seed,
-        "--scorers", f"{{{{ params.scorers | reject('in', {list(ENCODERS)}) | sort | join(',') }}}}",
-        pool="decode", pre_execute=unless_chosen("scorers", *SCORERS), **ANYWAY,
-    )  # fmt: skip
+        "calibrate",
+        "--batches",
+        NAMED,
+        *seed,
+        "--scorers",
+        f"{{{{ params.scorers | reject('in', {list(ENCODERS)}) | sort | join(',') }}}}",
+        pool="decode",
+        pre_execute=unless_chosen("scorers", *SCORERS),
+        **ANYWAY,
+    )
     gate = command("gate", "--batch", NAMED, admits=NAMED, outlets=[BATCHES], **ANYWAY)
 
     batches >> encode.expand(batch=batches.output) >> fit_ridge

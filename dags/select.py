@@ -16,13 +16,15 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, CronPartitionTimetable, Param, task_group
 
-from winnow_stage import BATCHES, DEFAULT_ARGS, BatchesOperator, command, stage, unless_asked
+from winnow_stage import BATCHES, DEFAULT_ARGS, BatchesOperator, chosen, command, stage, unless_asked
 
 KEYS = "{{ params.batches | sort | join(',') }}"
 LAYERS = (
-    "--visual", "{{ 'open_clip' if params.pretrained else 'visual' }}",
-    "--audio", "{{ 'panns' if params.pretrained else 'audio' }}",
-)  # fmt: skip
+    "--visual",
+    "{{ 'open_clip' if params.pretrained else 'visual' }}",
+    "--audio",
+    "{{ 'panns' if params.pretrained else 'audio' }}",
+)
 NAMED = "{{ ti.xcom_pull(task_ids='batches') | join(',') }}"
 
 with DAG(
@@ -76,22 +78,31 @@ with DAG(
         stage("cluster", batch=batch)
 
     batches = command(
-        "cluster", "--dry-run", "--batches", KEYS, *LAYERS, task_id="batches", operator=BatchesOperator,
-        skip_on="empty",
-    )  # fmt: skip
+        "cluster", "--dry-run", "--batches", KEYS, *LAYERS, task_id="batches", operator=BatchesOperator, skip_on="empty"
+    )
     centres = command(
-        "cluster", "--batches", NAMED, *LAYERS, "--clusters", "{{ params.clusters }}", "--seed", "{{ params.seed }}",
+        "cluster",
+        "--batches",
+        NAMED,
+        *LAYERS,
+        *chosen("clusters", "seed"),
         "{{ '--keep' if params.incremental else '--refit' }}",
-        task_id="centres", operator=BatchesOperator, pool="decode",
+        task_id="centres",
+        operator=BatchesOperator,
+        pool="decode",
         trigger_rule="none_failed_min_one_success",  # features are skipped unless asked for; nothing follows no batches
-    )  # fmt: skip
+    )
     gate = command("gate", "--batch", NAMED)
     select = command(
-        "select", "--batches", NAMED, "--share", "{{ params.share }}", "--among", "{{ params.among }}",
-        "--pairing", "{{ params.pairing }}", "--method", "{{ params.method }}", "--preset", "{{ params.preset }}",
-        "--seed", "{{ params.seed }}", "{{ '--incremental' if params.incremental else '--from-scratch' }}",
-        pool="decode", admits=NAMED, outlets=[BATCHES],
-    )  # fmt: skip
+        "select",
+        "--batches",
+        NAMED,
+        *chosen("share", "among", "pairing", "method", "preset", "seed"),
+        "{{ '--incremental' if params.incremental else '--from-scratch' }}",
+        pool="decode",
+        admits=NAMED,
+        outlets=[BATCHES],
+    )
 
     batches >> features.expand(batch=batches.output) >> centres
     batches >> centres

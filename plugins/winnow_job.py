@@ -26,7 +26,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from winnow_pod import PERMANENT_EXIT_CODES, QUEUE_S
 
 if TYPE_CHECKING:
-    from winnow_cluster import Client
+    from winnow_kube import Client
 
 #: Obstacles that end an attempt at once, and those that may pass, but hardly after PATIENCE_S, s: a registry that is
 #: away, an API server that has just started. Waiting in a queue may last QUEUE_S, the others `pending_s`.
@@ -65,7 +65,7 @@ class JobTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Create or adopt the Job, see it to its end, say what became of it."""
-        from winnow_cluster import client
+        from winnow_kube import client
         from winnow_watch import Refused
 
         async with client(self.connection, self.namespace) as cluster:
@@ -79,8 +79,12 @@ class JobTrigger(BaseTrigger):
         created = await self._persist("create the Job", lambda: cluster.create(self.job))
         self.log.info(
             "%s Job %s in namespace %s: kubectl -n %s get job %s",
-            "created" if created else "found", self.name, self.namespace, self.namespace, self.name,
-        )  # fmt: skip
+            "created" if created else "found",
+            self.name,
+            self.namespace,
+            self.namespace,
+            self.name,
+        )
         logs = asyncio.create_task(self._copy_log(cluster))
         try:
             event = await self._wait(cluster)
@@ -100,7 +104,7 @@ class JobTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """A person cleared, failed or marked the task: its Job and pod go."""
-        from winnow_cluster import client
+        from winnow_kube import client
 
         async with client(self.connection, self.namespace) as cluster:
             await self._persist("delete the Job", lambda: cluster.delete(self.name))

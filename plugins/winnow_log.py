@@ -39,9 +39,15 @@ class PodLog:
             query.append(("sinceTime", self._since))  # which the client's own method does not know
         self._again, self._repeated = bool(self._since), 0
         response = await connection.call_api(
-            PATH, "GET", {"namespace": self.namespace, "name": self.name}, query, {"Accept": "*/*"},
-            auth_settings=["BearerToken"], _preload_content=False, _request_timeout=FOLLOW,
-        )  # fmt: skip
+            PATH,
+            "GET",
+            {"namespace": self.namespace, "name": self.name},
+            query,
+            {"Accept": "*/*"},
+            auth_settings=["BearerToken"],
+            _preload_content=False,
+            _request_timeout=FOLLOW,
+        )
         async with response:
             if response.status != 200:
                 raise ApiException(status=response.status, reason=response.reason)

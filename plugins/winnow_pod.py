@@ -31,9 +31,20 @@ QUEUE = "kueue.x-k8s.io/queue-name"
 #: one left out, 75, EX_TEMPFAIL, asks for a retry.
 PERMANENT_EXIT_CODES = [*range(64, 75), *range(76, 79)]
 #: Settings of a pod that Airflow's environment may give, beside those of fetch (winnow/core/settings.py).
-PASSED = ("WINNOW_LAKE", "WINNOW_INBOX", "WINNOW_THREADS", "WINNOW_WEIGHTS", "WINNOW_DEVICE",
-          "WINNOW_MODEL_BATCH", "WINNOW_STALL_S", "WINNOW_MEMORY_MB", "WINNOW_BENCHMARK_TASKS",
-          "WINNOW_KEEP_RELEASES", "WINNOW_KEEP_DAYS", "WINNOW_SCRATCH_MB")  # fmt: skip
+PASSED = (
+    "WINNOW_LAKE",
+    "WINNOW_INBOX",
+    "WINNOW_THREADS",
+    "WINNOW_WEIGHTS",
+    "WINNOW_DEVICE",
+    "WINNOW_MODEL_BATCH",
+    "WINNOW_STALL_S",
+    "WINNOW_MEMORY_MB",
+    "WINNOW_BENCHMARK_TASKS",
+    "WINNOW_KEEP_RELEASES",
+    "WINNOW_KEEP_DAYS",
+    "WINNOW_SCRATCH_MB",
+)
 #: Longer than any shard; of a process as of a Job.
 DEADLINE_S = 6 * 3600
 #: How long a Job may wait in its Kueue queue, s: queues are for waiting, and an attempt that gives up loses its place.

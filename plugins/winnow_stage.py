@@ -213,6 +213,11 @@ def command(
     return operator(arguments=[*name.split(), *arguments], pool=pool, **kwargs)
 
 
+def chosen(*params: str) -> list[str]:
+    """Options of a command that a run's Params give as they are: `--name` and its value."""
+    return [part for name in params for part in (f"--{name}", f"{{{{ params.{name} }}}}")]
+
+
 def stage(
     name: str, *, batch: Any = BATCH, part: Any = 0, parts: Any = 1, pool: str = "decode", **kwargs: Any
 ) -> WinnowOperator:

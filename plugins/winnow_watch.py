@@ -160,9 +160,12 @@ class Watched:
                     self._tell(*list(self._waiting))
                     pause = 1.0
                     follow = watch.Watch().stream(
-                        read, self.namespace, **which,
-                        resource_version=found.metadata.resource_version, timeout_seconds=STREAM_S,
-                    )  # fmt: skip
+                        read,
+                        self.namespace,
+                        **which,
+                        resource_version=found.metadata.resource_version,
+                        timeout_seconds=STREAM_S,
+                    )
                     async for event in follow:
                         self._tell(take(event["type"], event["object"]))
             except asyncio.CancelledError:

@@ -69,9 +69,13 @@ def call(address: str, arguments: list[str]) -> int:
 def _start(address: str) -> None:
     """Start the server and wait until it listens."""
     subprocess.Popen(
-        [sys.executable, "-P", HERE, address], stdin=subprocess.DEVNULL, start_new_session=True, cwd="/",
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, "-P", HERE, address],
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     deadline = time.monotonic() + 120
     while not os.path.exists(address):
         if time.monotonic() > deadline:

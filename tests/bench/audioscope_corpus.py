@@ -149,9 +149,19 @@ def _commit(con: duckdb.DuckDBPyConnection, lake: Lake, stage: str, rows: str, c
     con.execute(f"COPY (SELECT * FROM t) TO '{scratch}' (FORMAT parquet, COMPRESSION zstd)")
     sha256, shard = sha256_file(scratch), "00000-audiosco"
     manifest = Manifest(
-        stage=stage, v=V, batch=BATCH, shard=shard, file=f"{shard}.{sha256[:8]}.parquet", sha256=sha256,
-        bytes=scratch.stat().st_size, rows=count, rows_in=count, ok=count, failed=0, at="2026-11-01T00:00:00+00:00",
-    )  # fmt: skip
+        stage=stage,
+        fingerprint=V,
+        batch=BATCH,
+        shard=shard,
+        file=f"{shard}.{sha256[:8]}.parquet",
+        sha256=sha256,
+        bytes=scratch.stat().st_size,
+        rows=count,
+        rows_in=count,
+        ok=count,
+        failed=0,
+        at="2026-11-01T00:00:00+00:00",
+    )
     key = lake.table_key(manifest)
     lake.put_file(scratch, key)
     scratch.unlink()

@@ -154,14 +154,19 @@ def _measure(folder: Path, videos: int) -> dict[str, object]:
         counts = con.execute("SELECT set_name, split, samples FROM rpt_avel_sets ORDER BY ALL").fetchall()
     exports = [path for path in (work / "exports" / "avel").rglob("*") if path.is_file()]
     return {
-        "bench": "avel", **written, "threads": THREADS, "build_s": round(build_s, 1), "avel_models_s": round(avel_s, 1),
-        "reference_s": round(reference_s, 2), "ratio": round(avel_s / reference_s, 1),
+        "bench": "avel",
+        **written,
+        "threads": THREADS,
+        "build_s": round(build_s, 1),
+        "avel_models_s": round(avel_s, 1),
+        "reference_s": round(reference_s, 2),
+        "ratio": round(avel_s / reference_s, 1),
         "dbt_peak_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
         "export_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "export_mb": round(sum(path.stat().st_size for path in exports) / (1 << 20), 1),
         "counts": {f"{name} {split}": n for name, split, n in counts},
         "differ": differences(work / "winnow.duckdb") if videos == VIDEOS else [],
-    }  # fmt: skip
+    }
 
 
 def _reference(folder: Path, lake: Lake) -> float:
@@ -191,10 +196,19 @@ def _admit(lake: Lake, rows: pa.Table) -> None:
     data = table.to_bytes(pa.Table.from_arrays(arrays, schema=schema))
     sha256, shard = sha256_bytes(data), "00000-avel"
     manifest = Manifest(
-        stage="ingest", v=V, batch=BATCH, shard=shard, file=f"{shard}.{sha256[:8]}.parquet", sha256=sha256,
-        bytes=len(data), rows=rows.num_rows, rows_in=rows.num_rows, ok=rows.num_rows, failed=0,
+        stage="ingest",
+        fingerprint=V,
+        batch=BATCH,
+        shard=shard,
+        file=f"{shard}.{sha256[:8]}.parquet",
+        sha256=sha256,
+        bytes=len(data),
+        rows=rows.num_rows,
+        rows_in=rows.num_rows,
+        ok=rows.num_rows,
+        failed=0,
         at="2026-11-02T00:00:00+00:00",
-    )  # fmt: skip
+    )
     lake.commit(manifest, data)
     file = {"shard": shard, "path": lake.table_key(manifest), "sha256": sha256, "rows": rows.num_rows}
     head = {"batch": BATCH, "seq": 1, "stages": {"ingest": {"v": V, "files": [file]}}}

@@ -55,7 +55,7 @@ from winnow.batch.curate import curate
 from winnow.core import corpus_table
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain
+from winnow.core.shard import Lineage
 from winnow.core.stage import stage_needs
 from winnow.fitting import fit, fit_two_tower
 from winnow.fitting.calibrate import calibrate
@@ -91,9 +91,13 @@ def whole(root: Path, seed: int, videos: int, seconds: tuple[float, float]) -> M
     days = sorted(folder.name for folder in world.inbox.iterdir())
     with served(world) as rewrites:
         settings = Settings(
-            lake=lake.root, inbox=world.inbox, fetch_rewrites=rewrites, fetch_allow_networks="127.0.0.0/8",
-            fetch_timeout_s=1.5, fetch_deadline_s=30,
-        )  # fmt: skip
+            lake=lake.root,
+            inbox=world.inbox,
+            fetch_rewrites=rewrites,
+            fetch_allow_networks="127.0.0.0/8",
+            fetch_timeout_s=1.5,
+            fetch_deadline_s=30,
+        )
         for day in days:
             curate(day, settings, lake, say=lambda line: None)
         models(lake, settings, days)
@@ -147,13 +151,15 @@ def quick(root: Path, seed: int) -> Measured:
         (r["scorer"], r["model"]): r for r in corpus_table.read(lake, "calibration").to_pylist() if r["kind"] == NULL
     }
     rows: dict[str, dict] = {}
-    for stage, columns in (("correspond", {"builtin": "score", "semantic": "semantic", "sync": "sync"}),
-                           ("two_tower", {"two_tower": "score"})):  # fmt: skip
+    for stage, columns in (
+        ("correspond", {"builtin": "score", "semantic": "semantic", "sync": "sync"}),
+        ("two_tower", {"two_tower": "score"}),
+    ):
         for batch in batches:
             if stage == "correspond":
                 run_stage(lake, settings, stage, batch)
-            chain = Chain(lake, batch, stage_needs())
-            for manifest in filter(None, (chain.committed(stage, n) for n in chain.numbers(stage))):
+            lineage = Lineage(lake, batch, stage_needs())
+            for manifest in filter(None, (lineage.committed(stage, n) for n in lineage.numbers(stage))):
                 for row in pq.read_table(io.BytesIO(lake.read_table(manifest))).to_pylist():
                     of = rows.setdefault(row["sample_id"], {"url": row["video_id"], "z": None})
                     of["z"] = row.get("z", of["z"])

@@ -154,7 +154,7 @@ def _commands(folder: Path) -> tuple[Lake, str, int]:
 
 def _paired(folder: Path) -> tuple[Lake, str, int]:
     """The same over planted pairs, half of which are not: retrieve and probe."""
-    lake, settings, vectors = paired.house(folder, paired.clips(240, dropped=2))
+    lake, settings, vectors = paired.make_lake(folder, paired.clips(240, dropped=2))
     trained = []
     for _ in range(2):
         given = [f"vectors={vectors}", "narrow=16", "epochs=15"]

@@ -48,7 +48,7 @@ from tests.world.plan import DEFAULT_VIDEOS
 from winnow.core.lake import Lake
 from winnow.core.sample import sid
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain
+from winnow.core.shard import Lineage
 from winnow.core.stage import stage_needs
 from winnow.fitting.fit import fit, read_corpus
 from winnow.models.correspondence import Scorer
@@ -78,9 +78,9 @@ def scores(lake: Lake, batches: list[str]) -> list[dict]:
     settings, rows = Settings(lake=lake.root), []
     for batch in batches:
         run_stage(lake, settings, "correspond", batch)
-        chain = Chain(lake, batch, stage_needs())
-        for number in chain.numbers("correspond"):
-            manifest = chain.committed("correspond", number)
+        lineage = Lineage(lake, batch, stage_needs())
+        for number in lineage.numbers("correspond"):
+            manifest = lineage.committed("correspond", number)
             assert manifest is not None
             rows += pq.read_table(io.BytesIO(lake.read_table(manifest))).to_pylist()
     return sorted((row for row in rows if row["outcome"] == "ok"), key=lambda row: row["sample_id"])

@@ -97,12 +97,15 @@ def main() -> None:
         pinned, chosen = (min(one["times"][name] for one in sides[side]) for side in SIDES)
         show(
             {
-                "bench": "cpu", "computation": name, "pinned_ms": round(pinned * 1e3, 2),
-                "chosen_ms": round(chosen * 1e3, 2), "ratio": round(pinned / chosen, 3),
+                "bench": "cpu",
+                "computation": name,
+                "pinned_ms": round(pinned * 1e3, 2),
+                "chosen_ms": round(chosen * 1e3, 2),
+                "ratio": round(pinned / chosen, 3),
                 "found": sides["chosen"][0]["found"],
             },
             options.json,
-        )  # fmt: skip
+        )
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ from tests.unit.filled import ROOT, empty
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
 from winnow.explorer.app import application
-from winnow.explorer.house import House
+from winnow.explorer.context import ExplorerContext
 from winnow.explorer.published import Published
 from winnow.explorer.view import View
 
@@ -89,11 +89,14 @@ insert into fct_frame_scores by name
 insert into avset_clips by name select sample_id from fct_clips where status = 'kept' and u('a' || sample_id) < .5;
 """
 _TABLES = {
-    "fct_clips": "marts/fct_clips.yml", "ops.fct_clip_files": "ops/fct_clip_files.yml",
-    "fct_candidates": "marts/fct_candidates.yml", "fct_duplicates": "marts/fct_duplicates.yml",
-    "fct_removed": "marts/fct_removed.yml", "fct_frame_scores": "marts/calibration/fct_frame_scores.yml",
+    "fct_clips": "marts/fct_clips.yml",
+    "ops.fct_clip_files": "ops/fct_clip_files.yml",
+    "fct_candidates": "marts/fct_candidates.yml",
+    "fct_duplicates": "marts/fct_duplicates.yml",
+    "fct_removed": "marts/fct_removed.yml",
+    "fct_frame_scores": "marts/calibration/fct_frame_scores.yml",
     "avset_clips": "marts/avset/avset_clips.yml",
-}  # fmt: skip
+}
 #: The rows that a clip's page shows.
 _CLIP = (
     "select c.*, f.* from fct_clips c left join ops.fct_clip_files f using (sample_id) where c.sample_id = '{clip}'",
@@ -177,7 +180,7 @@ def pages(published: Published, clips: int) -> list[Page]:
         Page("clip", one),
         Page("rate", task),
         Page("annotate", lambda rng: task(rng, "annotate")),
-    ]  # fmt: skip
+    ]
 
 
 def p95(times: list[float]) -> float:
@@ -188,7 +191,7 @@ def p95(times: list[float]) -> float:
 async def measure(lake: Lake, clips: int, asked: int) -> AsyncIterator[dict[str, object]]:
     """Figures of each kind of page."""
     settings = Settings(lake=lake.root)
-    published = House(lake, settings).releases.current()
+    published = ExplorerContext(lake, settings).releases.current()
     rng = random.Random(7)
     transport = httpx.ASGITransport(app=application(lake, settings))
     async with httpx.AsyncClient(transport=transport, base_url="http://explorer", timeout=600) as client:
@@ -215,10 +218,16 @@ async def measure(lake: Lake, clips: int, asked: int) -> AsyncIterator[dict[str,
             page_ms, bare_ms = (p95([pair[n] for pair in walls[1:]]) for n in (0, 1))
             cpu_ratio = p95([pair[0] for pair in cpus[1:]]) / p95([pair[1] for pair in cpus[1:]])
             yield {
-                "bench": "explorer", "clips": clips, "page": page.name, "asked": asked, "p95_ms": round(page_ms, 1),
-                "bare_p95_ms": round(bare_ms, 1), "ratio": round(page_ms / bare_ms, 2),
-                "cpu_ratio": round(cpu_ratio, 2), "first_s": round(first_s, 2),
-            }  # fmt: skip
+                "bench": "explorer",
+                "clips": clips,
+                "page": page.name,
+                "asked": asked,
+                "p95_ms": round(page_ms, 1),
+                "bare_p95_ms": round(bare_ms, 1),
+                "ratio": round(page_ms / bare_ms, 2),
+                "cpu_ratio": round(cpu_ratio, 2),
+                "first_s": round(first_s, 2),
+            }
 
 
 async def run(options: argparse.Namespace, scratch: Path) -> list[str]:

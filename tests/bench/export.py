@@ -197,10 +197,16 @@ def main() -> int:
         size = sum(entry["bytes"] for key, entry in index["files"].items() if key.endswith(".tar"))
     ratio = statistics.median(packed / took for took, packed in zip(ours, theirs, strict=True))
     figure = {
-        "bench": "export", "clips": clips, "mb": round(size / 1e6), "export_s": round(statistics.median(ours), 2),
-        "tar_s": round(statistics.median(theirs), 2), "ratio": round(ratio, 2), "memory_mb": round(max(memory)),
-        "resumed": same, "limit": RATIO,
-    }  # fmt: skip
+        "bench": "export",
+        "clips": clips,
+        "mb": round(size / 1e6),
+        "export_s": round(statistics.median(ours), 2),
+        "tar_s": round(statistics.median(theirs), 2),
+        "ratio": round(ratio, 2),
+        "memory_mb": round(max(memory)),
+        "resumed": same,
+        "limit": RATIO,
+    }
     show(figure, options.json)
     return 0 if same and max(memory) <= MEMORY_MB and (options.quick or ratio >= RATIO) else 1
 

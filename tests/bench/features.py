@@ -7,7 +7,7 @@ Clips are real files of 10 s (640 × 360, 25 frames/s, stereo AAC). Per network 
 
 - bare: the reference: the library's own forward pass on tensors that lie ready on the device, in the best of a few
   batch sizes; before and after what it is compared with, counted by its mean.
-- decoded: the stage's line (`models.torch_batches.Line`) from decoded pictures or sound: batching, transfer,
+- decoded: the stage's line (`models.torch_batches.EncodePipeline`) from decoded pictures or sound: batching, transfer,
   normalisation, five layers and their means (bridge: the embedding, the tags' texts, the score). share is decoded /
   bare; at least 0.7.
 - stage: the whole stage, from files, decoding on threads of its own. decode_share: what decoding takes of the CPU time
@@ -50,7 +50,7 @@ from winnow.core.stage import Batch, Sample, stage_class
 from winnow.models import torch_batches
 from winnow.models.open_clip_encoder import image_tower, text_tower
 from winnow.models.panns_encoder import network
-from winnow.models.torch_batches import Decoded, Line
+from winnow.models.torch_batches import Decoded, EncodePipeline
 
 LIMIT = 0.7
 SECONDS, HEIGHT, WIDTH, FPS = 10, 360, 640, 25
@@ -143,17 +143,19 @@ def watched(device: torch.device) -> Iterator[list[int]]:
 
 def measure(stage, files: list[bytes], count: int, quick: bool) -> dict[str, object]:
     """All figures of one network at one size."""
-    device, encoder = stage.line.device, stage.encoder
+    device, encoder = stage.pipeline.device, stage.encoder
     decoded: list[np.ndarray | Decoded] = []
     decode_s, decode_cpu_s = timed(lambda: decoded.extend(map(stage.rows, files)), device)
     ready = dict(zip(files, decoded, strict=True))
     rows = decoded[0].rows if isinstance(decoded[0], Decoded) else decoded[0]
     per_clip = len(rows)
-    line = Line(ready.__getitem__, encoder.encode, device, rows=stage.line.rows, threads=stage.line.threads)
+    line = EncodePipeline(
+        ready.__getitem__, encoder.encode, device, rows=stage.pipeline.rows, threads=stage.pipeline.threads
+    )
     batch = samples(files, count)
     best = 4 * per_clip
     if not quick:
-        sizes = {per_clip, best} if device.type == "cpu" else {64, 128, 256, stage.line.rows}
+        sizes = {per_clip, best} if device.type == "cpu" else {64, 128, 256, stage.pipeline.rows}
         best = min(sizes, key=lambda size: bare(stage.name, encoder, rows, size, 1, device)[0])
     references = [bare(stage.name, encoder, rows, best, count * per_clip, device)]
     line_s, line_cpu_s = timed(lambda: list(line.run(batch, stage.finish)), device)
@@ -177,9 +179,9 @@ def measure(stage, files: list[bytes], count: int, quick: bool) -> dict[str, obj
         "stage_clips_per_s": round(1 / stage_s, 3),
         "stage_cpu_s_per_clip": round(stage_cpu_s / count, 3),
         "decode_clips_per_s": round(1 / decode_s, 2),
-        "decode_threads": stage.line.threads,
+        "decode_threads": stage.pipeline.threads,
         "decode_share": round(decode_cpu_s / (decode_cpu_s + line_cpu_s), 3),
-        "overlap": round(max(decode_s / stage.line.threads, line_s) / stage_s, 3),
+        "overlap": round(max(decode_s / stage.pipeline.threads, line_s) / stage_s, 3),
         "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
     if device.type == "cpu":

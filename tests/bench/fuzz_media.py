@@ -264,12 +264,17 @@ def _told(results: list[tuple[str, dict[str, object]]], as_json: bool) -> int:
         reasons = sum((Counter(f["reasons"]) for f in figures), Counter())
         show(
             {
-                "bench": "fuzz_media", "kind": kind, "files": len(mine), "clips_ok": sum(f["clips"] for f in figures),
-                "failed": dict(reasons), "most_cpu_s": round(max(f["cpu_s"] for f in figures), 2),
-                "most_mb": max(f["peak_mb"] for f in figures), "wrong": sum(bool(f["wrong"]) for f in figures),
+                "bench": "fuzz_media",
+                "kind": kind,
+                "files": len(mine),
+                "clips_ok": sum(f["clips"] for f in figures),
+                "failed": dict(reasons),
+                "most_cpu_s": round(max(f["cpu_s"] for f in figures), 2),
+                "most_mb": max(f["peak_mb"] for f in figures),
+                "wrong": sum(bool(f["wrong"]) for f in figures),
             },
             as_json,
-        )  # fmt: skip
+        )
     wrong = [(what, found["wrong"]) for what, found in results if found["wrong"]]
     for what, said in wrong:
         show({"bench": "fuzz_media", "file": what, "wrong": said[:5]}, as_json)

@@ -122,9 +122,20 @@ def write_general(path: Path, rows: int) -> None:
             url = f"https://{host}/watch?v={name}" if host[0] == "w" else f"https://{host}/v/{name}.mp4"
             title = f"Old church bell, part {number % 9}" if number % 5 == 0 else "Glocke im Turm – früh"
             start_s = rng.randrange(600)
-            cells = (name, url, f"{start_s}.5", start_s + 10, f'"{title}"' if "," in title else title,
-                     "Ringing by hand.", f"user-{number % 9999}", "CC-BY-4.0", "church bell;outdoor",
-                     rng.randrange(10**6), rng.choice(("en", "de", "")), f"{rng.random():.3f}")  # fmt: skip
+            cells = (
+                name,
+                url,
+                f"{start_s}.5",
+                start_s + 10,
+                f'"{title}"' if "," in title else title,
+                "Ringing by hand.",
+                f"user-{number % 9999}",
+                "CC-BY-4.0",
+                "church bell;outdoor",
+                rng.randrange(10**6),
+                rng.choice(("en", "de", "")),
+                f"{rng.random():.3f}",
+            )
             file.write(",".join(map(str, cells)) + "\n")
 
 

@@ -2,7 +2,7 @@
 
     .venv/bin/python tests/bench/jobs.py [--runs 20] [--jobs 200] [--seconds 60] [--quick] [--json]
 
-The environment is that of `make test-cluster` (tests/cluster/house.py). Figures, each beside a reference of the same
+The environment is that of `make test-cluster` (tests/cluster/helpers.py). Figures, each beside a reference of the same
 run; a ratio below 1 is ours being quicker or cheaper:
 
     triggers waiting  processor share of one core while `--jobs` Jobs wait for quota, each watched by its trigger,
@@ -46,7 +46,7 @@ import psutil
 import structlog
 
 import winnow_job
-from tests.cluster import house, jobs
+from tests.cluster import helpers, jobs
 from tests.cluster.airflow import ClusterAirflow
 from winnow.demo import processes
 
@@ -76,19 +76,19 @@ with DAG("tick", schedule=None):
 def quota(pods: int) -> None:
     """How many pods the namespace may have."""
     patch = json.dumps({"spec": {"hard": {"pods": str(pods)}}})
-    house.kubectl("-n", house.NAMESPACE, "patch", "resourcequota", "winnow", "-p", patch)
+    helpers.kubectl("-n", helpers.NAMESPACE, "patch", "resourcequota", "winnow", "-p", patch)
 
 
 def no_jobs() -> bool:
     """Whether the last Job is gone."""
-    return not house.get("jobs")
+    return not helpers.get("jobs")
 
 
 def triggers_alone(number: int, seconds: float) -> list[dict]:
     """Triggers in this process, as in a triggerer, over Jobs that wait for quota; then the provider's loop."""
     from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHook
 
-    import winnow_cluster  # noqa: F401  a triggerer imports it once, in seconds
+    import winnow_kube  # noqa: F401  a triggerer imports it once, in seconds
 
     made = [jobs.make(["ingest", "--batch", "bench"], task=f"waiting-{one}") for one in range(number)]
 
@@ -101,7 +101,7 @@ def triggers_alone(number: int, seconds: float) -> list[dict]:
 
         began = time.perf_counter()
         running = [asyncio.create_task(end(trigger)) for trigger in triggers]
-        while len(await asyncio.to_thread(house.get, "jobs")) < number:
+        while len(await asyncio.to_thread(helpers.get, "jobs")) < number:
             await asyncio.sleep(0.2)
         created = time.perf_counter() - began
         await asyncio.sleep(2)
@@ -115,24 +115,24 @@ def triggers_alone(number: int, seconds: float) -> list[dict]:
         return created, used
 
     async def providers(rounds: int = 3) -> float:
-        admin = json.loads(house.kubectl("config", "view", "--raw", "-o", "json"))
+        admin = json.loads(helpers.kubectl("config", "view", "--raw", "-o", "json"))
         hook = AsyncKubernetesHook(conn_id=None, config_dict=admin)  # it asks for jobs/status, ours need not
         names = [job["metadata"]["name"] for job in made]
         began = time.process_time()
         for _ in range(rounds):
-            await asyncio.gather(*(hook.get_job_status(name=name, namespace=house.NAMESPACE) for name in names))
+            await asyncio.gather(*(hook.get_job_status(name=name, namespace=helpers.NAMESPACE) for name in names))
         return 100 * (time.process_time() - began) / rounds / 10
 
     quota(0)
     created, used = asyncio.run(ours())
-    house.wait(no_jobs, "killed triggers delete their Jobs", 120)
+    helpers.wait(no_jobs, "killed triggers delete their Jobs", 120)
     began = time.perf_counter()
     everything = json.dumps({"apiVersion": "v1", "kind": "List", "items": made})
-    house.kubectl("create", "--validate=false", "-f", "-", stdin=everything)
+    helpers.kubectl("create", "--validate=false", "-f", "-", stdin=everything)
     listed = time.perf_counter() - began
     reference = asyncio.run(providers())
-    house.kubectl("-n", house.NAMESPACE, "delete", "jobs", "--all", "--wait=false")
-    house.wait(no_jobs, "the Jobs go", 120)
+    helpers.kubectl("-n", helpers.NAMESPACE, "delete", "jobs", "--all", "--wait=false")
+    helpers.wait(no_jobs, "the Jobs go", 120)
     quota(200)
     return [
         figure(f"triggers waiting ({number})", used, reference, "% of a core"),
@@ -147,13 +147,13 @@ def seconds(moment: str) -> float:
 
 def first_line(job: str) -> float:
     """When the pod of a Job wrote its first line, s since 1970, once the Job has succeeded."""
-    house.wait(lambda: any(one["status"].get("succeeded") for one in named(job)), f"{job} succeeds", 120)
-    return seconds(house.kubectl("-n", house.NAMESPACE, "logs", "--timestamps", f"job/{job}").split()[0])
+    helpers.wait(lambda: any(one["status"].get("succeeded") for one in named(job)), f"{job} succeeds", 120)
+    return seconds(helpers.kubectl("-n", helpers.NAMESPACE, "logs", "--timestamps", f"job/{job}").split()[0])
 
 
 def named(job: str) -> list[dict]:
     """The Job of a name, in a list."""
-    return house.get("jobs", f"--field-selector=metadata.name={job}")
+    return helpers.get("jobs", f"--field-selector=metadata.name={job}")
 
 
 def plain(number: int) -> float:
@@ -161,7 +161,7 @@ def plain(number: int) -> float:
     image = f"{os.environ['WINNOW_IMAGES']}/base:{os.environ['WINNOW_TAG']}"
     name, command = f"plain-{number}", ["env", f"WINNOW_INBOX={INBOX}", "winnow", "ingest", "--batch", "bench"]
     began = time.time()
-    house.kubectl("-n", house.NAMESPACE, "create", "job", name, f"--image={image}", "--", *command)
+    helpers.kubectl("-n", helpers.NAMESPACE, "create", "job", name, f"--image={image}", "--", *command)
     return first_line(name) - began
 
 
@@ -174,9 +174,9 @@ def through(airflow: ClusterAirflow) -> float:
         queued.append(airflow.task("one", run, "ingest").get("queued_when") or "")
         return bool(queued[-1])
 
-    house.wait(is_queued, "the task is queued", 60)
+    helpers.wait(is_queued, "the task is queued", 60)
     assert airflow.over("one", run) == "success"
-    newest = max(house.get("jobs", "-l", "winnow/dag=one"), key=lambda job: job["metadata"]["creationTimestamp"])
+    newest = max(helpers.get("jobs", "-l", "winnow/dag=one"), key=lambda job: job["metadata"]["creationTimestamp"])
     return first_line(newest["metadata"]["name"]) - seconds(queued[-1])
 
 
@@ -200,11 +200,11 @@ def overhead(airflow: ClusterAirflow, runs: int) -> dict:
 def waiting(airflow: ClusterAirflow, number: int, watched_s: float) -> dict:
     """What so many Jobs that wait for quota do to everybody else."""
     idle = statistics.median(tick(airflow) for _ in range(5))
-    house.kubectl("-n", house.NAMESPACE, "delete", "jobs", "--all")
+    helpers.kubectl("-n", helpers.NAMESPACE, "delete", "jobs", "--all")
     quota(0)
     began = time.monotonic()
     run = airflow.api.trigger("many")
-    house.wait(lambda: len(house.get("jobs")) >= number, "all Jobs are there", 900)
+    helpers.wait(lambda: len(helpers.get("jobs")) >= number, "all Jobs are there", 900)
     created = time.monotonic() - began
     triggerer = [one for one in processes.running(airflow.root) if "triggerer" in " ".join(one.cmdline())]
     before, began, ages, ticks = cpu(triggerer), time.monotonic(), [], []
@@ -217,14 +217,16 @@ def waiting(airflow: ClusterAirflow, number: int, watched_s: float) -> dict:
     used = 100 * (cpu(triggerer) - before) / (time.monotonic() - began)
     began = time.monotonic()
     airflow.api.send("PATCH", f"dags/many/dagRuns/{quote(run)}", {"state": "failed"})
-    house.wait(no_jobs, "a failed run leaves no Job", 300)
+    helpers.wait(no_jobs, "a failed run leaves no Job", 300)
     gone = time.monotonic() - began
     quota(200)
     return {
         **figure(f"tick beside {number} Jobs", statistics.median(ticks), idle, "s"),
-        "triggerer_percent": round(used, 1), "heartbeat_age_s": round(max(ages), 1),
-        "all_created_s": round(created, 1), "all_deleted_s": round(gone, 1),
-    }  # fmt: skip
+        "triggerer_percent": round(used, 1),
+        "heartbeat_age_s": round(max(ages), 1),
+        "all_created_s": round(created, 1),
+        "all_deleted_s": round(gone, 1),
+    }
 
 
 def cpu(found: list[psutil.Process]) -> float:
@@ -235,14 +237,17 @@ def cpu(found: list[psutil.Process]) -> float:
 def figure(name: str, ours: float, reference: float, unit: str) -> dict:
     """One line."""
     return {
-        "figure": name, "unit": unit,
-        "ours": round(ours, 2), "reference": round(reference, 2), "ratio": round(ours / reference, 3),
-    }  # fmt: skip
+        "figure": name,
+        "unit": unit,
+        "ours": round(ours, 2),
+        "reference": round(reference, 2),
+        "ratio": round(ours / reference, 3),
+    }
 
 
 def measure(chosen: argparse.Namespace, scratch: Path, shared: Path) -> Iterator[dict]:
     """All figures, as they come."""
-    kubeconfig = house.account_kubeconfig(scratch / "kubeconfig")
+    kubeconfig = helpers.account_kubeconfig(scratch / "kubeconfig")
     number, watched_s = (20, 5.0) if chosen.quick else (chosen.jobs, chosen.seconds)
     with mock.patch.dict(os.environ, KUBECONFIG=str(kubeconfig)):
         yield from triggers_alone(number, watched_s)
@@ -268,19 +273,19 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    if missing := house.missing():
-        print(f"no cluster to measure on: {missing} (tests/cluster/house.py)")
+    if missing := helpers.missing():
+        print(f"no cluster to measure on: {missing} (tests/cluster/helpers.py)")
         return
     with tempfile.TemporaryDirectory(prefix="winnow-bench-") as scratch:
-        shared = house.shared_folder(Path(scratch))
+        shared = helpers.shared_folder(Path(scratch))
         try:
-            house.install(shared)
+            helpers.install(shared)
             for line in measure(chosen, Path(scratch), shared):
                 more = "".join(f", {key} {line[key]}" for key in list(line)[5:])
                 shown = f"{line['figure']:28} {line['ours']} {line['unit']}, reference {line['reference']}"
                 print(json.dumps(line) if chosen.json else f"{shown}: ratio {line['ratio']}{more}", flush=True)
         finally:
-            house.uninstall()
+            helpers.uninstall()
 
 
 if __name__ == "__main__":

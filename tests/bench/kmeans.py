@@ -140,9 +140,15 @@ def case(rows: np.ndarray, clusters: int, threads: int) -> dict[str, object]:
     centres, seconds, cpu = timed(lambda: ours(rows, clusters, threads))
     own = inertia(rows, centres)
     figure: dict[str, object] = {
-        "bench": "kmeans", "rows": len(rows), "dim": rows.shape[1], "clusters": clusters, "threads": threads,
-        "inertia": round(own, 1), "s": seconds, "cpu_s": cpu,
-    }  # fmt: skip
+        "bench": "kmeans",
+        "rows": len(rows),
+        "dim": rows.shape[1],
+        "clusters": clusters,
+        "threads": threads,
+        "inertia": round(own, 1),
+        "s": seconds,
+        "cpu_s": cpu,
+    }
     references: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "faiss_all": lambda some: by_faiss(some, clusters, max_points_per_centroid=len(rows)),
         "faiss_sub": lambda some: by_faiss(some, clusters),
@@ -153,18 +159,22 @@ def case(rows: np.ndarray, clusters: int, threads: int) -> dict[str, object]:
         with limited(count):
             found, wall, spent = timed(lambda call=call: call(rows))
         figure |= {
-            f"{name}_threads": count, f"{name}_s": wall, f"{name}_cpu_s": spent,
+            f"{name}_threads": count,
+            f"{name}_s": wall,
+            f"{name}_cpu_s": spent,
             f"inertia_to_{name}": round(own / inertia(rows, found), 5),
-            f"time_to_{name}": round(seconds / wall, 3), f"cpu_to_{name}": round(cpu / max(spent, 1e-3), 3),
-        }  # fmt: skip
+            f"time_to_{name}": round(seconds / wall, 3),
+            f"cpu_to_{name}": round(cpu / max(spent, 1e-3), 3),
+        }
     starts = range(-(-LLOYD_CLUSTERS // clusters))
     runs = [KMeans(clusters, n_init=1, tol=0, max_iter=300, random_state=start).fit(rows) for start in starts]
     lowest = [inertia(rows, run.cluster_centers_) for run in runs]
     figure |= {
-        "lloyd_starts": len(runs), "lloyd_iterations": max(run.n_iter_ for run in runs),
+        "lloyd_starts": len(runs),
+        "lloyd_iterations": max(run.n_iter_ for run in runs),
         "inertia_to_lloyd": round(own / float(np.mean(lowest)), 5),
         "inertia_to_best_lloyd": round(own / min(lowest), 5),
-    }  # fmt: skip
+    }
     return figure
 
 
@@ -196,11 +206,18 @@ def streamed(rows: int, clusters: int, threads: int) -> dict[str, object]:
         taken = memory("VmHWM") - before
     figures = found.layers["x"].figures
     return {
-        "bench": "kmeans stream", "rows": rows, "dim": 128, "clusters": clusters, "file_gb": round(size / 1e9, 2),
-        "s": seconds, "cpu_s": cpu, "passes": figures["passes"] + 1,
+        "bench": "kmeans stream",
+        "rows": rows,
+        "dim": 128,
+        "clusters": clusters,
+        "file_gb": round(size / 1e9, 2),
+        "s": seconds,
+        "cpu_s": cpu,
+        "passes": figures["passes"] + 1,
         "inertia_a_row": round(figures["inertia"] / rows, 4),
-        "memory_mb": round(taken / 1e6), "limit_mb": round((COPIES * params.sample_rows * 128 * 4 + BESIDES) / 1e6),
-    }  # fmt: skip
+        "memory_mb": round(taken / 1e6),
+        "limit_mb": round((COPIES * params.sample_rows * 128 * 4 + BESIDES) / 1e6),
+    }
 
 
 def incremental(clips: int, clusters: int = 32) -> dict[str, object]:
@@ -227,11 +244,15 @@ def incremental(clips: int, clusters: int = 32) -> dict[str, object]:
     whole, whole_s, _ = timed(lambda: rounds(Candidates(ids, matrix, 5, "m"), pairs, weights, params, None)[0])
     mi, scratch = information(step), information(whole)
     return {
-        "bench": "select incremental", "clips": clips,
-        "mi_incremental": round(mi, 6), "mi_from_scratch": round(scratch, 6),
-        "difference": round((scratch - mi) / scratch, 6), "mi_all": round(mutual_information(matrix, pairs), 6),
-        "incremental_s": step_s, "from_scratch_s": whole_s,
-    }  # fmt: skip
+        "bench": "select incremental",
+        "clips": clips,
+        "mi_incremental": round(mi, 6),
+        "mi_from_scratch": round(scratch, 6),
+        "difference": round((scratch - mi) / scratch, 6),
+        "mi_all": round(mutual_information(matrix, pairs), 6),
+        "incremental_s": step_s,
+        "from_scratch_s": whole_s,
+    }
 
 
 def main() -> int:

@@ -38,8 +38,13 @@ from winnow.delivery.options import Options
 from winnow.delivery.run import export
 
 PACKAGES = (
-    "datasets==5.2.0", "webdataset==1.0.2", "mlcroissant==1.1.1", "duckdb==2.0.0", "pandas==3.1.1", "pyarrow==26.0.1",
-)  # fmt: skip
+    "datasets==5.2.0",
+    "webdataset==1.0.2",
+    "mlcroissant==1.1.1",
+    "duckdb==2.0.0",
+    "pandas==3.1.1",
+    "pyarrow==26.0.1",
+)
 TORCH = ("torch==2.13.0",)
 #: Run inside that environment: `reader.py EXPORT FORMAT`; prints {loader: {config/split: [rows, digest of ids and z]}}.
 READER = Path(__file__).with_name("loaders_reader.py")
@@ -58,8 +63,12 @@ def installed(folder: Path, torch: bool) -> Path:
         "mlcroissant": PACKAGES,
         **({"torch": TORCH} if torch else {}),
     }
-    missing = {one for module, packages in wanted.items() for one in packages
-               if subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode}  # fmt: skip
+    missing = {
+        one
+        for module, packages in wanted.items()
+        for one in packages
+        if subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode
+    }
     if missing:
         pip = subprocess.run([python, "-m", "pip", "install", "-q", *sorted(missing)], capture_output=True, text=True)
         if pip.returncode:
@@ -99,10 +108,15 @@ def compare(python: Path, folder: Path) -> list[dict[str, object]]:
         expected = {split: all_ for split, all_ in expected.items() if all_}
         read = {split: sorted(all_) for split, all_ in found["splits"].items()}
         wrong = [split for split in {*expected, *read} if expected.get(split) != read.get(split)]
-        figures.append({
-            "loader": name, "format": form, "wanted": sum(map(len, expected.values())),
-            "read": sum(map(len, found["splits"].values())), "wrong": ", ".join([*sorted(wrong), *found["wrong"]]),
-        })  # fmt: skip
+        figures.append(
+            {
+                "loader": name,
+                "format": form,
+                "wanted": sum(map(len, expected.values())),
+                "read": sum(map(len, found["splits"].values())),
+                "wrong": ", ".join([*sorted(wrong), *found["wrong"]]),
+            }
+        )
     return figures
 
 

@@ -52,8 +52,8 @@ from winnow.core.manifest import Manifest
 from winnow.core.runtime import Runtime
 from winnow.core.sample import candidate_id, sid
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain, shard_name
-from winnow.core.shard_tar import Shelf
+from winnow.core.shard import Lineage, shard_name
+from winnow.core.shard_tar import ShardTar
 from winnow.core.stage import stage_class, stage_needs
 
 BATCH = "bench"
@@ -84,12 +84,21 @@ def cut_plan(lake: Lake, urls: list[str], batch: str = BATCH, shard_size: int = 
         sha256 = sha256_bytes(data)
         name = shard_name(number, {"rows": sha256})
         manifest = Manifest(
-            stage="plan", v="0" * 12, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256,
-            bytes=len(data), rows=len(rows), rows_in=len(rows), ok=len(rows), failed=0,
-        )  # fmt: skip
+            stage="plan",
+            fingerprint="0" * 12,
+            batch=batch,
+            shard=name,
+            file=f"{name}.{sha256[:8]}.parquet",
+            sha256=sha256,
+            bytes=len(data),
+            rows=len(rows),
+            rows_in=len(rows),
+            ok=len(rows),
+            failed=0,
+        )
         lake.commit(manifest, data)
         names.append(name)
-    lake.set_stand("plan", batch, {"v": "0" * 12, "shards": names})
+    lake.set_head("plan", batch, {"v": "0" * 12, "shards": names})
 
 
 def run_stage(lake: Lake, settings: Settings, name: str, batch: str = BATCH) -> tuple[float, float, float]:
@@ -128,15 +137,15 @@ def clips(lake: Lake, batch: str = BATCH) -> Iterator[tuple[dict, bytes]]:
     """Every clip's row and file."""
     import pyarrow.parquet as pq
 
-    chain = Chain(lake, batch, stage_needs())
-    for number in chain.numbers("clip"):
-        manifest = chain.committed("clip", number)
+    lineage = Lineage(lake, batch, stage_needs())
+    for number in lineage.numbers("clip"):
+        manifest = lineage.committed("clip", number)
         assert manifest is not None
-        shelf = Shelf(Path(lake.full(lake.table_key(manifest).removesuffix(".parquet") + ".tar")))
+        members = ShardTar(Path(lake.full(lake.table_key(manifest).removesuffix(".parquet") + ".tar")))
         for row in pq.read_table(io.BytesIO(lake.read_table(manifest))).to_pylist():
             if row["outcome"] == "ok":
-                yield row, shelf.read(f"{row['sample_id']}.mp4")
-        shelf.close()
+                yield row, members.read(f"{row['sample_id']}.mp4")
+        members.close()
 
 
 def bare_decode(files: Iterable[bytes]) -> int:
@@ -166,10 +175,10 @@ def bare_transcode(lake: Lake, sound: bool = True) -> int:
     windows: dict[str, list[tuple[str, float, float]]] = {}
     for row, _ in clips(lake):
         windows.setdefault(row["video_id"], []).append((row["cut"], row["start_s"], row["end_s"]))
-    chain = Chain(lake, BATCH, stage_needs())
+    lineage = Lineage(lake, BATCH, stage_needs())
     count = 0
-    for number in chain.numbers("fetch"):
-        manifest = chain.committed("fetch", number)
+    for number in lineage.numbers("fetch"):
+        manifest = lineage.committed("fetch", number)
         assert manifest is not None
         for row in pq.read_table(io.BytesIO(lake.read_table(manifest))).to_pylist():
             cuts = sorted(windows.get(row["video_id"], ()), key=lambda cut: cut[1:])
@@ -331,10 +340,15 @@ def synced(times: dict[str, tuple[float, float, float]], videos: int, limit: flo
     ratios = {name: round(fsync_s / (wall_s - fsync_s), 4) for name, (wall_s, _, fsync_s) in times.items()}
     fsync_s, wall_s = sum(t[2] for t in times.values()), sum(t[0] for t in times.values())
     return {
-        "bench": "fsync", "videos": videos, "shard": SHARD_SIZE, "fsync_s": round(fsync_s, 3),
-        "reference_wall_s": round(wall_s - fsync_s, 3), "ratio": round(fsync_s / (wall_s - fsync_s), 4), "limit": limit,
+        "bench": "fsync",
+        "videos": videos,
+        "shard": SHARD_SIZE,
+        "fsync_s": round(fsync_s, 3),
+        "reference_wall_s": round(wall_s - fsync_s, 3),
+        "ratio": round(fsync_s / (wall_s - fsync_s), 4),
+        "limit": limit,
         "stages": ratios,
-    }  # fmt: skip
+    }
 
 
 def checked(copied: list[bytes], videos: int, limit: float) -> dict[str, object]:
@@ -350,10 +364,15 @@ def checked(copied: list[bytes], videos: int, limit: float) -> dict[str, object]
         map(min, zip(*both, strict=True)) for both in zip(*found, strict=True)
     )
     return {
-        "bench": "check", "videos": videos, "clips": len(copied), "cpu_s": round(check_cpu_s, 3),
-        "reference_cpu_s": round(bare_cpu_s, 3), "ratio": round(check_s / bare_s, 3),
-        "ratio_cpu": round(check_cpu_s / bare_cpu_s, 3), "limit": limit,
-    }  # fmt: skip
+        "bench": "check",
+        "videos": videos,
+        "clips": len(copied),
+        "cpu_s": round(check_cpu_s, 3),
+        "reference_cpu_s": round(bare_cpu_s, 3),
+        "ratio": round(check_s / bare_s, 3),
+        "ratio_cpu": round(check_cpu_s / bare_cpu_s, 3),
+        "limit": limit,
+    }
 
 
 def growth(figures: list[dict[str, object]], bench: str) -> dict[str, object]:

@@ -182,13 +182,13 @@ def _decide(ready: Callable[[], None], root: Path) -> None:
 
     from winnow.core.lake import Lake
     from winnow.core.planned_table import DECIDE
-    from winnow.core.shard import Chain
+    from winnow.core.shard import Lineage
     from winnow.core.table import arrow_schema
 
     ready()
     lake, schema = Lake(root / "lake"), arrow_schema(DECIDE.columns)
-    chain = Chain(lake, BATCH, {})
-    listed = [lake.read_table(chain.committed("ingest", number)) for number in chain.numbers("ingest")]
+    lineage = Lineage(lake, BATCH, {})
+    listed = [lake.read_table(lineage.committed("ingest", number)) for number in lineage.numbers("ingest")]
     rows = pa.concat_tables([pq.read_table(io.BytesIO(data), columns=schema.names) for data in listed])
     made = DECIDE.commit_table(lake, BATCH, 0, rows, inputs={}, code="bench")
     DECIDE.set_head(lake, BATCH, DECIDE.fingerprint("bench"), [made.shard], "bench", {})
@@ -207,7 +207,7 @@ def _listed(root: Path) -> Iterator[dict[str, object]]:
     from winnow_pod import COMMANDS
 
     yield _figure("ingest", COMMANDS["ingest"].memory_mb, _apart(_ingest, root))
-    shards = len(Lake(root / "lake").stand("ingest", BATCH)["shards"])
+    shards = len(Lake(root / "lake").head("ingest", BATCH)["shards"])
     yield run(root, "screen", parts=-(-shards // 12))
     _apart(_decide, root)
     yield _figure("plan", COMMANDS["plan"].memory_mb, _apart(_plan, root))
@@ -266,12 +266,12 @@ def _flag(ready: Callable[[], None], root: Path) -> None:
     from winnow.core.lake import Lake
     from winnow.core.planned_table import FLAG
     from winnow.core.rows import Rows
-    from winnow.core.shard import Chain
+    from winnow.core.shard import Lineage
     from winnow.core.stage import stage_needs
 
     ready()
     lake = Lake(root / "lake")
-    manifest = Chain(lake, BATCH, stage_needs()).committed("clip", 0)
+    manifest = Lineage(lake, BATCH, stage_needs()).committed("clip", 0)
     nothing = {"outcome": "ok", "reason": None, "detail": None, "batch": BATCH, "why": "speech"}
     rows = [{"sample_id": one, **nothing} for one in Rows(lake.read_table(manifest)).ok]
     made = FLAG.commit_rows(lake, BATCH, 0, rows, inputs={"clip": manifest.sha256}, code="bench")

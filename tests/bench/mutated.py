@@ -133,9 +133,18 @@ def _numbers(data: bytearray, lot: Random) -> None:
 
 
 BYTES: dict[str, Callable[[bytearray, Random], None]] = {
-    "bits": _bits, "head": _head, "zeros": _zeros, "noise": _noise, "cut": _cut, "beheaded": _beheaded, "gap": _gap,
-    "twice": _twice, "swapped": _swapped, "joined": _joined, "numbers": _numbers,
-}  # fmt: skip
+    "bits": _bits,
+    "head": _head,
+    "zeros": _zeros,
+    "noise": _noise,
+    "cut": _cut,
+    "beheaded": _beheaded,
+    "gap": _gap,
+    "twice": _twice,
+    "swapped": _swapped,
+    "joined": _joined,
+    "numbers": _numbers,
+}
 
 
 # -- time stamps -------------------------------------------------------------------------------------------------------

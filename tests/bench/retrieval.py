@@ -145,10 +145,19 @@ def main() -> int:
 def show(row: table.Row, as_json: bool) -> None:
     """One figure, as an object or as a line."""
     figure = {
-        "bench": "retrieval", "data": row.data, "variant": row.variant, "method": row.method, "pairing": row.pairing,
-        "clusters": row.clusters, "figure": row.precision, "deviation": row.deviation, "reference": row.ceiling,
-        "ratio": row.of_ceiling, "mi": row.mi, "mi_true": row.mi_true,
-    }  # fmt: skip
+        "bench": "retrieval",
+        "data": row.data,
+        "variant": row.variant,
+        "method": row.method,
+        "pairing": row.pairing,
+        "clusters": row.clusters,
+        "figure": row.precision,
+        "deviation": row.deviation,
+        "reference": row.ceiling,
+        "ratio": row.of_ceiling,
+        "mi": row.mi,
+        "mi_true": row.mi_true,
+    }
     if as_json:
         print(json.dumps(figure), flush=True)
     else:

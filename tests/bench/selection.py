@@ -203,10 +203,18 @@ def against_reference(sizes: list[int], seeds: int, show) -> bool:
             chosen = np.mean([batch_greedy(labels, pairs, clips // 5, seed=seed)[1].sum() for seed in range(seeds)])
             ratio = min(run[1] for run in runs) / min(run[1] for run in mine)
             show(
-                "selection reference", clips=clips, pairing=name, seeds=seeds, cpu_s=min(run[1] for run in mine),
-                reference_cpu_s=min(run[1] for run in runs), ratio=ratio, mi=ours, reference_mi=theirs,
-                error=error, mi_default=float(chosen),
-            )  # fmt: skip
+                "selection reference",
+                clips=clips,
+                pairing=name,
+                seeds=seeds,
+                cpu_s=min(run[1] for run in mine),
+                reference_cpu_s=min(run[1] for run in runs),
+                ratio=ratio,
+                mi=ours,
+                reference_mi=theirs,
+                error=error,
+                mi_default=float(chosen),
+            )
             good &= ratio >= FASTER and ours >= theirs - ERRORS * error
     return good
 
@@ -238,10 +246,18 @@ def quality(clips: int, seeds: int, exact: bool, show) -> None:
                 bought = np.array([np.mean([run[2][1].sum() for run in runs]), np.mean(right)])
                 mi_per_s, precision_per_s = ((bought - chance) / cpu).tolist()
                 show(
-                    "selection quality", clips=clips, pairing=name, ratio=ratio,
-                    setting=f"{batch}/{take}" if take else "exact", cpu_s=float(cpu), mi=float(bought[0]),
-                    mi_per_s=mi_per_s, precision=float(bought[1]), precision_per_s=precision_per_s, bayes=float(bayes),
-                )  # fmt: skip
+                    "selection quality",
+                    clips=clips,
+                    pairing=name,
+                    ratio=ratio,
+                    setting=f"{batch}/{take}" if take else "exact",
+                    cpu_s=float(cpu),
+                    mi=float(bought[0]),
+                    mi_per_s=mi_per_s,
+                    precision=float(bought[1]),
+                    precision_per_s=precision_per_s,
+                    bayes=float(bayes),
+                )
 
 
 def main() -> int:

@@ -47,9 +47,9 @@ from tests.world.sound import parts
 from tests.world.timeline import make_timeline
 from tests.world.video import Video
 from winnow.core.lake import Lake
-from winnow.core.shard import Chain
-from winnow.core.shard_tar import Shelf
-from winnow.core.stage import stage_needs, stage_wants
+from winnow.core.shard import Lineage
+from winnow.core.shard_tar import ShardTar
+from winnow.core.stage import stage_needs, stage_optional_needs
 from winnow.media import decode
 from winnow.metrics.separation import si_snr_db
 from winnow.models import builtin_audio
@@ -98,9 +98,14 @@ def blind(mixture: np.ndarray) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         NMF(
-            nmf.BACKGROUND + nmf.VOICE, solver="mu", beta_loss="kullback-leibler", init="random", random_state=0,
-            max_iter=nmf.ITERATIONS, tol=0.0,
-        ).fit_transform(power + 1e-12)  # fmt: skip
+            nmf.BACKGROUND + nmf.VOICE,
+            solver="mu",
+            beta_loss="kullback-leibler",
+            init="random",
+            random_state=0,
+            max_iter=nmf.ITERATIONS,
+            tol=0.0,
+        ).fit_transform(power + 1e-12)
 
 
 def alone(seed: int, count: int, lengths: tuple[float, float]) -> Iterator[dict[str, object]]:
@@ -115,11 +120,17 @@ def alone(seed: int, count: int, lengths: tuple[float, float]) -> Iterator[dict[
         gains.append((after - before, best - before))
     ours, best = np.array(gains).T
     yield {
-        "bench": "separation", "seed": seed, "clips": len(gains), "sound_s": lengths[0],
-        "gained_db": round(float(ours.mean()), 3), "gained_median_db": round(float(np.median(ours)), 3),
-        "reference": "ideal ratio mask", "reference_gained_db": round(float(best.mean()), 3),
-        "ratio": round(float(ours.mean() / best.mean()), 3), "limit": LIMIT,
-    }  # fmt: skip
+        "bench": "separation",
+        "seed": seed,
+        "clips": len(gains),
+        "sound_s": lengths[0],
+        "gained_db": round(float(ours.mean()), 3),
+        "gained_median_db": round(float(np.median(ours)), 3),
+        "reference": "ideal ratio mask",
+        "reference_gained_db": round(float(best.mean()), 3),
+        "ratio": round(float(ours.mean() / best.mean()), 3),
+        "limit": LIMIT,
+    }
     cost = []
     for seconds in lengths:
         mixture = sum(sounds(seed, 3, seconds)[0])
@@ -127,10 +138,14 @@ def alone(seed: int, count: int, lengths: tuple[float, float]) -> Iterator[dict[
         cost.append(min(timed(partial(separator.dialogue, mixture[None], spoken))[1] for _ in range(3)))
         reference = min(timed(partial(blind, mixture))[1] for _ in range(2))
         yield {
-            "bench": "cost", "sound_s": seconds, "cpu_s": round(cost[-1], 3),
-            "x_real_time": round(seconds / cost[-1], 1), "reference": "scikit-learn's NMF",
-            "reference_cpu_s": round(reference, 3), "ratio": round(cost[-1] / reference, 3),
-        }  # fmt: skip
+            "bench": "cost",
+            "sound_s": seconds,
+            "cpu_s": round(cost[-1], 3),
+            "x_real_time": round(seconds / cost[-1], 1),
+            "reference": "scikit-learn's NMF",
+            "reference_cpu_s": round(reference, 3),
+            "ratio": round(cost[-1] / reference, 3),
+        }
     growth = cost[1] / lengths[1] / (cost[0] / lengths[0])
     yield {"bench": "growth", "sound_s": lengths, "ratio": round(growth, 3)}
 
@@ -156,11 +171,16 @@ def gained(
         before, after = (float(si_snr_db(clean, made)) for made in (mixture, residual))
         out.append(
             {
-                "sample_id": row["sample_id"], "batch": batch, "url": video.url, "audio_class": video.audio_class,
-                "mixture_db": round(before, 3), "residual_db": round(after, 3), "gained_db": round(after - before, 3),
+                "sample_id": row["sample_id"],
+                "batch": batch,
+                "url": video.url,
+                "audio_class": video.audio_class,
+                "mixture_db": round(before, 3),
+                "residual_db": round(after, 3),
+                "gained_db": round(after - before, 3),
                 "removed_db": row["removed_db"],
             }
-        )  # fmt: skip
+        )
     return out
 
 
@@ -188,9 +208,12 @@ def fooled(
         for shown in (row, *drawn):
             visual = seen[shown["sample_id"]]
             z = scorer.score(
-                str(shown["video_id"]), joined(visual, [layer.column for layer in VISUAL_LAYERS]),
-                joined(sound, [layer.column for layer in AUDIO_LAYERS]), visual["motion"], sound["onset"],
-            )["z"]  # fmt: skip
+                str(shown["video_id"]),
+                joined(visual, [layer.column for layer in VISUAL_LAYERS]),
+                joined(sound, [layer.column for layer in AUDIO_LAYERS]),
+                visual["motion"],
+                sound["onset"],
+            )["z"]
             (right if shown is row else wrong).append(float(z) >= at)
     share = {"clips": len(own), "own": np.mean(right) if right else 0.0, "wrong": np.mean(wrong) if wrong else 0.0}
     return {name: round(float(value), 4) for name, value in share.items()}
@@ -212,13 +235,13 @@ def separated(lake: Lake, batches: Sequence[str]) -> Iterator[tuple[str, dict, n
     """Every separated clip: its batch, its row (with `clip_start_s`, where the clip begins in its video), the sound it
     had and the one that is left, mono at RATE_HZ."""
     for batch in batches:
-        chain = Chain(lake, batch, stage_needs(), stage_wants())
-        for number in chain.numbers("separate"):
-            manifests = {name: chain.committed(name, number) for name in ("separate", "clip")}
+        lineage = Lineage(lake, batch, stage_needs(), stage_optional_needs())
+        for number in lineage.numbers("separate"):
+            manifests = {name: lineage.committed(name, number) for name in ("separate", "clip")}
             found = {name: table(lake, manifest) for name, manifest in manifests.items()}
             starts = {row["sample_id"]: row["start_s"] for row in found["clip"]}
             tars = [lake.full(lake.table_key(m)).removesuffix(".parquet") + ".tar" for m in manifests.values()]
-            with closing(Shelf(Path(tars[0]))) as residuals, closing(Shelf(Path(tars[1]))) as clips:
+            with closing(ShardTar(Path(tars[0]))) as residuals, closing(ShardTar(Path(tars[1]))) as clips:
                 for row in found["separate"]:
                     if row["outcome"] != "ok":
                         continue
@@ -241,8 +264,8 @@ def decoded(data: bytes) -> np.ndarray:
 
 def rows(lake: Lake, batch: str, stage: str) -> list[dict]:
     """All rows of a stage of a batch."""
-    chain = Chain(lake, batch, stage_needs(), stage_wants())
-    return [row for number in chain.numbers(stage) for row in table(lake, chain.committed(stage, number))]
+    lineage = Lineage(lake, batch, stage_needs(), stage_optional_needs())
+    return [row for number in lineage.numbers(stage) for row in table(lake, lineage.committed(stage, number))]
 
 
 def table(lake: Lake, manifest) -> list[dict]:
@@ -261,9 +284,12 @@ def curated(world: Path, lake: Lake) -> Iterator[dict[str, object]]:
     yield from ({"bench": "clip", **row} for row in found)
     db = np.array([row["gained_db"] for row in found])
     yield {
-        "bench": "curated", "clips": len(db), "gained_db": round(float(db.mean()), 3),
-        "gained_median_db": round(float(np.median(db)), 3), **fooled(videos, lake, batches),
-    }  # fmt: skip
+        "bench": "curated",
+        "clips": len(db),
+        "gained_db": round(float(db.mean()), 3),
+        "gained_median_db": round(float(np.median(db)), 3),
+        **fooled(videos, lake, batches),
+    }
 
 
 def main() -> int:

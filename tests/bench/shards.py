@@ -71,14 +71,22 @@ def main() -> int:
                 else:
                     given[kind] = _all(_ours(clips, args.workers, cache))
                 rates[kind].append(count / (time.perf_counter() - began))
-        wrong = {clip for kind in ("loader", "cached") for clip in given["webdataset"]
-                 if not _same(given["webdataset"][clip], given[kind].get(clip))}  # fmt: skip
+        wrong = {
+            clip
+            for kind in ("loader", "cached")
+            for clip in given["webdataset"]
+            if not _same(given["webdataset"][clip], given[kind].get(clip))
+        }
         figure = {
-            "bench": "shards", "clips": count, "workers": args.workers, "wrong": len(wrong),
+            "bench": "shards",
+            "clips": count,
+            "workers": args.workers,
+            "wrong": len(wrong),
             **{f"{kind}_clips_per_s": round(statistics.median(found), 1) for kind, found in rates.items()},
-            "ratio": _ratio(rates, "loader"), "cached_ratio": _ratio(rates, "cached"),
+            "ratio": _ratio(rates, "loader"),
+            "cached_ratio": _ratio(rates, "cached"),
             "growth_mb": _growth(clips, args.workers),
-        }  # fmt: skip
+        }
     show(figure, args.json)
     return 0 if not wrong and figure["ratio"] >= RATIO and figure["growth_mb"] <= GROWTH_MB else 1
 
@@ -125,9 +133,12 @@ class Plain:
                         wanted.pop(0)
                 before = frame
             frames += [before] * len(wanted)
-            pictures = np.stack([
-                scale.reformat(f, WINDOW.width, WINDOW.height, "rgb24", interpolation=AREA).to_ndarray() for f in frames
-            ])  # fmt: skip
+            pictures = np.stack(
+                [
+                    scale.reformat(f, WINDOW.width, WINDOW.height, "rgb24", interpolation=AREA).to_ndarray()
+                    for f in frames
+                ]
+            )
         with av.open(io.BytesIO(sample["mp4"])) as file:
             resampler = av.AudioResampler("fltp", "mono", WINDOW.rate_hz)
             for frame in file.decode(audio=0):

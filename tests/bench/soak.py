@@ -87,12 +87,17 @@ class Deployment:
         (root / "tmp").mkdir(parents=True)
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("WINNOW_")},
-            "PYTHONPATH": f"{ROOT}/images", "PATH": f"{run.shell(root / 'bin')}:{os.environ['PATH']}",
-            "TMPDIR": str(root / "tmp"), dbt_server.CPU: str(root / "cpu"),
-            "WINNOW_LAKE": str(self.lake), "WINNOW_INBOX": str(world / "inbox"),
-            "WINNOW_FETCH_ALLOW_NETWORKS": "127.0.0.0/8", "WINNOW_FETCH_REWRITES": json.dumps(server.rewrites),
-            "WINNOW_FETCH_TIMEOUT_S": "4", "WINNOW_FETCH_DEADLINE_S": "20",
-        }  # fmt: skip
+            "PYTHONPATH": f"{ROOT}/images",
+            "PATH": f"{run.shell(root / 'bin')}:{os.environ['PATH']}",
+            "TMPDIR": str(root / "tmp"),
+            dbt_server.CPU: str(root / "cpu"),
+            "WINNOW_LAKE": str(self.lake),
+            "WINNOW_INBOX": str(world / "inbox"),
+            "WINNOW_FETCH_ALLOW_NETWORKS": "127.0.0.0/8",
+            "WINNOW_FETCH_REWRITES": json.dumps(server.rewrites),
+            "WINNOW_FETCH_TIMEOUT_S": "4",
+            "WINNOW_FETCH_DEADLINE_S": "20",
+        }
         (self.lake / "cache").mkdir(parents=True)  # of what a lake remembers, only what dbt parsed is shared
         (self.lake / "cache" / "dbt").symlink_to(folder_of_parses())
 
@@ -294,12 +299,18 @@ def main() -> int:
             "= 'ingest') as listed"
         )
         figures = {
-            "bench": "soak", "seed": options.seed, "days": count, **{f"broke_{k}": n for k, n in wild.broke.items()},
-            "verify_clean": wild.clean(), "files": len(ours), "files_apart": len(apart),
+            "bench": "soak",
+            "seed": options.seed,
+            "days": count,
+            **{f"broke_{k}": n for k, n in wild.broke.items()},
+            "verify_clean": wild.clean(),
+            "files": len(ours),
+            "files_apart": len(apart),
             "rows_unexplained": int(rows["listed"]) - int(rows["candidates"]),
             "bytes_ratio": round(wild.size() / calm.size(), 3),
-            "ratio_cpu": round(wild.cpu_s() / calm.cpu_s(), 3), "cpu_s": round(calm.cpu_s(), 1),
-        }  # fmt: skip
+            "ratio_cpu": round(wild.cpu_s() / calm.cpu_s(), 3),
+            "cpu_s": round(calm.cpu_s(), 1),
+        }
         show(figures, options.json)
         if apart:
             print("apart:", ", ".join(apart[:20]), file=sys.stderr)

@@ -81,7 +81,7 @@ def _run(lake: Lake, task: str, more: list[str]) -> dict[str, object]:
 
 
 def _planted(folder: Path) -> tuple[Lake, str]:
-    lake, _, vectors = sounding.house(folder)
+    lake, _, vectors = sounding.make_lake(folder)
     return lake, vectors
 
 
@@ -100,13 +100,21 @@ def _world(folder: Path, videos: int) -> tuple[Lake, str]:
         seen = not video.planted
         split = SPLITS[counts[seen] % len(SPLITS)] if seen else ("val", "test")[counts[seen] % 2]
         counts[seen] += 1
-        rows.append({
-            "name": video.video, "sample_id": sid("clip", video.video), "video_id": video.video,
-            "group_id": video.video, "label": video.visual_class, "split": split, "status": "kept", "data": data,
-            "seen": seen,
-        })  # fmt: skip
+        rows.append(
+            {
+                "name": video.video,
+                "sample_id": sid("clip", video.video),
+                "video_id": video.video,
+                "group_id": video.video,
+                "label": video.visual_class,
+                "split": split,
+                "status": "kept",
+                "data": data,
+                "seen": seen,
+            }
+        )
         layers.append(np.concatenate([np.asarray(measured[f"v{k}"], np.float32) for k in range(5)]))
-    lake, _, _ = sounding.house(folder, rows, _mixtures(rows))
+    lake, _, _ = sounding.make_lake(folder, rows, _mixtures(rows))
     vectors = planted.write_vectors(folder / "layers.parquet", rows, {"query": np.stack(layers)[:, None]})
     return lake, str(vectors)
 

@@ -68,8 +68,17 @@ def main() -> int:
         chance = float(np.mean([row["chance"] for row in rows["true"]]))
         gallery = float(np.mean([row["gallery"] for row in rows["true"]]))
         said = {n: round(v, 3) for n, v in mean["true"].items()}
-        show({"model": model, "pairs": len(pairs.names), "gallery": gallery, **said, "chance": round(chance, 3),
-              "shuffled R@5": round(mean["shuffled"]["R@5"], 3)}, args.json)  # fmt: skip
+        show(
+            {
+                "model": model,
+                "pairs": len(pairs.names),
+                "gallery": gallery,
+                **said,
+                "chance": round(chance, 3),
+                "shuffled R@5": round(mean["shuffled"]["R@5"], 3),
+            },
+            args.json,
+        )
         held &= mean["shuffled"]["R@5"] <= chance + ROOM
         held &= model != "ridge" or mean["true"]["R@5"] >= LEAST
     return 0 if held else 1
@@ -101,10 +110,18 @@ def _tried(folder: Path, pairs: Pairs, test: np.ndarray, model: str, labels: str
     lake, rows = Lake(folder / "lake"), []
     for k, name in enumerate(pairs.names):
         split = "test" if test[k] else "train"
-        rows.append({
-            "sample_id": f"{k:020x}", "video_id": name, "uploader": None, "label": "unlabelled", "status": "kept",
-            "split": split, "group_id": name, "effective_z": None,
-        })  # fmt: skip
+        rows.append(
+            {
+                "sample_id": f"{k:020x}",
+                "video_id": name,
+                "uploader": None,
+                "label": "unlabelled",
+                "status": "kept",
+                "split": split,
+                "group_id": name,
+                "effective_z": None,
+            }
+        )
     paired.release(lake, rows)
     arrays = {"audio": np.asarray(pairs.sound, np.float32), "visual": np.asarray(pairs.picture, np.float32)}
     encoders = json.dumps({"audio": "yamnet", "visual": "efficientnet-lite0"})

@@ -76,8 +76,9 @@ def told(score: np.ndarray, true: np.ndarray, at: float) -> dict[str, float]:
     said = score >= at
     return {
         "precision": round(float(true[said].mean()) if said.any() else 0.0, 4),
-        "recall": round(float(said[true].mean()), 4), "auc": round(float(roc_auc_score(true, score)), 4),
-    }  # fmt: skip
+        "recall": round(float(said[true].mean()), 4),
+        "auc": round(float(roc_auc_score(true, score)), 4),
+    }
 
 
 def figures(seeds: Sequence[int], clips: int) -> Iterator[dict[str, object]]:
@@ -93,9 +94,13 @@ def figures(seeds: Sequence[int], clips: int) -> Iterator[dict[str, object]]:
     weights = fitted.coef_[0] / scale.scale_
     constant = fitted.intercept_[0] - weights @ scale.mean_
     yield {
-        "bench": "refit", "class": "music", **anew, "weights": np.round([*weights, constant], 3).tolist(),
-        "ours": WEIGHTS.tolist(), "ratio": round(roc_auc_score(music, scores["music"]) / anew["auc"], 4),
-    }  # fmt: skip
+        "bench": "refit",
+        "class": "music",
+        **anew,
+        "weights": np.round([*weights, constant], 3).tolist(),
+        "ours": WEIGHTS.tolist(),
+        "ratio": round(roc_auc_score(music, scores["music"]) / anew["auc"], 4),
+    }
 
 
 def main() -> int:

@@ -102,10 +102,16 @@ def _model(
     if supervision == "full":
         ok &= mean >= chance + (MARGIN if task == "avel" else 0.0)
     return {
-        "task": task, "model": name, "supervision": supervision, "metric": found["metric"], "value": round(mean, 4),
-        "deviation": round(float(np.std(values)), 4), "chance": round(chance, 4),
-        "shuffled": round(control["value"], 4), "seconds": round(seconds, 1),
-    }, bool(ok)  # fmt: skip
+        "task": task,
+        "model": name,
+        "supervision": supervision,
+        "metric": found["metric"],
+        "value": round(mean, 4),
+        "deviation": round(float(np.std(values)), 4),
+        "chance": round(chance, 4),
+        "shuffled": round(control["value"], 4),
+        "seconds": round(seconds, 1),
+    }, bool(ok)
 
 
 def _run(lake: Lake, task: str, name: str, supervision: str, more: list[str], run: str) -> dict:
@@ -144,11 +150,18 @@ def planted_lake(folder: Path) -> tuple[Lake, list[str]]:
 def facts(lake: Lake, clips: list[tuple[dict, bool, float]]) -> None:
     """What the release says of clips: (row of its samples, whether it keeps the clip, score)."""
     listed = [
-        {"sample_id": row["sample_id"], "video_id": row["video_id"], "uploader": None, "label": row["category"],
-         "status": "kept" if kept else "dropped", "effective_z": score, "split": row["split"] if kept else None,
-         "group_id": row["group_id"] if kept else None}
+        {
+            "sample_id": row["sample_id"],
+            "video_id": row["video_id"],
+            "uploader": None,
+            "label": row["category"],
+            "status": "kept" if kept else "dropped",
+            "effective_z": score,
+            "split": row["split"] if kept else None,
+            "group_id": row["group_id"] if kept else None,
+        }
         for row, kept, score in clips
-    ]  # fmt: skip
+    ]
     path = Path(lake.full(f"releases/{planted.RELEASE}")) / "tables" / "fct_clips.parquet"
     pq.write_table(pa.Table.from_pylist(listed), path)
 
@@ -199,15 +212,23 @@ def _labels(name: str, video: Video, heard: np.ndarray, seen: np.ndarray, place:
     split = planted.SPLITS[place // 2 % len(planted.SPLITS)]
     both = heard & seen
     shared = {
-        "sample_id": name, "category": video.visual_class, "clip": video.video, "video_id": video.video,
-        "group_id": video.uploader or video.video, "split": split, "in_half": False,
-    }  # fmt: skip
+        "sample_id": name,
+        "category": video.visual_class,
+        "clip": video.video,
+        "video_id": video.video,
+        "group_id": video.uploader or video.video,
+        "split": split,
+        "in_half": False,
+    }
     if both.any():
         yield {**shared, "family": "avel", "labels": both.astype(int).tolist(), "audible": None, "visible": None}
         yield {
-            **shared, "family": "llp", "labels": both.astype(int).tolist(), "audible": heard.astype(int).tolist(),
+            **shared,
+            "family": "llp",
+            "labels": both.astype(int).tolist(),
+            "audible": heard.astype(int).tolist(),
             "visible": seen.astype(int).tolist(),
-        }  # fmt: skip
+        }
 
 
 def _events(video: Video) -> tuple[np.ndarray, np.ndarray]:

@@ -133,9 +133,11 @@ def winnow(lake: Lake, urls: list[str], rewrites: dict[str, str]) -> tuple[float
     """CPU s of fetching, cutting and probing, clips, and CPU s by stage."""
     media.cut_plan(lake, urls, shard_size=max(1, min(16, len(urls) // (2 * PROCESSES))))
     home = {
-        **os.environ, "WINNOW_LAKE": str(lake.root), "WINNOW_FETCH_REWRITES": json.dumps(rewrites),
+        **os.environ,
+        "WINNOW_LAKE": str(lake.root),
+        "WINNOW_FETCH_REWRITES": json.dumps(rewrites),
         "WINNOW_FETCH_ALLOW_NETWORKS": "127.0.0.0/8",
-    }  # fmt: skip
+    }
     home["PYTHONPATH"] = os.pathsep.join([str(ROOT / "images"), home.get("PYTHONPATH", "")])
     home["PYTHONPYCACHEPREFIX"] = str(Path(lake.root).parent / "bytecode")
     home.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -214,10 +216,17 @@ def main() -> int:
                 theirs.append(other(python, folder / f"other-{number}", listed))
     (ours_s, clips, stages), (theirs_s, other_clips) = min(ours), min(theirs)
     figure = {
-        "bench": "video2dataset", "videos": len(files), "media_s": round(sum(lengths_s), 1),
-        "clips": clips, "cpu_s": round(ours_s, 2), "stage_cpu_s": stages, "other_clips": other_clips,
-        "other_cpu_s": round(theirs_s, 2), "ratio": round(theirs_s / ours_s, 2), "limit": limit,
-    }  # fmt: skip
+        "bench": "video2dataset",
+        "videos": len(files),
+        "media_s": round(sum(lengths_s), 1),
+        "clips": clips,
+        "cpu_s": round(ours_s, 2),
+        "stage_cpu_s": stages,
+        "other_clips": other_clips,
+        "other_cpu_s": round(theirs_s, 2),
+        "ratio": round(theirs_s / ours_s, 2),
+        "limit": limit,
+    }
     show(figure, options.json)
     same = clips == other_clips
     if not same:

@@ -109,12 +109,16 @@ def cuts(folder: Path, as_json: bool) -> int:
             digests.append({path.name: sha256_file(path) for path in sorted((work / "tables").glob("*.parquet"))})
             show(
                 {
-                    "bench": "cut", "shard_size": size, "shards_a_batch": shards, "read": form,
-                    "admit_cpu_s": round(admit_s, 1), "build_cpu_s": round(cpu_s[form, size], 1),
+                    "bench": "cut",
+                    "shard_size": size,
+                    "shards_a_batch": shards,
+                    "read": form,
+                    "admit_cpu_s": round(admit_s, 1),
+                    "build_cpu_s": round(cpu_s[form, size], 1),
                     "build_s": round(time.perf_counter() - clock, 1),
                 },
                 as_json,
-            )  # fmt: skip
+            )
     small, large = min(SIZES), max(SIZES)
     ratios = {form: round(cpu_s[form, small] / cpu_s[form, large], 2) for form in ("shards", "compact")}
     same = all(found == digests[0] for found in digests)

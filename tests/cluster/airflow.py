@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.cluster import house
+from tests.cluster import helpers
 from winnow.demo import processes
 from winnow.demo.airflow_local import LocalAirflow
 
@@ -30,7 +30,7 @@ class ClusterAirflow:
         command: list[str] | None = None,
     ) -> None:
         self.root, self.names = root, names
-        environment = {**processes.marked_environment(root), **house.there(shared, kubeconfig)}
+        environment = {**processes.marked_environment(root), **helpers.there(shared, kubeconfig)}
         if dags:
             environment["AIRFLOW__CORE__DAGS_FOLDER"] = str(dags)
         if command:
@@ -54,7 +54,7 @@ class ClusterAirflow:
         """Jobs outlive an Airflow that is killed. Not all are the test's: in the first hours of a day (UTC) `curate`
         starts with the day that has just ended as soon as it is switched on."""
         processes.end(self.root)
-        house.kubectl("-n", house.NAMESPACE, "delete", "jobs", "--all", check=False)
+        helpers.kubectl("-n", helpers.NAMESPACE, "delete", "jobs", "--all", check=False)
 
     def task(self, dag: str, run: str, task: str) -> dict:
         """A task's instance; {} before there is one."""
@@ -75,7 +75,7 @@ class ClusterAirflow:
 def pods_that_run(command: list[str], folder: Path) -> Path:
     """Pod templates like the checkout's whose container runs something else."""
     folder.mkdir(parents=True)
-    for path in (house.ROOT / "k8s" / "pods").glob("*.yaml"):
+    for path in (helpers.ROOT / "k8s" / "pods").glob("*.yaml"):
         pod = yaml.safe_load(path.read_text(encoding="utf-8"))
         pod["spec"]["containers"][0]["command"] = command
         (folder / path.name).write_text(yaml.safe_dump(pod), encoding="utf-8")

@@ -9,29 +9,29 @@ from pathlib import Path
 import pytest
 
 from tests import needs
-from tests.cluster import house
+from tests.cluster import helpers
 
-sys.path.insert(0, str(house.ROOT / "plugins"))
+sys.path.insert(0, str(helpers.ROOT / "plugins"))
 
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Winnow installed in the cluster; the folder that its pods and this machine share."""
-    if missing := house.missing():
+    if missing := helpers.missing():
         needs.lacking(f"no cluster to test on: {missing}")
     scratch = tmp_path_factory.getbasetemp()
-    folder = house.shared_folder(scratch)
+    folder = helpers.shared_folder(scratch)
     for parent in (scratch, scratch.parent):
         parent.chmod(0o777)  # pods run as another user
     try:
-        house.install(folder)
-        house.ready()
+        helpers.install(folder)
+        helpers.ready()
         yield folder
     finally:
-        house.uninstall()
+        helpers.uninstall()
 
 
 @pytest.fixture(scope="session")
 def kubeconfig(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Airflow's own rights in the cluster."""
-    return house.account_kubeconfig(tmp_path_factory.mktemp("account") / "kubeconfig")
+    return helpers.account_kubeconfig(tmp_path_factory.mktemp("account") / "kubeconfig")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import house
+from tests.cluster import helpers
 from tests.cluster.trouble import Troublemaker, ended
 
 #: Without the 23 real-world kinds: each stage of each shard is a pod here, and they are the same on any machine.
@@ -22,7 +22,7 @@ THERE = {"OPENBLAS_CORETYPE": "Sandybridge", "NUMBA_CPU_NAME": "generic"}
 def _tell_pods(variables: dict[str, str | None]) -> None:
     """Give all new pods variables of the environment; None takes one away."""
     change = json.dumps({"data": variables})
-    house.kubectl("-n", house.NAMESPACE, "patch", "configmap", "winnow", "--type=merge", "-p", change)
+    helpers.kubectl("-n", helpers.NAMESPACE, "patch", "configmap", "winnow", "--type=merge", "-p", change)
 
 
 @pytest.mark.timeout(1100)
@@ -34,9 +34,9 @@ def test_the_demo_on_the_cluster_publishes_what_it_publishes_here(
     _tell_pods(THERE)
     folder = shared / "demo"
     before = os.umask(0)  # what Airflow and the world's maker write, pods of another user must be able to write to
-    there = house.Demo(folder, {**os.environ, **house.there(shared, kubeconfig)}, *CHOICE)
+    there = helpers.Demo(folder, {**os.environ, **helpers.there(shared, kubeconfig)}, *CHOICE)
     os.umask(before)
-    here = house.Demo(tmp_path / "demo", {**house.here(), **HERE}, *CHOICE)
+    here = helpers.Demo(tmp_path / "demo", {**helpers.here(), **HERE}, *CHOICE)
     trouble = Troublemaker(folder)
     try:
         here.wait(900)
@@ -47,10 +47,10 @@ def test_the_demo_on_the_cluster_publishes_what_it_publishes_here(
         trouble.stop()
         _tell_pods(dict.fromkeys(THERE))
     assert trouble.failed == {}
-    assert [pod for pod in house.get("pods") if ended(pod) == "OOMKilled"], "a pod ran out of memory"
+    assert [pod for pod in helpers.get("pods") if ended(pod) == "OOMKilled"], "a pod ran out of memory"
 
-    assert house.published(folder) == house.published(tmp_path / "demo") != {}
-    jobs = house.get("jobs")
+    assert helpers.published(folder) == helpers.published(tmp_path / "demo") != {}
+    jobs = helpers.get("jobs")
     stages = {job["metadata"]["labels"]["winnow/stage"] for job in jobs}
     assert {"ingest", "screen", "decide", "fetch", "clip", "probe", "visual", "audio", "correspond", "fit"} <= stages
     assert all(job["status"].get("active", 0) == 0 for job in jobs), "nothing is left running"

@@ -16,7 +16,7 @@ import pytest
 from packaging.version import Version
 
 from tests import needs
-from tests.cluster.house import ROOT
+from tests.cluster.helpers import ROOT
 from winnow import __version__
 
 WANTED = os.environ.get("WINNOW_TEST_IMAGES", "").split()

@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 import winnow_job
 import winnow_pod
-from tests.cluster.house import NAMESPACE, get, kubectl, wait
+from tests.cluster.helpers import NAMESPACE, get, kubectl, wait
 from tests.cluster.jobs import container, make, runs, see_through
 
 ANSWER = (

@@ -9,32 +9,54 @@ from pathlib import Path
 import pytest
 
 import winnow_pod
-from tests.cluster.house import NAMESPACE, ROOT, kubectl
+from tests.cluster.helpers import NAMESPACE, ROOT, kubectl
 from tests.contracts.test_kubernetes import ATTEMPT, COMMANDS
 
 
 def may(kubeconfig: Path, verb: str, resource: str, namespace: str = NAMESPACE) -> bool:
     done = subprocess.run(
         ["kubectl", "--kubeconfig", str(kubeconfig), "auth", "can-i", verb, resource, "-n", namespace],
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     return done.stdout.strip() == "yes"
 
 
 @pytest.mark.parametrize(
     ("verb", "resource"),
-    [("create", "jobs"), ("get", "jobs"), ("list", "jobs"), ("watch", "jobs"), ("delete", "jobs"),
-     ("list", "pods"), ("watch", "pods"), ("get", "pods/log"), ("list", "events"), ("watch", "events")],
-)  # fmt: skip
+    [
+        ("create", "jobs"),
+        ("get", "jobs"),
+        ("list", "jobs"),
+        ("watch", "jobs"),
+        ("delete", "jobs"),
+        ("list", "pods"),
+        ("watch", "pods"),
+        ("get", "pods/log"),
+        ("list", "events"),
+        ("watch", "events"),
+    ],
+)
 def test_airflow_may_do_its_work(kubeconfig: Path, verb: str, resource: str) -> None:
     assert may(kubeconfig, verb, resource)
 
 
 @pytest.mark.parametrize(
     ("verb", "resource"),
-    [("get", "secrets"), ("list", "secrets"), ("create", "pods"), ("create", "pods/exec"), ("delete", "pods"),
-     ("get", "configmaps"), ("patch", "jobs"), ("create", "rolebindings"), ("get", "nodes"), ("impersonate", "users")],
-)  # fmt: skip
+    [
+        ("get", "secrets"),
+        ("list", "secrets"),
+        ("create", "pods"),
+        ("create", "pods/exec"),
+        ("delete", "pods"),
+        ("get", "configmaps"),
+        ("patch", "jobs"),
+        ("create", "rolebindings"),
+        ("get", "nodes"),
+        ("impersonate", "users"),
+    ],
+)
 def test_airflow_may_do_nothing_else(kubeconfig: Path, verb: str, resource: str) -> None:
     assert not may(kubeconfig, verb, resource)
 
@@ -54,9 +76,13 @@ def test_the_server_takes_every_job(shared: Path) -> None:
     for number, job in enumerate(jobs):
         job["metadata"]["name"] += f"-{number}"
     answer = kubectl(
-        "create", "--dry-run=server", "--validate=false", "-f", "-",
+        "create",
+        "--dry-run=server",
+        "--validate=false",
+        "-f",
+        "-",
         stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": jobs}),
-    )  # fmt: skip
+    )
     assert len(answer.splitlines()) == len(jobs)
     assert all("created (server dry run)" in line for line in answer.splitlines())
 
@@ -73,7 +99,13 @@ def test_a_stages_pod_has_no_token(shared: Path) -> None:
     assert pod["spec"]["automountServiceAccountToken"] is False
     for verb, resource in (("get", "pods"), ("list", "secrets"), ("create", "jobs")):
         answer = kubectl(
-            "auth", "can-i", verb, resource, "-n", NAMESPACE, f"--as=system:serviceaccount:{NAMESPACE}:winnow-stage",
+            "auth",
+            "can-i",
+            verb,
+            resource,
+            "-n",
+            NAMESPACE,
+            f"--as=system:serviceaccount:{NAMESPACE}:winnow-stage",
             check=False,
-        )  # fmt: skip
+        )
         assert answer.strip() == "no"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.cluster.house import NAMESPACE, get, kubectl
+from tests.cluster.helpers import NAMESPACE, get, kubectl
 from winnow.demo.processes import running
 
 #: Takes memory that belongs to no process, and points the kernel at the pod's first one.
@@ -97,8 +97,12 @@ class Troublemaker:
         with (self.folder / "logs" / "triggerer.log").open("ab") as log:
             subprocess.Popen(
                 [sys.executable, "-m", "airflow", "triggerer"],
-                env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
+                env=environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
 
     def stop_the_api(self) -> None:
         """The API server is away for 20 s; kubelet and pods go on."""

@@ -9,8 +9,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 VOLUMES = {
-    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
-}  # fmt: skip
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+}
 SECCOMP = {"RuntimeDefault", "Localhost"}
 SELINUX = {"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
 #: Where AppArmor's profiles were named before pods had a field for them: by container, still read.

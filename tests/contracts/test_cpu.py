@@ -18,7 +18,7 @@ import pytest
 from numpy._core import _multiarray_umath
 
 from tests.contracts import computed
-from tests.unit.house import Count, cut, runtime
+from tests.unit.helpers import Count, cut, runtime
 from tests.unit.signals import moving_square, mp4, sine
 from winnow.core import cpu
 from winnow.core.errors import ConfigError
@@ -35,20 +35,32 @@ ABOVE_THE_BASELINE = " ".join(_multiarray_umath.__cpu_dispatch__)
 #: lacks is named too: it would end the process if it were obeyed.
 HOSTILE = {
     "less": {
-        "OPENBLAS_CORETYPE": "Nehalem", "NPY_DISABLE_CPU_FEATURES": ABOVE_THE_BASELINE, "NUMBA_CPU_NAME": "generic",
-        "ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "ARROW_USER_SIMD_LEVEL": "NONE",
-        "OMP_NUM_THREADS": "4", "OPENBLAS_NUM_THREADS": "4",
+        "OPENBLAS_CORETYPE": "Nehalem",
+        "NPY_DISABLE_CPU_FEATURES": ABOVE_THE_BASELINE,
+        "NUMBA_CPU_NAME": "generic",
+        "ATEN_CPU_CAPABILITY": "default",
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "ARROW_USER_SIMD_LEVEL": "NONE",
+        "OMP_NUM_THREADS": "4",
+        "OPENBLAS_NUM_THREADS": "4",
     },
     "other": {
-        "OPENBLAS_CORETYPE": "Sandybridge", "NPY_ENABLE_CPU_FEATURES": "X86_V2", "NUMBA_CPU_NAME": "x86-64-v2",
-        "NUMBA_CPU_FEATURES": "-avx,-fma", "OPENCV_CPU_DISABLE": "AVX2,AVX", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+        "OPENBLAS_CORETYPE": "Sandybridge",
+        "NPY_ENABLE_CPU_FEATURES": "X86_V2",
+        "NUMBA_CPU_NAME": "x86-64-v2",
+        "NUMBA_CPU_FEATURES": "-avx,-fma",
+        "OPENCV_CPU_DISABLE": "AVX2,AVX",
+        "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
         "NUMBA_ENABLE_AVX": "0",
     },
     "more": {
-        "OPENBLAS_CORETYPE": "SkylakeX", "NPY_ENABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_SPR",
-        "NUMBA_CPU_NAME": "skylake-avx512", "ATEN_CPU_CAPABILITY": "avx512", "OMP_NUM_THREADS": "2",
+        "OPENBLAS_CORETYPE": "SkylakeX",
+        "NPY_ENABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_SPR",
+        "NUMBA_CPU_NAME": "skylake-avx512",
+        "ATEN_CPU_CAPABILITY": "avx512",
+        "OMP_NUM_THREADS": "2",
     },
-}  # fmt: skip
+}
 TOUCHED = {*cpu.INSTRUCTIONS, *cpu.THREADS, *cpu.REMOVED, "OPENCV_CPU_DISABLE", "GLIBC_TUNABLES"}
 
 
@@ -72,8 +84,12 @@ def run(clip: Path, environment: Mapping[str, str], *options: str) -> dict:
     """What computations gave in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.contracts.computed", str(clip), *options],
-        env=clean() | environment, cwd=ROOT, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        env=clean() | environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -227,7 +243,10 @@ def test_what_is_pinned_is_named_in_one_place() -> None:
     words = re.compile("|".join(sorted({*cpu.INSTRUCTIONS, *cpu.THREADS, *cpu.REMOVED})))
     files = subprocess.run(
         ["git", "ls-files", "-z", "images", "plugins", "dags", "dbt", "k8s", "Makefile"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.split("\0")  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\0")
     named = {name for name in filter(None, files) if words.search((ROOT / name).read_text(errors="replace"))}
     assert named - {"images/README.md"} == {"images/winnow/core/cpu.py"}

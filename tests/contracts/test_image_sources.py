@@ -90,8 +90,12 @@ def tags(checkout: Path) -> list[str]:
     }
     done = subprocess.run(
         [checkout / "images" / "build.sh", "base"],
-        env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr
     return re.findall(r" -t (\S+)", asked.read_text())
 

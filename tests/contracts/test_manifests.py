@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests import needs
-from tests.cluster import house
+from tests.cluster import helpers
 from tests.contracts.test_kubernetes import ROOT, VERSIONS, job
 from winnow.fetching import egress
 
@@ -137,7 +137,7 @@ def test_only_fetch_reaches_the_internet_and_never_a_private_address() -> None:
 
 
 def test_the_tests_on_a_cluster_let_fetch_reach_their_world() -> None:
-    policy = house.world_policy("172.18.0.1")
+    policy = helpers.world_policy("172.18.0.1")
     kubernetes_validate.validate(policy, VERSIONS[0], strict=True)
     labels = job(["run", "fetch", "--batch", "a", "--part", "0"])["spec"]["template"]["metadata"]["labels"]
     assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
@@ -153,6 +153,6 @@ def test_the_tests_on_a_cluster_share_a_folder_that_nodes_have(
     if nodes == "elsewhere":
         (tmp_path / "mounted").mkdir()
         monkeypatch.setenv("WINNOW_TEST_SHARED", str(tmp_path / "mounted"))
-    folder = house.shared_folder(scratch)
+    folder = helpers.shared_folder(scratch)
     assert folder.parent == (scratch if nodes == "this machine" else tmp_path / "mounted")
     assert folder.stat().st_mode & 0o777 == 0o777

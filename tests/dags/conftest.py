@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dags.house import StubHouse
+from tests.dags.helpers import StubAirflow
 from winnow.demo.airflow_local import DAGS, settings
 
 
@@ -33,9 +33,9 @@ def described(airflow_environment: dict[str, str]) -> dict:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StubHouse]:
+def stub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StubAirflow]:
     """A real Airflow whose tasks run the stub; three days have lists."""
-    stub = StubHouse(tmp_path_factory.mktemp("house"))
+    stub = StubAirflow(tmp_path_factory.mktemp("house"))
     try:
         stub.start()
         yield stub

@@ -42,22 +42,27 @@ class FakeCluster:
         jobs, core = "/apis/batch/v1/namespaces/winnow/jobs", "/api/v1/namespaces/winnow"
         application.add_routes(
             [
-                web.get(jobs, self._list), web.post(jobs, self._create), web.get(jobs + "/{name}", self._read),
-                web.delete(jobs + "/{name}", self._delete), web.get(core + "/{kind:pods|events}", self._list),
+                web.get(jobs, self._list),
+                web.post(jobs, self._create),
+                web.get(jobs + "/{name}", self._read),
+                web.delete(jobs + "/{name}", self._delete),
+                web.get(core + "/{kind:pods|events}", self._list),
                 web.get(core + "/pods/{name}/log", self._log),
             ]
-        )  # fmt: skip
+        )
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         host, port = self._runner.addresses[0][:2]
         view = {
-            "apiVersion": "v1", "kind": "Config", "current-context": "it",
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "it",
             "clusters": [{"name": "it", "cluster": {"server": f"http://{host}:{port}"}}],
             "users": [{"name": "it", "user": {}}],
             "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-        }  # fmt: skip
+        }
         Path(os.environ["KUBECONFIG"]).write_text(json.dumps(view))
         return self
 
@@ -90,7 +95,9 @@ class FakeCluster:
             "pods",
             {
                 "metadata": {
-                    "name": name, "labels": {**meta["labels"], "job-name": meta["name"]}, "ownerReferences": [owner]
+                    "name": name,
+                    "labels": {**meta["labels"], "job-name": meta["name"]},
+                    "ownerReferences": [owner],
                 },
                 "spec": spec,
                 "status": {
@@ -99,7 +106,7 @@ class FakeCluster:
                     **status,
                 },
             },
-        )  # fmt: skip
+        )
 
     def exited(self, job: Thing, name: str, code: int, message: str = "", reason: str = "") -> None:
         """A pod's container ended."""
@@ -116,10 +123,14 @@ class FakeCluster:
         self.put(
             "events",
             {
-                "metadata": {"name": f"event-{next(self._versions)}"}, "involvedObject": involved, "type": "Warning",
-                "reason": reason, "message": message, "lastTimestamp": "2026-11-01T00:00:00Z",
+                "metadata": {"name": f"event-{next(self._versions)}"},
+                "involvedObject": involved,
+                "type": "Warning",
+                "reason": reason,
+                "message": message,
+                "lastTimestamp": "2026-11-01T00:00:00Z",
             },
-        )  # fmt: skip
+        )
 
     async def until(self, what: Any) -> Any:
         """The first true value of `what()`; AssertionError after 20 s."""

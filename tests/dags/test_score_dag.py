@@ -69,8 +69,14 @@ def test_params_are_typed_and_said(score: dict) -> None:
     params = score["params"]
     assert set(params) == {"batches", "scorers", "refit", "seed", "stages"}
     assert set(params["scorers"]["items"]["enum"]) == {
-        "panns", "efficientnet", "yamnet", "bridge", "two_tower", "ridge", "joint",
-    }  # fmt: skip
+        "panns",
+        "efficientnet",
+        "yamnet",
+        "bridge",
+        "two_tower",
+        "ridge",
+        "joint",
+    }
     assert json.dumps(params)
 
 

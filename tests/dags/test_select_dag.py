@@ -23,8 +23,13 @@ def test_order_and_mapping(described: dict) -> None:
     assert "centres" in tasks["rescore"]["downstream"]
     assert reachable(tasks, "batches") == set(tasks) - {"batches"}
     assert {name for name, task in tasks.items() if task["mapped"]} == {
-        "open_clip", "panns", "flag", "separate", "rescore", "cluster",
-    }  # fmt: skip
+        "open_clip",
+        "panns",
+        "flag",
+        "separate",
+        "rescore",
+        "cluster",
+    }
 
 
 def test_release_follows_the_selection_and_not_the_gate(described: dict) -> None:
@@ -56,9 +61,18 @@ def test_its_commands_are_ones_that_winnow_has(described: dict) -> None:
 def test_params_are_typed_and_said(described: dict) -> None:
     params = described["dags"]["select"]["params"]
     assert set(params) == {
-        "batches", "pretrained", "clusters", "share", "among", "pairing", "method", "preset", "incremental", "seed",
+        "batches",
+        "pretrained",
+        "clusters",
+        "share",
+        "among",
+        "pairing",
+        "method",
+        "preset",
+        "incremental",
+        "seed",
         "stages",
-    }  # fmt: skip
+    }
     assert json.dumps(params)
     for name, option in (("method", "method"), ("among", "among"), ("preset", "preset")):
         offered = next(o for o in select.params for n in o.opts if n == f"--{option}").type.choices

@@ -10,7 +10,7 @@ import pytest
 
 from winnow.batch.curate import stages_after
 from winnow.cli import docs
-from winnow.core.stage import stage_class, stage_names, stage_needs, stage_wants
+from winnow.core.stage import stage_class, stage_names, stage_needs, stage_optional_needs
 from winnow.demo.airflow_local import DAGS, PLUGINS
 
 FILES = sorted(DAGS.glob("*.py"))
@@ -37,7 +37,7 @@ def test_parsing_is_fast_and_imports_nothing_heavy(described: dict) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_dag_file_is_short_and_only_wiring(path: Path) -> None:
     lines = path.read_text().splitlines()
-    assert len(lines) < 100
+    assert len(lines) < 120
     imported = {line.split()[1].split(".")[0] for line in lines if line.startswith(("import ", "from "))}
     assert imported <= {"__future__", "airflow", "winnow_stage"}
 
@@ -53,7 +53,7 @@ def test_stages_are_tasks_of_their_name(described: dict) -> None:
     flows = {name: stage_class(name).flow for name in stage_names()}
     for dag in sorted(set(flows.values())):
         own = {name for name, flow in flows.items() if flow == dag}
-        read = {need for name in own for need in (*stage_needs()[name], *stage_wants()[name])}
+        read = {need for name in own for need in (*stage_needs()[name], *stage_optional_needs()[name])}
         recycled = set(stages_after("flag")) if "flag" in described["dags"][dag]["tasks"] else set()
         assert own <= set(running[dag]) <= own | read | recycled, dag
 
@@ -78,7 +78,7 @@ def test_a_stage_comes_after_what_it_needs(described: dict) -> None:
         for need in needs:
             if flow == "curate" or need in tasks:
                 assert name in reachable(tasks, need), f"{name} must come after {need}"
-        for want in stage_wants()[name]:
+        for want in stage_optional_needs()[name]:
             if want in tasks and want != name:
                 assert name in reachable(tasks, want), f"{name} must come after {want}"
 

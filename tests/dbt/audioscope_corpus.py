@@ -52,18 +52,26 @@ def write_lists(lake: Lake, rows: Sequence[Listed], batch: str = BATCH, seq: int
         vid = video_id(row.path)
         table.append(
             {
-                "sample_id": candidate_id(vid, start_s, end_s), "outcome": "ok", "video_id": vid, "source": "yfcc",
-                "list_path": "list.csv", "list_row": number, "url": yfcc_path.URL_PREFIX + row.path,
-                "uploader": row.uploader, "duration_s": row.duration_s, "start_s": start_s, "end_s": end_s,
+                "sample_id": candidate_id(vid, start_s, end_s),
+                "outcome": "ok",
+                "video_id": vid,
+                "source": "yfcc",
+                "list_path": "list.csv",
+                "list_row": number,
+                "url": yfcc_path.URL_PREFIX + row.path,
+                "uploader": row.uploader,
+                "duration_s": row.duration_s,
+                "start_s": start_s,
+                "end_s": end_s,
                 "extra": json.dumps(row.extra) if row.extra else None,
             }
-        )  # fmt: skip
+        )
     tables = {"ingest": table, **_scored([row for row in rows if row.z is not None])}
     head: dict = {"batch": batch, "seq": seq, "stages": {}}
     for stage, records in tables.items():
         manifest = write_table(lake, stage, batch, 0, records, stage_columns()[stage])
         file = {"shard": manifest.shard, "path": lake.table_key(manifest), "sha256": manifest.sha256}
-        head["stages"][stage] = {"v": manifest.v, "files": [file | {"rows": manifest.rows}]}
+        head["stages"][stage] = {"v": manifest.fingerprint, "files": [file | {"rows": manifest.rows}]}
     lake.write(f"batches/{batch}.json", json.dumps(head).encode())
 
 
@@ -92,11 +100,15 @@ def rate(lake: Lake, answers: Iterable[tuple[str, tuple[float, float], str, bool
         rows.append(
             rating(
                 {
-                    "video": path, "start_s": start_s, "end_s": end_s, "rater_id": rater,
-                    "onscreen_present": said[0], "offscreen_present": said[1],
+                    "video": path,
+                    "start_s": start_s,
+                    "end_s": end_s,
+                    "rater_id": rater,
+                    "onscreen_present": said[0],
+                    "offscreen_present": said[1],
                 }
             )
-        )  # fmt: skip
+        )
     corpus_table.add(lake, "rating", rows, provenance={"made": "by a test"})
 
 

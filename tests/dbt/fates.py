@@ -77,23 +77,31 @@ FLAGGED = {
     "quiet voice": (Clip(z=5.0, tags={"speech": 0.25}), ["kept", None, 0, None, False]),
     "separated before": (Clip(z=5.0, tags=QUIET, residual_z=0.0), ["kept", None, 0, None, False]),
     "unheard": (
-        Clip(z=5.0, tags=QUIET, failed={"tags": "undecodable"}), ["dropped", "unmeasured", 0, "no tags", False],
+        Clip(z=5.0, tags=QUIET, failed={"tags": "undecodable"}),
+        ["dropped", "unmeasured", 0, "no tags", False],
     ),
-}  # fmt: skip
+}
 
 
 def quality(low: float, p_value: float) -> dict:
     """What a scorer's card says of how good it is."""
     return {
         "quality": {
-            "auc": low + 0.1, "auc_low": low, "auc_high": low + 0.2, "p_value": p_value, "clips": 90, "groups": 30,
-            "clips_effective": 30.0, "accepted": 0.5, "is_trusted": low > 0.5 and p_value <= 0.01,
+            "auc": low + 0.1,
+            "auc_low": low,
+            "auc_high": low + 0.2,
+            "p_value": p_value,
+            "clips": 90,
+            "groups": 30,
+            "clips_effective": 30.0,
+            "accepted": 0.5,
+            "is_trusted": low > 0.5 and p_value <= 0.01,
         },
         "stability": [
             {"kind": "left_out", "number": 0, "clips": 80, "flipped": 4},
             {"kind": "other_folds", "number": 0, "clips": 0, "flipped": 0},
         ],
-    }  # fmt: skip
+    }
 
 
 #: Cards of scorers: of one that tells pairs apart, and of some that do not, of which somebody trusts one.

@@ -26,9 +26,22 @@ from winnow.core.stage import stage_columns, stage_needs
 
 V = "0123456789ab"
 STAGES = (
-    "ingest", "screen", "decide", "plan", "fetch", "clip", "probe", "visual", "audio", "correspond", "tags", "separate",
-    "rescore", "two_tower", "fingerprint",
-)  # fmt: skip
+    "ingest",
+    "screen",
+    "decide",
+    "plan",
+    "fetch",
+    "clip",
+    "probe",
+    "visual",
+    "audio",
+    "correspond",
+    "tags",
+    "separate",
+    "rescore",
+    "two_tower",
+    "fingerprint",
+)
 #: Those that nobody need have run: their table is there where a clip says what they measure.
 ASKED_FOR = {"two_tower", "fingerprint"}
 
@@ -102,14 +115,24 @@ def rows_of(candidate: Candidate) -> dict[str, list[dict]]:
     start_s, end_s = c.times
     ok = {"outcome": "ok"}
     about = {
-        "video_id": c.video_id, "url": c.url, "start_s": start_s, "end_s": end_s, "title": c.video,
+        "video_id": c.video_id,
+        "url": c.url,
+        "start_s": start_s,
+        "end_s": end_s,
+        "title": c.video,
         "uploader": c.uploader,
         "source_id": c.video,
-    }  # fmt: skip
+    }
     listed = {
-        **about, "source": "csv", "list_path": "list.csv", "list_row": c.row, "labels": list(c.labels),
-        "duration_s": c.declared_duration_s, "license": "CC-BY-4.0", "extra": c.extra,
-    }  # fmt: skip
+        **about,
+        "source": "csv",
+        "list_path": "list.csv",
+        "list_row": c.row,
+        "labels": list(c.labels),
+        "duration_s": c.declared_duration_s,
+        "license": "CC-BY-4.0",
+        "extra": c.extra,
+    }
     out: dict[str, list[dict]] = {stage: [] for stage in STAGES}
 
     def add(stage: str, **values: object) -> bool:
@@ -156,26 +179,55 @@ def _clip_rows(c: Candidate, clip: Clip) -> dict[str, dict]:
     duration_s = clip.end_s - clip.start_s
     measured = {
         "clip": {
-            "candidate_id": c.id, "video_id": c.video_id, "start_s": clip.start_s, "end_s": clip.end_s,
+            "candidate_id": c.id,
+            "video_id": c.video_id,
+            "start_s": clip.start_s,
+            "end_s": clip.end_s,
             "duration_s": duration_s,
-            "window": "shot", "shot_index": 0, "cut": "copy", "media_sha256": sha256_bytes(content(clip.media or key)),
-            "media_bytes": 900, "width": 320, "height": 180, "fps": 25.0, "has_audio": True, "av_offset_s": 0.0,
+            "window": "shot",
+            "shot_index": 0,
+            "cut": "copy",
+            "media_sha256": sha256_bytes(content(clip.media or key)),
+            "media_bytes": 900,
+            "width": 320,
+            "height": 180,
+            "fps": 25.0,
+            "has_audio": True,
+            "av_offset_s": 0.0,
         },
         "probe": {
-            "duration_s": duration_s, "container": "mp4", "video_codec": "h264", "width": 320, "height": 180,
+            "duration_s": duration_s,
+            "container": "mp4",
+            "video_codec": "h264",
+            "width": 320,
+            "height": 180,
             "fps": 25.0,
-            "n_frames": 250, "audio_codec": "aac", "rate_hz": 44100, "channels": 2, "has_audio": True,
+            "n_frames": 250,
+            "audio_codec": "aac",
+            "rate_hz": 44100,
+            "channels": 2,
+            "has_audio": True,
             "loudness_lufs": -20.0,
-            "peak_dbfs": -3.0, "silence_ratio": 0.1, "stillness": 0.2, "black_ratio": 0.0, **clip.probe,
+            "peak_dbfs": -3.0,
+            "silence_ratio": 0.1,
+            "stillness": 0.2,
+            "black_ratio": 0.0,
+            **clip.probe,
         },
         "visual": {"grid_hz": 8.0, "n_frames": 80},
         "audio": {"grid_hz": 8.0, "n_samples": 320000},
         "correspond": {
-            "video_id": c.video_id, "score": None if clip.z is None else clip.z / 10, "z": clip.z, "semantic": 0.5,
+            "video_id": c.video_id,
+            "score": None if clip.z is None else clip.z / 10,
+            "z": clip.z,
+            "semantic": 0.5,
             "sync": 0.5,
-            "null_mean": 0.0, "null_std": 0.1, "fold": 0, "model": clip.model,
+            "null_mean": 0.0,
+            "null_std": 0.1,
+            "fold": 0,
+            "model": clip.model,
         },
-    }  # fmt: skip
+    }
     if clip.tags is not None:
         quiet = {"speech": 0.0, "music": 0.0, "silence": 0.0, "noise": 0.0, "outside_dbfs": -30.0, "tagger": "t"}
         measured["tags"] = {**quiet, **clip.tags}
@@ -185,15 +237,24 @@ def _clip_rows(c: Candidate, clip: Clip) -> dict[str, dict]:
     if clip.two_tower is not None:
         score, residual_score = clip.two_tower
         measured["two_tower"] = {
-            "video_id": c.video_id, "score": score, "residual_score": residual_score, "fold": 0, "model": "t",
-        }  # fmt: skip
+            "video_id": c.video_id,
+            "score": score,
+            "residual_score": residual_score,
+            "fold": 0,
+            "model": "t",
+        }
     if clip.sketches is not None:
         seen, heard = clip.sketches
         measured["fingerprint"] = {
-            "video_id": c.video_id, "start_s": clip.start_s, "end_s": clip.end_s, "version": V,
-            "picture_moments": 9, "picture": pictures(seen, 6).ravel().tolist(),
-            "sound_moments": 9, "sound": levels(heard, 6).ravel().tolist(),
-        }  # fmt: skip
+            "video_id": c.video_id,
+            "start_s": clip.start_s,
+            "end_s": clip.end_s,
+            "version": V,
+            "picture_moments": 9,
+            "picture": pictures(seen, 6).ravel().tolist(),
+            "sound_moments": 9,
+            "sound": levels(heard, 6).ravel().tolist(),
+        }
     out = {}
     for stage, values in measured.items():
         if stage in clip.absent:
@@ -243,7 +304,7 @@ def write_batch(
                 }
             )
             names.append(manifest.shard)
-        lake.set_stand(stage, batch, {"v": V, "shards": names} if stage in ("ingest", "decide", "plan") else {"v": V})
+        lake.set_head(stage, batch, {"v": V, "shards": names} if stage in ("ingest", "decide", "plan") else {"v": V})
         head["stages"][stage] = {"v": V, "files": files}
     if admit:
         lake.write(f"batches/{batch}.json", json.dumps(head).encode())
@@ -285,10 +346,23 @@ def write_table(
     failed = sum(row["outcome"] == "failed" for row in rows)
     name = name or shard_name(number, {"rows": sha256})
     manifest = Manifest(
-        stage=stage, v=V, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256, bytes=len(data),
-        rows=len(rows), rows_in=len(rows), ok=len(rows) - failed, failed=failed, at="2026-11-01T00:00:00+00:00",
-        seconds=0.5, cpu_seconds=0.25, host="here", params={"least": 1e-05, "one": 1.0, "said": "é, \"so\""},
-    )  # fmt: skip
+        stage=stage,
+        fingerprint=V,
+        batch=batch,
+        shard=name,
+        file=f"{name}.{sha256[:8]}.parquet",
+        sha256=sha256,
+        bytes=len(data),
+        rows=len(rows),
+        rows_in=len(rows),
+        ok=len(rows) - failed,
+        failed=failed,
+        at="2026-11-01T00:00:00+00:00",
+        seconds=0.5,
+        cpu_seconds=0.25,
+        host="here",
+        params={"least": 1e-05, "one": 1.0, "said": 'é, "so"'},
+    )
     return lake.commit(manifest, data)
 
 
@@ -310,10 +384,14 @@ def random_candidates(count: int, seed: int, day: int = 0, uploaders: int = 30) 
     rng = random.Random(f"{seed}/{day}")
     labels = ["dog", "bell", "drum", "rain"]
     bad = [
-        {"bad_row": "missing_url"}, {"bad_row": "duplicate_row"}, {"rejected": "declared_too_long"},
+        {"bad_row": "missing_url"},
+        {"bad_row": "duplicate_row"},
+        {"rejected": "declared_too_long"},
         {"fetch_reason": "gone"},
-        {"fetch_reason": "timeout"}, {"clip_reason": "undecodable"}, {"stops_before": "fetch"},
-    ]  # fmt: skip
+        {"fetch_reason": "timeout"},
+        {"clip_reason": "undecodable"},
+        {"stops_before": "fetch"},
+    ]
     out = []
     for i in range(count):
         uploader = f"u{rng.randrange(uploaders)}" if rng.random() < 0.5 else None

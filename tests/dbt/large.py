@@ -16,9 +16,13 @@ from winnow.core.stage import stage_columns
 
 CLIPS_A_VIDEO = 4
 _SQL_TYPES = {
-    "string": "VARCHAR", "double": "DOUBLE", "int64": "BIGINT", "bool": "BOOLEAN", "float32": "FLOAT",
+    "string": "VARCHAR",
+    "double": "DOUBLE",
+    "int64": "BIGINT",
+    "bool": "BOOLEAN",
+    "float32": "FLOAT",
     "uint8": "UTINYINT",
-}  # fmt: skip
+}
 
 # u(key, salt) is a number in [0, 1) that belongs to a row, the same on every machine.
 _ROWS = """
@@ -101,9 +105,19 @@ def _commit(con: duckdb.DuckDBPyConnection, lake: Lake, stage: str, batch: str, 
     data = table.to_bytes(found.cast(table.arrow_schema(stage_columns()[stage])))
     sha256, shard, rows = sha256_bytes(data), f"{number:05d}-{layout:0>8}", found.num_rows
     manifest = Manifest(
-        stage=stage, v=V, batch=batch, shard=shard, file=f"{shard}.{sha256[:8]}.parquet", sha256=sha256,
-        bytes=len(data), rows=rows, rows_in=rows, ok=rows, failed=0, at="2026-11-01T00:00:00+00:00",
-    )  # fmt: skip
+        stage=stage,
+        fingerprint=V,
+        batch=batch,
+        shard=shard,
+        file=f"{shard}.{sha256[:8]}.parquet",
+        sha256=sha256,
+        bytes=len(data),
+        rows=rows,
+        rows_in=rows,
+        ok=rows,
+        failed=0,
+        at="2026-11-01T00:00:00+00:00",
+    )
     Path(path := lake.full(lake.table_key(manifest))).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_bytes(data)  # nothing here need outlive a power cut
     Path(path).with_name(f"{shard}.json").write_bytes(manifest.dumps())

@@ -54,8 +54,15 @@ def selection(rounds: list[tuple[list[str], int]], among: str = "kept") -> list[
     rows, position = [], 0
     for number, (clips, count) in enumerate(rounds, 1):
         for place, clip in enumerate(clips):
-            row = {"sample_id": clip, "round": number, "round_candidates": len(clips), "among": among,
-                   "pairing": "bipartite", "method": "batch 20:1 mi uniform seed 0", "model": MODEL}  # fmt: skip
+            row = {
+                "sample_id": clip,
+                "round": number,
+                "round_candidates": len(clips),
+                "among": among,
+                "pairing": "bipartite",
+                "method": "batch 20:1 mi uniform seed 0",
+                "model": MODEL,
+            }
             if place < count:
                 row |= {"position": position, "round_position": place, "gain": 0.5 / (position + 1)}
                 position += 1
@@ -129,15 +136,18 @@ def selected(out: Path) -> set[str]:
 
 def test_information_adds_up_and_batches_are_counted(world: tuple[Built, list[list[str]]]) -> None:
     built, _ = world
-    curve = built.rows("SELECT percent, clips, clips_selected, information_nats, information_share "
-                       "FROM rpt_acav_selection ORDER BY percent")  # fmt: skip
+    curve = built.rows(
+        "SELECT percent, clips, clips_selected, information_nats, information_share "
+        "FROM rpt_acav_selection ORDER BY percent"
+    )
     assert [row[:2] for row in curve] == [(3, 3), (8, 6), *((3 + 5 * i, 2 * i + 5) for i in range(2, 10))]
     assert [row[2] for row in curve] == [2, 5, 7, *[9] * 7]
     assert curve[-1][3] == pytest.approx(sum(0.5 / (i + 1) for i in range(23)), abs=1e-9)
     assert curve[-1][4] == 1.0
     assert built.rows("SELECT * FROM rpt_acav_batches ORDER BY batch") == [
-        (DAYS[0], 20, 10, 4, 0.2, 1, 1), (DAYS[1], 22, 12, 5, 5 / 22, 2, 3),
-    ]  # fmt: skip
+        (DAYS[0], 20, 10, 4, 0.2, 1, 1),
+        (DAYS[1], 22, 12, 5, 5 / 22, 2, 3),
+    ]
 
 
 def test_the_export_lists_what_is_selected(world: tuple[Built, list[list[str]]], tmp_path: Path) -> None:

@@ -60,10 +60,14 @@ MISMATCHED = [Listed(path_of(f"bad{i}"), f"b{i}", None, (2.5, 7.5), z=-0.5) for 
 def corpus(lake: Lake, order: random.Random | None = None) -> None:
     """Everything that the tests below look at; `order` shuffles rows and leaves their content."""
     rows = [
-        *VIDEOS, *MIXIT, *PROBABLE, *SCORED, *MISMATCHED,
+        *VIDEOS,
+        *MIXIT,
+        *PROBABLE,
+        *SCORED,
+        *MISMATCHED,
         Listed(path_of("v8"), uploader_of(8), None, (0.25, 5.25)),
         Listed(path_of("v8"), uploader_of(8), None, (1.0, 6.0)),
-    ]  # fmt: skip
+    ]
     given_splits = {path_of(f"v{i}"): given_of(i) for i in range(0, 120, 3)}
     given_splits |= {row.path: "test" for row in MIXIT} | {path_of(f"lone{i}"): "test" for i in range(3)}
     given_splits |= {row.path: "validate" for row in [*PROBABLE, *SCORED, *MISMATCHED]}

@@ -48,11 +48,14 @@ def pairs(pool: list[Clip], firsts: list[tuple[Clip, int]], seed: int = 0, threa
     clips = pa.table(columns | {"start_ms": [int(c.id[-1]) for c in pool], "end_ms": [9] * len(pool)})
     wanted = pa.table(
         {
-            "list_version": [c.version for c, _ in firsts], "split": [c.split for c, _ in firsts],
-            "label": ["on"] * len(firsts), "ratio": pa.array([ratio for _, ratio in firsts], pa.int32()),
-            "owner": [c.owner for c, _ in firsts], "sample_id": [c.id for c, _ in firsts],
+            "list_version": [c.version for c, _ in firsts],
+            "split": [c.split for c, _ in firsts],
+            "label": ["on"] * len(firsts),
+            "ratio": pa.array([ratio for _, ratio in firsts], pa.int32()),
+            "owner": [c.owner for c, _ in firsts],
+            "sample_id": [c.id for c, _ in firsts],
         }
-    )  # fmt: skip
+    )
     with duckdb.connect(config={"threads": threads}) as con:
         con.register("pool", clips)
         con.register("firsts", wanted)

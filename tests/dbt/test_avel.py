@@ -46,10 +46,10 @@ def admit(lake: Lake, inbox: Path, files: dict[str, str]) -> dict:
     for name, text in files.items():
         (inbox / BATCH / name).write_text(text)
     done = ingest(BATCH, Settings(inbox=inbox, lake=lake.root), lake)
-    stand = lake.stand("ingest", BATCH)
-    manifests = [lake.manifest("ingest", stand["v"], BATCH, name) for name in stand["shards"]]
+    stage_head = lake.head("ingest", BATCH)
+    manifests = [lake.manifest("ingest", stage_head["v"], BATCH, name) for name in stage_head["shards"]]
     shards = [{"shard": m.shard, "path": lake.table_key(m), "sha256": m.sha256, "rows": m.rows} for m in manifests if m]
-    head = {"batch": BATCH, "seq": 0, "stages": {"ingest": {"v": stand["v"], "files": shards}}}
+    head = {"batch": BATCH, "seq": 0, "stages": {"ingest": {"v": stage_head["v"], "files": shards}}}
     lake.write(f"batches/{BATCH}.json", json.dumps(head).encode())
     return done
 
@@ -87,18 +87,33 @@ def built(build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactory)
     small.append({"video": youtube(99), "start_s": 0, "category": "dog", "labels": [0] * 10})
     proposal = {"video": youtube(98), "start_s": 0, "annotator_id": "proposal:x", "labels": [1] * 10}
     label(lake, [*small, {**proposal, "category": "dog"}])
-    give(lake, [
-        ("avel", f"{youtube(0)}_000007", "train"), ("avel", f"{youtube(0)}_000027.500", "val"),
-        ("avel", youtube(5), "test"), ("avel", "unknown____", "test"),
-    ])  # fmt: skip
+    give(
+        lake,
+        [
+            ("avel", f"{youtube(0)}_000007", "train"),
+            ("avel", f"{youtube(0)}_000027.500", "val"),
+            ("avel", youtube(5), "test"),
+            ("avel", "unknown____", "test"),
+        ],
+    )
     corpus_table.replace(lake, "run_metrics", list(learned_rows()), provenance={"made": "by a test"})
     return build(lake), done
 
 
 def learned_rows() -> Iterator[dict]:
     """A benchmark of two seeds and six groups: 0.5 from random candidates, a tenth more from what is kept."""
-    same = {"release": "before", "task": "avel", "model": "cpsp", "split": "test", "metric": "accuracy", "examples": 2,
-            "chance": 0.25, "ceiling": 1.0, "clips": 40, "preset": "demo"}  # fmt: skip
+    same = {
+        "release": "before",
+        "task": "avel",
+        "model": "cpsp",
+        "split": "test",
+        "metric": "accuracy",
+        "examples": 2,
+        "chance": 0.25,
+        "ceiling": 1.0,
+        "clips": 40,
+        "preset": "demo",
+    }
     for name, more in (("random", 0.0), ("release", 0.1)):
         for seed in range(2):
             for k in range(6):
@@ -119,8 +134,9 @@ def test_a_small_corpus(built: tuple[Built, dict]) -> None:
     # 41 dogs, of which one leaks and two are given: 38 by quota; 19 bells: 11.4, 3.8, 3.8
     by_category = "select category, samples, train, val, test from rpt_avel_categories where family = 'avel' and "
     assert sorted(release.rows(f"{by_category} set_name = 'full'")) == [
-        ("bell, big", 19, 11, 4, 4), ("dog", 40, 23, 8 + 1, 7 + 1),
-    ]  # fmt: skip
+        ("bell, big", 19, 11, 4, 4),
+        ("dog", 40, 23, 8 + 1, 7 + 1),
+    ]
     assert sorted(row[:2] for row in release.rows(f"{by_category} set_name = 'half'")) == [
         ("bell, big", 10),
         ("dog", 20),
@@ -140,14 +156,16 @@ def test_what_models_learned_before_is_told(built: tuple[Built, dict]) -> None:
     runs = release.rows('select "set", seed, value, chance, examples, groups, run from fct_benchmark order by all')
     assert runs == [
         (name, seed, value, 0.25, 12, 6, f"{name}-{seed}")
-        for name, value in (("random", 0.5), ("release", 0.6)) for seed in range(2)
-    ]  # fmt: skip
+        for name, value in (("random", 0.5), ("release", 0.6))
+        for seed in range(2)
+    ]
     told = release.rows(
         'select "set", mean, chance, ceiling, gain, verdict, seeds, clips from rpt_benchmark order by 1'
     )
     assert told == [
-        ("random", 0.5, 0.25, 1.0, None, "reference", 2, 40), ("release", 0.6, 0.25, 1.0, 0.1, "better", 2, 40),
-    ]  # fmt: skip
+        ("random", 0.5, 0.25, 1.0, None, "reference", 2, 40),
+        ("release", 0.6, 0.25, 1.0, 0.1, "better", 2, 40),
+    ]
     ((low, high),) = release.rows("select low, high from rpt_benchmark where \"set\" = 'random'")
     assert 0.25 < low < 0.5 < high < 0.75
 

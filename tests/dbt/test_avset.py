@@ -24,9 +24,13 @@ SPEECH, MUSIC, DOG = "/m/09x0r", "/m/04rlf", "/m/0bt9lr"
 NOISE, SILENCE = "/m/096m7z", "/m/028v0c"
 #: As the built-in tagger writes it: every class that it knows, best first.
 HEARD = {
-    "noise": 0.3, "music": 0.29, "tag_mids": [NOISE, MUSIC, SPEECH, SILENCE], "tag_scores": [0.3, 0.29, 0.1, 0.0],
-    "knows": sorted([SPEECH, MUSIC, NOISE, SILENCE]), "tagger": "builtin@t",
-}  # fmt: skip
+    "noise": 0.3,
+    "music": 0.29,
+    "tag_mids": [NOISE, MUSIC, SPEECH, SILENCE],
+    "tag_scores": [0.3, 0.29, 0.1, 0.0],
+    "knows": sorted([SPEECH, MUSIC, NOISE, SILENCE]),
+    "tagger": "builtin@t",
+}
 
 
 def watch(video: str) -> str:
@@ -60,13 +64,24 @@ def built(build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_a_kept_clip_is_a_row_of_its_subset(built: Built) -> None:
-    rows = built.rows("SELECT subset, part, video, youtube_id, start_s, end_s, label, avc, avc_scorer, flag "
-                      "FROM avset_clips ORDER BY subset, video, start_ms")  # fmt: skip
+    rows = built.rows(
+        "SELECT subset, part, video, youtube_id, start_s, end_s, label, avc, avc_scorer, flag "
+        "FROM avset_clips ORDER BY subset, video, start_ms"
+    )
     assert len(rows) == 12 == built.rows("SELECT count(*) FROM fct_clips WHERE status = 'kept'")[0][0]
     by = {(row[2], row[4]): row for row in rows}
     assert by["z0aaaaaaaaa", 5.0] == (
-        "labelled", 0, "z0aaaaaaaaa", "z0aaaaaaaaa", 5.0, 15.25, f"{MUSIC},{SPEECH}", 0.5, "builtin", 0,
-    )  # fmt: skip
+        "labelled",
+        0,
+        "z0aaaaaaaaa",
+        "z0aaaaaaaaa",
+        5.0,
+        15.25,
+        f"{MUSIC},{SPEECH}",
+        0.5,
+        "builtin",
+        0,
+    )
     assert by["y1aaaaaaaaa", 0.0][:2] + by["y1aaaaaaaaa", 0.0][6:7] == ("labelled", 0, f"{DOG},/m/zzz,whizz")
     assert by["x0aaaaaaaaa", 0.0][:2] + by["x0aaaaaaaaa", 0.0][6:7] == ("captioned", 0, 'A dog’s "bowl".')
     word = by["http://media.world.test/w1aaaaaaaaa.mp4", 0.0]
@@ -90,19 +105,26 @@ def test_captions_are_carried_through(built: Built) -> None:
 
 
 def test_labels_that_no_class_list_knows_are_counted(built: Built) -> None:
-    rows = built.rows("SELECT label, mid, name, is_class, in_ontology, candidates, clips, clips_kept "
-                      "FROM rpt_avset_labels ORDER BY label")  # fmt: skip
+    rows = built.rows(
+        "SELECT label, mid, name, is_class, in_ontology, candidates, clips, clips_kept "
+        "FROM rpt_avset_labels ORDER BY label"
+    )
     assert rows == [
-        (MUSIC, MUSIC, "Music", True, False, 2, 4, 4), (SPEECH, SPEECH, "Speech", True, True, 2, 4, 4),
-        (DOG, DOG, "Dog", True, False, 2, 2, 0), ("/m/zzz", "/m/zzz", "Zzz", False, True, 2, 2, 2),
-        ("Dog", DOG, "Dog", True, False, 2, 2, 2), ("puddle", None, None, False, False, 2, 2, 2),
+        (MUSIC, MUSIC, "Music", True, False, 2, 4, 4),
+        (SPEECH, SPEECH, "Speech", True, True, 2, 4, 4),
+        (DOG, DOG, "Dog", True, False, 2, 2, 0),
+        ("/m/zzz", "/m/zzz", "Zzz", False, True, 2, 2, 2),
+        ("Dog", DOG, "Dog", True, False, 2, 2, 2),
+        ("puddle", None, None, False, False, 2, 2, 2),
         ("whizz", None, None, False, False, 2, 2, 2),
-    ]  # fmt: skip
+    ]
 
 
 def test_our_figures_add_up_and_published_ones_that_do_not_are_named(built: Built) -> None:
-    rows = built.rows("SELECT origin, dataset, clips, videos, clip_ms, unique_hours * 3600000, taken_from, hours_hold, "
-                      "parts_hold, problem FROM rpt_avset_statistics ORDER BY ALL")  # fmt: skip
+    rows = built.rows(
+        "SELECT origin, dataset, clips, videos, clip_ms, unique_hours * 3600000, taken_from, hours_hold, "
+        "parts_hold, problem FROM rpt_avset_statistics ORDER BY ALL"
+    )
     found = {row[:2]: row[2:] for row in rows}
     assert found["this release", "this release"] == (12, 8, 121_000, 101_000, 14, True, True, None)
     assert found["this release", "labelled"] == (6, 4, 60_500, 50_500, 8, True, None, None)
@@ -136,8 +158,20 @@ def test_parts_are_cut_by_a_parameter_and_only_dbt_is_rebuilt(built: Built, tmp_
     shutil.copytree(built.work / "dbt", out)
     settings = Settings(lake=built.lake.root, dbt_dir=ROOT / "dbt")
     cut = json.dumps({"avset_ids_per_part": {"labelled": 2, "captioned": 1}})
-    run_dbt(["build", "--select", "int_avset_candidates", "avset_clips", "--vars", cut,
-                       "--exclude-resource-type", "unit_test"], out, settings)  # fmt: skip
+    run_dbt(
+        [
+            "build",
+            "--select",
+            "int_avset_candidates",
+            "avset_clips",
+            "--vars",
+            cut,
+            "--exclude-resource-type",
+            "unit_test",
+        ],
+        out,
+        settings,
+    )
     (tmp_path / "tables").mkdir()
     table = tmp_path / "tables" / "avset_clips.parquet"
     snapshot.copy_table(out / "warehouse.duckdb", "main.avset_clips", ["sample_id"], table)
@@ -145,9 +179,14 @@ def test_parts_are_cut_by_a_parameter_and_only_dbt_is_rebuilt(built: Built, tmp_
     rows = {name: count for name, count in written.items() if name.endswith("json") and "/" in name}
     labelled, captioned = "AVSET-700K/unbalanced_train_segments_part", "AVSET-10M(excluding-700K)/split_"
     assert rows == {
-        f"{labelled}00.json": 3, f"{labelled}01.json": 2, f"{labelled}02.json": 1,
-        f"{captioned}000.json": 2, f"{captioned}001.json": 1, f"{captioned}002.json": 2, f"{captioned}003.json": 1,
-    }  # fmt: skip
+        f"{labelled}00.json": 3,
+        f"{labelled}01.json": 2,
+        f"{labelled}02.json": 1,
+        f"{captioned}000.json": 2,
+        f"{captioned}001.json": 1,
+        f"{captioned}002.json": 2,
+        f"{captioned}003.json": 1,
+    }
     first = next(read(tmp_path / "files" / f"{labelled}00.json"))
     assert first.youtube_id == "y0aaaaaaaaa"
 

@@ -53,7 +53,9 @@ def project(folder: Path, k: float, speech: float, points: str, scorer: str = "b
 
 
 @pytest.fixture(scope="module")
-def house(build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, Built, Built, list]:
+def calibrated(
+    build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Lake, Built, Built, list]:
     """A lake whose scorer is calibrated, two releases of it with other thresholds, and its files between them."""
     lake = Lake(tmp_path_factory.mktemp("lake"))
     listed = [Candidate(name, clips=(Clip(z=z),)) for name, z in Z.items()]
@@ -75,39 +77,49 @@ def files(lake: Lake) -> dict[str, tuple[bytes, int]]:
     return {p.relative_to(lake.root).as_posix(): (p.read_bytes(), p.stat().st_mtime_ns) for p in kept}
 
 
-def test_every_score_has_its_sigma_threshold_and_answer(house: tuple) -> None:
-    _, first, _, _ = house
+def test_every_score_has_its_sigma_threshold_and_answer(calibrated: tuple) -> None:
+    _, first, _, _ = calibrated
     asked = "select score, sigma, k, threshold, passes from fct_scores where sample_id = '{}' and scorer = '{}'"
     for name, z in Z.items():
         assert first.rows(asked.format(clip_of(name), "builtin")) == [
             (pytest.approx(z / 10), pytest.approx(z), 3.0, pytest.approx(0.3), z > 3)
         ]
     assert first.rows(asked.format(clip_of("high"), "sync")) == [(0.5, None, 3.0, None, None)]
-    sounds = dict(first.rows(f"select sound, sigma from fct_scores where sample_id = '{clip_of('recycled')}' and "
-                             "scorer = 'builtin'"))  # fmt: skip
+    sounds = dict(
+        first.rows(
+            f"select sound, sigma from fct_scores where sample_id = '{clip_of('recycled')}' and scorer = 'builtin'"
+        )
+    )
     assert sounds == {"mixture": pytest.approx(1), "residual": pytest.approx(5)}
-    (told,) = first.rows("select k, threshold, non_corresponding_pairs, clips, clips_below from rpt_calibration "
-                         "where scorer = 'builtin'")  # fmt: skip
+    (told,) = first.rows(
+        "select k, threshold, non_corresponding_pairs, clips, clips_below from rpt_calibration where scorer = 'builtin'"
+    )
     assert told == (3.0, pytest.approx(0.3), 4000, 7, 3)  # far, below, and recycled as it was recorded
 
 
-def test_the_rule_decides_where_it_is_switched_on(house: tuple) -> None:
-    _, first, _, _ = house
+def test_the_rule_decides_where_it_is_switched_on(calibrated: tuple) -> None:
+    _, first, _, _ = calibrated
     ends = dict(first.rows("select sample_id, coalesce(first_failed_rule, status) from fct_clips"))
-    expected = {"far": "avset_low_correspondence", "below": "avset_low_correspondence", "above": "kept",
-                "well_above": "kept", "high": "kept", "spoken": "covered", "recycled": "kept"}  # fmt: skip
+    expected = {
+        "far": "avset_low_correspondence",
+        "below": "avset_low_correspondence",
+        "above": "kept",
+        "well_above": "kept",
+        "high": "kept",
+        "spoken": "covered",
+        "recycled": "kept",
+    }
     assert {name: ends[clip_of(name)] for name in expected} == expected
     counted = dict(first.rows("select rule, pass_alone from rpt_release_rules where decides"))
     assert counted["avset_low_correspondence"] == 5
     assert (counted["avset_uncalibrated"], counted["low_correspondence"]) == (7, 6), "a covered clip has no effective z"
-    assert first.rows("select reason, measure, measured, threshold from fct_removed "
-                      f"where sample_id = '{clip_of('below')}'") == [
-        ("avset_low_correspondence", "sigma_avset", pytest.approx(3.0), 3.0)
-    ]  # fmt: skip
+    assert first.rows(
+        f"select reason, measure, measured, threshold from fct_removed where sample_id = '{clip_of('below')}'"
+    ) == [("avset_low_correspondence", "sigma_avset", pytest.approx(3.0), 3.0)]
 
 
-def test_another_k_or_tag_threshold_touches_no_manifest_and_says_what_entered_and_left(house: tuple) -> None:
-    _, _, second, (before, after) = house
+def test_another_k_or_tag_threshold_touches_no_manifest_and_says_what_entered_and_left(calibrated: tuple) -> None:
+    _, _, second, (before, after) = calibrated
     assert before == after
     assert sum(name.endswith(".json") and "/v=" in name for name in after) > 20, "the manifests were looked at"
     changes = set(second.rows("select sample_id, change, coalesce(rule_before, rule_now) from ops.rpt_changes"))
@@ -122,10 +134,12 @@ def test_another_k_or_tag_threshold_touches_no_manifest_and_says_what_entered_an
     }
 
 
-def test_the_sweep_falls_and_is_the_normal_distributions(house: tuple) -> None:
-    _, first, second, _ = house
-    swept = first.rows("select k, non_corresponding_share, corresponding_share, clips_kept from rpt_calibration_sweep "
-                       "where scorer = 'builtin' order by k")  # fmt: skip
+def test_the_sweep_falls_and_is_the_normal_distributions(calibrated: tuple) -> None:
+    _, first, second, _ = calibrated
+    swept = first.rows(
+        "select k, non_corresponding_share, corresponding_share, clips_kept from rpt_calibration_sweep "
+        "where scorer = 'builtin' order by k"
+    )
     assert len(swept) == 21
     for (_, *one), (_, *two) in pairwise(swept):
         assert all(a >= b for a, b in zip(one, two, strict=True))
@@ -134,8 +148,13 @@ def test_the_sweep_falls_and_is_the_normal_distributions(house: tuple) -> None:
     assert at[2.0][0] == pytest.approx(0.0228, abs=0.01)
     assert at[3.0][1] == pytest.approx(0.977, abs=0.02)
     assert [at[k][2] for k in (0.0, 2.0, 3.0, 4.0, 5.0)] == [7, 5, 4, 3, 2]
-    assert second.rows("select k, non_corresponding_share, corresponding_share, clips_kept from rpt_calibration_sweep "
-                       "where scorer = 'builtin' order by k") == swept  # fmt: skip
+    assert (
+        second.rows(
+            "select k, non_corresponding_share, corresponding_share, clips_kept from rpt_calibration_sweep "
+            "where scorer = 'builtin' order by k"
+        )
+        == swept
+    )
 
 
 def test_without_a_calibration_nothing_changes_and_the_rule_would_say_so(release: Built) -> None:
@@ -148,8 +167,10 @@ def test_without_a_calibration_nothing_changes_and_the_rule_would_say_so(release
     ]
     told = release.rows("select scorer, threshold, clips from rpt_calibration order by 1")
     assert [(scorer, threshold) for scorer, threshold, _ in told] == [
-        ("builtin", None), ("semantic", None), ("sync", None),
-    ]  # fmt: skip
+        ("builtin", None),
+        ("semantic", None),
+        ("sync", None),
+    ]
     assert min(clips for *_, clips in told) > 50
 
 
@@ -159,22 +180,30 @@ def test_a_recycled_clip_is_judged_by_avsets_scorer_of_its_residual(
     """By another scorer than the built-in one: high enough, too low, and not scored, which is not uncalibrated."""
     flagged = {"z": 6.0, "tags": {"speech": 0.9}, "residual_z": 5.0}
     clips = {
-        "plain": Clip(z=6.0, two_tower=(0.5, None)), "good": Clip(**flagged, two_tower=(0.1, 0.5)),
-        "bad": Clip(**flagged, two_tower=(0.5, 0.2)), "silent": Clip(**flagged, two_tower=(0.5, None)),
-        "unseen": Clip(z=6.0), "failed": Clip(z=6.0, two_tower=(0.5, None), failed={"two_tower": "undecodable"}),
-    }  # fmt: skip
+        "plain": Clip(z=6.0, two_tower=(0.5, None)),
+        "good": Clip(**flagged, two_tower=(0.1, 0.5)),
+        "bad": Clip(**flagged, two_tower=(0.5, 0.2)),
+        "silent": Clip(**flagged, two_tower=(0.5, None)),
+        "unseen": Clip(z=6.0),
+        "failed": Clip(z=6.0, two_tower=(0.5, None), failed={"two_tower": "undecodable"}),
+    }
     write_batch(lake, DAYS[0], 0, [Candidate(name, clips=(clip,)) for name, clip in clips.items()])
     calibrated = [*calibration(0.0, 0.1), *calibration(0.0, 0.1, "two_tower", "t")]
     corpus_table.replace(lake, "calibration", calibrated, provenance={})
     built = build(lake, dbt_dir=project(tmp_path, 3, 0.3, "release, avset", "two_tower"))
     ends = dict(built.rows("select sample_id, coalesce(first_failed_rule, status) from fct_clips"))
     assert {name: ends[clip_of(name)] for name in clips} == {
-        "plain": "kept", "good": "kept", "bad": "avset_low_correspondence", "silent": "avset_no_score",
-        "unseen": "avset_no_score", "failed": "avset_no_score",
-    }  # fmt: skip
+        "plain": "kept",
+        "good": "kept",
+        "bad": "avset_low_correspondence",
+        "silent": "avset_no_score",
+        "unseen": "avset_no_score",
+        "failed": "avset_no_score",
+    }
     assert set(built.rows("select sample_id, avc, avc_sound, flag from avset_clips")) == {
-        (clip_of("plain"), 0.5, "mixture", 0), (clip_of("good"), 0.5, "residual", 1),
-    }  # fmt: skip
+        (clip_of("plain"), 0.5, "mixture", 0),
+        (clip_of("good"), 0.5, "residual", 1),
+    }
     asked = "select reason, measured, scorer, sound, score from fct_removed where sample_id = '{}' and kind = 'rule'"
     assert built.rows(asked.format(clip_of("bad"))) == [
         ("avset_low_correspondence", pytest.approx(2.0), "two_tower", "residual", 0.2)

@@ -57,16 +57,16 @@ def write_screened(lake: Lake, candidates: list[Candidate]) -> None:
     columns = stage_columns()
     rows = [rows_of(replace(c, row=i)) for i, c in enumerate(candidates)]
     ingest = write_table(lake, "ingest", BATCH, 0, [r for row in rows for r in row["ingest"]], columns["ingest"])
-    lake.set_stand("ingest", BATCH, {"v": V, "shards": [ingest.shard]})
+    lake.set_head("ingest", BATCH, {"v": V, "shards": [ingest.shard]})
     name = shard_name(0, {"ingest": ingest.sha256})
     write_table(lake, "screen", BATCH, 0, [r for row in rows for r in row["screen"]], columns["screen"], name=name)
-    lake.set_stand("screen", BATCH, {"v": V})
+    lake.set_head("screen", BATCH, {"v": V})
 
 
 def decided(lake: Lake) -> dict[str, dict]:
     """The committed decisions, by source id."""
-    stand = lake.stand("decide", BATCH)
-    manifest = lake.manifest("decide", stand["v"], BATCH, stand["shards"][0])
+    head = lake.head("decide", BATCH)
+    manifest = lake.manifest("decide", head["v"], BATCH, head["shards"][0])
     return {row["source_id"]: row for row in pq.read_table(io.BytesIO(lake.read_table(manifest))).to_pylist()}
 
 
@@ -81,9 +81,12 @@ def test_candidates_are_accepted_or_rejected_by_the_first_rule(screened: Lake, m
     assert rows["plain"]["url"] == CANDIDATES[0].url
     assert rows["plain"]["batch"] == BATCH
     assert {k: answer[k] for k in ("computed", "rows", "accepted", "rejected", "reasons")} == {
-        "computed": True, "rows": 5, "accepted": 2, "rejected": 3, "reasons": {"declared_too_long": 2,
-        "segment_too_short": 1},
-    }  # fmt: skip
+        "computed": True,
+        "rows": 5,
+        "accepted": 2,
+        "rejected": 3,
+        "reasons": {"declared_too_long": 2, "segment_too_short": 1},
+    }
     assert list(next(iter(rows.values()))) == ["sample_id", "outcome", "reason", "detail", *DECIDE.columns]
 
     monkeypatch.setattr(dbt_run, "run_dbt", lambda *a, **k: pytest.fail("dbt was started although nothing changed"))
@@ -153,13 +156,13 @@ def test_a_rule_that_could_never_fire_is_refused(screened: Lake, project: Path) 
     )
     with pytest.raises(ContractError, match="rules_before_fetch_name_measures_that_exist"):
         decide.decide_fetch(BATCH, Settings(lake=screened.root, dbt_dir=project), screened)
-    assert screened.stand("decide", BATCH) is None
+    assert screened.head("decide", BATCH) is None
 
 
 def test_a_batch_that_is_not_screened_says_what_to_run(lake: Lake, screened: Lake) -> None:
     with pytest.raises(ContractError, match="winnow ingest --batch 2026-12-24"):
         decide.decide_fetch("2026-12-24", Settings(lake=lake.root), lake)
-    screened.set_stand("screen", BATCH, {"v": "ffffffffffff"})
+    screened.set_head("screen", BATCH, {"v": "ffffffffffff"})
     with pytest.raises(ContractError, match=f"winnow run screen --batch {BATCH}"):
         decide.decide_fetch(BATCH, Settings(lake=lake.root), lake)
 
@@ -194,13 +197,13 @@ def test_acavs_rules_decide_where_the_dataset_asks_for_them(lake: Lake, project:
     rows = [rows_of(replace(c, row=i)) for i, c in enumerate(candidates)]
     screened = [{**row["screen"][0], **said[c.video]} for row, c in zip(rows, candidates, strict=True)]
     ingest = write_table(lake, "ingest", BATCH, 0, [r for row in rows for r in row["ingest"]], columns["ingest"])
-    lake.set_stand("ingest", BATCH, {"v": V, "shards": [ingest.shard]})
+    lake.set_head("ingest", BATCH, {"v": V, "shards": [ingest.shard]})
     name = shard_name(0, {"ingest": ingest.sha256})
     write_table(lake, "screen", BATCH, 0, screened, columns["screen"], name=name)
-    lake.set_stand("screen", BATCH, {"v": V})
+    lake.set_head("screen", BATCH, {"v": V})
 
-    house = decide.decide_fetch(BATCH, Settings(dbt_dir=project), lake)
-    assert house["reasons"] == {"declared_too_long": 1}
+    own_rules = decide.decide_fetch(BATCH, Settings(dbt_dir=project), lake)
+    assert own_rules["reasons"] == {"declared_too_long": 1}
     file = project / "dbt_project.yml"
     file.write_text(file.read_text().replace("fetch_points: [fetch]", "fetch_points: [fetch, acav]"))
     acav = decide.decide_fetch(BATCH, Settings(dbt_dir=project), lake)

@@ -22,21 +22,32 @@ from winnow.release import build as warehouse
 
 #: Labels and flags of the sixteen rows of AVSET-700K that its data viewer shows: all that is published of the policy.
 PUBLISHED = [
-    ("/m/01g50p,/m/0284vy3,/m/06d_3,/m/07jdr,/m/07rwm0c", 0), ("/m/09x0r", 0), ("/m/04rlf,/m/0c1dj", 1),
-    ("/m/012f08,/m/07yv9,/m/0k4j,/t/dd00134", 0), ("/m/09x0r", 0), ("/m/04rlf", 0), ("/m/09x0r", 0), ("/m/09x0r", 0),
-    ("/m/09x0r", 0), ("/m/018vs,/m/0342h,/m/04rlf,/m/04szw", 1), ("/m/09x0r", 0),
-    ("/m/0342h,/m/04rlf,/m/04szw,/m/0fx80y", 1), ("/m/04rlf,/m/0ggx5q", 1), ("/m/09x0r", 0), ("/m/04rlf,/m/07s8j8t", 1),
+    ("/m/01g50p,/m/0284vy3,/m/06d_3,/m/07jdr,/m/07rwm0c", 0),
+    ("/m/09x0r", 0),
+    ("/m/04rlf,/m/0c1dj", 1),
+    ("/m/012f08,/m/07yv9,/m/0k4j,/t/dd00134", 0),
+    ("/m/09x0r", 0),
+    ("/m/04rlf", 0),
+    ("/m/09x0r", 0),
+    ("/m/09x0r", 0),
+    ("/m/09x0r", 0),
+    ("/m/018vs,/m/0342h,/m/04rlf,/m/04szw", 1),
+    ("/m/09x0r", 0),
+    ("/m/0342h,/m/04rlf,/m/04szw,/m/0fx80y", 1),
+    ("/m/04rlf,/m/0ggx5q", 1),
+    ("/m/09x0r", 0),
+    ("/m/04rlf,/m/07s8j8t", 1),
     ("/m/01bjv,/m/07yv9,/m/09x0r", 1),
-]  # fmt: skip
+]
 
 
 def flagged(lake: Lake) -> dict[str, str]:
     """Why each clip of the first day was flagged, by clip, over all shards of the table `flag`."""
-    stand = lake.stand("flag", DAYS[0])
-    assert stand is not None
+    head = lake.head("flag", DAYS[0])
+    assert head is not None
     out = {}
-    for shard in stand["shards"]:
-        manifest = lake.manifest("flag", stand["v"], DAYS[0], shard)
+    for shard in head["shards"]:
+        manifest = lake.manifest("flag", head["v"], DAYS[0], shard)
         rows = pq.read_table(io.BytesIO(lake.read_table(manifest))).to_pylist()
         assert all(row["outcome"] == "ok" and row["batch"] == DAYS[0] for row in rows)
         out |= {row["sample_id"]: row["why"] for row in rows}
@@ -75,8 +86,8 @@ def test_flags_are_decided_once_and_shard_by_shard(lake: Lake, tmp_path: Path, m
     first = decide.decide_separate(DAYS[0], settings, lake)
     assert (first["computed"], first["reasons"]) == (True, {"speech heard, not listed": 1})
     assert list(flagged(lake)) == [clip_of(rows[0])]
-    stand = lake.stand("flag", DAYS[0])
-    assert [name[:5] for name in stand["shards"]] == ["00000", "00001", "00002"]
+    head = lake.head("flag", DAYS[0])
+    assert [name[:5] for name in head["shards"]] == ["00000", "00001", "00002"]
 
     with monkeypatch.context() as patch:
         patch.setattr(warehouse, "run_dbt", lambda *a, **k: pytest.fail("dbt ran again"))
@@ -85,9 +96,9 @@ def test_flags_are_decided_once_and_shard_by_shard(lake: Lake, tmp_path: Path, m
     project = lower(tmp_path, "separate,1,speech_heard,speech,>=,0.3", "separate,1,speech_heard,speech,>=,0.2")
     again = decide.decide_separate(DAYS[0], Settings(lake=lake.root, dbt_dir=project), lake)
     assert (again["computed"], again["flagged"]) == (True, 2)
-    now = lake.stand("flag", DAYS[0])
-    assert now["v"] != stand["v"]
-    assert [a == b for a, b in zip(stand["shards"], now["shards"], strict=True)] == [True, False, True]
+    now = lake.head("flag", DAYS[0])
+    assert now["v"] != head["v"]
+    assert [a == b for a, b in zip(head["shards"], now["shards"], strict=True)] == [True, False, True]
 
 
 def test_a_batch_that_is_not_tagged_cannot_be_flagged(lake: Lake) -> None:

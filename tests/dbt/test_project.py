@@ -59,9 +59,16 @@ def test_a_table_without_a_key_is_one_that_has_none() -> None:
     """What the materialization asks of a table (dbt/macros/materialization.sql) it asks where `meta.key` is named."""
     described = {m.stem: yaml.safe_load(m.with_suffix(".yml").read_text())["models"][0] for m in MODELS}
     assert {name for name, one in described.items() if not one.get("config", {}).get("meta", {}).get("key")} == {
-        "int_audioscope_pool", "int_avel_split_rows", "int_avel_splits", "int_published_groups", "int_split_rows",
-        "int_splits", "stg_rating", "stg_segment_label", "stg_verdict",
-    }  # fmt: skip
+        "int_audioscope_pool",
+        "int_avel_split_rows",
+        "int_avel_splits",
+        "int_published_groups",
+        "int_split_rows",
+        "int_splits",
+        "stg_rating",
+        "stg_segment_label",
+        "stg_verdict",
+    }
 
 
 def test_published_sql_is_deterministic() -> None:
@@ -94,11 +101,25 @@ def test_the_documentation_opens_without_a_network(documented: Path, tmp_path: P
     browser = needs.tool("chromium", "chromium-browser", "google-chrome")
     log = tmp_path / "net.json"
     shown = subprocess.run(
-        [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-         "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={tmp_path / 'profile'}", f"--log-net-log={log}",
-         "--virtual-time-budget=8000", "--dump-dom", (documented / "index.html").as_uri()],
-        capture_output=True, text=True, timeout=90, check=True,
-    ).stdout  # fmt: skip
+        [
+            browser,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            f"--log-net-log={log}",
+            "--virtual-time-budget=8000",
+            "--dump-dom",
+            (documented / "index.html").as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=True,
+    ).stdout
     assert "rpt_statistics" in shown
     assert "stg_correspond" in shown
     own = re.compile(r"(\.|//)(google|googleapis|gvt1)\.com[/:]")

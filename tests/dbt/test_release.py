@@ -25,8 +25,12 @@ def test_every_candidate_and_clip_gets_its_first_reason(fated: Built) -> None:
     """The truth table: one candidate for each fate, several reasons at once for the order of the rules."""
     # A bad row's id follows from its place in the list.
     told = {**fates.TOLD, "ingest failed missing_url": Candidate("a", bad_row="missing_url", row=0)}
-    ends = {(b, c): f"{step} {status} {reason}" for b, c, step, status, reason in fated.rows(
-        "SELECT batch, candidate_id, step, status, reason FROM fct_outcomes")}  # fmt: skip
+    ends = {
+        (b, c): f"{step} {status} {reason}"
+        for b, c, step, status, reason in fated.rows(
+            "SELECT batch, candidate_id, step, status, reason FROM fct_outcomes"
+        )
+    }
     assert {name: ends.pop((DAYS[0], c.id)) for name, c in told.items()} == {name: name for name in told}
     assert ends.pop((DAYS[0], fates.NAN.id)) == "release dropped unmeasured"
     assert ends.pop((DAYS[0], fates.AT_THRESHOLD.id)) == "release kept None"

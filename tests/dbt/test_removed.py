@@ -50,11 +50,15 @@ MORE = [
     ("joint", "both", {"outcome": "failed", "reason": "undecodable"}),
     ("two_tower", "both", {"outcome": "ok", "score": 1.0, "model": "t"}),
     ("two_tower", "covered", {"outcome": "failed", "reason": "no_input"}),
-]  # fmt: skip
+]
 VERDICTS = [
-    ("kept0", "ann", "does_not"), ("kept1", "ann", "corresponds"), ("kept2", "ann", "corresponds"),
-    ("kept2", "bob", "does_not"), ("apart", "ann", "corresponds"), ("apart", "bob", "corresponds"),
-]  # fmt: skip
+    ("kept0", "ann", "does_not"),
+    ("kept1", "ann", "corresponds"),
+    ("kept2", "ann", "corresponds"),
+    ("kept2", "bob", "does_not"),
+    ("apart", "ann", "corresponds"),
+    ("apart", "bob", "corresponds"),
+]
 
 
 def clip_of(name: str) -> str:
@@ -76,8 +80,11 @@ def first(build: Callable[..., Built], tmp_path_factory: pytest.TempPathFactory)
     draw = np.random.default_rng(0).normal(size=500)
     pairs = describe({"corresponding": draw + 5, "random": draw, "non_corresponding": draw})
     same = {"basis": "videos", "clips": 90, "folds": 3, "seed": 0, "batches": [DAYS[0]]}
-    rows = [{"scorer": scorer, "model": model, "kind": kind, **same, **of}
-            for scorer, model in (("builtin", "m"), ("two_tower", "t")) for kind, of in pairs.items()]  # fmt: skip
+    rows = [
+        {"scorer": scorer, "model": model, "kind": kind, **same, **of}
+        for scorer, model in (("builtin", "m"), ("two_tower", "t"))
+        for kind, of in pairs.items()
+    ]
     corpus_table.replace(lake, "calibration", rows, provenance={})
     # The same seconds as kept0's once more.
     write_batch(lake, DAYS[1], 1, [Candidate("k0", times=(0.0, 10.0))])
@@ -95,14 +102,26 @@ def second(build: Callable[..., Built], first: Built, tmp_path_factory: pytest.T
         "dropped / low_correspondence": ["apart"],
     }
     rows = [
-        {"audit": "a1", "release": "0123456789ab", "sample_id": clip_of(name), "stratum": stratum, "drawn": len(names),
-         "status": stratum.split(" / ")[0], "rule": stratum.split(" / ")[1] if "dropped" in stratum else "",
-         "position": 0, "population": 10 * len(names), "seed": 0}
-        for stratum, names in strata.items() for name in names
-    ]  # fmt: skip
+        {
+            "audit": "a1",
+            "release": "0123456789ab",
+            "sample_id": clip_of(name),
+            "stratum": stratum,
+            "drawn": len(names),
+            "status": stratum.split(" / ")[0],
+            "rule": stratum.split(" / ")[1] if "dropped" in stratum else "",
+            "position": 0,
+            "population": 10 * len(names),
+            "seed": 0,
+        }
+        for stratum, names in strata.items()
+        for name in names
+    ]
     corpus_table.add(first.lake, "audit_sample", rows, provenance={})
-    said = [{"release": "0123456789ab", "sample_id": clip_of(name), "reviewer": who, "verdict": verdict}
-            for name, who, verdict in VERDICTS]  # fmt: skip
+    said = [
+        {"release": "0123456789ab", "sample_id": clip_of(name), "reviewer": who, "verdict": verdict}
+        for name, who, verdict in VERDICTS
+    ]
     corpus_table.add(first.lake, "verdict", said, provenance={})
     project = tmp_path_factory.mktemp("project") / "dbt"
     shutil.copytree(Settings().dbt_dir, project)
@@ -125,13 +144,16 @@ def test_every_rule_that_fires_and_every_failure_stands_in_the_ledger(first: Bui
     assert removed(first, why, "waits") == removed(first, why, "unscored") == set()
     assert removed(first, why, "kept0") == set()
     assert removed(first, why, "all_of_it") == {
-        ("release", "rule", "too_short", True), ("release", "rule", "silent", False),
-        ("release", "rule", "frozen", False), ("release", "rule", "low_correspondence", False),
-    }  # fmt: skip
+        ("release", "rule", "too_short", True),
+        ("release", "rule", "silent", False),
+        ("release", "rule", "frozen", False),
+        ("release", "rule", "low_correspondence", False),
+    }
     assert removed(first, why, "unread") == {
-        ("release", "rule", "unmeasured", True), ("visual", "failure", "undecodable", False),
+        ("release", "rule", "unmeasured", True),
+        ("visual", "failure", "undecodable", False),
         ("correspond", "failure", "no_input", False),
-    }  # fmt: skip
+    }
     assert first.rows(f"select reason, measured, is_first from fct_removed where batch = '{DAYS[1]}'") == [
         ("duplicate_clip", 2.0, True)
     ]
@@ -164,27 +186,65 @@ def test_a_row_says_what_was_measured_against_what_by_whom(first: Built) -> None
 def test_what_a_tagger_decided_names_the_tag_its_threshold_and_the_tagger(first: Built) -> None:
     why = "step, reason, is_first, measure, measured, op, threshold, score, sound, scorer, model, detail"
     assert removed(first, why, "covered") == {
-        ("release", "covered", True, "is_covered", 1.0, "=", 1.0, 0.75, "mixture", "tags", "t",
-         "speech heard, not listed"),
+        (
+            "release",
+            "covered",
+            True,
+            "is_covered",
+            1.0,
+            "=",
+            1.0,
+            0.75,
+            "mixture",
+            "tags",
+            "t",
+            "speech heard, not listed",
+        ),
         ("separate", "speech_heard", False, "speech", 0.75, ">=", 0.3, 0.75, "mixture", "tags", "t", None),
-        ("separate", "heard_outside_speech", False, "outside_dbfs", -30.0, ">=", -70.0, -30.0, "mixture", "tags", "t",
-         None),
+        (
+            "separate",
+            "heard_outside_speech",
+            False,
+            "outside_dbfs",
+            -30.0,
+            ">=",
+            -70.0,
+            -30.0,
+            "mixture",
+            "tags",
+            "t",
+            None,
+        ),
         ("two_tower", "no_input", False, *[None] * 4, 0.5, "mixture", "builtin", "m", None),
-    }  # fmt: skip
+    }
     # The list decides, and no tag does: the network's score of Speech is low.
     assert removed(first, why, "listed") == {
-        ("release", "covered", True, "is_covered", 1.0, "=", 1.0, 0.2, "mixture", "panns", "cnn14@p",
-         "Speech listed beside another class"),
+        (
+            "release",
+            "covered",
+            True,
+            "is_covered",
+            1.0,
+            "=",
+            1.0,
+            0.2,
+            "mixture",
+            "panns",
+            "cnn14@p",
+            "Speech listed beside another class",
+        ),
         ("separate", "other_heard", False, "other", 0.9, ">=", 0.3, 0.9, "mixture", "panns", "cnn14@p", None),
-    }  # fmt: skip
+    }
 
 
 def test_several_scorers_that_decide_are_all_named_and_those_that_failed(first: Built) -> None:
     assert removed(first, "step, reason, is_first, score, sound, scorer, model", "both") == {
         ("release", "low_correspondence", True, None, "mixture", "builtin, two_tower", "m, t"),
-        *((stage, reason, False, 0.05, "mixture", "builtin", "m")
-          for stage, reason in (("panns", "no_input"), ("bridge", "no_input"), ("joint", "undecodable"))),
-    }  # fmt: skip
+        *(
+            (stage, reason, False, 0.05, "mixture", "builtin", "m")
+            for stage, reason in (("panns", "no_input"), ("bridge", "no_input"), ("joint", "undecodable"))
+        ),
+    }
 
 
 def test_the_removed_are_a_table_of_clips(first: Built) -> None:

@@ -100,15 +100,22 @@ def test_a_takedown_through_three_releases(lake: Lake, ungated: None) -> None:
         takedown(lake, "uploader", ["ANN"], "asked too"),
         takedown(lake, "id", [of(both, 20)], "this part"),
     ]
-    assert [(found["releases"], found["copies"]) for found in asked] == [({before: 1}, 1), ({before: 1}, 0),
-                                                                         ({before: 1}, 0)]  # fmt: skip
+    assert [(found["releases"], found["copies"]) for found in asked] == [
+        ({before: 1}, 1),
+        ({before: 1}, 0),
+        ({before: 1}, 0),
+    ]
     assert asked[0]["files"] == {before: 1}
     days(lake, THREE, 2, [film("later", 5, " ann "), film("third", 9)])
     after = release(lake)
     kept = {title for (title,) in rows(lake, after, "select title from fct_clips where status = 'kept'")}
     assert kept == {"stays", "both", "fine", "third"}
-    gone = rows(lake, after, "select sample_id, detail, columns(* exclude (sample_id, detail)) from fct_clips"
-                             " where first_failed_rule = 'taken_down'")  # fmt: skip
+    gone = rows(
+        lake,
+        after,
+        "select sample_id, detail, columns(* exclude (sample_id, detail)) from fct_clips"
+        " where first_failed_rule = 'taken_down'",
+    )
     details = {row[0]: row[1] for row in gone}
     assert set(details) == {of(wanted), of(hers), of(copy), of(both, 20), of(film("later", 5))}
     assert details[of(copy)] == f"a copy of {of(wanted)}, which was taken down"

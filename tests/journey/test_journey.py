@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from tests.journey.conftest import DAYS, FITTED, PLANTS
-from tests.journey.house import House
+from tests.journey.helpers import Deployment
 from tests.world import World, WorldServer
 from tests.world.video import EXPECTED
 from winnow.core.stage import stage_class, stage_names
@@ -21,16 +21,16 @@ from winnow.fitting import groups
 CERTAIN = {planted: end for planted, end in EXPECTED.items() if end != "low_correspondence"}
 
 
-def outcomes(house: House) -> dict[str, Counter]:
+def outcomes(deployment: Deployment) -> dict[str, Counter]:
     """Reasons (None for kept) by source URL, of rows that a list's reader could use."""
     found: dict[str, Counter] = {}
-    for row in house.rows("select url, reason from fct_outcomes where step <> 'ingest'"):
+    for row in deployment.rows("select url, reason from fct_outcomes where step <> 'ingest'"):
         found.setdefault(row["url"], Counter())[row["reason"]] += 1
     return found
 
 
 @pytest.mark.parametrize("planted", sorted(CERTAIN))
-def test_each_kind_of_bad_input_reaches_its_own_reason(journey: House, world: World, planted: str) -> None:
+def test_each_kind_of_bad_input_reaches_its_own_reason(journey: Deployment, world: World, planted: str) -> None:
     found = outcomes(journey)
     videos = [row for row in world.truth() if row["planted"] == planted]
     assert len(videos) == PLANTS[planted]
@@ -39,20 +39,20 @@ def test_each_kind_of_bad_input_reaches_its_own_reason(journey: House, world: Wo
         assert set(reasons) == {CERTAIN[planted]}, f"{video['video']}: {reasons}"
 
 
-def test_bad_rows_of_lists_are_rows_with_a_reason(journey: House, world: World) -> None:
+def test_bad_rows_of_lists_are_rows_with_a_reason(journey: Deployment, world: World) -> None:
     planted = Counter(row["expected"] for row in world.truth_rows())
     ends = journey.rows("select step, reason from fct_outcomes where status = 'failed'")
     assert planted
     assert Counter(r["reason"] for r in ends if r["step"] == "ingest" or r["reason"] == "outside_media") == planted
 
 
-def test_every_real_world_kind_is_found(journey: House, world: World) -> None:
+def test_every_real_world_kind_is_found(journey: Deployment, world: World) -> None:
     found = kinds.compare(world.root, journey.rows)
     assert len(found) == len(world.kinds) > 20
     assert kinds.lines([row for row in found if not row["found"]]) == []
 
 
-def test_the_funnel_explains_every_row(journey: House) -> None:
+def test_the_funnel_explains_every_row(journey: Deployment) -> None:
     funnel = journey.rows("select * from rpt_funnel")
     assert {row["batch"] for row in funnel} == set(DAYS)
     assert sum(row["items_in"] for row in funnel) > 100
@@ -61,7 +61,7 @@ def test_the_funnel_explains_every_row(journey: House) -> None:
         assert row["items_in"] == row["passed"] + row["failed"] + row["dropped"] + row["pending"]
 
 
-def test_the_rules_that_decided_are_published_beside_todays(journey: House) -> None:
+def test_the_rules_that_decided_are_published_beside_todays(journey: Deployment) -> None:
     rows = journey.rows(
         "select batch, point, count(*) as rules, bool_or(is_older) as older from ops.fct_batch_rules group by all"
     )
@@ -71,7 +71,7 @@ def test_the_rules_that_decided_are_published_beside_todays(journey: House) -> N
     assert all(row["rules"] > 2 and row["older"] is False for row in rows)
 
 
-def test_statistics_follow_from_the_published_clips(journey: House) -> None:
+def test_statistics_follow_from_the_published_clips(journey: Deployment) -> None:
     whole = journey.rows("select * from rpt_statistics where scope = 'total'")[0]
     clips = journey.rows("select video_id, duration_s from fct_clips where status = 'kept'")
     assert whole["clips"] == len(clips) > 10
@@ -82,7 +82,7 @@ def test_statistics_follow_from_the_published_clips(journey: House) -> None:
     assert (splits["clips"], splits["clip_ms"]) == (whole["clips"], whole["clip_ms"])
 
 
-def test_no_video_and_no_uploader_in_two_splits(journey: House) -> None:
+def test_no_video_and_no_uploader_in_two_splits(journey: Deployment) -> None:
     kept = "from fct_clips where status = 'kept'"
     query = f"select {{0}} {kept} and {{0}} is not null group by 1 having count(distinct split) > 1"
     assert journey.rows(query.format("video_id")) == []
@@ -90,7 +90,7 @@ def test_no_video_and_no_uploader_in_two_splits(journey: House) -> None:
     assert len(journey.rows(f"select distinct split {kept}")) > 1
 
 
-def test_every_clip_has_a_score_from_a_model_that_never_saw_its_video(journey: House) -> None:
+def test_every_clip_has_a_score_from_a_model_that_never_saw_its_video(journey: Deployment) -> None:
     rows = journey.rows("select video_id, score, z, fold, model from fct_clips where score is not null")
     assert len(rows) > 30
     assert all(row["z"] is not None for row in rows)
@@ -109,7 +109,7 @@ def test_every_clip_has_a_score_from_a_model_that_never_saw_its_video(journey: H
     assert all(row["fold"] == row["other"] for row in fitted)
 
 
-def test_the_release_names_the_digest_of_everything_in_it(journey: House) -> None:
+def test_the_release_names_the_digest_of_everything_in_it(journey: Deployment) -> None:
     manifest = json.loads((journey.release / "manifest.json").read_text())
     files = {str(p.relative_to(journey.release)): p for p in journey.release.rglob("*") if p.is_file()}
     listed = manifest["files"]
@@ -118,7 +118,7 @@ def test_the_release_names_the_digest_of_everything_in_it(journey: House) -> Non
         assert hashlib.sha256(files[name].read_bytes()).hexdigest() == entry["sha256"], name
 
 
-def test_voice_overs_are_flagged_separated_and_scored_again(journey: House, world: World) -> None:
+def test_voice_overs_are_flagged_separated_and_scored_again(journey: Deployment, world: World) -> None:
     rows = journey.rows("select url, flag_why, is_recycled, removed_db, residual_z from fct_clips where flag = 1")
     spoken = [row for row in rows if row["flag_why"].startswith("speech")]
     assert {row["url"] for row in spoken} == {v["url"] for v in world.truth() if v["planted"] == "voice_over"}
@@ -127,7 +127,7 @@ def test_voice_overs_are_flagged_separated_and_scored_again(journey: House, worl
     assert all(row["is_recycled"] for row in kept)
 
 
-def test_a_second_journey_computes_nothing(journey: House, server: WorldServer) -> None:
+def test_a_second_journey_computes_nothing(journey: Deployment, server: WorldServer) -> None:
     requests = sum(server.requests.values())
     manifests = sorted(str(p) for p in (journey.root / "lake").rglob("*-*.json"))
     current = journey.release.name
@@ -150,7 +150,7 @@ def test_a_second_journey_computes_nothing(journey: House, server: WorldServer) 
 
 
 def test_rows_that_failed_for_a_passing_reason_are_tried_again_when_asked(
-    fresh: House, world: World, server: WorldServer
+    fresh: Deployment, world: World, server: WorldServer
 ) -> None:
     video = next(row for row in world.truth() if row["planted"] == "refused")
     day = video["batch"]
@@ -172,6 +172,6 @@ def test_rows_that_failed_for_a_passing_reason_are_tried_again_when_asked(
     assert "refused" not in again["reasons"]
 
 
-def test_an_empty_partition_does_nothing(fresh: House) -> None:
+def test_an_empty_partition_does_nothing(fresh: Deployment) -> None:
     assert fresh("curate", "--batch", "2026-12-24") == {"ingest": {"batch": "2026-12-24", "empty": True}}
     assert not (fresh.root / "lake").exists() or not list((fresh.root / "lake").rglob("*.parquet"))

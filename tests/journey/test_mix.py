@@ -10,20 +10,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.journey.house import House
+from tests.journey.helpers import Deployment
 from tests.unit.mixed import MIXTURES, packets, pictures, samples
 from tests.world import WorldServer
 from winnow.core.lake import Lake
 from winnow.core.sample import sid
-from winnow.core.shard_tar import Shelf
+from winnow.core.shard_tar import ShardTar
 from winnow.core.stage import stage_names
 
 
 @pytest.fixture
-def mixing(journey: House, server: WorldServer, tmp_path: Path) -> House:
+def mixing(journey: Deployment, server: WorldServer, tmp_path: Path) -> Deployment:
     """A deployment that sees the journey's clips and its release, with two mixtures written into a copy of it; what it
     makes lies in a lake of its own."""
-    house = House(tmp_path, journey.world, server)
+    deployment = Deployment(tmp_path, journey.world, server)
     lake = tmp_path / "lake"
     (lake / "releases").mkdir(parents=True)
     (lake / "clip").symlink_to(journey.root / "lake/clip")
@@ -38,42 +38,47 @@ def mixing(journey: House, server: WorldServer, tmp_path: Path) -> House:
     pairs = [(clips[0], clips[1]), (clips[1], clips[2]), (clips[2], "f" * 20)]
     rows = [
         {
-            "mixture_id": sid("mixture", *pair), "list_version": "v2", "split": "test", "label": "onscreen_only",
-            "position": 1, "clip1_sample_id": pair[0], "clip2_sample_id": pair[1],
+            "mixture_id": sid("mixture", *pair),
+            "list_version": "v2",
+            "split": "test",
+            "label": "onscreen_only",
+            "position": 1,
+            "clip1_sample_id": pair[0],
+            "clip2_sample_id": pair[1],
         }
         for pair in pairs
-    ]  # fmt: skip
+    ]
     table = release / "tables/audioscope_mixtures.parquet"
     table.unlink()
     pq.write_table(pa.Table.from_pylist(rows, schema=MIXTURES), table)
-    return house
+    return deployment
 
 
-def test_mixtures_of_a_release_are_rendered_by_one_command(journey: House, mixing: House) -> None:
+def test_mixtures_of_a_release_are_rendered_by_one_command(journey: Deployment, mixing: Deployment) -> None:
     done = mixing("mix", "--render")
     assert (done["rows"], done["ok"], done["failed"]) == (3, 2, 1)
     assert (done["mix"]["ok"], done["mix"]["failed"], done["gate"]["computed"]) == (2, 0, 1)
     lake = Lake(mixing.root / "lake")
     (tar,) = (p for p in (mixing.root / "lake/mix").rglob("00001-*.tar"))
-    shelf = Shelf(tar)
+    members = ShardTar(tar)
     files = {row["sample_id"]: row["tar"] for row in journey.rows("select sample_id, tar from fct_clip_files")}
-    for name in [n for n in shelf.names() if n.endswith(".json")]:
-        record = json.loads(shelf.read(name))
-        mixed = shelf.read(f"{record['mixture_id']}.mp4")
+    for name in [n for n in members.names() if n.endswith(".json")]:
+        record = json.loads(members.read(name))
+        mixed = members.read(f"{record['mixture_id']}.mp4")
         with lake.local(files[record["clip1_sample_id"]]) as path:
-            source = Shelf(path)
+            source = ShardTar(path)
             one = source.read(f"{record['clip1_sample_id']}.mp4")
             source.close()
         assert packets(mixed) == packets(one)
         assert pictures(mixed) == pictures(one)
-        parts = [samples(shelf.read(f"{record['mixture_id']}.clip{i}.flac"))[0] for i in (1, 2)]
+        parts = [samples(members.read(f"{record['mixture_id']}.clip{i}.flac"))[0] for i in (1, 2)]
         assert abs(samples(mixed)[0] - parts[0] - parts[1]).max() <= 1
-    shelf.close()
+    members.close()
     again = mixing("mix", "--render")
     assert (again["computed"], again["mix"]["computed"], again["gate"]["computed"]) == (False, 0, 0)
 
 
-def test_a_stage_of_another_flow_is_no_part_of_curate(journey: House) -> None:
+def test_a_stage_of_another_flow_is_no_part_of_curate(journey: Deployment) -> None:
     assert "mix" in stage_names()
     assert not (journey.root / "lake/mix").exists()
     assert journey.rows("select count(*) as mixtures from audioscope_mixtures") == [{"mixtures": 0}]

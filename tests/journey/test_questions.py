@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journey.house import House
+from tests.journey.helpers import Deployment
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "questions.md"
 ASKED = re.compile(r"^## (.+?)\n\n```sql\n(.*?)```", re.DOTALL | re.MULTILINE)
@@ -19,5 +19,5 @@ def test_there_are_ten() -> None:
 
 
 @pytest.mark.parametrize("title", QUESTIONS)
-def test_a_question_has_an_answer(journey: House, title: str) -> None:
+def test_a_question_has_an_answer(journey: Deployment, title: str) -> None:
     assert journey.rows(QUESTIONS[title]), f"{title}: no row"

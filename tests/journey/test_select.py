@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 
 from tests.journey.conftest import DAYS
-from tests.journey.house import House
+from tests.journey.helpers import Deployment
 from tests.world import WorldServer
 
 
 @pytest.fixture
-def curated(journey: House, server: WorldServer, tmp_path: Path) -> House:
+def curated(journey: Deployment, server: WorldServer, tmp_path: Path) -> Deployment:
     """The journey's lake with its release, to be changed."""
     shutil.copytree(journey.root / "lake", tmp_path / "lake", symlinks=True)
-    return House(tmp_path, journey.world, server)
+    return Deployment(tmp_path, journey.world, server)
 
 
-def test_a_corpus_is_clustered_selected_and_published(curated: House) -> None:
+def test_a_corpus_is_clustered_selected_and_published(curated: Deployment) -> None:
     kept = {row["sample_id"] for row in curated.rows("select sample_id from fct_clips where status = 'kept'")}
     model = curated("cluster", "--clusters", "4")["model"]
     for day in DAYS:

@@ -60,9 +60,13 @@ def test_the_walkthrough_publishes_a_release_of_your_own_videos(tmp_path: Path, 
     assert "measured; correspond waits for a fitted scorer" in done.stdout
     assert "next: winnow fit --batches 2026-11-20" in done.stdout
     stands = subprocess.run(
-        [programs / "winnow", "status", "--json"], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        [programs / "winnow", "status", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
         env={**environment, "WINNOW_LAKE": "lake", "WINNOW_INBOX": "inbox"},
-    )  # fmt: skip
+    )
     assert [one["state"] for one in json.loads(stands.stdout)["batches"]] == ["released"], stands.stderr
     report = Path(json.loads(done.stdout.splitlines()[-1])["report"])
     page = (tmp_path / report).read_text()
@@ -84,9 +88,13 @@ def test_the_walkthrough_publishes_a_release_of_your_own_videos(tmp_path: Path, 
     # The notebook's tar reader, whichever loader is installed here: webdataset's is the README's, above.
     by_hand = notebook().replace("HAS_TORCH = all(", "HAS_TORCH = False and all(")
     ran = subprocess.run(
-        [sys.executable, "-c", by_hand], cwd=tmp_path, capture_output=True, text=True, timeout=200,
+        [sys.executable, "-c", by_hand],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=200,
         env={**environment, "PATH": f"{programs}{os.pathsep}{environment['PATH']}"},
-    )  # fmt: skip
+    )
     assert ran.returncode == 0, ran.stderr
     assert f"release {released['id']}\n" in ran.stdout
     losses = [float(loss) for loss in re.findall(r"^epoch \d: \d+ clips, loss (\d+\.\d+)$", ran.stdout, re.MULTILINE)]

@@ -53,57 +53,126 @@ def row(place: int) -> dict[str, object]:
     label = LABELS[place % len(LABELS)]
     dropped = place == DROPPED
     return {
-        "sample_id": sample_id(place), "video_id": sid("video", place // 2), "url": f"http://x.test/{place // 2}.mp4",
+        "sample_id": sample_id(place),
+        "video_id": sid("video", place // 2),
+        "url": f"http://x.test/{place // 2}.mp4",
         "title": "<script>document.title = 'owned'</script>" if place == KEPT else f"Clip {place}",
-        "uploader": "somebody", "labels": [label], "label": label, "start_s": place * 10.0,
-        "end_s": place * 10.0 + seconds(place), "duration_s": seconds(place), "start_ms": place * 10000,
-        "flag": int(place == RECYCLED), "is_recycled": place == RECYCLED,
+        "uploader": "somebody",
+        "labels": [label],
+        "label": label,
+        "start_s": place * 10.0,
+        "end_s": place * 10.0 + seconds(place),
+        "duration_s": seconds(place),
+        "start_ms": place * 10000,
+        "flag": int(place == RECYCLED),
+        "is_recycled": place == RECYCLED,
         "residual_z": 4.25 if place == RECYCLED else None,
-        "has_audio": place != SILENT, "z": float("nan") if place == SILENT else 1.5 + place, "z_error": 0.375,
-        "media_bytes": 1000, "batch": BATCHES[place % 2], "candidate_id": sid("row", place // 2),
-        "caption": f"Scene {place}" if place in (KEPT, DROPPED) else None, "score": place / 10,
+        "has_audio": place != SILENT,
+        "z": float("nan") if place == SILENT else 1.5 + place,
+        "z_error": 0.375,
+        "media_bytes": 1000,
+        "batch": BATCHES[place % 2],
+        "candidate_id": sid("row", place // 2),
+        "caption": f"Scene {place}" if place in (KEPT, DROPPED) else None,
+        "score": place / 10,
         "effective_z": 1.5 + place,
-        "license": "CC-BY" if place % 2 else None, "tag_mids": ["/m/0bt9lr"] if place < DROPPED + 1 else None,
-        "stillness": 0.25, "silence_ratio": 0.1, "black_ratio": 0.0,
+        "license": "CC-BY" if place % 2 else None,
+        "tag_mids": ["/m/0bt9lr"] if place < DROPPED + 1 else None,
+        "stillness": 0.25,
+        "silence_ratio": 0.1,
+        "black_ratio": 0.0,
         "status": "dropped" if dropped else "kept",
         "first_failed_rule": "low_correspondence" if dropped else None,
-        "detail": "z = 0.1 is below 1.645" if dropped else None, "split": None if dropped else "train",
-    }  # fmt: skip
+        "detail": "z = 0.1 is below 1.645" if dropped else None,
+        "split": None if dropped else "train",
+    }
 
 
 #: Scores of the first clip's pictures: an event at 3.5 s, and a scorer that has one value for the whole clip.
 PICTURES = [
-    *({"sample_id": sample_id(KEPT), "scorer": "bridge", "sound": "mixture", "picture": place + 1,
-       "time_s": place + 0.5, "score": 0.75 if place == 3 else 0.25} for place in range(10)),
-    {"sample_id": sample_id(KEPT), "scorer": "two_tower", "sound": "mixture", "picture": 1, "time_s": 5.0,
-     "score": -0.125},
-    {"sample_id": sample_id(KEPT), "scorer": "two_tower", "sound": "residual", "picture": 1, "time_s": 5.0,
-     "score": 0.5},
-]  # fmt: skip
+    *(
+        {
+            "sample_id": sample_id(KEPT),
+            "scorer": "bridge",
+            "sound": "mixture",
+            "picture": place + 1,
+            "time_s": place + 0.5,
+            "score": 0.75 if place == 3 else 0.25,
+        }
+        for place in range(10)
+    ),
+    {
+        "sample_id": sample_id(KEPT),
+        "scorer": "two_tower",
+        "sound": "mixture",
+        "picture": 1,
+        "time_s": 5.0,
+        "score": -0.125,
+    },
+    {
+        "sample_id": sample_id(KEPT),
+        "scorer": "two_tower",
+        "sound": "residual",
+        "picture": 1,
+        "time_s": 5.0,
+        "score": 0.5,
+    },
+]
 
 
 #: Copies of the first clip: one that is dropped, and one that sounds alike.
 COPIES = [
-    {"first_id": sample_id(KEPT), "second_id": sample_id(DROPPED), "kind": "both", "length_s": 8.5, "share": 0.9,
-     "group_head": sample_id(KEPT), "first_status": "kept", "second_status": "dropped"},
-    {"first_id": sample_id(SILENT), "second_id": sample_id(KEPT), "kind": "sound_other_picture", "length_s": 4.0,
-     "share": 0.4, "group_head": None, "first_status": "kept", "second_status": "kept"},
-]  # fmt: skip
+    {
+        "first_id": sample_id(KEPT),
+        "second_id": sample_id(DROPPED),
+        "kind": "both",
+        "length_s": 8.5,
+        "share": 0.9,
+        "group_head": sample_id(KEPT),
+        "first_status": "kept",
+        "second_status": "dropped",
+    },
+    {
+        "first_id": sample_id(SILENT),
+        "second_id": sample_id(KEPT),
+        "kind": "sound_other_picture",
+        "length_s": 4.0,
+        "share": 0.4,
+        "group_head": None,
+        "first_status": "kept",
+        "second_status": "kept",
+    },
+]
 
 
 #: The rows of lists that led to the clips of two videos, and which clips stand in a family.
 CANDIDATES = [
-    {"batch": batch, "candidate_id": sid("row", video), "source": "csv", "list_path": f"list-{video % 2}.csv",
-     "list_row": 10 + video, "source_id": f"id {video}", "video_id": sid("video", video)}
-    for video in range(COUNT // 2) for batch in BATCHES
-]  # fmt: skip
+    {
+        "batch": batch,
+        "candidate_id": sid("row", video),
+        "source": "csv",
+        "list_path": f"list-{video % 2}.csv",
+        "list_row": 10 + video,
+        "source_id": f"id {video}",
+        "video_id": sid("video", video),
+    }
+    for video in range(COUNT // 2)
+    for batch in BATCHES
+]
 FAMILY = [{"sample_id": sample_id(place)} for place in (KEPT, SILENT)]
 #: What fires for the dropped clip: its own rule, and a later one.
 FIRED = [
-    {"batch": BATCHES[1], "candidate_id": sid("row", 0), "sample_id": sample_id(DROPPED), "step": "release",
-     "kind": "rule", "reason": rule, "measured": measured}
+    {
+        "batch": BATCHES[1],
+        "candidate_id": sid("row", 0),
+        "sample_id": sample_id(DROPPED),
+        "step": "release",
+        "kind": "rule",
+        "reason": rule,
+        "measured": measured,
+    }
     for rule, measured in (("low_correspondence", 0.1), ("near_duplicate", 2.0))
-]  # fmt: skip
+]
 
 
 def build(root: Path, media: bool = False) -> tuple[Lake, Settings]:

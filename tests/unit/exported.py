@@ -50,17 +50,38 @@ def row(place: int, **changes: object) -> dict[str, object]:
     """Its row of fct_clips; of numbers with a fraction some have none, and most captions are null."""
     licence, own = LICENCES[place % len(LICENCES)], place % len(LICENCES) == 1
     return {
-        "sample_id": clip_id(place), "video_id": sid("video", place // 2), "batch": "b", "candidate_id": f"c{place}",
-        "url": f"inbox:b/{place}.mp4" if own else f"https://videos.example/{place}", "title": TITLES[place % 4],
-        "uploader": "somebody", "license": licence, "labels": [["dog", "a|b"], [], None][place % 3], "label": "dog",
-        "caption": "A dog barks" if place == 17 else None, "start_s": place * 10.0, "end_s": place * 10.0 + 10,
-        "duration_s": 10.0, "start_ms": place * 10000, "end_ms": place * 10000 + 10000,
-        "media_sha256": sha256_bytes(content(place)), "media_bytes": len(content(place)), "width": 640, "height": 360,
-        "fps": 25.0, "z": place + (0.5 if place % 3 else 0.0), "score": 1.0, "flag": int(place in RECYCLED),
-        "is_recycled": place in RECYCLED, "residual_z": 3.0 if place in RECYCLED else None,
-        "tag_mids": ["/m/1"], "tag_scores": [1.0], "status": "kept" if is_kept(place) else "dropped",
-        "first_failed_rule": None if is_kept(place) else "silent", "split": split(place) if is_kept(place) else None,
-    } | changes  # fmt: skip
+        "sample_id": clip_id(place),
+        "video_id": sid("video", place // 2),
+        "batch": "b",
+        "candidate_id": f"c{place}",
+        "url": f"inbox:b/{place}.mp4" if own else f"https://videos.example/{place}",
+        "title": TITLES[place % 4],
+        "uploader": "somebody",
+        "license": licence,
+        "labels": [["dog", "a|b"], [], None][place % 3],
+        "label": "dog",
+        "caption": "A dog barks" if place == 17 else None,
+        "start_s": place * 10.0,
+        "end_s": place * 10.0 + 10,
+        "duration_s": 10.0,
+        "start_ms": place * 10000,
+        "end_ms": place * 10000 + 10000,
+        "media_sha256": sha256_bytes(content(place)),
+        "media_bytes": len(content(place)),
+        "width": 640,
+        "height": 360,
+        "fps": 25.0,
+        "z": place + (0.5 if place % 3 else 0.0),
+        "score": 1.0,
+        "flag": int(place in RECYCLED),
+        "is_recycled": place in RECYCLED,
+        "residual_z": 3.0 if place in RECYCLED else None,
+        "tag_mids": ["/m/1"],
+        "tag_scores": [1.0],
+        "status": "kept" if is_kept(place) else "dropped",
+        "first_failed_rule": None if is_kept(place) else "silent",
+        "split": split(place) if is_kept(place) else None,
+    } | changes
 
 
 def build(root: Path, places: Iterable[int] = range(COUNT)) -> Lake:
@@ -105,8 +126,12 @@ def publish(lake: Lake, release: str, rows: list[dict[str, object]]) -> Path:
         more = {}
         if place in RECYCLED:
             data = residual(place)
-            more = {"residual_tar": RESIDUALS, "residual_start_s": 0.0, "residual_sha256": sha256_bytes(data),
-                    "residual_bytes": len(data)}  # fmt: skip
+            more = {
+                "residual_tar": RESIDUALS,
+                "residual_start_s": 0.0,
+                "residual_sha256": sha256_bytes(data),
+                "residual_bytes": len(data),
+            }
         files.append({"sample_id": one["sample_id"], "tar": _clips_tar(place % 2), **more})
     reasons = {
         "batch": "b",

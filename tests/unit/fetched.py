@@ -24,9 +24,14 @@ class Fetcher:
     def __init__(self, tmp_path: Path, rewrites: dict[str, str], **settings: object) -> None:
         self.tmp_path, self.lake = tmp_path, Lake(tmp_path / "lake")
         values = {
-            "inbox": tmp_path / "inbox", "fetch_allow_networks": LOOPBACK, "fetch_rewrites": rewrites,
-            "fetch_timeout_s": 1.0, "fetch_deadline_s": 10.0, "fetch_max_bytes": 2_000_000, **settings,
-        }  # fmt: skip
+            "inbox": tmp_path / "inbox",
+            "fetch_allow_networks": LOOPBACK,
+            "fetch_rewrites": rewrites,
+            "fetch_timeout_s": 1.0,
+            "fetch_deadline_s": 10.0,
+            "fetch_max_bytes": 2_000_000,
+            **settings,
+        }
         self.stage = Fetch(Fetch.Params(), self.lake, Settings(**values))
         self.stage.setup()
 

@@ -74,9 +74,9 @@ def write_batch(
         for stage, outcomes in (("visual", seen), ("audio", heard)):
             inputs = {"clip": clip_table}
             commit(lake, stage, batch, number, outcomes, stage_class(stage).schema, inputs, v.get(stage, V))
-    lake.set_stand("plan", batch, {"v": V, "shards": names})
+    lake.set_head("plan", batch, {"v": V, "shards": names})
     for stage in ("fetch", "clip", "visual", "audio"):
-        lake.set_stand(stage, batch, {"v": v.get(stage, V)})
+        lake.set_head(stage, batch, {"v": v.get(stage, V)})
 
 
 def commit(
@@ -88,9 +88,18 @@ def commit(
     name, failed = shard_name(number, digests), sum(o.reason is not None for o in outcomes)
     return lake.commit(
         Manifest(
-            stage=stage, v=v, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256,
-            bytes=len(data), rows=len(outcomes), rows_in=len(outcomes), ok=len(outcomes) - failed, failed=failed,
+            stage=stage,
+            fingerprint=v,
+            batch=batch,
+            shard=name,
+            file=f"{name}.{sha256[:8]}.parquet",
+            sha256=sha256,
+            bytes=len(data),
+            rows=len(outcomes),
+            rows_in=len(outcomes),
+            ok=len(outcomes) - failed,
+            failed=failed,
             inputs=digests,
         ),
         data,
-    )  # fmt: skip
+    )

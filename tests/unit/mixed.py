@@ -18,8 +18,8 @@ from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.runtime import run_stage
 from winnow.core.sample import sid
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain
-from winnow.core.shard_tar import Shelf
+from winnow.core.shard import Lineage
+from winnow.core.shard_tar import ShardTar
 from winnow.core.stage import stage_needs
 
 TAR = "clip/v=0123456789ab/batch=day/00000-01234567.01234567.tar"
@@ -43,9 +43,15 @@ def clip_id(name: str) -> str:
 def mixture(one: str, two: str, **values: object) -> dict[str, object]:
     """A row of `audioscope_mixtures`."""
     return {
-        "mixture_id": sid("mixture", one, two), "list_version": "v2", "split": "test", "label": "onscreen_only",
-        "position": 1, "clip1_sample_id": clip_id(one), "clip2_sample_id": clip_id(two), **values,
-    }  # fmt: skip
+        "mixture_id": sid("mixture", one, two),
+        "list_version": "v2",
+        "split": "test",
+        "label": "onscreen_only",
+        "position": 1,
+        "clip1_sample_id": clip_id(one),
+        "clip2_sample_id": clip_id(two),
+        **values,
+    }
 
 
 def publish(lake: Lake, release: str, clips: Mapping[str, bytes], rows: list[dict], tar: str = TAR) -> None:
@@ -80,19 +86,19 @@ class Mixed:
         self.lake, self.cut = lake, mixture_plan.cut(lake)
         self.batch = str(self.cut["batch"])
         self.summary = run_stage(lake, "mix", self.batch, params, Settings(lake=lake.root))
-        chain = Chain(lake, self.batch, stage_needs())
+        lineage = Lineage(lake, self.batch, stage_needs())
         self.rows: dict[str, dict] = {}
         self.files: dict[str, bytes] = {}
         self.tables: list[bytes] = []
-        for number in chain.numbers("mix"):
-            manifest = chain.committed("mix", number)
+        for number in lineage.numbers("mix"):
+            manifest = lineage.committed("mix", number)
             assert manifest is not None
             self.tables.append(lake.read_table(manifest))
             self.rows |= {row["sample_id"]: row for row in pq.read_table(io.BytesIO(self.tables[-1])).to_pylist()}
             with lake.local(lake.table_key(manifest).removesuffix(".parquet") + ".tar") as path:
-                shelf = Shelf(path)
-                self.files |= {name: shelf.read(name) for name in shelf.names()}
-                shelf.close()
+                members = ShardTar(path)
+                self.files |= {name: members.read(name) for name in members.names()}
+                members.close()
 
     def row(self, one: str, two: str) -> dict:
         """The row of a mixture."""

@@ -280,9 +280,7 @@ RELEASE = {
             WHERE sample_id = (SELECT min(sample_id) FROM splits WHERE video_id IN
                 (SELECT video_id FROM splits GROUP BY 1 HAVING count(*) > 1))"""
     },
-    "moved": {
-        "no_clip_changes_split": spoilt("ops.rpt_changes", "change", "'moved', split_before = 'val'")
-    },
+    "moved": {"no_clip_changes_split": spoilt("ops.rpt_changes", "change", "'moved', split_before = 'val'")},
     "scorer_quality": {
         "no_scorer_decides_by_chance": NEAR_CHANCE,
         "an_override_says_why": NEAR_CHANCE + "; UPDATE rpt_scorers SET trusted_because = ' '",
@@ -334,7 +332,7 @@ RELEASE = {
         "the_threshold_is_in_it": spoilt("rpt_scores", "threshold", "NULL"),
         "bins_are_not_empty": spoilt("rpt_scores", "clips", "0"),
     },
-}  # fmt: skip
+}
 
 #: One statement of `totals` each: a sum that two tables must agree on, and what breaks it.
 SUMS = {
@@ -366,13 +364,30 @@ MIXTURES = {
     ],
     "mix": [
         {
-            "sample_id": f"{n}" * 20, "outcome": "ok", "clip1_sample_id": "a" * 20, "clip2_sample_id": "b" * 20,
-            "duration_s": 5.0, "video_packets": 125, "rate_hz": 16_000, "n_samples": 80_000,
-            "clip1_rms_dbfs": -20.0, "clip1_peak_dbfs": -8.0, "clip1_padded_s": 0.0, "clip1_left_out_s": 0.02,
-            "clip2_rms_dbfs": -22.0, "clip2_peak_dbfs": -9.0, "clip2_padded_s": 1.5, "clip2_left_out_s": 0.0,
-            "sum_rms_dbfs": -18.0, "sum_peak_dbfs": -4.0, "peak_guarded": False, "gain_db": 0.0, "clipped_samples": 0,
-            "media_sha256": "0" * 64, "media_bytes": 9000,
+            "sample_id": f"{n}" * 20,
+            "outcome": "ok",
+            "clip1_sample_id": "a" * 20,
+            "clip2_sample_id": "b" * 20,
+            "duration_s": 5.0,
+            "video_packets": 125,
+            "rate_hz": 16_000,
+            "n_samples": 80_000,
+            "clip1_rms_dbfs": -20.0,
+            "clip1_peak_dbfs": -8.0,
+            "clip1_padded_s": 0.0,
+            "clip1_left_out_s": 0.02,
+            "clip2_rms_dbfs": -22.0,
+            "clip2_peak_dbfs": -9.0,
+            "clip2_padded_s": 1.5,
+            "clip2_left_out_s": 0.0,
+            "sum_rms_dbfs": -18.0,
+            "sum_peak_dbfs": -4.0,
+            "peak_guarded": False,
+            "gain_db": 0.0,
+            "clipped_samples": 0,
+            "media_sha256": "0" * 64,
+            "media_bytes": 9000,
         }
         for n in (1, 2)
     ],
-}  # fmt: skip
+}

@@ -27,7 +27,7 @@ from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.settings import Settings
 from winnow.core.shard import shard_name
-from winnow.core.stage import stage_columns, stage_needs, stage_wants
+from winnow.core.stage import stage_columns, stage_needs, stage_optional_needs
 from winnow.gates import gate_batch
 from winnow.models import scorers
 from winnow.models.copies import fold_of
@@ -85,9 +85,14 @@ def _tags(clip: dict) -> dict:
     scores = [speech, *(0.5 if index == 300 else 0.0625 for index in range(1, 527))]
     best = sorted([("/m/09x0r", speech), ("/m/07yv9", 0.5)], key=lambda tag: -tag[1])
     return {
-        "scores": scores, "speech": speech, "music": 0.0625, "other": 0.5, "tag_mids": [mid for mid, _ in best],
-        "tag_scores": [score for _, score in best], "tagger": "net@0123456789ab",
-    }  # fmt: skip
+        "scores": scores,
+        "speech": speech,
+        "music": 0.0625,
+        "other": 0.5,
+        "tag_mids": [mid for mid, _ in best],
+        "tag_scores": [score for _, score in best],
+        "tagger": "net@0123456789ab",
+    }
 
 
 def _spoken(clip: dict) -> bool:
@@ -104,20 +109,35 @@ def _recycled(out: dict[str, list[dict]]) -> None:
         key = {"sample_id": audio["sample_id"], "outcome": audio["outcome"], "reason": audio.get("reason")}
         clip = clips[audio["sample_id"]]
         tags = {
-            "speech": 0.9 if _spoken(clip) else 0.1, "music": 0.2, "silence": 0.1, "noise": 0.3, "tag_mids": mids,
-            "tag_scores": [0.2, 0.1], "knows": sorted(mids), "speech_spans": [0.5, 1.0, 2.0, 3.5],
-            "outside_dbfs": -30.0, "tagger": "builtin@0123456789ab",
-        }  # fmt: skip
+            "speech": 0.9 if _spoken(clip) else 0.1,
+            "music": 0.2,
+            "silence": 0.1,
+            "noise": 0.3,
+            "tag_mids": mids,
+            "tag_scores": [0.2, 0.1],
+            "knows": sorted(mids),
+            "speech_spans": [0.5, 1.0, 2.0, 3.5],
+            "outside_dbfs": -30.0,
+            "tagger": "builtin@0123456789ab",
+        }
         out["tags"].append(key | (tags if audio["outcome"] == "ok" else {}))
         if audio["outcome"] != "ok" or not _spoken(clip):
             continue
         out["flag"].append(key | {"why": "speech heard beside another class"})
         residual = {
-            "video_id": clip["video_id"], "start_s": 0.0, "duration_s": clip["duration_s"], "rate_hz": 16000,
-            "n_samples": round(16000 * clip["duration_s"]), "speech_s": 2.0, "mixture_rms_dbfs": -20.0,
-            "residual_rms_dbfs": -35.0, "removed_db": 15.0, "separator": "builtin@0123456789ab",
-            "residual_sha256": hashlib.sha256(key["sample_id"].encode()).hexdigest(), "residual_bytes": 9,
-        }  # fmt: skip
+            "video_id": clip["video_id"],
+            "start_s": 0.0,
+            "duration_s": clip["duration_s"],
+            "rate_hz": 16000,
+            "n_samples": round(16000 * clip["duration_s"]),
+            "speech_s": 2.0,
+            "mixture_rms_dbfs": -20.0,
+            "residual_rms_dbfs": -35.0,
+            "removed_db": 15.0,
+            "separator": "builtin@0123456789ab",
+            "residual_sha256": hashlib.sha256(key["sample_id"].encode()).hexdigest(),
+            "residual_bytes": 9,
+        }
         out["separate"].append(key | residual)
         out["rescore"].append({**scored[key["sample_id"]], "speech": 0.1, "music": 0.2})
 
@@ -145,8 +165,12 @@ def rows(listed: list[Candidate]) -> dict[str, list[dict]]:
         {"sample_id": row["sample_id"], "outcome": "ok", **clusters} for row in out["clip"] if row["outcome"] == "ok"
     ]
     known = {
-        "version": "0123456789ab", "picture_moments": 9, "picture": [0] * 192, "sound_moments": 9, "sound": [0] * 16,
-    }  # fmt: skip
+        "version": "0123456789ab",
+        "picture_moments": 9,
+        "picture": [0] * 192,
+        "sound_moments": 9,
+        "sound": [0] * 16,
+    }
     out["fingerprint"] = [
         {name: row[name] for name in ("sample_id", "outcome", "video_id", "start_s", "end_s")} | known
         for row in out["clip"]
@@ -194,9 +218,9 @@ def _filled(stage: str, row: dict) -> dict:
 def commit(lake: Lake, batch: str, by_stage: dict[str, list[dict]], skip: tuple[str, ...] = ()) -> None:
     """Commit one shard of every stage, under the name that its inputs give it."""
     done: dict[str, str] = {}
-    needs, wants = stage_needs(), stage_wants()
+    needs, optional_needs = stage_needs(), stage_optional_needs()
     columns = stage_columns()
-    for stage in _in_order({name: needs[name] + wants[name] for name in needs}, list(columns)):
+    for stage in _in_order({name: needs[name] + optional_needs[name] for name in needs}, list(columns)):
         if stage in skip:
             continue
         schema = table.arrow_schema(columns[stage])
@@ -205,18 +229,30 @@ def commit(lake: Lake, batch: str, by_stage: dict[str, list[dict]], skip: tuple[
             pa.Table.from_pylist([{f.name: r.get(f.name) for f in schema} for r in listed], schema=schema)
         )
         sha256 = sha256_bytes(data)
-        read = [*needs[stage], *(want for want in wants[stage] if want in done)] if stage in needs else []
+        read = [*needs[stage], *(want for want in optional_needs[stage] if want in done)] if stage in needs else []
         inputs = {name: done[name] for name in read} or {"rows": sha256}
         name, failed = shard_name(0, inputs), sum(row["outcome"] == "failed" for row in listed)
         manifest = Manifest(
-            stage=stage, v=V, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256,
-            bytes=len(data), rows=len(listed), rows_in=len(listed), ok=len(listed) - failed, failed=failed,
-            inputs=inputs, model="5eed5eed5eed" if stage == "correspond" else None,
+            stage=stage,
+            fingerprint=V,
+            batch=batch,
+            shard=name,
+            file=f"{name}.{sha256[:8]}.parquet",
+            sha256=sha256,
+            bytes=len(data),
+            rows=len(listed),
+            rows_in=len(listed),
+            ok=len(listed) - failed,
+            failed=failed,
+            inputs=inputs,
+            model="5eed5eed5eed" if stage == "correspond" else None,
             sidecar="tar" if stage == "clip" else None,
-            at="2026-11-01T00:00:00+00:00", seconds=0.5, host="here",
-        )  # fmt: skip
+            at="2026-11-01T00:00:00+00:00",
+            seconds=0.5,
+            host="here",
+        )
         lake.commit(manifest, data, _tar(listed) if stage == "clip" else None)
-        lake.set_stand(stage, batch, {"v": V, "shards": [name]} if stage not in needs else {"v": V})
+        lake.set_head(stage, batch, {"v": V, "shards": [name]} if stage not in needs else {"v": V})
         done[stage] = sha256
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit import exported, house, killed, measured, mixed, published
+from tests.unit import deployment, exported, killed, measured, mixed, published
 from tests.unit.exports.test_removed import ROWS, table_of
 from tests.unit.gates.gated import DAY, commit
 from tests.unit.killed import Step
@@ -50,25 +50,25 @@ def ingest(root: Path) -> object:
 
 
 def words(root: Path) -> None:
-    house.cut(lake_in(root), "words", "day", [[("a", "bee"), ("b", "deer")], [("c", "eel")]])
+    deployment.cut(lake_in(root), "words", "day", [[("a", "bee"), ("b", "deer")], [("c", "eel")]])
 
 
 def stage(root: Path) -> object:
     """A fan-out with a tar, and so with the longest way from a sample to a manifest."""
-    return house.runtime(lake_in(root), house.Letters).run()
+    return deployment.runtime(lake_in(root), deployment.Letters).run()
 
 
 def failed_rows(root: Path) -> None:
-    house.Count.cured = set()
-    house.cut(lake_in(root), "words", "day", [[("a", "bee"), ("b", "!internal_error")]])
-    house.runtime(lake_in(root), house.Count).run()
+    deployment.Count.cured = set()
+    deployment.cut(lake_in(root), "words", "day", [[("a", "bee"), ("b", "!internal_error")]])
+    deployment.runtime(lake_in(root), deployment.Count).run()
 
 
 def retry(root: Path) -> object:
     from winnow.core.sample import Reason
 
-    house.Count.cured = {"b"}
-    return house.runtime(lake_in(root), house.Count).try_again(frozenset({Reason.internal_error}))
+    deployment.Count.cured = {"b"}
+    return deployment.runtime(lake_in(root), deployment.Count).try_again(frozenset({Reason.internal_error}))
 
 
 def measured_clips(root: Path) -> None:

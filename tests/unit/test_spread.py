@@ -36,10 +36,18 @@ def test_the_longest_starts_first_and_a_folders_files_stay_together(monkeypatch:
     monkeypatch.setattr("xdist.scheduler.loadscope.parse_tx_spec_config", lambda _: [1, 2, 3])
     tests = [
         f"tests/{name}.py::test_{number}"
-        for name in ("browser/test_a", "contracts/test_b", "dags/test_c", "dags/test_scheduler", "dbt/test_d",
-                     "journey/test_e", "unit/x/test_f", "unit/report/test_report")
+        for name in (
+            "browser/test_a",
+            "contracts/test_b",
+            "dags/test_c",
+            "dags/test_scheduler",
+            "dbt/test_d",
+            "journey/test_e",
+            "unit/x/test_f",
+            "unit/report/test_report",
+        )
         for number in range(3)
-    ]  # fmt: skip
+    ]
     rooms = Rooms(SimpleNamespace(option=SimpleNamespace(loadscopereorder=False)))
     processes = [
         Process(gateway=SimpleNamespace(id=f"gw{number}"), given=[], shutting_down=False) for number in range(3)
@@ -50,8 +58,10 @@ def test_the_longest_starts_first_and_a_folders_files_stay_together(monkeypatch:
     rooms.schedule()
     given = [[tests[index] for index in process.given] for process in processes]
     assert [{name.split("/test_")[0] for name in names} for names in given] == [
-        {"tests/dags"}, {"tests/dbt"}, {"tests/journey"}
-    ]  # fmt: skip
+        {"tests/dags"},
+        {"tests/dbt"},
+        {"tests/journey"},
+    ]
     assert all("scheduler" in name for name in given[0])
     for index in list(processes[0].given):
         rooms.mark_test_complete(processes[0], index)

@@ -27,8 +27,8 @@ from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.runtime import Runtime, Summary
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain, shard_name
-from winnow.core.stage import stage_class, stage_wants
+from winnow.core.shard import Lineage, shard_name
+from winnow.core.stage import stage_class, stage_optional_needs
 from winnow.models.weights import find, load_state
 
 TINY = {
@@ -39,9 +39,14 @@ TINY = {
 MEAN, STD = [0.48, 0.46, 0.41], [0.27, 0.26, 0.28]
 IDS = [f"{i:020x}" for i in range(6)]
 NEEDS = {
-    "open_clip": ("clip",), "panns": ("clip",), "bridge": ("clip", "panns"), "joint": ("clip",),
-    "efficientnet": ("clip",), "yamnet": ("clip",), "ridge": ("clip", "efficientnet", "yamnet"),
-}  # fmt: skip
+    "open_clip": ("clip",),
+    "panns": ("clip",),
+    "bridge": ("clip", "panns"),
+    "joint": ("clip",),
+    "efficientnet": ("clip",),
+    "yamnet": ("clip",),
+    "ridge": ("clip", "efficientnet", "yamnet"),
+}
 #: PANNs' checkpoint, as its publisher calls it.
 CNN14 = "Cnn14_mAP=0.431"
 #: How published files become checkpoints.
@@ -94,9 +99,14 @@ def weights_folder() -> Path:
     convert("Cnn14", folder)
     preprocessing = {"mean": MEAN, "std": STD}
     entry(
-        folder, "open_clip", "tiny", model="winnow-tiny", file="tiny.safetensors",
-        sha256=sha256(folder / "tiny.safetensors"), preprocessing=preprocessing,
-    )  # fmt: skip
+        folder,
+        "open_clip",
+        "tiny",
+        model="winnow-tiny",
+        file="tiny.safetensors",
+        sha256=sha256(folder / "tiny.safetensors"),
+        preprocessing=preprocessing,
+    )
     cnn14 = folder / f"{CNN14}.safetensors"
     entry(folder, "panns", "cnn14", file=cnn14.name, sha256=sha256(cnn14))
     joint(folder, "tiny")
@@ -147,25 +157,35 @@ def commit_clips(
                 member.size = len(files[sample_id])
                 tar.addfile(member, io.BytesIO(files[sample_id]))
         manifest = Manifest(
-            stage=stage, v="0" * 12, batch=batch, shard=name, file=f"{name}.{digest[:8]}.parquet", sha256=digest,
-            bytes=len(data), rows=len(rows), rows_in=len(rows), ok=len(rows), failed=0, sidecar="tar",
-        )  # fmt: skip
+            stage=stage,
+            fingerprint="0" * 12,
+            batch=batch,
+            shard=name,
+            file=f"{name}.{digest[:8]}.parquet",
+            sha256=digest,
+            bytes=len(data),
+            rows=len(rows),
+            rows_in=len(rows),
+            ok=len(rows),
+            failed=0,
+            sidecar="tar",
+        )
         lake.commit(manifest, data, tar_path)
         names.append(name)
-    lake.set_stand(stage, batch, {"v": "0" * 12, "shards": names})
+    lake.set_head(stage, batch, {"v": "0" * 12, "shards": names})
 
 
 def run(lake: Lake, name: str, batch: str, settings: Settings, **params: object) -> Summary:
     """Run a stage over a batch of `commit_clips`."""
     cls = stage_class(name)
     runtime = Runtime(cls(cls.Params(**params), lake, settings), lake, batch, log=lambda line: None)
-    runtime.chain.needs = NEEDS
+    runtime.lineage.needs = NEEDS
     return runtime.run()
 
 
 def read(lake: Lake, name: str, batch: str, number: int = 0) -> tuple[Manifest, pa.Table]:
     """A committed shard: its manifest and its table."""
-    manifest = Chain(lake, batch, NEEDS, stage_wants()).committed(name, number)
+    manifest = Lineage(lake, batch, NEEDS, stage_optional_needs()).committed(name, number)
     assert manifest is not None
     return manifest, pq.read_table(io.BytesIO(lake.read_table(manifest)))
 

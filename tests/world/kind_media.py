@@ -276,9 +276,22 @@ def _join(path: Path, sources: list[Path], tracks: list[tuple[int, str, int, str
 
 
 MAKERS: dict[str, Callable[[Path, Film, Kind], None]] = {
-    "clock_restarts": _clock_restarts, "clock_jumps": _clock_jumps, "no_picture_times": _no_picture_times,
-    "equal_times": _equal_times, "half_zeros": _half_zeros, "late_key_picture": _late_key_picture, "slides": _slides,
-    "full_range": _full_range, "hdr": _hdr, "interlaced": _interlaced, "turned": _turned, "mirrored": _mirrored,
-    "wide_pixels": _wide_pixels, "antiphase": _antiphase, "surround": _surround, "commentary_first": _commentary,
-    "commentary_after": _commentary, "cover_first": _cover_first,
-}  # fmt: skip
+    "clock_restarts": _clock_restarts,
+    "clock_jumps": _clock_jumps,
+    "no_picture_times": _no_picture_times,
+    "equal_times": _equal_times,
+    "half_zeros": _half_zeros,
+    "late_key_picture": _late_key_picture,
+    "slides": _slides,
+    "full_range": _full_range,
+    "hdr": _hdr,
+    "interlaced": _interlaced,
+    "turned": _turned,
+    "mirrored": _mirrored,
+    "wide_pixels": _wide_pixels,
+    "antiphase": _antiphase,
+    "surround": _surround,
+    "commentary_first": _commentary,
+    "commentary_after": _commentary,
+    "cover_first": _cover_first,
+}

@@ -53,9 +53,14 @@ class Kind:
     def truth(self) -> dict[str, object]:
         """Its row in truth_kinds.jsonl."""
         return {
-            "kind": self.name, "what": self.what, "batch": self.video.key, "list_path": self.list_name,
-            "url": self.video.url, "file": self.video.file, "expected": self.expected,
-        }  # fmt: skip
+            "kind": self.name,
+            "what": self.what,
+            "batch": self.video.key,
+            "list_path": self.list_name,
+            "url": self.video.url,
+            "file": self.video.file,
+            "expected": self.expected,
+        }
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class _Form:
     more: dict[str, object] = field(default_factory=dict)
 
 
-#: Between key pictures, so that the clip is encoded.
+#: Between keyframes, so that the clip is encoded.
 _INSIDE = (0.6, 3.8)
 _ENCODED = {"segment": _INSIDE, "windows": (_INSIDE,)}
 _LISTED = {"windows": ((LISTED_S, SECONDS),)}
@@ -80,12 +85,13 @@ FORMS: dict[str, _Form] = {
     "clock_jumps": _Form("a TS whose clock jumps by 94 s in the middle", "ts", {"times_repaired": True}),
     "no_picture_times": _Form("H.264 with B-frames in AVI, which has no times for them", "avi", {"cut": "encode"}),
     "equal_times": _Form("every third picture has the time of the one before", "mkv", {"times_repaired": True}),
-    "half_zeros": _Form(
-        "an MP4 of which the second half is zeros", "mp4", windows=(), more={"reason": "undecodable"}
-    ),
+    "half_zeros": _Form("an MP4 of which the second half is zeros", "mp4", windows=(), more={"reason": "undecodable"}),
     "late_key_picture": _Form("begins with pictures that nothing can decode", "mkv", windows=((1.0, SECONDS),)),
     "slides": _Form(
-        "a picture every three seconds, and sound", "mp4", windows=((0.0, 10.0), (10.0, 13.0)), seconds=13.0,
+        "a picture every three seconds, and sound",
+        "mp4",
+        windows=((0.0, 10.0), (10.0, 13.0)),
+        seconds=13.0,
         fps=Fraction(1, 3),
     ),
     "full_range": _Form(
@@ -103,26 +109,34 @@ FORMS: dict[str, _Form] = {
     ),
     "surround": _Form("5.1 in FLAC, peak at −6 dB", "mkv", {"channels": 2, "peak_dbfs": {"above": -7, "below": -5}}),
     "commentary_first": _Form(
-        "a spoken commentary before the sound of the film", "mkv",
+        "a spoken commentary before the sound of the film",
+        "mkv",
         {"sound_tracks": 2, "sound_track": 1, "sound_languages": ["eng", "deu"], "speech": {"below": 0.3}},
     ),
     "commentary_after": _Form(
-        "a spoken commentary after the sound of the film", "mkv",
+        "a spoken commentary after the sound of the film",
+        "mkv",
         {"sound_tracks": 2, "sound_track": 0, "sound_languages": ["deu", "eng"], "speech": {"below": 0.3}},
     ),
     "cover_first": _Form("a cover, not marked as one, before the film", "mkv", {"width": 256, "height": 144}),
     "hls": _Form("an HLS playlist of two parts", "m3u8"),
     "kinetics": _Form(
-        "a list with time_start and time_end", "mp4", windows=((0.5, 3.5),), segment=(0.5, 3.5),
+        "a list with time_start and time_end",
+        "mp4",
+        windows=((0.5, 3.5),),
+        segment=(0.5, 3.5),
         list_name="kinetics.csv",
     ),
     "json_list": _Form("a JSON list of ids by class", "mp4", list_name="music.json"),
     "clip_names": _Form("a list of <id>_<start>", "mp4", list_name="vggsounder.csv", **_LISTED),
     "captions": _Form(
-        "a list with two captions a clip, in two rows", "mp4", list_name="audiocaps.csv",
-        more={"candidates": 1, "extra": {"caption": list(CAPTIONS)}}, **_LISTED,
+        "a list with two captions a clip, in two rows",
+        "mp4",
+        list_name="audiocaps.csv",
+        more={"candidates": 1, "extra": {"caption": list(CAPTIONS)}},
+        **_LISTED,
     ),
-}  # fmt: skip
+}
 
 
 def make_kinds(seed: int, batches: int) -> list[Kind]:
@@ -137,12 +151,29 @@ def make_kinds(seed: int, batches: int) -> list[Kind]:
         file = f"{stem}.{form.container}"
         named = form.list_name == "phones.csv"
         video = Video(
-            seed=seed, batch=batch, index=INDEX + order, video=stem, url=f"{HOST}{file}" if named else f"{WATCH}{stem}",
-            file=f"media/{file}", visual_class=names[order % len(names)], audio_class=names[order % len(names)],
-            planted=None, uploader=None, of=None, duration_s=form.seconds, shots_s=(form.seconds,), segments=(),
-            width=256, height=144, fps=form.fps, container=form.container, video_codec="libx264",
-            audio_codec="aac", rate_hz=48000, channels=1 if name == "surround" else 2,
-        )  # fmt: skip
+            seed=seed,
+            batch=batch,
+            index=INDEX + order,
+            video=stem,
+            url=f"{HOST}{file}" if named else f"{WATCH}{stem}",
+            file=f"media/{file}",
+            visual_class=names[order % len(names)],
+            audio_class=names[order % len(names)],
+            planted=None,
+            uploader=None,
+            of=None,
+            duration_s=form.seconds,
+            shots_s=(form.seconds,),
+            segments=(),
+            width=256,
+            height=144,
+            fps=form.fps,
+            container=form.container,
+            video_codec="libx264",
+            audio_codec="aac",
+            rate_hz=48000,
+            channels=1 if name == "surround" else 2,
+        )
         expected = {"windows": [list(window) for window in form.windows], "clip": form.clip, **form.more}
         found.append(Kind(name, form.what, video, expected, form.segment, form.list_name))
     return found
@@ -189,6 +220,9 @@ def _label(kind: Kind) -> str:
 
 #: Lists by name, as their datasets publish them.
 LISTS: dict[str, Callable[[list[Kind]], str]] = {
-    "phones.csv": _phones, "kinetics.csv": _kinetics, "music.json": _music, "vggsounder.csv": _vggsounder,
+    "phones.csv": _phones,
+    "kinetics.csv": _kinetics,
+    "music.json": _music,
+    "vggsounder.csv": _vggsounder,
     "audiocaps.csv": _audiocaps,
-}  # fmt: skip
+}

@@ -21,9 +21,13 @@ from types import TracebackType
 from tests.world.video import HOST, REFUSED_HOST, WATCH
 
 TYPES = {
-    ".mp4": "video/mp4", ".webm": "video/webm", ".mkv": "video/x-matroska", ".avi": "video/x-msvideo",
-    ".ts": "video/mp2t", ".m3u8": "application/vnd.apple.mpegurl",
-}  # fmt: skip
+    ".mp4": "video/mp4",
+    ".webm": "video/webm",
+    ".mkv": "video/x-matroska",
+    ".avi": "video/x-msvideo",
+    ".ts": "video/mp2t",
+    ".m3u8": "application/vnd.apple.mpegurl",
+}
 HOLD_S = 60.0
 CHUNK = 1 << 16
 PAGE = "<!doctype html><html><head><title>Video unavailable</title></head><body><p>{}</p></body></html>\n"

@@ -77,11 +77,14 @@ def classes(class_list: Path, ontology: Path) -> list[dict[str, object]]:
     with class_list.open(newline="", encoding="utf-8") as file:
         rows = [
             {
-                "index": int(line["index"]), "mid": line["mid"], "name": line["display_name"],
-                "under_speech": int(line["mid"] in speech), "under_music": int(line["mid"] in music),
+                "index": int(line["index"]),
+                "mid": line["mid"],
+                "name": line["display_name"],
+                "under_speech": int(line["mid"] in speech),
+                "under_music": int(line["mid"] in music),
             }
             for line in csv.DictReader(file)
-        ]  # fmt: skip
+        ]
     if [row["index"] for row in rows] != list(range(len(rows))) or any(row["mid"] not in children for row in rows):
         raise ContractError(f"{class_list} and {ontology} do not belong together, or the list is not in order")
     return rows
@@ -144,9 +147,13 @@ def _class(path: Path, item: object, at: int, text: str) -> dict[str, object]:
             raise ContractError(f"{what}: {key} is no list of texts")
         lists[key] = found
     return {
-        "position": at, "mid": item["id"], "name": item["name"], "child_mids": lists["child_ids"],
-        "restrictions": lists["restrictions"], "json": text,
-    }  # fmt: skip
+        "position": at,
+        "mid": item["id"],
+        "name": item["name"],
+        "child_mids": lists["child_ids"],
+        "restrictions": lists["restrictions"],
+        "json": text,
+    }
 
 
 def _from_leaves(path: Path, children: Mapping[str, list[str]]) -> Iterator[str]:

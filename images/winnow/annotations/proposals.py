@@ -22,7 +22,7 @@ from winnow.core.errors import ConfigError
 from winnow.core.fingerprint import code_digest
 from winnow.core.lake import Lake, digest
 from winnow.core.sample import check_batch
-from winnow.core.shard import Chain
+from winnow.core.shard import Lineage
 from winnow.core.stage import stage_needs
 from winnow.models.layers import GRID_HZ
 
@@ -69,11 +69,11 @@ def propose(lake: Lake, batches: Sequence[str] | None = None, params: ProposalPa
     passed_over: Counter[str] = Counter()
     rows: dict[str, dict[str, object]] = {}
     for batch in keys:
-        chain = Chain(lake, batch, stage_needs())
-        categories = _categories(lake, chain)
-        for number in chain.numbers("correspond"):
-            tables = {stage: lake.read_table(m) for stage, m in chain.require_inputs("correspond", number).items()}
-            scored = chain.committed("correspond", number)
+        lineage = Lineage(lake, batch, stage_needs())
+        categories = _categories(lake, lineage)
+        for number in lineage.numbers("correspond"):
+            tables = {stage: lake.read_table(m) for stage, m in lineage.require_inputs("correspond", number).items()}
+            scored = lineage.committed("correspond", number)
             cut = ok_rows(tables["clip"], ["candidate_id", "duration_s"]).to_pylist()
             clips = {row["sample_id"]: row for row in cut}
             motion, onset = (
@@ -168,21 +168,30 @@ def _unfit(
 def _row(sample_id: str, category: str | None, who: str, tracks: tuple[list[int], list[int]]) -> dict[str, object]:
     audible, visible = tracks
     return {
-        "sample_id": sample_id, "family": "avel", "video_id": None, "video": None, "start_s": None, "end_s": None,
-        "category": category, "annotator_id": who, "created_at": None,
-        "labels": [a & v for a, v in zip(audible, visible, strict=True)], "audible": audible, "visible": visible,
+        "sample_id": sample_id,
+        "family": "avel",
+        "video_id": None,
+        "video": None,
+        "start_s": None,
+        "end_s": None,
+        "category": category,
+        "annotator_id": who,
+        "created_at": None,
+        "labels": [a & v for a, v in zip(audible, visible, strict=True)],
+        "audible": audible,
+        "visible": visible,
         "source": "proposal",
-    }  # fmt: skip
+    }
 
 
-def _categories(lake: Lake, chain: Chain) -> dict[str, str]:
+def _categories(lake: Lake, lineage: Lineage) -> dict[str, str]:
     """The first label of each candidate that has one."""
     from winnow.core.table import ok_rows
 
     found: dict[str, str] = {}
-    stand = chain.stand("ingest") or {"shards": []}
-    for name in stand["shards"]:
-        manifest = lake.manifest("ingest", stand["v"], chain.batch, name)
+    head = lineage.head("ingest") or {"shards": []}
+    for name in head["shards"]:
+        manifest = lake.manifest("ingest", head["v"], lineage.batch, name)
         if manifest is not None:
             rows = ok_rows(lake.read_table(manifest), ["labels"]).to_pylist()
             found |= {row["sample_id"]: row["labels"][0] for row in rows if row["labels"]}

@@ -65,7 +65,10 @@ def _error(code: int, said: str, arguments: tuple[str, ...]) -> WinnowError:
     name, text = found[-1].groups() if found else ("", said.strip()[-2000:])
     kind = getattr(errors, name, None)
     if not (isinstance(kind, type) and issubclass(kind, WinnowError)) or kind is errors.PartlyDone:
-        codes = {errors.EXIT_CONTRACT: errors.ContractError, errors.EXIT_TRANSIENT: errors.TransientError,
-                 errors.EXIT_CONFIG: errors.ConfigError}  # fmt: skip
+        codes = {
+            errors.EXIT_CONTRACT: errors.ContractError,
+            errors.EXIT_TRANSIENT: errors.TransientError,
+            errors.EXIT_CONFIG: errors.ConfigError,
+        }
         kind = codes.get(code, WinnowError)
     return kind(text.strip() or f"winnow {' '.join(arguments)} ended with {code}")

@@ -5,8 +5,8 @@ the clips' sounds are tagged, it says which have to be separated (`separate`: ta
 of the plan, which stage `separate` reads).
 
 A decision is committed like a stage table (`decide/v=…/batch=…/`), and the release reads it again as a source: a rule
-that changes later does not rewrite what was decided then. Its `v` is the digest of the SQL and the rules that it
-depends on, and with it goes the digest of the tables it read: while neither changes, dbt is not even started.
+that changes later does not rewrite what was decided then. Its fingerprint is the digest of the SQL and the rules that
+it depends on, and with it goes the digest of the tables it read: while neither changes, dbt is not even started.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.planned_table import DECIDE, FLAG, Began, PlannedTable, again
 from winnow.core.sample import check_batch
-from winnow.core.shard import Chain, shard_name
-from winnow.core.stage import stage_columns, stage_needs, stage_wants
+from winnow.core.shard import Lineage, shard_name
+from winnow.core.stage import stage_columns, stage_needs, stage_optional_needs
 from winnow.release.behaviour import file_behaviour, sql_behaviour
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ Inputs = dict[tuple[str, int], Manifest]
 
 
 @dataclass(frozen=True)
-class Point:
+class DecisionPoint:
     """A decision point: the table it commits, the model that decides, the stage tables it needs (and takes where the
     batch has them committed)."""
 
@@ -50,16 +50,16 @@ class Point:
     takes: tuple[str, ...]
 
 
-FETCH = Point("fetch", DECIDE, "decide_fetch", ("ingest", "screen"), ())
-SEPARATE = Point("separate", FLAG, "decide_separate", ("ingest", "clip", "tags"), ("panns", "yamnet"))
+FETCH = DecisionPoint("fetch", DECIDE, "decide_fetch", ("ingest", "screen"), ())
+SEPARATE = DecisionPoint("separate", FLAG, "decide_separate", ("ingest", "clip", "tags"), ("panns", "yamnet"))
 
 
 def decide_fetch(batch: str, settings: Settings, lake: Lake) -> dict[str, Any]:
     """Accept or reject every readable candidate of a batch; returns counts and whether dbt had to run."""
-    since = lake.stand_pointer("decide", check_batch(batch))
-    inputs, digests, v = _begin(FETCH, batch, settings, lake)
+    since = lake.head_pointer("decide", check_batch(batch))
+    inputs, digests, fingerprint = _begin(FETCH, batch, settings, lake)
     name = shard_name(0, digests)
-    manifest = lake.manifest("decide", v, batch, name)
+    manifest = lake.manifest("decide", fingerprint, batch, name)
     computed = manifest is None
     if manifest is None:
         began = Began()
@@ -70,24 +70,39 @@ def decide_fetch(batch: str, settings: Settings, lake: Lake) -> dict[str, Any]:
         rejected = {reason: n for reason, n in sorted(reasons.items(), key=str) if reason is not None}
         rows = sum(reasons.values())
         manifest = DECIDE.commit(
-            lake, batch, v, name, data, rows=rows, reasons=rejected, inputs=digests, code=v, began=began,
+            lake,
+            batch,
+            fingerprint,
+            name,
+            data,
+            rows=rows,
+            reasons=rejected,
+            inputs=digests,
+            code=fingerprint,
+            began=began,
             params={"rules": deciding_rules(Path(settings.dbt_dir), FETCH)},
-        )  # fmt: skip
-    lake.set_stand("decide", batch, {"v": v, "shards": [name]}, since, again("decide", batch))
+        )
+    lake.set_head("decide", batch, {"v": fingerprint, "shards": [name]}, since, again("decide", batch))
     return {
-        "batch": batch, "point": "fetch", "computed": computed, "v": v, "rows": manifest.rows,
-        "accepted": manifest.ok, "rejected": manifest.failed, "reasons": manifest.reasons,
-    }  # fmt: skip
+        "batch": batch,
+        "point": "fetch",
+        "computed": computed,
+        "v": fingerprint,
+        "rows": manifest.rows,
+        "accepted": manifest.ok,
+        "rejected": manifest.failed,
+        "reasons": manifest.reasons,
+    }
 
 
 def decide_separate(batch: str, settings: Settings, lake: Lake) -> dict[str, Any]:
     """Flag the clips of a batch whose sound has to be separated, shard by shard of its plan; returns counts, by why,
     and whether dbt had to run. A shard whose flags are what they were keeps its name, and so what was separated."""
-    since = lake.stand_pointer("flag", check_batch(batch))
-    inputs, digests, v = _begin(SEPARATE, batch, settings, lake)
-    made_from = digest([v, digests])
+    since = lake.head_pointer("flag", check_batch(batch))
+    inputs, digests, fingerprint = _begin(SEPARATE, batch, settings, lake)
+    made_from = digest([fingerprint, digests])
     if (known := FLAG.unchanged(lake, batch, made_from)) is not None:
-        return {**known, "batch": batch, "point": "separate", "computed": False, "v": v}
+        return {**known, "batch": batch, "point": "separate", "computed": False, "v": fingerprint}
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -106,30 +121,30 @@ def decide_separate(batch: str, settings: Settings, lake: Lake) -> dict[str, Any
         FLAG.commit(
             lake,
             batch,
-            v,
+            fingerprint,
             name,
             data,
             rows=own.num_rows,
             reasons={},
             inputs=digests,
-            code=v,
+            code=fingerprint,
             params=params,
             began=began,
         )
         names.append(name)
     reasons = pc.value_counts(rows["why"]).to_pylist()
     counts = {"flagged": rows.num_rows, "reasons": {r["values"]: r["counts"] for r in sorted(reasons, key=str)}}
-    FLAG.set_head(lake, batch, v, names, made_from, counts, since)
-    return {**counts, "batch": batch, "point": "separate", "computed": True, "v": v}
+    FLAG.set_head(lake, batch, fingerprint, names, made_from, counts, since)
+    return {**counts, "batch": batch, "point": "separate", "computed": True, "v": fingerprint}
 
 
-def _begin(point: Point, batch: str, settings: Settings, lake: Lake) -> tuple[Inputs, dict[str, str], str]:
-    """The tables that a decision reads, their digests, and its `v`; ContractError for one that is not committed."""
-    chain = Chain(lake, batch, stage_needs(), stage_wants())
+def _begin(point: DecisionPoint, batch: str, settings: Settings, lake: Lake) -> tuple[Inputs, dict[str, str], str]:
+    """The tables that a decision reads, their digests, its fingerprint; ContractError for one that is not committed."""
+    lineage = Lineage(lake, batch, stage_needs(), stage_optional_needs())
     inputs: Inputs = {}
     for stage in (*point.reads, *point.takes):
-        for number in chain.numbers(stage):
-            manifest = chain.committed(stage, number)
+        for number in lineage.numbers(stage):
+            manifest = lineage.committed(stage, number)
             if manifest is not None:
                 inputs[stage, number] = manifest
             elif stage in point.reads:
@@ -144,7 +159,7 @@ def _begin(point: Point, batch: str, settings: Settings, lake: Lake) -> tuple[In
     return inputs, digests, rules_digest(Path(settings.dbt_dir), point.model, point.table.rule_points)
 
 
-def deciding_rules(dbt_dir: Path, point: Point) -> list[dict[str, object]]:
+def deciding_rules(dbt_dir: Path, point: DecisionPoint) -> list[dict[str, object]]:
     """The rules of thresholds.csv that decide at a point, as they are now: kept in the manifest of what they decided
     (table `fct_batch_rules`), since thresholds.csv may say otherwise by the next release."""
     import yaml
@@ -191,7 +206,7 @@ def rules_digest(dbt_dir: Path, model: str = FETCH.model, points: Sequence[str] 
 
 @contextmanager
 def _decided(
-    point: Point, batch: str, settings: Settings, lake: Lake, inputs: Inputs, key: Sequence[str]
+    point: DecisionPoint, batch: str, settings: Settings, lake: Lake, inputs: Inputs, key: Sequence[str]
 ) -> Iterator[Path]:
     """Run the dbt selection in a folder of its own: the Parquet file of what it decided, ordered by its key."""
     from winnow.release import snapshot
@@ -205,7 +220,7 @@ def _decided(
         for (stage, _), m in inputs.items():
             copy = out / f"{stage}-{m.shard}.parquet"
             copy.write_bytes(lake.read_table(m))
-            files.append(InputFile(stage, str(copy), batch, 0, m.v, m.shard, m.sha256))
+            files.append(InputFile(stage, str(copy), batch, 0, m.fingerprint, m.shard, m.sha256))
         write_inputs(files, out, {stage: columns[stage] for stage in (*point.reads, *point.takes)})
         selection = ["--select", f"+{point.model}", "--indirect-selection", "cautious"]
         selection += ["--exclude-resource-type", "unit_test"]

@@ -10,8 +10,8 @@ from typing import Any
 from winnow.core.lake import Lake
 from winnow.core.manifest import Manifest
 from winnow.core.sample import Reason
-from winnow.core.shard import Chain
-from winnow.core.stage import stage_needs, stage_wants
+from winnow.core.shard import Lineage
+from winnow.core.stage import stage_needs, stage_optional_needs
 
 #: Steps at which a candidate ends before it is a clip, in their order.
 STEPS = ("ingest", "fetch", "clip")
@@ -35,20 +35,20 @@ class Failure:
 
 def failures(lake: Lake, batch: str, steps: Sequence[str] = STEPS) -> list[Failure]:
     """What failed in some steps of a batch, in their order."""
-    chain = Chain(lake, batch, stage_needs(), stage_wants())
-    found = [failure for step in steps for failure in _failed(lake, chain, step)]
+    lineage = Lineage(lake, batch, stage_needs(), stage_optional_needs())
+    found = [failure for step in steps for failure in _failed(lake, lineage, step)]
     if not found:
         return []
-    names = _names(lake, chain)
+    names = _names(lake, lineage)
     return [
         Failure(step, row["sample_id"], names.get(row["sample_id"]) or row["sample_id"], row["reason"], row["detail"])
         for step, row in found
     ]
 
 
-def _failed(lake: Lake, chain: Chain, step: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number in chain.numbers(step):
-        manifest = chain.committed(step, number)
+def _failed(lake: Lake, lineage: Lineage, step: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number in lineage.numbers(step):
+        manifest = lineage.committed(step, number)
         if manifest is None or not set(manifest.reasons) - set(NO_LOSS):
             continue
         for row in _rows(lake, manifest, ["sample_id", "outcome", "reason", "detail"]):
@@ -56,16 +56,16 @@ def _failed(lake: Lake, chain: Chain, step: str) -> Iterator[tuple[str, dict[str
                 yield step, row
 
 
-def _names(lake: Lake, chain: Chain) -> dict[str, str]:
+def _names(lake: Lake, lineage: Lineage) -> dict[str, str]:
     """What users call the batch's candidates and clips, by id."""
     names: dict[str, str] = {}
-    for number in chain.numbers("ingest"):
-        if (manifest := chain.committed("ingest", number)) is not None:
+    for number in lineage.numbers("ingest"):
+        if (manifest := lineage.committed("ingest", number)) is not None:
             for row in _rows(lake, manifest, ["sample_id", "list_path", "list_row", "url"]):
                 places = (row["list_path"], f"row {row['list_row']}" if row["list_row"] is not None else None)
                 names[row["sample_id"]] = ", ".join(part for part in (*places, row["url"]) if part)
-    for number in chain.numbers("clip"):
-        if (manifest := chain.committed("clip", number)) is not None:
+    for number in lineage.numbers("clip"):
+        if (manifest := lineage.committed("clip", number)) is not None:
             for row in _rows(lake, manifest, ["sample_id", "outcome", "candidate_id", "start_s", "end_s"]):
                 if row["outcome"] == "ok":
                     source = names.get(row["candidate_id"], row["candidate_id"])

@@ -47,7 +47,7 @@ def ingest(batch: str, settings: Settings, lake: Lake, *, shard_rows: int = SHAR
     same counts, in which the list says why it is `refused`.
     """
     check_batch(batch)
-    since = lake.stand_pointer("ingest", batch)
+    since = lake.head_pointer("ingest", batch)
     inbox = Inbox.of(Path(settings.inbox), batch)
     nothing = {"batch": batch, "empty": True, **({"skipped": inbox.skipped} if inbox.skipped else {})}
     if not inbox.files:
@@ -74,10 +74,14 @@ def ingest(batch: str, settings: Settings, lake: Lake, *, shard_rows: int = SHAR
         reasons.update(manifest.reasons)
     total, failed = sum(manifest.rows for manifest in made), sum(reasons.values())
     counts = {
-        "rows": total, "ok": total - failed, "failed": failed, "reasons": dict(sorted(reasons.items())),
-        "shards": len(made), "joined": sum(report.joined for report in rows.reports),
+        "rows": total,
+        "ok": total - failed,
+        "failed": failed,
+        "reasons": dict(sorted(reasons.items())),
+        "shards": len(made),
+        "joined": sum(report.joined for report in rows.reports),
         "lists": [report.as_dict() for report in rows.reports],
-    }  # fmt: skip
+    }
     if made:
         names = [manifest.shard for manifest in made]
         INGEST.set_head(lake, batch, INGEST.fingerprint(code), names, made_from, counts, since)

@@ -31,12 +31,18 @@ SHARD_SIZE = 64
 #: What is read of the release, and nothing else of it matters.
 _READ = {
     f"tables/{TABLE}.parquet": (
-        "mixture_id", "list_version", "split", "label", "clip1_sample_id", "clip1_output_offset_s", "clip2_sample_id",
+        "mixture_id",
+        "list_version",
+        "split",
+        "label",
+        "clip1_sample_id",
+        "clip1_output_offset_s",
+        "clip2_sample_id",
         "clip2_output_offset_s",
     ),
     "tables/fct_clips.parquet": ("sample_id", "media_sha256"),
     "ops/fct_clip_files.parquet": ("sample_id", "tar"),
-}  # fmt: skip
+}
 
 
 def cut(
@@ -51,18 +57,18 @@ def cut(
         raise ConfigError(f"--shard-size {shard_size}: a shard holds at least one mixture")
     folder = publish.folder(lake, release, tuple(_READ))
     batch = check_batch(batch or f"mix-{folder.name}")
-    if any(lake.stand(stage, batch) for stage in ("ingest", "plan")):
+    if any(lake.head(stage, batch) for stage in ("ingest", "plan")):
         raise ConfigError(
             f"batch {batch} holds candidates: mixtures need a batch of their own, as in mix-{folder.name}"
         )
-    since = lake.stand_pointer("mixtures", batch)
+    since = lake.head_pointer("mixtures", batch)
     inputs = {name: sha256_file(_there(folder, name)) for name in _READ}
     code = code_digest(__name__)
     made_from = digest([inputs, shard_size, code, MIXTURES.columns])
     if (known := MIXTURES.unchanged(lake, batch, made_from)) is not None:
         return {**known, "batch": batch, "computed": False}
     rows = _rows(folder)
-    shards = _assign(lake, batch, lake.stand("mixtures", batch), rows, shard_size)
+    shards = _assign(lake, batch, lake.head("mixtures", batch), rows, shard_size)
     committed = [
         MIXTURES.commit_rows(
             lake, batch, number, shards[number], inputs=inputs, code=code, params={"shard_size": shard_size}
@@ -71,9 +77,13 @@ def cut(
     ]
     reasons = sum((Counter(m.reasons) for m in committed), Counter())
     counts = {
-        "release": folder.name, "shards": len(committed), "rows": len(rows), "ok": sum(m.ok for m in committed),
-        "failed": sum(m.failed for m in committed), "reasons": dict(sorted(reasons.items())),
-    }  # fmt: skip
+        "release": folder.name,
+        "shards": len(committed),
+        "rows": len(rows),
+        "ok": sum(m.ok for m in committed),
+        "failed": sum(m.failed for m in committed),
+        "reasons": dict(sorted(reasons.items())),
+    }
     names = [m.shard for m in committed]
     MIXTURES.set_head(lake, batch, MIXTURES.fingerprint(code), names, made_from, counts, since)
     return {**counts, "batch": batch, "computed": True}
@@ -110,9 +120,10 @@ def _rows(folder: Path) -> list[dict[str, object]]:
             if place is None or sha256 is None:
                 missing.append(f"clip {i} ({clip})")
         failed: dict[str, str | None] = {
-            "outcome": "failed", "reason": Reason.missing_file.value,
+            "outcome": "failed",
+            "reason": Reason.missing_file.value,
             "detail": f"{' and '.join(missing)} not in the lake: not fetched, or not cut",
-        }  # fmt: skip
+        }
         offsets = [float(row[f"clip{i}_output_offset_s"] or 0.0) for i in (1, 2)]
         rows.append(
             {

@@ -15,7 +15,7 @@ from winnow.core.fingerprint import code_digest
 from winnow.core.lake import Lake, digest
 from winnow.core.planned_table import PLAN
 from winnow.core.sample import check_batch
-from winnow.core.shard import Chain
+from winnow.core.shard import Lineage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,9 +28,9 @@ def plan(lake: Lake, batch: str, shard_size: int = SHARD_SIZE) -> dict[str, Any]
     check_batch(batch)
     if shard_size < 1:
         raise ConfigError(f"--shard-size {shard_size}: a shard holds at least one sample")
-    since = lake.stand_pointer("plan", batch)
-    chain = Chain(lake, batch, {})
-    there = [chain.committed("decide", n) for n in chain.numbers("decide")]
+    since = lake.head_pointer("plan", batch)
+    lineage = Lineage(lake, batch, {})
+    there = [lineage.committed("decide", n) for n in lineage.numbers("decide")]
     decided = [manifest for manifest in there if manifest is not None]
     if not decided or len(decided) < len(there):
         raise ContractError(
@@ -51,7 +51,7 @@ def plan(lake: Lake, batch: str, shard_size: int = SHARD_SIZE) -> dict[str, Any]
     schema = table.arrow_schema(PLAN.columns)
     rows = pa.concat_tables([pq.read_table(io.BytesIO(lake.read_table(m)), columns=schema.names) for m in decided])
     rows = rows.filter(pc.equal(rows["outcome"], "ok")).sort_by([("video_id", "ascending"), ("sample_id", "ascending")])
-    members = _assign(lake, batch, lake.stand("plan", batch), rows["sample_id"], rows["video_id"], shard_size)
+    members = _assign(lake, batch, lake.head("plan", batch), rows["sample_id"], rows["video_id"], shard_size)
     shards, params = [], {"shard_size": shard_size}
     for number in sorted(members):
         own = rows.take(pa.array(members[number], pa.int64()))

@@ -12,8 +12,8 @@ from winnow.core.lake import Lake
 from winnow.core.runtime import Runtime
 from winnow.core.sample import check_batch
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain
-from winnow.core.stage import is_ready, parse_params, stage_class, stage_needs, stage_wants
+from winnow.core.shard import Lineage
+from winnow.core.stage import is_ready, parse_params, stage_class, stage_needs, stage_optional_needs
 
 FIRST = "first run"
 
@@ -37,20 +37,20 @@ class Work:
 def preview(lake: Lake, settings: Settings, batch: str, params: Mapping[str, dict[str, Any]]) -> list[Work]:
     """What a run with these parameters by stage would compute, stage by stage; nothing is changed. What `ingest`,
     `decide` and `plan` would cut anew, and what follows from it, is seen when they run."""
-    chain = Chain(lake, check_batch(batch), stage_needs(), stage_wants())
+    lineage = Lineage(lake, check_batch(batch), stage_needs(), stage_optional_needs())
     found: dict[str, Work] = {}
     for name in [stage for cut in ("ingest", "plan", "flag") for stage in stages_after(cut)]:
         if not is_ready(name, lake):
             continue
         cls = stage_class(name)
         values = parse_params(cls, stage_params(lake, name, batch, params.get(name, {})))
-        runtime, numbers = Runtime(cls(values, lake, settings), lake, batch), chain.numbers(name)
-        done = {number: m for number in numbers if (m := chain.committed(name, number)) is not None}
-        before = chain.stand(name)
-        upstream = [need for need in (*cls.needs, *cls.wants) if need in found and found[need].is_again]
+        runtime, numbers = Runtime(cls(values, lake, settings), lake, batch), lineage.numbers(name)
+        done = {number: m for number in numbers if (m := lineage.committed(name, number)) is not None}
+        before = lineage.head(name)
+        upstream = [need for need in (*cls.needs, *cls.optional_needs) if need in found and found[need].is_again]
         if before is None:
             found[name] = Work(name, len(numbers), FIRST)
-        elif before["v"] != runtime.v:
+        elif before["v"] != runtime.fingerprint:
             last = next(iter(done.values()), None)
             changed = _changed(last.params, values.model_dump(mode="json")) if last else ""
             found[name] = Work(name, len(numbers), runtime.why(numbers[0], before) if numbers else FIRST, changed)

@@ -16,8 +16,8 @@ from winnow.core.manifest import Manifest
 from winnow.core.runtime import Runtime, run_stage
 from winnow.core.sample import Reason, check_batch
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain
-from winnow.core.stage import parse_params, stage_class, stage_needs, stage_wants
+from winnow.core.shard import Lineage
+from winnow.core.stage import parse_params, stage_class, stage_needs, stage_optional_needs
 
 
 def retry(
@@ -38,15 +38,15 @@ def retry(
     """
     check_batch(batch)
     wanted = _reasons(reasons)
-    needs, wants = stage_needs(), stage_wants()
+    needs, optional_needs = stage_needs(), stage_optional_needs()
     if stage is not None:
         stage_class(stage)
     order = TopologicalSorter({name: [n for n in needs[name] if n in needs] for name in sorted(needs)}).static_order()
     done: dict[str, dict[str, int]] = {}
     there: Counter[str] = Counter()
     for name in [one for one in order if stage in (None, one)]:
-        chain = Chain(lake, batch, needs, wants)  # anew: what was tried again before has other digests now
-        shards = [m for n in chain.numbers(name) if (m := chain.committed(name, n)) is not None]
+        lineage = Lineage(lake, batch, needs, optional_needs)  # anew: what was tried again before has other digests now
+        shards = [m for n in lineage.numbers(name) if (m := lineage.committed(name, n)) is not None]
         for manifest in shards:
             there.update(manifest.reasons)
         before = _count(shards, wanted)
@@ -54,17 +54,21 @@ def retry(
             continue
         _check_version(lake, settings, name, shards)
         run(lake, name, batch, shards[0].params, settings, retry=sorted(one.value for one in wanted), again=True)
-        chain = Chain(lake, batch, needs, wants)
-        after = [m for n in chain.numbers(name) if (m := chain.committed(name, n)) is not None]
+        lineage = Lineage(lake, batch, needs, optional_needs)
+        after = [m for n in lineage.numbers(name) if (m := lineage.committed(name, n)) is not None]
         ok = sum(m.ok for m in after) - sum(m.ok for m in shards)
         done[name] = {"tried": before, "ok": ok}
     tried, ok = (sum(one[key] for one in done.values()) for key in ("tried", "ok"))
     flows = {stage_class(name).flow for name in done}
     following = f"winnow curate --batch {batch}" if "curate" in flows else f"the DAG `{min(flows, default='')}`"
     answer: dict[str, object] = {
-        "batch": batch, "reasons": sorted(reason.value for reason in wanted), "tried": tried, "ok": ok, "stages": done,
+        "batch": batch,
+        "reasons": sorted(reason.value for reason in wanted),
+        "tried": tried,
+        "ok": ok,
+        "stages": done,
         "next": following if ok else None,
-    }  # fmt: skip
+    }
     return answer if tried else answer | {"failed": dict(sorted(there.items()))}
 
 
@@ -89,8 +93,9 @@ def _check_version(lake: Lake, settings: Settings, name: str, shards: Sequence[M
     """ContractError when a stage would measure these shards otherwise today."""
     cls, params = stage_class(name), shards[0].params
     stage = cls(parse_params(cls, params), lake, settings)
-    if (v := Runtime(stage, lake, shards[0].batch).v) != shards[0].v:
+    if (fingerprint := Runtime(stage, lake, shards[0].batch).fingerprint) != shards[0].fingerprint:
         raise ContractError(
             f"{name} of batch {shards[0].batch} was measured by another version of its code or model "
-            f"(v={shards[0].v}, now {v}): `winnow run {name} --batch {shards[0].batch}` computes all its rows again"
+            f"(v={shards[0].fingerprint}, now {fingerprint}): `winnow run {name} --batch {shards[0].batch}` computes "
+            "all its rows again"
         )

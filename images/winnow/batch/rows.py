@@ -143,9 +143,15 @@ class Rows:
         order, path = len(self._names), Path(name)
         self._names.append(name)
         record = self._nothing | {
-            "batch": self.batch, "source": "folder", "list_path": name, "list_row": 0, "source_id": path.name,
-            "title": path.stem, "url": f"inbox:{self.batch}/{name}", "content_sha256": self.digests[name],
-        }  # fmt: skip
+            "batch": self.batch,
+            "source": "folder",
+            "list_path": name,
+            "list_row": 0,
+            "source_id": path.name,
+            "title": path.stem,
+            "url": f"inbox:{self.batch}/{name}",
+            "content_sha256": self.digests[name],
+        }
         mine = order << _PLACE + _BLOCK + _SAID
         first = self._seen.setdefault(int(self._identify(record, name), 16), mine)
         failure = None if first == mine else self._duplicate(first >> _SAID + _BLOCK)
@@ -157,7 +163,9 @@ def _finish(record: dict[str, object], failure: SampleFailed | None, name: str, 
     record["outcome"] = "ok"
     if failure is not None:
         record |= {
-            "sample_id": sid("row", name, number), "outcome": "failed", "reason": failure.reason.value,
+            "sample_id": sid("row", name, number),
+            "outcome": "failed",
+            "reason": failure.reason.value,
             "detail": failure.detail[:500],
-        }  # fmt: skip
+        }
     return record

@@ -18,8 +18,8 @@ from winnow.core.errors import ConfigError
 from winnow.core.lake import Lake
 from winnow.core.sample import check_batch
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain
-from winnow.core.stage import is_ready, stage_class, stage_names, stage_needs, stage_wants
+from winnow.core.shard import Lineage
+from winnow.core.stage import is_ready, stage_class, stage_names, stage_needs, stage_optional_needs
 from winnow.gates import is_admitted
 from winnow.release import publish
 
@@ -65,10 +65,14 @@ def status(lake: Lake, settings: Settings, batch: str) -> dict[str, object]:
     found = failures(lake, batch, [step.name for step in steps if step.failed and step.name not in ("decide", "flag")])
     head = batch_head(lake, batch)
     return {
-        "batch": batch, "state": state, "steps": [asdict(step) for step in steps],
+        "batch": batch,
+        "state": state,
+        "steps": [asdict(step) for step in steps],
         "failed": [{**asdict(one), "do": advice(one.reason, batch)} for one in found],
-        "seq": head["seq"] if head else None, "release": _holds(lake, batch, head), "next": following,
-    }  # fmt: skip
+        "seq": head["seq"] if head else None,
+        "release": _holds(lake, batch, head),
+        "next": following,
+    }
 
 
 def overview(lake: Lake, settings: Settings) -> dict[str, object]:
@@ -81,32 +85,41 @@ def overview(lake: Lake, settings: Settings) -> dict[str, object]:
         by_name = {step.name: step for step in steps}
         batches.append(
             {
-                "batch": key, "state": state, "rows": by_name["ingest"].rows, "clips": by_name["clip"].ok,
-                "failed": sum(by_name[step].failed for step in STEPS), "next": following,
+                "batch": key,
+                "state": state,
+                "rows": by_name["ingest"].rows,
+                "clips": by_name["clip"].ok,
+                "failed": sum(by_name[step].failed for step in STEPS),
+                "next": following,
             }
-        )  # fmt: skip
+        )
     return {"batches": batches, "release": publish.current(lake)}
 
 
 def _steps(lake: Lake, batch: str) -> list[Step]:
-    chain = Chain(lake, batch, stage_needs(), stage_wants())
+    lineage = Lineage(lake, batch, stage_needs(), stage_optional_needs())
     order = ["ingest", *stages_after("ingest"), "decide", "plan", *stages_after("plan"), "flag", *stages_after("flag")]
-    optional = [name for name in stage_names() if name not in order and chain.stand(name) is not None]
+    optional = [name for name in stage_names() if name not in order and lineage.head(name) is not None]
     cut_after = {"decide": "screen", "plan": "decide", "flag": "correspond"}
     made: dict[str, Step] = {}
     for name in [*order, *optional]:
-        numbers = chain.numbers(name)
-        done = [m for n in numbers if (m := chain.committed(name, n)) is not None]
+        numbers = lineage.numbers(name)
+        done = [m for n in numbers if (m := lineage.committed(name, n)) is not None]
         reasons = sum((Counter(m.reasons) for m in done), Counter())
-        before = [n for n in chain.needs.get(name, (cut_after.get(name, ""),)) if n in made and not made[n].is_done]
+        before = [n for n in lineage.needs.get(name, (cut_after.get(name, ""),)) if n in made and not made[n].is_done]
         waits = before[0] if before else ""
-        if not waits and name in chain.needs and not is_ready(name, lake):
+        if not waits and name in lineage.needs and not is_ready(name, lake):
             waits = stage_class(name).fitted_by
         made[name] = Step(
-            name, len(numbers), len(done), sum(m.rows for m in done), sum(m.ok for m in done),
-            sum(m.failed for m in done), dict(sorted(reasons.items())),
+            name,
+            len(numbers),
+            len(done),
+            sum(m.rows for m in done),
+            sum(m.ok for m in done),
+            sum(m.failed for m in done),
+            dict(sorted(reasons.items())),
             "" if numbers and len(done) == len(numbers) else waits,
-        )  # fmt: skip
+        )
     return list(made.values())
 
 

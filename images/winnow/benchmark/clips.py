@@ -62,14 +62,14 @@ def _measured(lake: Lake, batches: Sequence[str], stage: str, layers: Sequence[L
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    from winnow.core.shard import Chain
+    from winnow.core.shard import Lineage
     from winnow.core.stage import stage_needs
 
     columns, found = [layer.column for layer in layers], {}
     for batch in batches:
-        chain = Chain(lake, batch, stage_needs())
-        for number in chain.numbers(stage):
-            manifest = chain.committed(stage, number)
+        lineage = Lineage(lake, batch, stage_needs())
+        for number in lineage.numbers(stage):
+            manifest = lineage.committed(stage, number)
             if manifest is None:
                 continue
             rows = pq.read_table(io.BytesIO(lake.read_table(manifest)), columns=["sample_id", "outcome", *columns])

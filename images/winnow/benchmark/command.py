@@ -58,9 +58,12 @@ def retrieval(
         rows += table.run(sets[-1], chosen, seeds=seeds, clusters=clusters, variants=variants, note=note)
         note(f"{sets[-1].name}: done in {time.perf_counter() - clock:.0f} s")
     settings = {
-        "command": shlex.join(command), "variants": list(variants), "clusters": list(clusters), "seeds": list(seeds),
+        "command": shlex.join(command),
+        "variants": list(variants),
+        "clusters": list(clusters),
+        "seeds": list(seeds),
         "per_class": per_class,
-    }  # fmt: skip
+    }
     files = render.write(rows, sets, settings, out)
     best = {}
     for row in rows:

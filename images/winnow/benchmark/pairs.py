@@ -123,10 +123,16 @@ def judged(pairs: Pairs, *, folds: int = 4, seed: int = 0, shuffled: bool = Fals
     joined = [np.concatenate(part) for part in (scores, true, seen)]
     said = separation(*joined, joined[2], rule=0.0, seed=seed)
     return {
-        "auc": said.auc, "auc_low": said.auc_low, "auc_high": said.auc_high, "p_value": said.p_value,
-        "recall_1": round(float((rank < 1).mean()), 4), "recall_5": round(float((rank < 5).mean()), 4),
-        "chance_1": round(1 / gallery, 4), "chance_5": round(5 / gallery, 4), "gallery": gallery,
-    }  # fmt: skip
+        "auc": said.auc,
+        "auc_low": said.auc_low,
+        "auc_high": said.auc_high,
+        "p_value": said.p_value,
+        "recall_1": round(float((rank < 1).mean()), 4),
+        "recall_5": round(float((rank < 5).mean()), 4),
+        "chance_1": round(1 / gallery, 4),
+        "chance_5": round(5 / gallery, 4),
+        "gallery": gallery,
+    }
 
 
 def averaged(pairs: Pairs, *, seeds: Sequence[int], shuffled: bool = False) -> Mapping[str, float]:

@@ -43,9 +43,25 @@ ENGLISH = Speech(
 GERMAN = Speech(
     ("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"),
     ("de",),
-    ("Alex", "Alicia", "Annie", "Denis", "Gene", "Hugo", "Jacky", "Marco", "Mario", "Michael", "Mike", "adam",
-     "belinda", "linda", "max", "robert"),
-)  # fmt: skip
+    (
+        "Alex",
+        "Alicia",
+        "Annie",
+        "Denis",
+        "Gene",
+        "Hugo",
+        "Jacky",
+        "Marco",
+        "Mario",
+        "Michael",
+        "Mike",
+        "adam",
+        "belinda",
+        "linda",
+        "max",
+        "robert",
+    ),
+)
 RATE_HZ = 22_050
 #: Longest answer of the program that is read, s, and how long it may take, s.
 LONGEST_S, TIMEOUT_S = 3.0, 20.0

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 REVIEWER = click.option("--reviewer", help="Who answered, where the file does not say.")
-REFUSED = click.option("--refused", type=click.Path(path_type=Path, dir_okay=False),
-                       help="CSV for the rows that cannot be used, each with its reason.")  # fmt: skip
+REFUSED = click.option(
+    "--refused",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="CSV for the rows that cannot be used, each with its reason.",
+)
 #: How much of a file says what it is, bytes.
 HEAD_BYTES = 64 * 1024
 #: Bad rows that are printed; the rest is counted.
@@ -122,8 +125,11 @@ def import_ontology(file: Path) -> None:
 
     lake, _ = deployment()
     provenance = {"by": "winnow annotate import-ontology", "source": file.name, "sha256": sha256_file(file)}
-    answer(corpus_table.replace(lake, "ontology", [row.values for row in read_ontology(file) if row.values],
-                          provenance=provenance))  # fmt: skip
+    answer(
+        corpus_table.replace(
+            lake, "ontology", [row.values for row in read_ontology(file) if row.values], provenance=provenance
+        )
+    )
 
 
 @annotate.command()
@@ -155,8 +161,12 @@ def propose(batches: str | None, least_z: float | None) -> None:
 
 @annotate.command("export-tasks")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write into.")
-@click.option("--media", default="/data/local-files/?d=clips/", show_default=True,
-              help="Under which address the labelling tool finds <sample_id>.mp4.")  # fmt: skip
+@click.option(
+    "--media",
+    default="/data/local-files/?d=clips/",
+    show_default=True,
+    help="Under which address the labelling tool finds <sample_id>.mp4.",
+)
 @click.option("--limit", type=click.IntRange(1), help="At most so many clips.")
 @click.option("--clips/--no-clips", default=True, show_default=True, help="Whether to write the clips' files too.")
 def export_tasks(out: Path, media: str, limit: int | None, clips: bool) -> None:

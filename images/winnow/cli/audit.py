@@ -22,20 +22,35 @@ def _sizes(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...])
 
 @click.command()
 @click.option("--release", "release_id", help="A release's id; the current one by default.")
-@click.option("--by", callback=comma_list, help="Dimensions of the strata: rule, band, subset, or columns of fct_clips "
-              "as flag, label, split; rule,flag,band by default, where clips differ in them.")  # fmt: skip
+@click.option(
+    "--by",
+    callback=comma_list,
+    help="Dimensions of the strata: rule, band, subset, or columns of fct_clips "
+    "as flag, label, split; rule,flag,band by default, where clips differ in them.",
+)
 @click.option("--size", default=20, show_default=True, type=click.IntRange(1), help="Clips of each stratum.")
-@click.option("--sizes", multiple=True, callback=_sizes, metavar="STRATUM=COUNT",
-              help="Clips of strata whose name begins so, as in kept=200; may be repeated.")  # fmt: skip
+@click.option(
+    "--sizes",
+    multiple=True,
+    callback=_sizes,
+    metavar="STRATUM=COUNT",
+    help="Clips of strata whose name begins so, as in kept=200; may be repeated.",
+)
 @click.option(
     "--bands", default=3, show_default=True, type=click.IntRange(1), help="At most so many bands of the score."
 )
 @click.option("--score", default="z", show_default=True, help="The column of fct_clips that is banded.")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="CSV to fill in instead of the explorer; "
-              "`winnow annotate import` reads it back.")  # fmt: skip
-@click.option("--clips", type=click.Path(path_type=Path, file_okay=False), help="Folder for the drawn clips' files, "
-              "with the sound after separation where a clip was scored by that.")  # fmt: skip
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="CSV to fill in instead of the explorer; `winnow annotate import` reads it back.",
+)
+@click.option(
+    "--clips",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the drawn clips' files, with the sound after separation where a clip was scored by that.",
+)
 def audit(release_id: str | None, out: Path | None, clips: Path | None, **given: object) -> None:
     """Draw a stratified sample of a release for people to judge: in `winnow explore`, page Audit, or in a CSV. The same
     seed draws the same clips; the next release reports what the verdicts say."""
@@ -52,9 +67,9 @@ def audit(release_id: str | None, out: Path | None, clips: Path | None, **given:
         write_csv(out, rows)
         said["out"] = str(out)
     if clips is not None:
-        from winnow.explorer.house import House
+        from winnow.explorer.context import ExplorerContext
         from winnow.explorer.tasks import write_files
 
-        house = House(lake, settings)
-        said["files"] = write_files(house, house.releases.get(str(said["release"])), rows, clips, residuals=True)
+        context = ExplorerContext(lake, settings)
+        said["files"] = write_files(context, context.releases.get(str(said["release"])), rows, clips, residuals=True)
     answer({**said, "file": done["file"], "computed": done["computed"]})

@@ -75,10 +75,18 @@ def retrieval(
 
     answer(
         body(
-            data=data, lake_root=lake_root, variants=variants, methods=methods, clusters=clusters, seeds=seeds,
-            per_class=per_class, out=out, work=work or out / "work", note=note,
+            data=data,
+            lake_root=lake_root,
+            variants=variants,
+            methods=methods,
+            clusters=clusters,
+            seeds=seeds,
+            per_class=per_class,
+            out=out,
+            work=work or out / "work",
+            note=note,
         )
-    )  # fmt: skip
+    )
 
 
 @benchmark.command()

@@ -15,8 +15,13 @@ from winnow.cli.common import answer, comma_list, deployment
     callback=comma_list,
     help="builtin, semantic, sync, bridge, two_tower, ridge, joint; all by default.",
 )
-@click.option("--basis", type=click.Choice(["auto", "labels", "videos"]), default="auto", show_default=True,
-              help="What makes two clips non-corresponding: no label in common, or being of two videos.")  # fmt: skip
+@click.option(
+    "--basis",
+    type=click.Choice(["auto", "labels", "videos"]),
+    default="auto",
+    show_default=True,
+    help="What makes two clips non-corresponding: no label in common, or being of two videos.",
+)
 @click.option("--clips", default=20_000, show_default=True, help="Clips that pairs are drawn from, at most.")
 @click.option("--seed", default=0, show_default=True)
 def calibrate(batches: list[str], scorers: list[str], basis: str, clips: int, seed: int) -> None:

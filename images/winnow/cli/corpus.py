@@ -13,8 +13,13 @@ _batches = click.option("--batches", callback=comma_list, help="Comma-separated 
 @_batches
 @click.option("--visual", default="visual", callback=comma_list, show_default=True, help="Stages or layers that see.")
 @click.option("--audio", default="audio", callback=comma_list, show_default=True, help="Stages or layers that hear.")
-@click.option("--clusters", default=32, show_default=True, help="Centres a layer. From 256 on memory grows with them: "
-              "6 bytes × 256 × clusters × the widest layer's values (half floats; 10 bytes of floats).")  # fmt: skip
+@click.option(
+    "--clusters",
+    default=32,
+    show_default=True,
+    help="Centres a layer. From 256 on memory grows with them: "
+    "6 bytes × 256 × clusters × the widest layer's values (half floats; 10 bytes of floats).",
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--whiten/--no-whiten", default=False, show_default=True, help="Divide by each dimension's deviation.")
 @click.option("--keep/--refit", default=False, help="Keep the centres that are there; fit only where there are none.")
@@ -42,14 +47,29 @@ def cluster(
 @_batches
 @click.option("--share", default=0.2, show_default=True, help="Share of the candidates that is put in order.")
 @click.option("--size", type=int, help="How many are put in order, instead of a share.")
-@click.option("--among", type=click.Choice(["kept", "admitted"]), default="kept", show_default=True,
-              help="Clips that the current release keeps, or all of the admitted batches.")  # fmt: skip
+@click.option(
+    "--among",
+    type=click.Choice(["kept", "admitted"]),
+    default="kept",
+    show_default=True,
+    help="Clips that the current release keeps, or all of the admitted batches.",
+)
 @click.option("--pairing", default="bipartite", show_default=True, help="combination, bipartite, diagonal, layer_<k> …")
 @click.option("--weights", default="uniform", show_default=True, help="Of the pairs, by depth of their layers.")
-@click.option("--method", type=click.Choice(["batch", "exact", "mixture"]), default="batch", show_default=True,
-              help="Greedy, or what a mixture of dependence and independence explains best.")  # fmt: skip
-@click.option("--preset", type=click.Choice(["default", "acav"]), default="default", show_default=True,
-              help="Batch and take: 20 and 1, or 20 and 4 as in ACAV100M's released code.")  # fmt: skip
+@click.option(
+    "--method",
+    type=click.Choice(["batch", "exact", "mixture"]),
+    default="batch",
+    show_default=True,
+    help="Greedy, or what a mixture of dependence and independence explains best.",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(["default", "acav"]),
+    default="default",
+    show_default=True,
+    help="Batch and take: 20 and 1, or 20 and 4 as in ACAV100M's released code.",
+)
 @click.option("--batch", type=int, help="Candidates that are looked at together, instead of the preset's.")
 @click.option("--take", type=int, help="How many of them are taken, instead of the preset's.")
 @click.option("--objective", default="mi", show_default=True, help="Measure of two clusterings; others are slow.")

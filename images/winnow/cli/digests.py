@@ -23,8 +23,12 @@ from winnow.core.stage import stage_class, stage_names
 FILE = PACKAGE.parent / "digests.csv"
 CHANGELOG = PACKAGE.parents[1] / "CHANGELOG.md"
 #: What is fitted on a corpus names the module that fits it by a variable.
-FITTED = {"fit": "winnow.models.correspondence_fit", "fit_two_tower": "winnow.models.two_tower_fit",
-          "fit_ridge": "winnow.models.ridge_fit", "cluster_fit": "winnow.selection.kmeans.centroids"}  # fmt: skip
+FITTED = {
+    "fit": "winnow.models.correspondence_fit",
+    "fit_two_tower": "winnow.models.two_tower_fit",
+    "fit_ridge": "winnow.models.ridge_fit",
+    "cluster_fit": "winnow.selection.kmeans.centroids",
+}
 _LINE = re.compile(r"^recomputes: (.*)$", re.MULTILINE)
 _NAMED = re.compile(r"([\w.]+)@([0-9a-f]{12})")
 

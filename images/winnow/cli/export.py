@@ -17,13 +17,22 @@ from winnow.core.errors import ConfigError
 @click.option("--split", "splits", multiple=True, help="clips: only this split; may be given more than once.")
 @click.option("--format", "form", help="clips: webdataset (default), folder or parquet.")
 @click.option("--shard-mb", type=int, help="clips: media a shard, MB (256 by default).")
-@click.option("--media", help="clips: whose files come along: shareable (by their licence; default), all (for use "
-              "in one place) or none. The others are references.")  # fmt: skip
+@click.option(
+    "--media",
+    help="clips: whose files come along: shareable (by their licence; default), all (for use "
+    "in one place) or none. The others are references.",
+)
 @click.option("--jobs", type=int, help="clips: processes; as many as there are CPUs by default.")
 def export(
-    what: str, to: str, release_id: str | None, splits: tuple[str, ...], form: str | None, shard_mb: int | None,
-    media: str | None, jobs: int | None,
-) -> None:  # fmt: skip
+    what: str,
+    to: str,
+    release_id: str | None,
+    splits: tuple[str, ...],
+    form: str | None,
+    shard_mb: int | None,
+    media: str | None,
+    jobs: int | None,
+) -> None:
     """Write WHAT of a published release: `clips`, its kept clips for training, or the files of a dataset family (acav,
     audioscope, avel, avset; removed: the ids that were dropped)."""
     lake, _ = deployment()

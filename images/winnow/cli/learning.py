@@ -65,19 +65,30 @@ def features(release_id: str, tasks: list[str], models: list[str], preset: str, 
 @_what
 @_drawn
 def sets(
-    release_id: str, tasks: list[str], models: list[str], preset: str, settings: tuple[str, ...], seeds: int,
+    release_id: str,
+    tasks: list[str],
+    models: list[str],
+    preset: str,
+    settings: tuple[str, ...],
+    seeds: int,
     size: int | None,
-) -> None:  # fmt: skip
+) -> None:
     """Draw training sets of one size (release, random, rejected, top) and plan their runs."""
     from winnow.train import plan as body
 
     lake, deployed = deployment()
     answer(
         body.make(
-            lake, release_id or None, tasks or list(deployed.benchmark_tasks), models=models, seeds=seeds,
-            preset=preset, settings=settings, size=size,
+            lake,
+            release_id or None,
+            tasks or list(deployed.benchmark_tasks),
+            models=models,
+            seeds=seeds,
+            preset=preset,
+            settings=settings,
+            size=size,
         )
-    )  # fmt: skip
+    )
 
 
 @click.command()
@@ -118,18 +129,29 @@ def collect(plan: str) -> None:
 @_what
 @_drawn
 def all_(
-    release_id: str, tasks: list[str], models: list[str], preset: str, settings: tuple[str, ...], seeds: int,
+    release_id: str,
+    tasks: list[str],
+    models: list[str],
+    preset: str,
+    settings: tuple[str, ...],
+    seeds: int,
     size: int | None,
-) -> None:  # fmt: skip
+) -> None:
     """All five steps, without Airflow. What is done is not done again."""
     from winnow.train import cells
     from winnow.train import plan as plans
 
     lake, deployed = deployment()
     made = plans.make(
-        lake, release_id or None, tasks or list(deployed.benchmark_tasks), models=models, seeds=seeds,
-        preset=preset, settings=settings, size=size,
-    )  # fmt: skip
+        lake,
+        release_id or None,
+        tasks or list(deployed.benchmark_tasks),
+        models=models,
+        seeds=seeds,
+        preset=preset,
+        settings=settings,
+        size=size,
+    )
     for number, cell in enumerate(made["cells"], 1):
         trained = cells.train(lake, deployed, made["plan"], cell)
         tried = cells.evaluate(lake, deployed, made["plan"], cell)
@@ -143,8 +165,19 @@ def all_(
 COMMANDS = (features, sets, train, evaluate, collect, all_)
 #: Of the table for a person.
 _COLUMNS = (
-    "task", "model", "set", "mean", "low", "high", "chance", "ceiling", "gain", "gain_low", "gain_high", "verdict",
-)  # fmt: skip
+    "task",
+    "model",
+    "set",
+    "mean",
+    "low",
+    "high",
+    "chance",
+    "ceiling",
+    "gain",
+    "gain_low",
+    "gain_high",
+    "verdict",
+)
 
 
 def _note(text: str) -> None:

@@ -32,7 +32,7 @@ from winnow.cli.common import (  # noqa: E402
     deployment,
     json_object,
     load,
-)  # fmt: skip
+)
 
 #: Candidates that failed which `curate` names at its end.
 MAX_FAILED = 20
@@ -44,12 +44,28 @@ class _Lazy(click.Group):
     """A group some of whose commands lie in modules of their own, which are imported when one is asked for."""
 
     modules = {
-        "annotate": "annotate", "audit": "audit", "benchmark": "benchmark", "calibrate": "calibrate",
-        "clean": "care", "cluster": "corpus", "evaluate": "train", "explore": "explore",
-        "export": "export", "metrics": "metrics", "mix": "mix",
-        "releases": "releases", "retry": "care", "runs": "train", "select": "corpus", "sql": "look", "status": "look",
-        "takedown": "care", "train": "train", "verify": "care", "weights": "weights",
-    }  # fmt: skip
+        "annotate": "annotate",
+        "audit": "audit",
+        "benchmark": "benchmark",
+        "calibrate": "calibrate",
+        "clean": "care",
+        "cluster": "corpus",
+        "evaluate": "train",
+        "explore": "explore",
+        "export": "export",
+        "metrics": "metrics",
+        "mix": "mix",
+        "releases": "releases",
+        "retry": "care",
+        "runs": "train",
+        "select": "corpus",
+        "sql": "look",
+        "status": "look",
+        "takedown": "care",
+        "train": "train",
+        "verify": "care",
+        "weights": "weights",
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *self.modules])
@@ -142,10 +158,15 @@ def curate(
                 click.confirm(f"{again[0].stage} had other parameters. Compute all this again?", abort=True, err=True)
         answer(
             body(
-                batch, settings, lake, params=params, shard_size=shard_size, retry=tuple(retry_reasons),
+                batch,
+                settings,
+                lake,
+                params=params,
+                shard_size=shard_size,
+                retry=tuple(retry_reasons),
                 run=keeper.run_stage,
             )
-        )  # fmt: skip
+        )
     if failed := failures(lake, batch):
         more = [f"and {len(failed) - MAX_FAILED} more"] if len(failed) > MAX_FAILED else []
         last = (
@@ -159,8 +180,13 @@ def curate(
 
 @cli.command()
 @click.option("--batches", required=True, callback=comma_list, help="Comma-separated keys of measured batches.")
-@click.option("--scorer", type=click.Choice(list(_FITS)), default="builtin", show_default=True,
-              help="two_tower: contrastive, needs torch; ridge: from efficientnet's vectors to yamnet's.")  # fmt: skip
+@click.option(
+    "--scorer",
+    type=click.Choice(list(_FITS)),
+    default="builtin",
+    show_default=True,
+    help="two_tower: contrastive, needs torch; ridge: from efficientnet's vectors to yamnet's.",
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--if-unfitted/--always", default=False, help="Keep the scorer that is in use, if there is one.")
 def fit(batches: list[str], scorer: str, seed: int, if_unfitted: bool) -> None:

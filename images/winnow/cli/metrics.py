@@ -131,9 +131,16 @@ def ave(predicted: Path, truth: Path, class_file: Path | None, background: int |
 @click.option("--segments", default=10, show_default=True, help="Segments of a video, 1 s each.")
 @click.option("--threshold", default=0.5, show_default=True, help="Of segment and of pooled probabilities.")
 def avvp(
-    predicted_audio: Path, predicted_visual: Path, true_audio: Path, true_visual: Path, pooled: Path | None,
-    videos: Path | None, class_file: Path | None, segments: int, threshold: float,
-) -> None:  # fmt: skip
+    predicted_audio: Path,
+    predicted_visual: Path,
+    true_audio: Path,
+    true_visual: Path,
+    pooled: Path | None,
+    videos: Path | None,
+    class_file: Path | None,
+    segments: int,
+    threshold: float,
+) -> None:
     """Segment- and event-level F of video parsing: A, V, AV, Type@AV, Event@AV, ×100. Each file is a .npy of (videos,
     segments, classes), or a table filename, onset, offset, event_labels. Without --pooled predictions are masks."""
     from winnow.metrics import avvp as parsing

@@ -25,7 +25,7 @@ TABLES = (
     ("reports", "Reports", "Published figures of a release."),
     ("ops", "Operations", "What depends on clocks, hosts, cost or history: schema `ops`."),
     ("staging", "Stages", "What stages measured, as dbt reads it."),
-)  # fmt: skip
+)
 SETTINGS_HEAD = """# Settings
 
 A deployment is described by its environment; nothing here changes what a table holds. What a run chooses are parameters

@@ -20,9 +20,15 @@ _TASK = click.argument("task")
 @click.option("--supervision", type=click.Choice(["full", "weak"]), help="avel: labels by second, or of the clip.")
 @click.option("--faithful", callback=comma_list, help="Deviations of released code to switch back on, by commas.")
 def train(
-    task: str, run: str, release_id: str | None, source: str | None, settings: tuple[str, ...], model: str | None,
-    supervision: str | None, faithful: list[str],
-) -> None:  # fmt: skip
+    task: str,
+    run: str,
+    release_id: str | None,
+    source: str | None,
+    settings: tuple[str, ...],
+    model: str | None,
+    supervision: str | None,
+    faithful: list[str],
+) -> None:
     """Train a model of TASK on a release and keep it as a run.
 
     Tasks: avel, parse, retrieve, contrast, probe, onscreen, query-separate."""

@@ -57,10 +57,14 @@ def shards_of(lake: Lake, batch: str, at: Mapping[str, Any]) -> list[dict[str, A
         raise ContractError(f"{lake.full(path)} {what}: run `winnow verify --batch {batch}`, which says how to mend it")
     rows = pq.read_table(io.BytesIO(data), columns=["stage", "v", "shard", "file", "sha256", "rows"]).to_pylist()
     return [
-        {"shard": r["shard"], "path": f"{lake.folder(r['stage'], r['v'], batch)}/{r['file']}", "sha256": r["sha256"],
-         "rows": r["rows"]}
+        {
+            "shard": r["shard"],
+            "path": f"{lake.folder(r['stage'], r['v'], batch)}/{r['file']}",
+            "sha256": r["sha256"],
+            "rows": r["rows"],
+        }
         for r in rows
-    ]  # fmt: skip
+    ]
 
 
 def admitted_with(lake: Lake, stage: str, *, or_none: bool = False) -> list[str]:

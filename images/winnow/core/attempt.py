@@ -119,8 +119,9 @@ class Attempt:
             print(
                 f"winnow: {self.key}: no sample was finished for {self.stall_s:g} s (WINNOW_STALL_S), so this attempt "
                 "ends. The same command goes on from here, with each sample of this shard alone",
-                file=sys.stderr, flush=True,
-            )  # fmt: skip
+                file=sys.stderr,
+                flush=True,
+            )
             os.kill(os.getpid(), signal.SIGKILL)
 
         watching = threading.Thread(target=watch, name="stall", daemon=True)

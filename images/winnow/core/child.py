@@ -97,8 +97,9 @@ class Children:
                 print(
                     f"winnow: {task.stage} of batch {task.batch}: its process {end.how}. The next one goes on from "
                     "there, with each sample of that shard alone",
-                    file=sys.stderr, flush=True,
-                )  # fmt: skip
+                    file=sys.stderr,
+                    flush=True,
+                )
                 went, reached = end.went, end.working
                 self._end()
         except BaseException as error:
@@ -222,9 +223,17 @@ class Keeper:
         self.process.join()
 
     def run_stage(
-        self, lake: Lake, name: str, batch: str, params: dict[str, Any], settings: Settings, part: int = 0,
-        parts: int = 1, retry: tuple[str, ...] = (), again: bool = False,
-    ) -> dict[str, Any]:  # fmt: skip
+        self,
+        lake: Lake,
+        name: str,
+        batch: str,
+        params: dict[str, Any],
+        settings: Settings,
+        part: int = 0,
+        parts: int = 1,
+        retry: tuple[str, ...] = (),
+        again: bool = False,
+    ) -> dict[str, Any]:
         """As `runtime.run_stage`, in a child that opens the settings' lake itself."""
         return self.ask(Task(name, batch, params, part, parts, tuple(retry), again=again))
 

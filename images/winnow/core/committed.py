@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import asdict
 from functools import cached_property
 from hashlib import md5
 from typing import Any
@@ -27,8 +26,8 @@ FEWEST = 8
 class Committed:
     """What is committed of a stage's version for a batch of `shards` shards; looked at once."""
 
-    def __init__(self, lake: Lake, stage: str, v: str, batch: str, shards: int) -> None:
-        self.lake, self.stage, self.v, self.batch = lake, stage, v, batch
+    def __init__(self, lake: Lake, stage: str, fingerprint: str, batch: str, shards: int) -> None:
+        self.lake, self.stage, self.fingerprint, self.batch = lake, stage, fingerprint, batch
         self._lists = not lake.is_local and shards >= FEWEST
         self._new: dict[str, tuple[str, Manifest]] = {}
 
@@ -56,14 +55,14 @@ class Committed:
     def keep(self) -> None:
         """Write down what was read or committed since."""
         if self._new:
-            new = {shard: {"tag": tag, "manifest": asdict(one)} for shard, (tag, one) in self._new.items()}
+            new = {shard: {"tag": tag, "manifest": one.record()} for shard, (tag, one) in self._new.items()}
             there = {shard: entry for shard, entry in self._known.items() if shard in self._tags} | new
             self.lake.write(f"{self._folder}/{NAME}", json.dumps(there, sort_keys=True).encode())
             self._new.clear()
 
     @property
     def _folder(self) -> str:
-        return self.lake.folder(self.stage, self.v, self.batch)
+        return self.lake.folder(self.stage, self.fingerprint, self.batch)
 
     @cached_property
     def _tags(self) -> dict[str, str]:
@@ -80,4 +79,4 @@ class Committed:
         return value if isinstance(value, dict) else {}
 
     def _read(self, shard: str) -> Manifest | None:
-        return self.lake.manifest(self.stage, self.v, self.batch, shard)
+        return self.lake.manifest(self.stage, self.fingerprint, self.batch, shard)

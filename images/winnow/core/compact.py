@@ -35,11 +35,29 @@ MOST_BYTES = 128 << 20
 NAME_CHARS = 16
 #: What is kept of a manifest: all that a release says of a shard, and where its table lies.
 SHARD_COLUMNS = {
-    "stage": "string", "v": "string", "batch": "string", "shard": "string", "file": "string", "sha256": "string",
-    "bytes": "int64", "rows": "int64", "rows_in": "int64", "ok": "int64", "failed": "int64", "code": "string",
-    "params": "string", "model": "string", "sidecar": "string", "sidecar_bytes": "int64", "retry_of": "string",
-    "at": "string", "seconds": "double", "cpu_seconds": "double", "device": "string", "host": "string",
-}  # fmt: skip
+    "stage": "string",
+    "v": "string",
+    "batch": "string",
+    "shard": "string",
+    "file": "string",
+    "sha256": "string",
+    "bytes": "int64",
+    "rows": "int64",
+    "rows_in": "int64",
+    "ok": "int64",
+    "failed": "int64",
+    "code": "string",
+    "params": "string",
+    "model": "string",
+    "sidecar": "string",
+    "sidecar_bytes": "int64",
+    "retry_of": "string",
+    "at": "string",
+    "seconds": "double",
+    "cpu_seconds": "double",
+    "device": "string",
+    "host": "string",
+}
 
 
 def folder(batch: str) -> str:
@@ -50,8 +68,9 @@ def folder(batch: str) -> str:
 def compacted(
     lake: Lake, batch: str, shards: Mapping[str, tuple[str, Sequence[Manifest]]], head: dict[str, Any] | None
 ) -> dict[str, dict[str, Any]]:
-    """One table of each stage of a batch, out of the commits of its shards (by stage: its `v`, and they in order of
-    their numbers). What the batch's `head` names already, made from the same shards, is neither read nor written.
+    """One table of each stage of a batch, out of the commits of its shards (by stage: its fingerprint, and they in
+    order of their numbers). What the batch's `head` names already, made from the same shards, is neither read nor
+    written.
 
     Returns by stage {"v", "files": [{"path", "sha256", "bytes", "rows", "shard", "places": {"path", "sha256"}}],
     "shards": {"path", "sha256", "rows"}, "made_from"}: `shard` names the only one there is, and then there are no
@@ -59,8 +78,8 @@ def compacted(
     there = set(lake.list(folder(batch)))
     known = (head or {}).get("stages", {})
     return {
-        stage: _Compact(lake, stage, v, batch, manifests, there).entry(known.get(stage, {}))
-        for stage, (v, manifests) in shards.items()
+        stage: _Compact(lake, stage, fingerprint, batch, manifests, there).entry(known.get(stage, {}))
+        for stage, (fingerprint, manifests) in shards.items()
     }
 
 
@@ -83,32 +102,37 @@ class _Compact:
     """The shards of one stage, on their way to one table."""
 
     def __init__(
-        self, lake: Lake, stage: str, v: str, batch: str, manifests: Sequence[Manifest], there: set[str]
+        self, lake: Lake, stage: str, fingerprint: str, batch: str, manifests: Sequence[Manifest], there: set[str]
     ) -> None:
-        self.lake, self.stage, self.v, self.batch = lake, stage, v, batch
+        self.lake, self.stage, self.fingerprint, self.batch = lake, stage, fingerprint, batch
         self.manifests, self.there = manifests, there
 
     def entry(self, known: Mapping[str, Any]) -> dict[str, Any]:
         """What a head says of the stage."""
         if not self.manifests:
-            return {"v": self.v, "files": []}
+            return {"v": self.fingerprint, "files": []}
         made_from = digest([[m.shard, m.sha256, m.sidecar_bytes] for m in self.manifests])
         if known.get("made_from") == made_from and self._are_there(known):
-            return {**known, "v": self.v}
+            return {**known, "v": self.fingerprint}
         files = [
             {
                 "path": self._keep(data := _bytes(rows), "parquet"),
-                "sha256": sha256_bytes(data), "bytes": len(data), "rows": rows.num_rows,
+                "sha256": sha256_bytes(data),
+                "bytes": len(data),
+                "rows": rows.num_rows,
                 "shard": self.manifests[0].shard if len(self.manifests) == 1 else None,
                 "places": self._places(numbers) if len(self.manifests) > 1 else None,
             }
             for rows, numbers in self._parts()
-        ]  # fmt: skip
+        ]
         listed = self._listed()
         shards = {"path": self._keep(listed, "shards.parquet"), "sha256": sha256_bytes(listed)}
         return {
-            "v": self.v, "files": files, "shards": {**shards, "rows": len(self.manifests)}, "made_from": made_from,
-        }  # fmt: skip
+            "v": self.fingerprint,
+            "files": files,
+            "shards": {**shards, "rows": len(self.manifests)},
+            "made_from": made_from,
+        }
 
     def _are_there(self, known: Mapping[str, Any]) -> bool:
         return all(path.rpartition("/")[2] in self.there for path, _ in paths(known))
@@ -213,9 +237,9 @@ class _Compact:
         from winnow.core.table import plain_schema
 
         rows = [
-            {name: getattr(manifest, name) for name in SHARD_COLUMNS}
-            | {"params": json.dumps(manifest.params, sort_keys=True, ensure_ascii=False)}
-            for manifest in self.manifests
+            {name: record[name] for name in SHARD_COLUMNS}
+            | {"params": json.dumps(record["params"], sort_keys=True, ensure_ascii=False)}
+            for record in (manifest.record() for manifest in self.manifests)
         ]
         return _bytes(pa.Table.from_pylist(rows, schema=plain_schema(SHARD_COLUMNS)))
 

@@ -305,13 +305,13 @@ class Lake:
 
     # -- stage tables --------------------------------------------------------------------------------------------------
     @staticmethod
-    def folder(stage: str, v: str, batch: str) -> str:
+    def folder(stage: str, fingerprint: str, batch: str) -> str:
         """Where a stage's shards of a batch lie."""
-        return f"{stage}/v={v}/batch={batch}"
+        return f"{stage}/v={fingerprint}/batch={batch}"
 
-    def manifest(self, stage: str, v: str, batch: str, shard: str) -> Manifest | None:
+    def manifest(self, stage: str, fingerprint: str, batch: str, shard: str) -> Manifest | None:
         """The commit of one shard, or None."""
-        key = f"{self.folder(stage, v, batch)}/{shard}.json"
+        key = f"{self.folder(stage, fingerprint, batch)}/{shard}.json"
         value = self.read_json(key, f"remove it, then run what commits {stage} of batch {batch} again")
         try:
             return None if value is None else Manifest.of(value)
@@ -323,7 +323,7 @@ class Lake:
 
     def table_key(self, manifest: Manifest) -> str:
         """Key of the table that a manifest commits."""
-        return f"{self.folder(manifest.stage, manifest.v, manifest.batch)}/{manifest.file}"
+        return f"{self.folder(manifest.stage, manifest.fingerprint, manifest.batch)}/{manifest.file}"
 
     def tar_key(self, manifest: Manifest) -> str:
         """Key of the tar beside a table, of a manifest with a sidecar."""
@@ -348,10 +348,10 @@ class Lake:
             self.put_file(sidecar, self.tar_key(manifest), move=True)
         key = self.table_key(manifest)
         self.write(key, table)
-        folder = self.folder(manifest.stage, manifest.v, manifest.batch)
+        folder = self.folder(manifest.stage, manifest.fingerprint, manifest.batch)
         if self.create(f"{folder}/{manifest.shard}.json", manifest.dumps()):
             return manifest
-        winner = self.manifest(manifest.stage, manifest.v, manifest.batch, manifest.shard)
+        winner = self.manifest(manifest.stage, manifest.fingerprint, manifest.batch, manifest.shard)
         assert winner is not None
         if winner.file != manifest.file:
             self.remove(key)
@@ -359,22 +359,22 @@ class Lake:
                 self.remove(self.tar_key(manifest))
         return winner
 
-    def stand(self, stage: str, batch: str) -> dict[str, Any] | None:
+    def head(self, stage: str, batch: str) -> dict[str, Any] | None:
         """Which v (and, for tables that are cut into shards, which shards) a stage stands at for a batch."""
         mend = f"remove it, then run what makes {stage} of batch {batch} again; its shards are kept"
         return self.read_json(f"{stage}/batch={batch}.json", mend)
 
-    def stand_pointer(self, stage: str, batch: str) -> Pointer:
+    def head_pointer(self, stage: str, batch: str) -> Pointer:
         """Where a stage stands for a batch, to move it from there; to be taken before anything else is read."""
         return Pointer(self, f"{stage}/batch={batch}.json")
 
-    def set_stand(
+    def set_head(
         self, stage: str, batch: str, value: dict[str, Any], since: Pointer | None = None, again: str = ""
     ) -> None:
         """Move a stage to another v for a batch; untouched when it stands there already. StaleWriter when it was moved
         after `since` was taken; `again` is the command to run then."""
-        if self.stand(stage, batch) != value:
-            since = since or self.stand_pointer(stage, batch)
+        if self.head(stage, batch) != value:
+            since = since or self.head_pointer(stage, batch)
             since.move(json.dumps(value, sort_keys=True).encode(), again or f"winnow run {stage} --batch {batch}")
 
     # -- source videos -------------------------------------------------------------------------------------------------

@@ -41,9 +41,16 @@ class Lease:
     run again when it is lost; `now` and `sleep` are the clock, s."""
 
     def __init__(
-        self, lake: Files, key: str, said: str, again: str, *, lasts_s: float = LASTS_S,
-        now: Callable[[], float] = clock, sleep: Callable[[float], object] = time.sleep,
-    ) -> None:  # fmt: skip
+        self,
+        lake: Files,
+        key: str,
+        said: str,
+        again: str,
+        *,
+        lasts_s: float = LASTS_S,
+        now: Callable[[], float] = clock,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
         self.lake, self.key, self.said, self.again = lake, key, said, again
         self.lasts_s, self._now, self._sleep = lasts_s, now, sleep
         self.token = 0

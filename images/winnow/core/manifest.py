@@ -20,7 +20,7 @@ class Manifest:
     """One committed shard of one stage table."""
 
     stage: str
-    v: str
+    fingerprint: str
     batch: str
     shard: str
     file: str
@@ -55,7 +55,12 @@ class Manifest:
 
     def dumps(self) -> builtins.bytes:
         """The file's bytes."""
-        return (json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+        return (json.dumps(self.record(), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+    def record(self) -> dict[str, Any]:
+        """The file's JSON object: its fields, of which the fingerprint is called v, as in paths."""
+        value = asdict(self)
+        return {"v": value.pop("fingerprint"), **value}
 
     @classmethod
     def loads(cls, data: builtins.bytes) -> Manifest:
@@ -65,5 +70,6 @@ class Manifest:
     @classmethod
     def of(cls, value: dict[str, Any]) -> Manifest:
         """The manifest that a file's JSON object is; TypeError for one that lacks fields."""
-        known = {f.name for f in fields(cls)}
-        return cls(**{name: one for name, one in value.items() if name in known})
+        known = {f.name for f in fields(cls)} - {"fingerprint"}
+        named = {"fingerprint": value["v"]} if "v" in value else {}
+        return cls(**named, **{name: one for name, one in value.items() if name in known})

@@ -50,19 +50,19 @@ class PlannedTable:
     rule_points: tuple[str, ...] = ()
 
     def fingerprint(self, code: str) -> str:
-        """The `v` of its folder: digest of the code that makes it and of its columns."""
+        """The fingerprint of its folder: digest of the code that makes it and of its columns."""
         return digest([code, self.columns])
 
     def unchanged(self, lake: Lake, batch: str, made_from: str) -> dict[str, Any] | None:
         """What the last run counted, where the batch's table was made from the same things; else None."""
-        head = lake.stand(self.name, batch)
+        head = lake.head(self.name, batch)
         return head["counts"] if head and head.get("cut") == made_from else None
 
     def set_head(
         self,
         lake: Lake,
         batch: str,
-        v: str,
+        fingerprint: str,
         shards: Sequence[str],
         made_from: str,
         counts: dict[str, Any],
@@ -70,8 +70,8 @@ class PlannedTable:
     ) -> None:
         """Make these shards the batch's table; StaleWriter when others were made it after `since` (the head as this
         run found it) was taken."""
-        head = {"v": v, "shards": list(shards), "cut": made_from, "counts": counts}
-        lake.set_stand(self.name, batch, head, since, again(self.name, batch))
+        head = {"v": fingerprint, "shards": list(shards), "cut": made_from, "counts": counts}
+        lake.set_head(self.name, batch, head, since, again(self.name, batch))
 
     def table_of(self, rows: Sequence[Mapping[str, object]]) -> pa.Table:
         """Rows, each with every column, as a table."""
@@ -117,15 +117,24 @@ class PlannedTable:
         data = table.to_bytes(rows.sort_by("sample_id").combine_chunks(), table.arrow_schema(self.columns))
         reasons = Counter(reason for reason in rows["reason"].to_pylist() if reason is not None)
         return self.commit(
-            lake, batch, self.fingerprint(code), shard_name(number, {"rows": sha256_bytes(data)}), data,
-            rows=rows.num_rows, reasons=reasons, inputs=inputs, code=code, params=params, began=began,
-        )  # fmt: skip
+            lake,
+            batch,
+            self.fingerprint(code),
+            shard_name(number, {"rows": sha256_bytes(data)}),
+            data,
+            rows=rows.num_rows,
+            reasons=reasons,
+            inputs=inputs,
+            code=code,
+            params=params,
+            began=began,
+        )
 
     def commit(
         self,
         lake: Lake,
         batch: str,
-        v: str,
+        fingerprint: str,
         shard: str,
         data: bytes,
         *,
@@ -137,16 +146,29 @@ class PlannedTable:
         began: Began | None = None,
     ) -> Manifest:
         """Commit a shard's bytes, unless the shard is committed already; `reasons` counts its failed rows."""
-        done = lake.manifest(self.name, v, batch, shard)
+        done = lake.manifest(self.name, fingerprint, batch, shard)
         if done is not None:
             return done
         sha256, failed, began = sha256_bytes(data), sum(reasons.values()), began or Began()
         manifest = Manifest(
-            stage=self.name, v=v, batch=batch, shard=shard, file=f"{shard}.{sha256[:8]}.parquet", sha256=sha256,
-            bytes=len(data), rows=rows, rows_in=rows, ok=rows - failed, failed=failed,
-            reasons=dict(sorted(reasons.items())), inputs=dict(inputs), code=code, params=dict(params or {}),
-            at=began.at.isoformat(timespec="seconds"), seconds=began.seconds(),
-        )  # fmt: skip
+            stage=self.name,
+            fingerprint=fingerprint,
+            batch=batch,
+            shard=shard,
+            file=f"{shard}.{sha256[:8]}.parquet",
+            sha256=sha256,
+            bytes=len(data),
+            rows=rows,
+            rows_in=rows,
+            ok=rows - failed,
+            failed=failed,
+            reasons=dict(sorted(reasons.items())),
+            inputs=dict(inputs),
+            code=code,
+            params=dict(params or {}),
+            at=began.at.isoformat(timespec="seconds"),
+            seconds=began.seconds(),
+        )
         return lake.commit(manifest, data)
 
 
@@ -157,19 +179,38 @@ def again(table: str, batch: str) -> str:
 
 
 _LISTED = {
-    "video_id": "string", "url": "string", "start_s": "double", "end_s": "double", "title": "string",
-    "uploader": "string", "source_id": "string", "content_sha256": "string",
-}  # fmt: skip
+    "video_id": "string",
+    "url": "string",
+    "start_s": "double",
+    "end_s": "double",
+    "title": "string",
+    "uploader": "string",
+    "source_id": "string",
+    "content_sha256": "string",
+}
 
 INGEST = PlannedTable(
     "ingest",
     {
-        "batch": "string", "video_id": "string", "source": "string", "list_path": "string", "list_row": "int64",
-        "source_id": "string", "url": "string", "start_s": "double", "end_s": "double", "title": "string",
-        "description": "string", "uploader": "string", "license": "string", "labels": "string[]",
-        "duration_s": "double", "extra": "string", "content_sha256": "string",
+        "batch": "string",
+        "video_id": "string",
+        "source": "string",
+        "list_path": "string",
+        "list_row": "int64",
+        "source_id": "string",
+        "url": "string",
+        "start_s": "double",
+        "end_s": "double",
+        "title": "string",
+        "description": "string",
+        "uploader": "string",
+        "license": "string",
+        "labels": "string[]",
+        "duration_s": "double",
+        "extra": "string",
+        "content_sha256": "string",
     },
-)  # fmt: skip
+)
 #: A failed row is a rejected candidate. Rules of the house, and ACAV100M's where the dataset asks for them.
 DECIDE = PlannedTable("decide", {"batch": "string", **_LISTED}, rule_points=("fetch", "acav"))
 PLAN = PlannedTable("plan", _LISTED)
@@ -178,10 +219,18 @@ FLAG = PlannedTable("flag", {"batch": "string", "why": "string"}, rule_points=("
 MIXTURES = PlannedTable(
     "mixtures",
     {
-        "release": "string", "list_version": "string", "split": "string", "label": "string",
-        "clip1_sample_id": "string", "clip1_tar": "string", "clip1_sha256": "string",
-        "clip2_sample_id": "string", "clip2_tar": "string", "clip2_sha256": "string", "clip2_shift_s": "double",
+        "release": "string",
+        "list_version": "string",
+        "split": "string",
+        "label": "string",
+        "clip1_sample_id": "string",
+        "clip1_tar": "string",
+        "clip1_sha256": "string",
+        "clip2_sample_id": "string",
+        "clip2_tar": "string",
+        "clip2_sha256": "string",
+        "clip2_shift_s": "double",
     },
-)  # fmt: skip
+)
 
 PLANNED_TABLES = {table.name: table for table in (INGEST, DECIDE, PLAN, FLAG, MIXTURES)}

@@ -95,8 +95,9 @@ def _told(kind: str) -> None:
     print(
         f"winnow: a store of kind {kind} does not compare before it replaces a file. Of two commands that end on one "
         "batch in the same moment both may count it as theirs: run one at a time for each batch",
-        file=sys.stderr, flush=True,
-    )  # fmt: skip
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def _warn(lake: Files) -> None:

@@ -25,9 +25,18 @@ from winnow.core.errors import ConfigError, ContractError, FailureBudgetExceeded
 from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.sample import OURS, RETRYABLE, Outcome, Reason, check_batch
-from winnow.core.shard import Chain, retry_name, shard_name
-from winnow.core.shard_tar import DIGESTS, Shelf, Spool
-from winnow.core.stage import Batch, Sample, Stage, identity, parse_params, stage_class, stage_needs, stage_wants
+from winnow.core.shard import Lineage, retry_name, shard_name
+from winnow.core.shard_tar import DIGESTS, ShardTar, Spool
+from winnow.core.stage import (
+    Batch,
+    Sample,
+    Stage,
+    identity,
+    parse_params,
+    stage_class,
+    stage_needs,
+    stage_optional_needs,
+)
 from winnow.core.summary import Going, Summary
 
 if TYPE_CHECKING:
@@ -57,11 +66,11 @@ class Runtime:
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
         self.stage, self.lake, self.batch = stage, lake, batch
-        self.since = lake.stand_pointer(stage.name, batch)
+        self.since = lake.head_pointer(stage.name, batch)
         self.identity = identity(stage)
-        self.v = digest(self.identity)
+        self.fingerprint = digest(self.identity)
         self.conditions = stage.conditions()
-        self.chain = Chain(lake, batch, stage_needs(), stage_wants())
+        self.lineage = Lineage(lake, batch, stage_needs(), stage_optional_needs())
         self._log = log or (lambda line: print(line, file=sys.stderr, flush=True))
         self._tell, self._prepare, self._done = tell, prepare, 0
         self._ready = False
@@ -80,29 +89,33 @@ class Runtime:
             )
         memory.keep_freed()
         source = self.stage.needs[0]
-        if self.chain.stand(source) is None:
+        if self.lineage.head(source) is None:
             raise ContractError(
                 f"{self.stage.name} of batch {self.batch} needs {source}, of which nothing is committed: "
                 f"run the stages before it (`winnow ingest --batch {self.batch}` is the first)"
             )
-        going = went or Going(self._summary(), self.lake.stand(self.stage.name, self.batch))
+        going = went or Going(self._summary(), self.lake.head(self.stage.name, self.batch))
         if went is None:
-            self.lake.set_stand(self.stage.name, self.batch, {"v": self.v}, self.since)
-            self.lake.sweep(self.lake.folder(self.stage.name, self.v, self.batch))
-        return self._go(going, self.chain.numbers(self.stage.name)[part::parts], retry)
+            self.lake.set_head(self.stage.name, self.batch, {"v": self.fingerprint}, self.since)
+            self.lake.sweep(self.lake.folder(self.stage.name, self.fingerprint, self.batch))
+        return self._go(going, self.lineage.numbers(self.stage.name)[part::parts], retry)
 
     def try_again(self, reasons: frozenset[Reason], went: Going | None = None) -> Summary:
         """Try the rows of committed shards again that failed for any of these reasons. Shards that are not done, and a
         stage that stands at another version, are left alone."""
         numbers = []
-        for number in self.chain.numbers(self.stage.name):
-            done = self.chain.committed(self.stage.name, number)
-            if done is not None and done.v == self.v and {reason.value for reason in reasons} & set(done.reasons):
+        for number in self.lineage.numbers(self.stage.name):
+            done = self.lineage.committed(self.stage.name, number)
+            if (
+                done is not None
+                and done.fingerprint == self.fingerprint
+                and {reason.value for reason in reasons} & set(done.reasons)
+            ):
                 numbers.append(number)
         return self._go(went or Going(self._summary()), numbers, reasons)
 
     def _summary(self) -> Summary:
-        return Summary(self.stage.name, self.batch, self.v)
+        return Summary(self.stage.name, self.batch, self.fingerprint)
 
     def _go(self, going: Going, numbers: Sequence[int], retry: frozenset[Reason]) -> Summary:
         summary, done = going.summary, set(going.done)
@@ -113,18 +126,18 @@ class Runtime:
             summary.add(manifest)
             going.done.append(number)
             if summary.computed > computed:
-                self.chain.add(manifest)
+                self.lineage.add(manifest)
                 self._tell("went", going)
-        self.chain.keep()
+        self.lineage.keep()
         return summary
 
     def _shard(
         self, number: int, retry: frozenset[Reason], before: dict[str, Any] | None, summary: Summary
     ) -> Manifest:
-        inputs = self.chain.require_inputs(self.stage.name, number)
+        inputs = self.lineage.require_inputs(self.stage.name, number)
         digests = {need: m.sha256 for need, m in inputs.items()}
         name = shard_name(number, digests)
-        done = self.chain.committed(self.stage.name, number)
+        done = self.lineage.committed(self.stage.name, number)
         lifted = self._lifted(done) if done else {}
         again = ({r.value for r in retry} & set(done.reasons)) | set(lifted) if done else set()
         if done and not again:
@@ -169,7 +182,7 @@ class Runtime:
         ]
         if not earlier:
             return "first run"
-        if old == self.v:
+        if old == self.fingerprint:
             return "inputs changed"
         then = self.lake.manifest(self.stage.name, old, self.batch, earlier[-1].removesuffix(".json"))
         assert then is not None
@@ -200,7 +213,7 @@ class Runtime:
             attempt = stack.enter_context(
                 Attempt(
                     self.lake,
-                    self.lake.folder(self.stage.name, self.v, self.batch),
+                    self.lake.folder(self.stage.name, self.fingerprint, self.batch),
                     name,
                     self.stage.settings.stall_s,
                     lambda alone, killed: self._tell("working", (self._done, alone, killed)),
@@ -231,17 +244,33 @@ class Runtime:
             failed = sum(reasons.values())
             sha256 = sha256_bytes(data)
             manifest = Manifest(
-                stage=self.stage.name, v=self.v, batch=self.batch, shard=shard,
-                file=f"{shard}.{sha256[:8]}.parquet", sha256=sha256, bytes=len(data),
+                stage=self.stage.name,
+                fingerprint=self.fingerprint,
+                batch=self.batch,
+                shard=shard,
+                file=f"{shard}.{sha256[:8]}.parquet",
+                sha256=sha256,
+                bytes=len(data),
                 rows=measured.num_rows,
                 rows_in=len(samples) + len(missing) if only is None or done is None else done.rows_in,
-                ok=measured.num_rows - failed, failed=failed, reasons=dict(sorted(reasons.items())), inputs=digests,
-                code=str(self.identity["code"]), params=dict(self.identity["params"]), model=self.identity["model"],
-                sidecar=self.stage.sidecar, sidecar_bytes=tar.stat().st_size if tar else 0,
-                retry_of=done.shard if done else None, at=at.isoformat(timespec="seconds"), host=platform.node(),
-                seconds=round(time.perf_counter() - clock, 3), cpu_seconds=round(time.process_time() - busy, 3),
-                device=self.stage.device, versions=_versions(), conditions=self.conditions,
-            )  # fmt: skip
+                ok=measured.num_rows - failed,
+                failed=failed,
+                reasons=dict(sorted(reasons.items())),
+                inputs=digests,
+                code=str(self.identity["code"]),
+                params=dict(self.identity["params"]),
+                model=self.identity["model"],
+                sidecar=self.stage.sidecar,
+                sidecar_bytes=tar.stat().st_size if tar else 0,
+                retry_of=done.shard if done else None,
+                at=at.isoformat(timespec="seconds"),
+                host=platform.node(),
+                seconds=round(time.perf_counter() - clock, 3),
+                cpu_seconds=round(time.process_time() - busy, 3),
+                device=self.stage.device,
+                versions=_versions(),
+                conditions=self.conditions,
+            )
             return self.lake.commit(manifest, data, tar)
 
     def _read(self, inputs: dict[str, Manifest], stack: ExitStack) -> tuple[list[Sample], list[Outcome]]:
@@ -256,11 +285,11 @@ class Runtime:
             if manifest.sidecar:
                 beside.append(need)
                 tars.append(stack.enter_context(self.lake.local(self.lake.tar_key(manifest))))
-        shelf = Shelf(*tars) if tars else None
-        if shelf:
-            stack.callback(shelf.close)
+        members = ShardTar(*tars) if tars else None
+        if members:
+            stack.callback(members.close)
         first, *others = self.stage.needs
-        wanted = [name for name in self.stage.wants if name in tables]
+        wanted = [name for name in self.stage.optional_needs if name in tables]
         removed = {file: day for manifest in inputs.values() for file, day in manifest.removed.items()}
         samples, missing = [], []
         for sample_id in tables[first].ok:
@@ -280,7 +309,7 @@ class Runtime:
                 more = [n for n in wanted if n in rows and rows[n]["outcome"] == "ok"]
                 needs = {n: rows[n] for n in (*others, *more)}
                 said = _said_of_files(rows.get(n, {}) for n in beside)
-                samples.append(Sample(sample_id, rows[first], needs, shelf, said))
+                samples.append(Sample(sample_id, rows[first], needs, members, said))
         return samples, missing
 
     def _kept(self, done: Manifest, again: set[str]) -> tuple[pa.Table, set[str]]:

@@ -37,11 +37,11 @@ def latest(committed: Committed, shard: str) -> Manifest | None:
     return None
 
 
-class Chain:
+class Lineage:
     """Resolves, for one batch, every stage's committed shards from the tables that were cut down to the last stage.
 
     `needs` maps a stage to the stages it reads (the first gives the shards); stages that are not in it were cut.
-    `wants` maps it to those it reads where they are committed.
+    `optional_needs` maps it to those it reads where they are committed.
     """
 
     def __init__(
@@ -49,24 +49,24 @@ class Chain:
         lake: Lake,
         batch: str,
         needs: dict[str, tuple[str, ...]],
-        wants: dict[str, tuple[str, ...]] | None = None,
+        optional_needs: dict[str, tuple[str, ...]] | None = None,
     ) -> None:
-        self.lake, self.batch, self.needs, self.wants = lake, batch, needs, wants or {}
+        self.lake, self.batch, self.needs, self.optional_needs = lake, batch, needs, optional_needs or {}
         self._known: dict[tuple[str, int], Manifest | None] = {}
-        self._stands: dict[str, dict[str, Any] | None] = {}
+        self._heads: dict[str, dict[str, Any] | None] = {}
         self._committed: dict[tuple[str, str], Committed] = {}
 
-    def stand(self, stage: str) -> dict[str, Any] | None:
+    def head(self, stage: str) -> dict[str, Any] | None:
         """Where a stage stands for the batch (read once)."""
-        if stage not in self._stands:
-            self._stands[stage] = self.lake.stand(stage, self.batch)
-        return self._stands[stage]
+        if stage not in self._heads:
+            self._heads[stage] = self.lake.head(stage, self.batch)
+        return self._heads[stage]
 
     def numbers(self, stage: str) -> list[int]:
         """Numbers of the shards that a stage has or will have; [] when nothing was cut for it yet."""
         while stage in self.needs:
             stage = self.needs[stage][0]
-        return sorted(int(name[:5]) for name in (self.stand(stage) or {}).get("shards", []))
+        return sorted(int(name[:5]) for name in (self.head(stage) or {}).get("shards", []))
 
     def committed(self, stage: str, number: int) -> Manifest | None:
         """The commit of a stage's shard that stands on what its inputs are now, or None."""
@@ -76,27 +76,29 @@ class Chain:
         return self._known[at]
 
     def _resolve(self, stage: str, number: int) -> Manifest | None:
-        stand = self.stand(stage)
-        if stand is None:
+        head = self.head(stage)
+        if head is None:
             return None
         if stage not in self.needs:
-            names = [name for name in stand["shards"] if int(name[:5]) == number]
-            return self._of(stage, stand["v"]).manifest(names[0]) if names else None
+            names = [name for name in head["shards"] if int(name[:5]) == number]
+            return self._of(stage, head["v"]).manifest(names[0]) if names else None
         inputs = self.inputs(stage, number)
         if any(m is None for m in inputs.values()):
             return None
         name = shard_name(number, {k: m.sha256 for k, m in inputs.items() if m is not None})
-        return latest(self._of(stage, stand["v"]), name)
+        return latest(self._of(stage, head["v"]), name)
 
-    def _of(self, stage: str, v: str) -> Committed:
+    def _of(self, stage: str, fingerprint: str) -> Committed:
         """What is committed of a stage's version (looked at once)."""
-        if (stage, v) not in self._committed:
-            self._committed[stage, v] = Committed(self.lake, stage, v, self.batch, len(self.numbers(stage)))
-        return self._committed[stage, v]
+        if (stage, fingerprint) not in self._committed:
+            self._committed[stage, fingerprint] = Committed(
+                self.lake, stage, fingerprint, self.batch, len(self.numbers(stage))
+            )
+        return self._committed[stage, fingerprint]
 
     def add(self, manifest: Manifest) -> None:
         """Note a shard that was committed since."""
-        self._of(manifest.stage, manifest.v).add(manifest)
+        self._of(manifest.stage, manifest.fingerprint).add(manifest)
 
     def keep(self) -> None:
         """Let the next one ask in few requests what this one asked for."""
@@ -106,8 +108,8 @@ class Chain:
     def inputs(self, stage: str, number: int) -> dict[str, Manifest | None]:
         """The commits that a stage's shard reads, by stage; None for one that it needs and that is not there."""
         needed = {need: self.committed(need, number) for need in self.needs[stage]}
-        wanted = {want: self.committed(want, number) for want in self.wants.get(stage, ())}
-        return needed | {want: manifest for want, manifest in wanted.items() if manifest is not None}
+        optional = {need: self.committed(need, number) for need in self.optional_needs.get(stage, ())}
+        return needed | {need: manifest for need, manifest in optional.items() if manifest is not None}
 
     def require_inputs(self, stage: str, number: int) -> dict[str, Manifest]:
         """The same, but a missing one is a ContractError that says which command makes it."""

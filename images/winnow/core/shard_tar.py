@@ -1,4 +1,4 @@
-"""Shelf: the files beside tables, members of their shards' tars (WebDataset), written once and read by name.
+"""ShardTar: the files beside tables, members of their shards' tars (WebDataset), written once and read by name.
 
 A WebDataset is a plain tar whose members' names group them. Its own writer makes the same bytes, but importing it takes
 seconds where torch is installed.
@@ -83,7 +83,7 @@ def write(path: Path, files: Iterable[tuple[str, bytes | Kept]]) -> None:
             tar.addfile(member, io.BytesIO(data))
 
 
-class Shelf:
+class ShardTar:
     """The files beside one table or several: members of their tars, by name. Two tables of one shard name their files
     by the same samples, so each has an extension of its own."""
 

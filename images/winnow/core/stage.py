@@ -38,7 +38,7 @@ from winnow.core.settings import Settings
 
 if TYPE_CHECKING:
     from winnow.core.manifest import Manifest
-    from winnow.core.shard_tar import Kept, Shelf, Spool
+    from winnow.core.shard_tar import Kept, ShardTar, Spool
 
 
 class StageParams(BaseModel):
@@ -64,14 +64,14 @@ class Sample:
     id: str
     row: Mapping[str, object]
     needs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    shelf: Shelf | None = None
+    members: ShardTar | None = None
     digests: dict[str, str] = field(default_factory=dict)
 
     def media(self, ext: str = "mp4") -> bytes:
         """The clip's file of this kind, out of the tars of the shard's inputs; ContractError when it changed."""
-        if self.shelf is None:
+        if self.members is None:
             raise ConfigError("this stage's inputs have no media beside them: it must need a stage with a sidecar")
-        return self.shelf.read(f"{self.id}.{ext}", self.digests.get(ext))
+        return self.members.read(f"{self.id}.{ext}", self.digests.get(ext))
 
 
 @dataclass
@@ -125,7 +125,7 @@ class Stage(ABC):
     fitted_by: ClassVar[str] = ""
     failure_budget: ClassVar[float] = 0.5
     #: Stage tables that are read where the batch has them committed, and done without where not.
-    wants: ClassVar[tuple[str, ...]] = ()
+    optional_needs: ClassVar[tuple[str, ...]] = ()
     #: Reasons that a change of the deployment may lift, and by which of `conditions`: their rows are tried again then.
     lifted_by: ClassVar[Mapping[Reason, tuple[str, ...]]] = {}
     #: The DAG that runs it. Only what belongs to `curate` must be there before a batch is admitted.
@@ -193,9 +193,9 @@ def stage_needs() -> dict[str, tuple[str, ...]]:
     return {name: stage_class(name).needs for name in stage_names()}
 
 
-def stage_wants() -> dict[str, tuple[str, ...]]:
+def stage_optional_needs() -> dict[str, tuple[str, ...]]:
     """Which tables each stage reads where they are there."""
-    return {name: stage_class(name).wants for name in stage_names()}
+    return {name: stage_class(name).optional_needs for name in stage_names()}
 
 
 def stage_columns() -> dict[str, Mapping[str, str]]:
@@ -221,7 +221,7 @@ def parse_params(stage: type[Stage], values: Mapping[str, object]) -> StageParam
 
 
 def identity(stage: Stage) -> dict[str, Any]:
-    """What a stage's tables depend on beside their inputs: its `v` is the digest of this."""
+    """What a stage's tables depend on beside their inputs: its fingerprint is the digest of this."""
     return {
         "code": code_digest(type(stage).__module__),
         "model": stage.model_digest(),

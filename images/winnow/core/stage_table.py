@@ -9,8 +9,8 @@ from winnow.core import extras
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake
 from winnow.core.sample import check_batch
-from winnow.core.shard import Chain
-from winnow.core.stage import stage_columns, stage_needs, stage_wants
+from winnow.core.shard import Lineage
+from winnow.core.stage import stage_columns, stage_needs, stage_optional_needs
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,8 +25,8 @@ def read(lake: Lake, stage: str, batch: str) -> pa.Table:
 
     if stage not in stage_columns():
         raise ConfigError(f"there is no stage {stage!r}; there are {', '.join(sorted(stage_columns()))}")
-    chain = Chain(lake, check_batch(batch), stage_needs(), stage_wants())
-    shards = [chain.committed(stage, number) for number in chain.numbers(stage)]
+    lineage = Lineage(lake, check_batch(batch), stage_needs(), stage_optional_needs())
+    shards = [lineage.committed(stage, number) for number in lineage.numbers(stage)]
     tables = [pq.read_table(io.BytesIO(lake.read_table(manifest))) for manifest in shards if manifest is not None]
     if not tables:
         raise ContractError(f"batch {batch} has nothing of {stage} in {lake.root}: see `winnow run {stage} --help`")

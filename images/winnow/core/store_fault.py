@@ -6,18 +6,40 @@ from __future__ import annotations
 from winnow.core.errors import ConfigError, TransientError, WinnowError
 from winnow.core.settings import load
 
-_KEYS = frozenset({
-    "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "InvalidSecurity", "ExpiredToken",
-    "TokenRefreshRequired", "NotSignedUp", "401",
-})  # fmt: skip
+_KEYS = frozenset(
+    {
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "InvalidToken",
+        "InvalidSecurity",
+        "ExpiredToken",
+        "TokenRefreshRequired",
+        "NotSignedUp",
+        "401",
+    }
+)
 _RIGHTS = frozenset({"AccessDenied", "AllAccessDisabled", "AccountProblem", "403"})
-_REGION = frozenset({
-    "AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException", "301", "307",
-})  # fmt: skip
-_THROTTLES = frozenset({
-    "SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded",
-    "429", "503",
-})  # fmt: skip
+_REGION = frozenset(
+    {
+        "AuthorizationHeaderMalformed",
+        "PermanentRedirect",
+        "IllegalLocationConstraintException",
+        "301",
+        "307",
+    }
+)
+_THROTTLES = frozenset(
+    {
+        "SlowDown",
+        "ServiceUnavailable",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequests",
+        "RequestLimitExceeded",
+        "429",
+        "503",
+    }
+)
 _NO_KEYS = frozenset({"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound"})
 #: Clients that speak to stores: what their exceptions' modules begin with.
 _CLIENTS = ("botocore", "aiobotocore", "gcsfs", "azure", "adlfs")
@@ -45,18 +67,23 @@ def of(error: BaseException) -> WinnowError | None:
     said = f"{doing}: {code}"
     for codes, told in (
         (_KEYS, "does not know these keys: look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL"),
-        (_RIGHTS, "refuses these keys this: let them read, write, list and delete below the lake's address, and look "
-                  "whether the bucket's name is yours"),
+        (
+            _RIGHTS,
+            "refuses these keys this: let them read, write, list and delete below the lake's address, and look "
+            "whether the bucket's name is yours",
+        ),
         (_REGION, "is of another region, or another endpoint's: look at AWS_DEFAULT_REGION and AWS_ENDPOINT_URL"),
         ({"NoSuchBucket"}, "is in a bucket that there is not: look at the name, or make the bucket"),
         ({"InvalidBucketName"}, "names no bucket: a bucket has 3 to 63 lower-case letters, digits, dots and hyphens"),
         ({"RequestTimeTooSkewed"}, "says that this machine's clock is wrong: set it"),
-    ):  # fmt: skip
+    ):
         if code in codes:
             return ConfigError(f"{_where()} {told} ({said})")
     if code in _THROTTLES or status in (429, 503):
-        return TransientError(f"{_where()} takes no more requests now, though it was asked ever more slowly ({said}). "
-                              f"{_AGAIN} later, or start fewer at a time")  # fmt: skip
+        return TransientError(
+            f"{_where()} takes no more requests now, though it was asked ever more slowly ({said}). "
+            f"{_AGAIN} later, or start fewer at a time"
+        )
     if (status or 0) >= 500 or code in ("InternalError", "RequestTimeout"):
         return TransientError(f"{_where()} failed ({said}). {_AGAIN} later")
     return None

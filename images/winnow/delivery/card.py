@@ -47,14 +47,17 @@ class Facts:
         nothing."""
         splits = {
             row.pop("split"): row
-            for row in _rows(con, """
+            for row in _rows(
+                con,
+                """
             SELECT split, count(*) AS clips, count(*) FILTER (has_file) AS with_file,
                 count(*) FILTER (NOT has_file) AS references, count(*) FILTER (has_residual) AS residuals,
                 count(DISTINCT video_id) AS videos,
                 coalesce(sum(cast(round(duration_s * 1000) AS BIGINT)), 0)::BIGINT AS ms,
                 coalesce(sum(media_bytes) FILTER (has_file), 0)::BIGINT AS media_bytes
-            FROM rows GROUP BY split""")
-        }  # fmt: skip
+            FROM rows GROUP BY split""",
+            )
+        }
         ordered = sorted(splits, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), str(name)))
         licences = _rows(
             con,
@@ -230,8 +233,11 @@ def body(facts: Facts) -> str:
         parts += ["Clips that were dropped before release, by the first rule that they failed:"]
         parts.append(_dicts(tables["rpt_reasons"]))
     if tables["rpt_scorers"]:
-        parts += ["### How good the scorers are", "AUC on pairs that they were not fitted on; 0.5 is chance.",
-                  _dicts(tables["rpt_scorers"])]  # fmt: skip
+        parts += [
+            "### How good the scorers are",
+            "AUC on pairs that they were not fitted on; 0.5 is chance.",
+            _dicts(tables["rpt_scorers"]),
+        ]
     parts += [
         "### What to mind",
         "- Clips with `flag` 1 have speech or music over what is seen: separate their sound, or take the residual "

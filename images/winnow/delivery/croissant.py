@@ -14,26 +14,63 @@ if TYPE_CHECKING:
     from winnow.delivery.card import Facts
 
 _CONTEXT = {
-    "@language": "en", "@vocab": "https://schema.org/", "arrayShape": "cr:arrayShape", "citeAs": "cr:citeAs",
-    "column": "cr:column", "conformsTo": "dct:conformsTo", "containedIn": "cr:containedIn",
-    "cr": "http://mlcommons.org/croissant/", "rai": "http://mlcommons.org/croissant/RAI/",
-    "data": {"@id": "cr:data", "@type": "@json"}, "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    "dct": "http://purl.org/dc/terms/", "description": {"@container": "@language"},
-    "examples": {"@id": "cr:examples", "@type": "@json"}, "extract": "cr:extract", "field": "cr:field",
-    "fileProperty": "cr:fileProperty", "fileObject": "cr:fileObject", "fileSet": "cr:fileSet", "format": "cr:format",
-    "includes": "cr:includes", "isArray": "cr:isArray", "isLiveDataset": "cr:isLiveDataset", "jsonPath": "cr:jsonPath",
-    "key": "cr:key", "md5": "cr:md5", "name": {"@container": "@language"}, "parentField": "cr:parentField",
-    "path": "cr:path", "recordSet": "cr:recordSet", "references": "cr:references", "regex": "cr:regex",
-    "repeated": "cr:repeated", "replace": "cr:replace", "samplingRate": "cr:samplingRate", "sc": "https://schema.org/",
-    "separator": "cr:separator", "source": "cr:source", "subField": "cr:subField", "transform": "cr:transform",
-}  # fmt: skip
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "arrayShape": "cr:arrayShape",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "containedIn": "cr:containedIn",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "description": {"@container": "@language"},
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileProperty": "cr:fileProperty",
+    "fileObject": "cr:fileObject",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isArray": "cr:isArray",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "name": {"@container": "@language"},
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
 _ENCODINGS = {
-    "tar": "application/x-tar", "parquet": "application/x-parquet", "json": "application/json",
-    "mp4": "video/mp4", "flac": "audio/flac", "md": "text/markdown", "cff": "application/yaml",
-}  # fmt: skip
+    "tar": "application/x-tar",
+    "parquet": "application/x-parquet",
+    "json": "application/json",
+    "mp4": "video/mp4",
+    "flac": "audio/flac",
+    "md": "text/markdown",
+    "cff": "application/yaml",
+}
 _TYPES = {
-    "VARCHAR": "sc:Text", "DOUBLE": "cr:Float64", "BIGINT": "cr:Int64", "INTEGER": "cr:Int32", "BOOLEAN": "sc:Boolean",
-}  # fmt: skip
+    "VARCHAR": "sc:Text",
+    "DOUBLE": "cr:Float64",
+    "BIGINT": "cr:Int64",
+    "INTEGER": "cr:Int32",
+    "BOOLEAN": "sc:Boolean",
+}
 
 
 def files(facts: Facts, listed: Mapping[str, dict]) -> dict[str, str]:
@@ -67,15 +104,19 @@ def describe(facts: Facts, listed: Mapping[str, dict]) -> dict[str, object]:
         "rai:dataReleaseMaintenance": "Releases are never changed; a later one names what it no longer holds.",
         "distribution": [_file(key, entry) for key, entry in sorted(listed.items())],
         "recordSet": [_splits(facts), *(_record_set(split) for split in facts.splits)],
-    }  # fmt: skip
+    }
 
 
 def _file(key: str, entry: Mapping) -> dict[str, object]:
     return {
-        "@type": "cr:FileObject", "@id": key, "name": key.replace("/", "_"), "contentUrl": key,
-        "contentSize": f"{entry['bytes']} B", "sha256": entry["sha256"],
+        "@type": "cr:FileObject",
+        "@id": key,
+        "name": key.replace("/", "_"),
+        "contentUrl": key,
+        "contentSize": f"{entry['bytes']} B",
+        "sha256": entry["sha256"],
         "encodingFormat": _ENCODINGS.get(key.rpartition(".")[2], "application/octet-stream"),
-    }  # fmt: skip
+    }
 
 
 def _splits(facts: Facts) -> dict[str, object]:
@@ -86,25 +127,38 @@ def _splits(facts: Facts) -> dict[str, object]:
     ]
     data = [{"splits/name": split, "splits/url": urls.get(split, "cr:Split")} for split in facts.splits]
     return {
-        "@type": "cr:RecordSet", "@id": "splits", "name": "splits", "dataType": "cr:Split",
-        "key": {"@id": "splits/name"}, "field": fields, "data": data,
-    }  # fmt: skip
+        "@type": "cr:RecordSet",
+        "@id": "splits",
+        "name": "splits",
+        "dataType": "cr:Split",
+        "key": {"@id": "splits/name"},
+        "field": fields,
+        "data": data,
+    }
 
 
 def _record_set(split: str) -> dict[str, object]:
     return {
-        "@type": "cr:RecordSet", "@id": split, "name": split, "description": f"The clips of split {split}.",
-        "key": {"@id": f"{split}/id"}, "field": list(_fields(split)),
-    }  # fmt: skip
+        "@type": "cr:RecordSet",
+        "@id": split,
+        "name": split,
+        "description": f"The clips of split {split}.",
+        "key": {"@id": f"{split}/id"},
+        "field": list(_fields(split)),
+    }
 
 
 def _fields(split: str) -> Iterator[dict[str, object]]:
     for name, (kind, text) in COLUMNS.items():
         source = {"fileObject": {"@id": f"tables/{split}.parquet"}, "extract": {"column": name}}
         field: dict[str, object] = {
-            "@type": "cr:Field", "@id": f"{split}/{name}", "name": name, "description": text,
-            "dataType": _TYPES[kind.removesuffix("[]")], "source": source,
-        }  # fmt: skip
+            "@type": "cr:Field",
+            "@id": f"{split}/{name}",
+            "name": name,
+            "description": text,
+            "dataType": _TYPES[kind.removesuffix("[]")],
+            "source": source,
+        }
         if kind.endswith("[]"):
             field |= {"isArray": True, "arrayShape": "-1"}
         if name == "split":

@@ -109,13 +109,19 @@ def parquet(path: Path, shard: Shard, clips: Iterable[Clip]) -> dict[str, dict]:
 
     kinds, media = parquet_schema(), ("video", "residual")
     leaves = [f"{name}.bytes" for name in media]
-    others = [name if not isinstance(kinds.field(name).type, pa.ListType) else f"{name}.list.element"
-              for name in kinds.names if name not in media] + [f"{name}.path" for name in media]  # fmt: skip
+    others = [
+        name if not isinstance(kinds.field(name).type, pa.ListType) else f"{name}.list.element"
+        for name in kinds.names
+        if name not in media
+    ] + [f"{name}.path" for name in media]
     count, held, group = 0, 0, []
     with pq.ParquetWriter(
-        path, kinds, compression=dict.fromkeys(others, "ZSTD") | dict.fromkeys(leaves, "NONE"),
-        use_dictionary=others, write_statistics=others,
-    ) as out:  # fmt: skip
+        path,
+        kinds,
+        compression=dict.fromkeys(others, "ZSTD") | dict.fromkeys(leaves, "NONE"),
+        use_dictionary=others,
+        write_statistics=others,
+    ) as out:
         for row, clip, residual in clips:
             name = str(row["id"])
             video = {"bytes": clip, "path": f"{name}.mp4"}
@@ -133,8 +139,10 @@ def parquet(path: Path, shard: Shard, clips: Iterable[Clip]) -> dict[str, dict]:
 
 
 WRITERS: Mapping[str, Callable[[Path, Shard, Iterable[Clip]], dict[str, dict]]] = {
-    "webdataset": webdataset, "folder": folder, "parquet": parquet,
-}  # fmt: skip
+    "webdataset": webdataset,
+    "folder": folder,
+    "parquet": parquet,
+}
 
 
 # -- types -------------------------------------------------------------------------------------------------------------
@@ -143,9 +151,14 @@ def schema() -> pa.Schema:
     import pyarrow as pa
 
     kinds = {
-        "VARCHAR": pa.string(), "DOUBLE": pa.float64(), "BIGINT": pa.int64(), "INTEGER": pa.int32(),
-        "BOOLEAN": pa.bool_(), "VARCHAR[]": pa.list_(pa.string()), "DOUBLE[]": pa.list_(pa.float64()),
-    }  # fmt: skip
+        "VARCHAR": pa.string(),
+        "DOUBLE": pa.float64(),
+        "BIGINT": pa.int64(),
+        "INTEGER": pa.int32(),
+        "BOOLEAN": pa.bool_(),
+        "VARCHAR[]": pa.list_(pa.string()),
+        "DOUBLE[]": pa.list_(pa.float64()),
+    }
     return pa.schema([(name, kinds[kind]) for name, (kind, _) in COLUMNS.items()])
 
 

@@ -113,8 +113,10 @@ def prepare(
         if not path.is_file():
             raise ContractError(f"{path} is not there: this release lists no clips that could be exported")
         con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM read_parquet({quoted(path)})")
-    there = [split for (split,) in con.execute("SELECT DISTINCT split FROM clips WHERE status = 'kept' ORDER BY 1")
-             .fetchall()]  # fmt: skip
+    there = [
+        split
+        for (split,) in con.execute("SELECT DISTINCT split FROM clips WHERE status = 'kept' ORDER BY 1").fetchall()
+    ]
     if unknown := sorted(set(splits) - set(there)):
         raise ConfigError(
             f"release {release.name} has no split {', '.join(unknown)}; there are: {', '.join(map(str, there))}"

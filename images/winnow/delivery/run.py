@@ -215,8 +215,10 @@ def progress(shards: list[rows.Shard]):
         print(
             f"\rexport: {so_far['shards']} of {len(shards)} shards, {so_far['bytes'] / 1e6:,.0f} of {whole / 1e6:,.0f} "
             f"MB, {so_far['bytes'] / 1e6 / max(spent_s, 1e-3):,.0f} MB/s, {left_s:.0f} s left  ",
-            end="", file=sys.stderr, flush=True,
-        )  # fmt: skip
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
 
     yield done
     if shown and shards:

@@ -27,9 +27,11 @@ class Tensors:
         return {
             "pictures": torch.cat([seen, seen[-1:].expand(count - len(seen), -1, -1, -1)]).contiguous(),
             "sound": torch.nn.functional.pad(heard, (0, samples - heard.shape[1])),
-            "id": clip.id, "split": clip.split, "label": clip.row["label"] or "",
+            "id": clip.id,
+            "split": clip.split,
+            "label": clip.row["label"] or "",
             "z": float("nan") if z is None else float(str(z)),
-        }  # fmt: skip
+        }
 
 
 class TorchClips(Dataset):

@@ -93,9 +93,14 @@ def _work(folder: DemoFolder, state: State, days: list[str], options: Options, s
     mark = processes.marked_environment(folder.root)
     environment = {**os.environ, **mark}
     world = WorldMaker(
-        folder.world, seed=options.seed, videos=options.videos, batches=len(days), kinds=options.kinds,
-        environment=environment, say=say,
-    )  # fmt: skip
+        folder.world,
+        seed=options.seed,
+        videos=options.videos,
+        batches=len(days),
+        kinds=options.kinds,
+        environment=environment,
+        say=say,
+    )
     world.wait_prepared()
     host = WorldHost(
         folder.world, host=demo_host(), keep=options.keep, environment=environment, log=folder.logs / "world.log"

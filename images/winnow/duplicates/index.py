@@ -106,9 +106,7 @@ def candidates(
         best = np.arange(len(asker)) - np.searchsorted(asker, asker) < MOST_CANDIDATES
         asker, known = asker[best], known[best]
         segment = np.searchsorted(base, known, "right") - 1
-        out += sorted(
-            zip((asker + first).tolist(), segment.tolist(), (known - base[segment]).tolist(), strict=True)
-        )  # fmt: skip
+        out += sorted(zip((asker + first).tolist(), segment.tolist(), (known - base[segment]).tolist(), strict=True))
     return out
 
 

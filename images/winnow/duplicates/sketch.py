@@ -29,9 +29,11 @@ def picture(gray: np.ndarray, times_s: np.ndarray, duration_s: float) -> np.ndar
     inside = gray[:, top:bottom, left:right].astype(np.float32)
     small = _area(HEIGHT, bottom - top) @ inside @ _area(WIDTH, right - left).T
     cells = max(int(np.ceil(duration_s * PICTURE_HZ - 1e-6)), 1)
-    return np.rint(_gridded(small.reshape(len(small), -1), times_s, PICTURE_HZ, cells)).astype(np.uint8).reshape(
-        cells, HEIGHT, WIDTH
-    )  # fmt: skip
+    return (
+        np.rint(_gridded(small.reshape(len(small), -1), times_s, PICTURE_HZ, cells))
+        .astype(np.uint8)
+        .reshape(cells, HEIGHT, WIDTH)
+    )
 
 
 def sound(mel: np.ndarray, start_s: float, frame_hz: float, duration_s: float) -> np.ndarray:

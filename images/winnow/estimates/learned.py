@@ -67,12 +67,20 @@ def _figures(name: str, sets: dict[str, dict[int, dict]]) -> dict[str, object]:
     drawn = _resampled(value, weight)
     one = {**own[seeds[0]]}
     said: dict[str, object] = {
-        "seeds": len(seeds), "groups": len(groups), "examples": int(weight.sum()),
-        "mean": _round(_mean(value, weight)), "deviation": _deviation(value @ weight / weight.sum()),
+        "seeds": len(seeds),
+        "groups": len(groups),
+        "examples": int(weight.sum()),
+        "mean": _round(_mean(value, weight)),
+        "deviation": _deviation(value @ weight / weight.sum()),
         "chance": _round(_mean(_matrix(own, seeds, groups, "chance"), weight)),
         "ceiling": next(iter(one.values()))["ceiling"],
-        "low": None, "high": None, "gain": None, "gain_low": None, "gain_high": None, "verdict": None,
-    }  # fmt: skip
+        "low": None,
+        "high": None,
+        "gain": None,
+        "gain_low": None,
+        "gain_high": None,
+        "verdict": None,
+    }
     if drawn is not None:
         said["low"], said["high"] = _interval(drawn)
     if name == REFERENCE:

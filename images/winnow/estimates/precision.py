@@ -57,8 +57,18 @@ def stratified(strata: Sequence[Stratum]) -> tuple[float, float, float] | None:
 
 # -- an audit ----------------------------------------------------------------------------------------------------------
 _TEXT = ("audit", "release", "scope", "part", "status")
-_COUNTS = ("strata", "strata_judged", "population", "drawn", "reviewed", "corresponds", "does_not", "unsure",
-           "disputed", "moved")  # fmt: skip
+_COUNTS = (
+    "strata",
+    "strata_judged",
+    "population",
+    "drawn",
+    "reviewed",
+    "corresponds",
+    "does_not",
+    "unsure",
+    "disputed",
+    "moved",
+)
 _SHARES = ("share", "share_low", "share_high", "share_if_unsure_fails", "covered_share")
 
 

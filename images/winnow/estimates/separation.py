@@ -92,9 +92,13 @@ def separation(
 
     sizes = np.bincount(number[true], minlength=groups).astype(float)
     return Separation(
-        auc=round(found, DIGITS), auc_low=round(float(low), DIGITS), auc_high=round(float(high), DIGITS),
-        p_value=round(p_value, DIGITS), clips=int(true.sum()), groups=groups,
+        auc=round(found, DIGITS),
+        auc_low=round(float(low), DIGITS),
+        auc_high=round(float(high), DIGITS),
+        p_value=round(p_value, DIGITS),
+        clips=int(true.sum()),
+        groups=groups,
         clips_effective=round(float(sizes.sum() ** 2 / (sizes**2).sum()), 1),
         accepted=round(float((scores[true] >= rule).mean()), DIGITS),
         is_trusted=bool(low > 0.5 and p_value <= MOST_P),
-    )  # fmt: skip
+    )

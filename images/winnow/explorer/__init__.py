@@ -1,7 +1,7 @@
 """Explorer: the pages on which people look at clips of the current release, rate and annotate them, and at batches.
 
     app.py          the application: `application(lake, settings, *, prefix="")`
-    house.py        what the pages share: the release, the answers so far, who asks, how a page is rendered
+    context.py      what the pages share: the release, the answers so far, who asks, how a page is rendered
     safety.py       headers, sizes, forms: what every request and answer passes
     published.py    the release that is read: clips, rules, categories
     answers.py      tables of the corpus that grow, read file by file and once each
@@ -19,6 +19,6 @@ scripts add keys and the ten seconds that follow the video. Nothing is loaded fr
 appended to the corpus, one small file an answer, so two people never wait for each other and nothing is overwritten: of
 one person's answers about one clip the last counts.
 
-A further page is a module with `routes(house)` and a template, named in `app.PAGES`; `player.html.j2` and `player.js`
+A further page is a module with `routes(context)` and a template, named in `app.PAGES`; `player.html.j2` and `player.js`
 are the clip player that all share.
 """

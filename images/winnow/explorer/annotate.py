@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from winnow.annotations.segment_labels import segment_label
 from winnow.annotations.segments import SEGMENTS
 from winnow.explorer import safety
-from winnow.explorer.house import ClipAnswered, ClipAsked, House, Skipped, skipping
+from winnow.explorer.context import ClipAnswered, ClipAsked, ExplorerContext, Skipped, skipping
 from winnow.explorer.published import Published
 
 LEAST = 1
@@ -35,7 +35,7 @@ class Label(BaseModel):
     second: list[Second] = Field(default=[], max_length=SEGMENTS)
 
 
-def routes(house: House) -> APIRouter:
+def routes(context: ExplorerContext) -> APIRouter:
     """`/annotate`."""
     router = APIRouter()
 
@@ -47,30 +47,39 @@ def routes(house: House) -> APIRouter:
         skip: Skipped = [],  # noqa: B006
     ) -> Response:
         """The next clip, or the one that is to be answered again."""
-        published, person = house.releases.current(), house.person(request)
+        published, person = context.releases.current(), context.person(request)
         queue = published.to_annotate
         if not person:
-            return house.page(request, "person.html.j2", page="annotate")
-        house.labels.refresh()
-        answered, mine = house.labels.clips(), house.labels.of_person(person)
+            return context.page(request, "person.html.j2", page="annotate")
+        context.labels.refresh()
+        answered, mine = context.labels.clips(), context.labels.of_person(person)
         if clip is not None and clip not in queue:
             raise HTTPException(404, f"Clip {clip} is not among those to annotate.")
         shown = clip or queue.next(person, [*mine, *skip], answered, LEAST)
         shown = shown or queue.next(person, mine, answered, LEAST)
-        last = house.labels.last_of(person)
-        return house.page(
-            request, "annotate.html.j2", release=published.release, shown=shown, done=done, skip=skipping(skip, shown),
+        last = context.labels.last_of(person)
+        return context.page(
+            request,
+            "annotate.html.j2",
+            release=published.release,
+            shown=shown,
+            done=done,
+            skip=skipping(skip, shown),
             last=last["sample_id"] if last and last["sample_id"] in queue else None,
-            start=_start(house, published, person, shown) if shown else None, categories=published.categories,
-            most=MOST, draws=house.pictures.can_draw,
-            annotated=len(queue.among(list(mine))), clips=len(queue), complete=queue.complete(answered, LEAST),
-        )  # fmt: skip
+            start=_start(context, published, person, shown) if shown else None,
+            categories=published.categories,
+            most=MOST,
+            draws=context.pictures.can_draw,
+            annotated=len(queue.among(list(mine))),
+            clips=len(queue),
+            complete=queue.complete(answered, LEAST),
+        )
 
     @router.post("/annotate")
     def answer(request: Request, form: Annotated[Label, Form()]) -> Response:
         """Store one answer, then show the next clip."""
         safety.check_form(request, form.token)
-        published, person = house.releases.current(), house.answering(request, form.person)
+        published, person = context.releases.current(), context.answering(request, form.person)
         if form.sample_id not in published.to_annotate:
             raise HTTPException(404, f"Clip {form.sample_id} is not among those to annotate.")
         if form.category not in published.categories:
@@ -81,22 +90,22 @@ def routes(house: House) -> APIRouter:
             row = segment_label({**given, "category": form.category, "labels": seconds})
         except ValueError as error:
             raise HTTPException(422, f"This answer cannot be stored: {error}.") from error
-        house.labels.refresh()
-        before = house.labels.of_person(person).get(form.sample_id)
+        context.labels.refresh()
+        before = context.labels.of_person(person).get(form.sample_id)
         taken_back = []
         if before is not None and before["category"] != form.category:
             taken_back = [{**row, "category": before["category"], "labels": [0] * SEGMENTS}]
-        house.labels.add(*taken_back, row)
-        return house.go(request, f"/annotate?done={form.sample_id}")
+        context.labels.add(*taken_back, row)
+        return context.go(request, f"/annotate?done={form.sample_id}")
 
     return router
 
 
-def _start(house: House, published: Published, person: str, sample_id: str) -> dict[str, Any]:
+def _start(context: ExplorerContext, published: Published, person: str, sample_id: str) -> dict[str, Any]:
     """What the form begins with: the person's own answer, else Winnow's proposal, else the list's label and no box."""
-    listed = house.clip(published, sample_id)["label"]
-    own = house.labels.of_person(person).get(sample_id)
-    proposal = house.labels.proposals.get(sample_id)
+    listed = context.clip(published, sample_id)["label"]
+    own = context.labels.of_person(person).get(sample_id)
+    proposal = context.labels.proposals.get(sample_id)
     row = own or proposal
     return {
         "kind": "own" if own else proposal["annotator_id"].split(":")[0] if proposal else "none",

@@ -14,7 +14,7 @@ from winnow.core.errors import WinnowError
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
 from winnow.explorer import annotate, audit, batches, clips, grid, people, rate
-from winnow.explorer.house import ASSETS, Batches, House, ReleaseId, SampleId, assets
+from winnow.explorer.context import ASSETS, Batches, ExplorerContext, ReleaseId, SampleId, assets
 from winnow.explorer.pictures import NOTHING, SPECTRUM, THUMBNAIL, WAVE
 from winnow.explorer.safety import Guard
 
@@ -42,18 +42,21 @@ def application(
     `prefix` is the path that it is mounted below (without it, what the outer application says). `hosts` are the names
     that it answers for; None where a server in front checks them. `user` is a FastAPI dependency that refuses
     strangers and gives the logged-in person's id, or None where one login serves everybody; without an id, people say
-    who they are. `batches` and `draw` are what rooms above lend (`House`): without them there are no pages of batches,
-    and the page of audits draws none.
+    who they are. `batches` and `draw` are what rooms above lend (`ExplorerContext`): without them there are no pages of
+    batches, and the page of audits draws none.
     """
-    house = House(lake, settings, prefix.rstrip("/"), batches, draw)
+    context = ExplorerContext(lake, settings, prefix.rstrip("/"), batches, draw)
     app = FastAPI(
-        title="Winnow explorer", openapi_url=None, docs_url=None, redoc_url=None,
+        title="Winnow explorer",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
         dependencies=[] if user is None else [Depends(_identify(user))],
-    )  # fmt: skip
+    )
     for page in PAGES:
-        app.include_router(page.routes(house))
-    app.include_router(_files(house))
-    _errors(app, house)
+        app.include_router(page.routes(context))
+    app.include_router(_files(context))
+    _errors(app, context)
     app.add_middleware(Guard, hosts=hosts, framed=user is not None)
     return app
 
@@ -67,25 +70,25 @@ def _identify(user: Callable[..., Any]) -> Callable[..., None]:
     return identify
 
 
-def _files(house: House) -> APIRouter:
+def _files(context: ExplorerContext) -> APIRouter:
     """Clips, their separated sound, styles and scripts."""
     router = APIRouter()
 
     @router.api_route("/media/{sample_id}.mp4", methods=["GET", "HEAD"])
     def media(request: Request, sample_id: SampleId, release: ReleaseId = None) -> Response:
         """A clip's file, whole or a range of it, as a release names it; the current one unless another is named."""
-        clip = house.clip(house.releases.get(release) if release else house.releases.current(), sample_id)
+        clip = context.clip(context.releases.get(release) if release else context.releases.current(), sample_id)
         if clip["tar"] is None:
             raise HTTPException(404, f"Clip {sample_id} has no file.")
-        return house.media.response(request, clip["tar"], sample_id)
+        return context.media.response(request, clip["tar"], sample_id)
 
     @router.api_route("/media/{sample_id}.flac", methods=["GET", "HEAD"])
     def residual(request: Request, sample_id: SampleId, release: ReleaseId = None) -> Response:
         """What separation left of a clip's sound, in the same way."""
-        clip = house.clip(house.releases.get(release) if release else house.releases.current(), sample_id)
+        clip = context.clip(context.releases.get(release) if release else context.releases.current(), sample_id)
         if clip["residual_tar"] is None:
             raise HTTPException(404, f"The sound of clip {sample_id} was not separated.")
-        return house.media.response(request, clip["residual_tar"], sample_id, "flac")
+        return context.media.response(request, clip["residual_tar"], sample_id, "flac")
 
     @router.get("/picture/{sample_id}/{what}")
     def picture(sample_id: SampleId, what: str) -> Response:
@@ -93,10 +96,10 @@ def _files(house: House) -> APIRouter:
         if what not in PICTURES:
             raise HTTPException(404, "There is no such picture.")
         kind, media_type = PICTURES[what]
-        published = house.releases.current()
-        house.clip_exists(published, sample_id)
+        published = context.releases.current()
+        context.clip_exists(published, sample_id)
         file = published.file(sample_id)
-        drawn = file and house.pictures.get(kind, file[0], sample_id, file[1] / 2)
+        drawn = file and context.pictures.get(kind, file[0], sample_id, file[1] / 2)
         kept = {"Cache-Control": "private, max-age=86400" if drawn else "no-store"}
         return Response(drawn or NOTHING, media_type=media_type if drawn else "image/png", headers=kept)
 
@@ -111,28 +114,28 @@ def _files(house: House) -> APIRouter:
     return router
 
 
-def _errors(app: FastAPI, house: House) -> None:
+def _errors(app: FastAPI, context: ExplorerContext) -> None:
     """Pages for what goes wrong: each says what, and what to do."""
 
     def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, StarletteHTTPException)
-        return _page(house, request, error.status_code, str(error.detail))
+        return _page(context, request, error.status_code, str(error.detail))
 
     def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         where = [tuple(e["loc"]) for e in error.errors()]
         if any(loc[0] == "path" for loc in where):
-            return _page(house, request, 404, "There is no such page: a clip's id is 20 hexadecimal digits.")
+            return _page(context, request, 404, "There is no such page: a clip's id is 20 hexadecimal digits.")
         fields = ", ".join(sorted({str(loc[-1]) for loc in where}))
-        return _page(house, request, 422, f"This answer could not be read; look at: {fields}.")
+        return _page(context, request, 422, f"This answer could not be read; look at: {fields}.")
 
     def broken(request: Request, error: Exception) -> Response:
-        return _page(house, request, 503, str(error))
+        return _page(context, request, 503, str(error))
 
     app.add_exception_handler(StarletteHTTPException, refused)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(WinnowError, broken)
 
 
-def _page(house: House, request: Request, status: int, message: str) -> Response:
-    return house.page(request, "error.html.j2", status, status_code=status, message=message)
+def _page(context: ExplorerContext, request: Request, status: int, message: str) -> Response:
+    return context.page(request, "error.html.j2", status, status_code=status, message=message)

@@ -18,7 +18,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from winnow.annotations.verdicts import VERDICTS, verdict
 from winnow.explorer import safety
-from winnow.explorer.house import LEAST, AuditAnswered, AuditAsked, ClipAnswered, ClipAsked, House, Skipped, skipping
+from winnow.explorer.context import (
+    LEAST,
+    AuditAnswered,
+    AuditAsked,
+    ClipAnswered,
+    ClipAsked,
+    ExplorerContext,
+    Skipped,
+    skipping,
+)
 from winnow.explorer.samples import SEPARATOR, Audit, asked
 
 #: Verdict, what its button says, its key.
@@ -48,7 +57,7 @@ class Draw(BaseModel):
     size: Annotated[int, Field(ge=1, le=1000)] = 20
 
 
-def routes(house: House) -> APIRouter:
+def routes(context: ExplorerContext) -> APIRouter:
     """`/audit` and `/audit/draw`."""
     router = APIRouter()
 
@@ -61,13 +70,13 @@ def routes(house: House) -> APIRouter:
         skip: Skipped = [],  # noqa: B006
     ) -> Response:
         """The next clip of a sample, or the one that is to be answered again."""
-        person = house.person(request)
+        person = context.person(request)
         if not person:
-            return house.page(request, "person.html.j2", page="audit")
-        house.verdicts.refresh()
-        mine, answered, audits = house.verdicts.of_person(person), house.verdicts.clips(), house.samples.audits()
+            return context.page(request, "person.html.j2", page="audit")
+        context.verdicts.refresh()
+        mine, answered, audits = context.verdicts.of_person(person), context.verdicts.clips(), context.samples.audits()
         if not audits:
-            return house.page(request, "audit.html.j2", audits=[], can_draw=house.draw is not None)
+            return context.page(request, "audit.html.j2", audits=[], can_draw=context.draw is not None)
         chosen = _choose(audits, audit, mine)
         key = asked(chosen.release, clip) if clip else None
         if key is not None and key not in chosen.clips:
@@ -79,39 +88,50 @@ def routes(house: House) -> APIRouter:
         shown = key and key.partition(SEPARATOR)[2]
         answers = [row for name, row in mine.items() if name in chosen.clips]
         last = max(answers, key=lambda row: str(row["created_at"]), default=None)
-        return house.page(
-            request, "audit.html.j2", audits=_progress(audits, mine), chosen=chosen, choices=CHOICES,
-            shown=shown, skip=skipping(skip, shown), sound=_sound(house, chosen, shown) if shown else None,
+        return context.page(
+            request,
+            "audit.html.j2",
+            audits=_progress(audits, mine),
+            chosen=chosen,
+            choices=CHOICES,
+            shown=shown,
+            skip=skipping(skip, shown),
+            sound=_sound(context, chosen, shown) if shown else None,
             given=mine[key]["verdict"] if key and key in mine else None,
-            last=last and last["sample_id"], judged=len(answers), clips=len(chosen.clips), least=LEAST,
-            complete=chosen.queue.complete(answered, LEAST), done=_decided(house, chosen, person, done),
-            summary=_summary(chosen, answers) if key is None else None, can_draw=house.draw is not None,
-        )  # fmt: skip
+            last=last and last["sample_id"],
+            judged=len(answers),
+            clips=len(chosen.clips),
+            least=LEAST,
+            complete=chosen.queue.complete(answered, LEAST),
+            done=_decided(context, chosen, person, done),
+            summary=_summary(chosen, answers) if key is None else None,
+            can_draw=context.draw is not None,
+        )
 
     @router.post("/audit")
     def answer(request: Request, form: Annotated[Verdict, Form()]) -> Response:
         """Store one verdict, then show the next clip."""
         safety.check_form(request, form.token)
-        chosen = next((audit for audit in house.samples.audits() if audit.audit == form.audit), None)
+        chosen = next((audit for audit in context.samples.audits() if audit.audit == form.audit), None)
         if chosen is None or asked(chosen.release, form.sample_id) not in chosen.clips:
             raise HTTPException(404, f"Clip {form.sample_id} is not in the sample {form.audit}.")
         given = {"sample_id": form.sample_id, "release": chosen.release, "verdict": form.verdict}
         try:
-            row = verdict({**given, "reviewer": house.answering(request, form.person)}, house.samples.drawn())
+            row = verdict({**given, "reviewer": context.answering(request, form.person)}, context.samples.drawn())
         except ValueError as error:
             raise HTTPException(422, f"This verdict cannot be stored: {error}.") from error
-        house.verdicts.refresh()
-        house.verdicts.add(row)
-        return house.go(request, f"/audit?audit={chosen.audit}&done={form.sample_id}")
+        context.verdicts.refresh()
+        context.verdicts.add(row)
+        return context.go(request, f"/audit?audit={chosen.audit}&done={form.sample_id}")
 
     @router.post("/audit/draw")
     def draw(request: Request, form: Annotated[Draw, Form()]) -> Response:
         """Draw a sample of the current release, as `winnow audit` does, then ask about it."""
         safety.check_form(request, form.token)
-        if house.draw is None:
+        if context.draw is None:
             raise HTTPException(404, "Whoever started this explorer lets it draw no samples: see `winnow audit`.")
-        house.draw(house.lake, house.releases.current().release, form.size)
-        return house.go(request, "/audit")
+        context.draw(context.lake, context.releases.current().release, form.size)
+        return context.go(request, "/audit")
 
     return router
 
@@ -129,35 +149,43 @@ def _choose(audits: list[Audit], audit: str | None, mine: dict[str, Any]) -> Aud
 def _progress(audits: list[Audit], mine: dict[str, Any]) -> list[dict[str, Any]]:
     """How far a person is in each sample."""
     return [
-        {"audit": one.audit, "release": one.release, "clips": len(one.clips),
-         "judged": sum(key in mine for key in one.clips)} for one in audits
-    ]  # fmt: skip
+        {
+            "audit": one.audit,
+            "release": one.release,
+            "clips": len(one.clips),
+            "judged": sum(key in mine for key in one.clips),
+        }
+        for one in audits
+    ]
 
 
-def _sound(house: House, chosen: Audit, sample_id: str) -> dict[str, Any]:
+def _sound(context: ExplorerContext, chosen: Audit, sample_id: str) -> dict[str, Any]:
     """Of a recycled clip, when the sound after separation begins, s, or that it is lost; else `start_s` is None."""
-    about = house.clip(house.releases.get(chosen.release), sample_id)
+    about = context.clip(context.releases.get(chosen.release), sample_id)
     if not about.get("is_recycled"):
         return {"start_s": None, "is_lost": False}
     is_lost = about["residual_tar"] is None
     return {"start_s": None if is_lost else about["residual_start_s"] or 0.0, "is_lost": is_lost}
 
 
-def _decided(house: House, chosen: Audit, person: str, sample_id: str | None) -> dict[str, Any] | None:
+def _decided(context: ExplorerContext, chosen: Audit, person: str, sample_id: str | None) -> dict[str, Any] | None:
     """What was decided about a clip that the person has judged, and what everybody says; None before."""
     key = asked(chosen.release, sample_id or "")
-    answers = house.verdicts.of_clip(key)
+    answers = context.verdicts.of_clip(key)
     if key not in chosen.clips or person not in answers:
         return None
     said = [row["verdict"] for row in answers.values()]
-    about = house.clip(house.releases.get(chosen.release), chosen.clips[key]["sample_id"])
+    about = context.clip(context.releases.get(chosen.release), chosen.clips[key]["sample_id"])
     names = ("sample_id", "status", "first_failed_rule", "detail", "label")
     is_recycled = bool(about.get("is_recycled"))
     return {
-        **{name: about[name] for name in names}, "mine": answers[person]["verdict"], "is_recycled": is_recycled,
+        **{name: about[name] for name in names},
+        "mine": answers[person]["verdict"],
+        "is_recycled": is_recycled,
         "z": about["residual_z" if is_recycled else "z"],
-        "said": {name: said.count(name) for name in VERDICTS}, "people": len(said),
-    }  # fmt: skip
+        "said": {name: said.count(name) for name in VERDICTS},
+        "people": len(said),
+    }
 
 
 def _summary(chosen: Audit, answers: list[Any]) -> dict[str, dict[str, int]]:

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from winnow.core.errors import WinnowError
+from winnow.explorer.context import ExplorerContext, SampleId
 from winnow.explorer.grid import asked
-from winnow.explorer.house import House, SampleId
 from winnow.explorer.path import limits, steps
 from winnow.explorer.published import Published
 
@@ -21,18 +21,56 @@ from winnow.explorer.published import Published
 _SUFFIX = re.compile("_(s|hz|lufs|dbfs|bytes)$")
 #: Measures by heading: column of fct_clips, unit.
 MEASURES = {
-    "Correspondence": (("z", "deviations above chance"), ("z_error", "standard error"),
-                       ("effective_z", "what the rule compares"), ("score", ""),
-                       ("semantic", ""), ("sync", ""), ("model", ""), ("fold", "")),
-    "Sound": (("has_audio", ""), ("audio_codec", ""), ("rate_hz", "Hz"), ("channels", ""), ("loudness_lufs", "LUFS"),
-              ("peak_dbfs", "dBFS"), ("silence_ratio", "share of the time"), ("av_offset_s", "s"),
-              ("speech", "score"), ("music", "score"), ("other", "score"), ("flag", ""), ("flag_why", "")),
-    "Picture": (("video_codec", ""), ("width", "px"), ("height", "px"), ("fps", "pictures a second"),
-                ("stillness", "share of the time"), ("black_ratio", "share of the pictures")),
-    "Origin": (("url", ""), ("source_id", ""), ("uploader", ""), ("license", ""), ("labels", ""), ("caption", ""),
-               ("start_s", "s"), ("end_s", "s"), ("duration_s", "s"), ("window_kind", ""), ("cut", ""), ("batch", ""),
-               ("media_sha256", ""), ("media_bytes", "bytes")),
-}  # fmt: skip
+    "Correspondence": (
+        ("z", "deviations above chance"),
+        ("z_error", "standard error"),
+        ("effective_z", "what the rule compares"),
+        ("score", ""),
+        ("semantic", ""),
+        ("sync", ""),
+        ("model", ""),
+        ("fold", ""),
+    ),
+    "Sound": (
+        ("has_audio", ""),
+        ("audio_codec", ""),
+        ("rate_hz", "Hz"),
+        ("channels", ""),
+        ("loudness_lufs", "LUFS"),
+        ("peak_dbfs", "dBFS"),
+        ("silence_ratio", "share of the time"),
+        ("av_offset_s", "s"),
+        ("speech", "score"),
+        ("music", "score"),
+        ("other", "score"),
+        ("flag", ""),
+        ("flag_why", ""),
+    ),
+    "Picture": (
+        ("video_codec", ""),
+        ("width", "px"),
+        ("height", "px"),
+        ("fps", "pictures a second"),
+        ("stillness", "share of the time"),
+        ("black_ratio", "share of the pictures"),
+    ),
+    "Origin": (
+        ("url", ""),
+        ("source_id", ""),
+        ("uploader", ""),
+        ("license", ""),
+        ("labels", ""),
+        ("caption", ""),
+        ("start_s", "s"),
+        ("end_s", "s"),
+        ("duration_s", "s"),
+        ("window_kind", ""),
+        ("cut", ""),
+        ("batch", ""),
+        ("media_sha256", ""),
+        ("media_bytes", "bytes"),
+    ),
+}
 _PICTURES = """
     select scorer, sound, time_s, score from fct_frame_scores
     where sample_id = ? and isfinite(score) order by scorer, sound, picture
@@ -56,38 +94,51 @@ _LISTED = """
 RELEASES = 12
 
 
-def routes(house: House) -> APIRouter:
+def routes(context: ExplorerContext) -> APIRouter:
     """`/clips/<sample_id>`, and the way from it to its neighbours in the result that it was found in."""
     router = APIRouter()
 
     @router.get("/clips/{sample_id}")
     def clip(request: Request, sample_id: SampleId) -> Response:
         """One clip."""
-        published = house.releases.current()
-        about, view = house.clip(published, sample_id), asked(published, request)
+        published = context.releases.current()
+        about, view = context.clip(published, sample_id), asked(published, request)
         failed = about["first_failed_rule"]
-        house.ratings.refresh()
-        house.labels.refresh()
-        return house.page(
-            request, "clip.html.j2", release=published.release, about=about, measures=_measures(published, about),
-            rule=published.rule(failed) if failed else None, siblings=_siblings(published, about), view=view,
-            over_time=_over_time(published, about), copies=_copies(published, sample_id), steps=steps(published, about),
-            raters=len(house.ratings.of_clip(sample_id)), annotators=len(house.labels.of_clip(sample_id)),
-            to_rate=sample_id in published.to_rate, to_annotate=sample_id in published.to_annotate,
-            listed=_listed(published, about), held=_held(house, sample_id), here_query=view.address(),
-            draws=house.pictures.can_draw, query=_query(sample_id),
-        )  # fmt: skip
+        context.ratings.refresh()
+        context.labels.refresh()
+        return context.page(
+            request,
+            "clip.html.j2",
+            release=published.release,
+            about=about,
+            measures=_measures(published, about),
+            rule=published.rule(failed) if failed else None,
+            siblings=_siblings(published, about),
+            view=view,
+            over_time=_over_time(published, about),
+            copies=_copies(published, sample_id),
+            steps=steps(published, about),
+            raters=len(context.ratings.of_clip(sample_id)),
+            annotators=len(context.labels.of_clip(sample_id)),
+            to_rate=sample_id in published.to_rate,
+            to_annotate=sample_id in published.to_annotate,
+            listed=_listed(published, about),
+            held=_held(context, sample_id),
+            here_query=view.address(),
+            draws=context.pictures.can_draw,
+            query=_query(sample_id),
+        )
 
     @router.get("/clips/{sample_id}/{way}")
     def neighbour(request: Request, sample_id: SampleId, way: Literal["next", "previous"]) -> Response:
         """On to the clip after this one, or before it, in the result that the address names; to the grid at its end."""
-        published = house.releases.current()
-        about, view = house.clip(published, sample_id), asked(published, request)
+        published = context.releases.current()
+        about, view = context.clip(published, sample_id), asked(published, request)
         at = view.at(about) if view.sort == "id" or about.get(view.sort) is not None else None
         query = at and at.rows(published.tables, 1, back=way == "previous")
         found = published.rows(query.sql, query.values) if query else []
         where = f"/clips/{found[0]['sample_id']}" if found else "/clips"
-        return house.go(request, where + view.but().address())
+        return context.go(request, where + view.but().address())
 
     return router
 
@@ -112,12 +163,12 @@ def _listed(published: Published, about: dict[str, Any]) -> dict[str, Any] | Non
     return next(iter(published.rows(_LISTED, [about["batch"], about["candidate_id"]])), None)
 
 
-def _held(house: House, sample_id: str) -> list[dict[str, Any]]:
+def _held(context: ExplorerContext, sample_id: str) -> list[dict[str, Any]]:
     """What each of the latest releases says of a clip, the latest first: its status there, None where it has none."""
     out = []
-    for published_at, release in house.latest(RELEASES):
+    for published_at, release in context.latest(RELEASES):
         try:
-            found = house.releases.get(release).tuples(
+            found = context.releases.get(release).tuples(
                 "select status, first_failed_rule, split from fct_clips where sample_id = ?", [sample_id]
             )
         except WinnowError:  # a damaged one is `winnow verify`'s to name

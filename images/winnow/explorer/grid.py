@@ -12,8 +12,8 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import Response
 
 from winnow.core.errors import ConfigError
+from winnow.explorer.context import ExplorerContext
 from winnow.explorer.facets import FACETS, encoded, is_number, value_of
-from winnow.explorer.house import House
 from winnow.explorer.published import Published
 from winnow.explorer.view import SORTS, Misread, View
 
@@ -27,7 +27,7 @@ _NO_MEASURES = ("start_ms", "end_ms", "fold", "flag", "shot_index", "sound_track
 Short = Annotated[str | None, Query(max_length=100)]
 
 
-def routes(house: House) -> APIRouter:
+def routes(context: ExplorerContext) -> APIRouter:
     """`/`, `/clips` and `/clips/values`."""
     router = APIRouter()
 
@@ -35,31 +35,37 @@ def routes(house: House) -> APIRouter:
     def first(request: Request) -> Response:
         """The grid; without a release the batches, where somebody can say how they stand."""
         try:
-            published = house.releases.current()
+            published = context.releases.current()
         except ConfigError:
-            if house.batches is None:
+            if context.batches is None:
                 raise
-            return house.go(request, "/batches")
-        return _browse(house, request, published)
+            return context.go(request, "/batches")
+        return _browse(context, request, published)
 
     @router.get("/clips")
     def browse(request: Request) -> Response:
         """The grid."""
-        return _browse(house, request, house.releases.current())
+        return _browse(context, request, context.releases.current())
 
     @router.get("/clips/values")
     def values(request: Request, facet: Short = None, like: Short = None) -> Response:
         """All values of one facet, with their counts among the clips that the rest of the view has."""
-        published = house.releases.current()
+        published = context.releases.current()
         if facet not in FACETS or not FACETS[facet].is_there(published.tables):
             raise HTTPException(404, f"There is no filter {facet}.")
         view = asked(published, request, but=("facet", "like"))
-        found = house.counts(published).values(view, facet, (like or "").strip(), VALUES + 1)
-        return house.page(
-            request, "values.html.j2", release=published.release, view=view, facet=facet, title=FACETS[facet].title,
-            found=[_value(view, facet, row["value"], row["clips"]) for row in found[:VALUES]], like=like or "",
+        found = context.counts(published).values(view, facet, (like or "").strip(), VALUES + 1)
+        return context.page(
+            request,
+            "values.html.j2",
+            release=published.release,
+            view=view,
+            facet=facet,
+            title=FACETS[facet].title,
+            found=[_value(view, facet, row["value"], row["clips"]) for row in found[:VALUES]],
+            like=like or "",
             more=len(found) > VALUES,
-        )  # fmt: skip
+        )
 
     return router
 
@@ -80,33 +86,46 @@ def measures(published: Published) -> list[str]:
     return [*first, *(name for name in rest if name not in first)]
 
 
-def _browse(house: House, request: Request, published: Published) -> Response:
+def _browse(context: ExplorerContext, request: Request, published: Published) -> Response:
     given = dict(request.query_params)
     wanted = given.get("id", given.get("q", "")).strip().lower()
     if len(wanted) == 20 and published.has(wanted):
-        return house.go(request, f"/clips/{wanted}")
+        return context.go(request, f"/clips/{wanted}")
     view = asked(published, request, but=("id", "measure", "low", "high"))
     if given.get("low", "").strip() or given.get("high", "").strip():
-        return _with_range(house, request, published, view, given)
+        return _with_range(context, request, published, view, given)
     page = view.rows(published.tables, PAGE + 1)
     found = published.rows(page.sql, page.values)
-    counts = house.counts(published)
+    counts = context.counts(published)
     everything = counts.all()
     total, by_facet = counts.of(view, everything) if everything else (None, {})
     if everything and everything.total <= SMALL_CLIPS:
         for name in ("label", "heard"):
             by_facet[name] = counts.first(view.having(name, None).plain(), name, BESIDE + 1)
-    return house.page(
-        request, "clips.html.j2", release=published.release, view=view, clips=found[:PAGE], total=total,
+    return context.page(
+        request,
+        "clips.html.j2",
+        release=published.release,
+        view=view,
+        clips=found[:PAGE],
+        total=total,
         all=everything and everything.total,
-        facets=_facets(published, view, by_facet), measures=measures(published), sorts=SORTS,
-        following=view.at(found[PAGE - 1]).address() if len(found) > PAGE else None, asked=given.get("id"),
-        chips=_chips(view), plain=view.but().address(), query=_query(view, published),
-        draws=house.pictures.can_draw, shared=view.but().fields(),
-    )  # fmt: skip
+        facets=_facets(published, view, by_facet),
+        measures=measures(published),
+        sorts=SORTS,
+        following=view.at(found[PAGE - 1]).address() if len(found) > PAGE else None,
+        asked=given.get("id"),
+        chips=_chips(view),
+        plain=view.but().address(),
+        query=_query(view, published),
+        draws=context.pictures.can_draw,
+        shared=view.but().fields(),
+    )
 
 
-def _with_range(house: House, request: Request, published: Published, view: View, given: dict[str, str]) -> Response:
+def _with_range(
+    context: ExplorerContext, request: Request, published: Published, view: View, given: dict[str, str]
+) -> Response:
     """On to the view with one more range, which the form names by its measure and two limits."""
     text = ":".join([given.get("measure", ""), given.get("low", "").strip(), given.get("high", "").strip()])
     try:
@@ -114,16 +133,18 @@ def _with_range(house: House, request: Request, published: Published, view: View
     except Misread as error:
         raise HTTPException(422, f"This range cannot be read: {error}.") from error
     rest = tuple(one for one in view.ranges if one[0] != added[0][0])
-    return house.go(request, "/clips" + view.but(ranges=(*rest, *added)).address())
+    return context.go(request, "/clips" + view.but(ranges=(*rest, *added)).address())
 
 
 def _value(view: View, name: str, value: str | None, clips: int | None) -> dict[str, Any]:
     text = encoded(value)
     is_chosen = dict(view.chosen).get(name) == text
     return {
-        "shown": named(name, value), "clips": clips, "is_chosen": is_chosen,
+        "shown": named(name, value),
+        "clips": clips,
+        "is_chosen": is_chosen,
         "address": view.having(name, None if is_chosen else text).address(),
-    }  # fmt: skip
+    }
 
 
 def _facets(published: Published, view: View, by_facet: dict[str, Any]) -> list[dict[str, Any]]:

@@ -38,8 +38,10 @@ class Media:
         except (KeyError, OSError, tarfile.TarError) as error:
             raise HTTPException(404, f"The file of clip {sample_id} is not in the lake any more.") from error
         headers = {
-            "Accept-Ranges": "bytes", "Cache-Control": "private, max-age=3600", "ETag": f'"{sid(tar, sample_id)}"',
-        }  # fmt: skip
+            "Accept-Ranges": "bytes",
+            "Cache-Control": "private, max-age=3600",
+            "ETag": f'"{sid(tar, sample_id)}"',
+        }
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
         wanted = request.headers.get("range")

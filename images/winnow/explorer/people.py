@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 
 from winnow.explorer import safety
-from winnow.explorer.house import LEAST, PERSON_COOKIE, House
+from winnow.explorer.context import LEAST, PERSON_COOKIE, ExplorerContext
 from winnow.explorer.queue import Queue
 
 #: Where one goes on after saying who one is.
@@ -25,33 +25,37 @@ class Person(BaseModel):
     page: str = "people"
 
 
-def routes(house: House) -> APIRouter:
+def routes(context: ExplorerContext) -> APIRouter:
     """`/people` and `/person`."""
     router = APIRouter()
 
     @router.get("/people")
     def people(request: Request) -> Response:
         """What there is to do."""
-        published = house.releases.current()
-        drawn = dict.fromkeys(key for audit in house.samples.audits() for key in audit.clips)
+        published = context.releases.current()
+        drawn = dict.fromkeys(key for audit in context.samples.audits() for key in audit.clips)
         tasks = [
-            _task(house.ratings, published.to_rate, house.least_raters, "rate"),
-            _task(house.labels, published.to_annotate, 1, "annotate"),
-            _task(house.verdicts, Queue(list(drawn)), LEAST, "audit"),
+            _task(context.ratings, published.to_rate, context.least_raters, "rate"),
+            _task(context.labels, published.to_annotate, 1, "annotate"),
+            _task(context.verdicts, Queue(list(drawn)), LEAST, "audit"),
         ]
         counts = published.rows("select status, count(*) as clips from fct_clips group by status order by status")
-        return house.page(
-            request, "people.html.j2", release=published.release, tasks=tasks, people=_people(house),
+        return context.page(
+            request,
+            "people.html.j2",
+            release=published.release,
+            tasks=tasks,
+            people=_people(context),
             counts={row["status"]: row["clips"] for row in counts},
-        )  # fmt: skip
+        )
 
     @router.post("/person")
     def person(request: Request, form: Annotated[Person, Form()]) -> Response:
         """Remember in this browser who answers."""
         safety.check_form(request, form.token)
-        name = house.answering(request, form.person.strip())
-        answer = house.go(request, NEXT.get(form.page, "/people"))
-        house.set_cookie(request, answer, PERSON_COOKIE, name)
+        name = context.answering(request, form.person.strip())
+        answer = context.go(request, NEXT.get(form.page, "/people"))
+        context.set_cookie(request, answer, PERSON_COOKIE, name)
         return answer
 
     return router
@@ -63,14 +67,18 @@ def _task(answers, queue, least: int, page: str) -> dict[str, object]:
     answered = answers.clips()
     begun = len(queue.among(list(answered)))
     return {
-        "page": page, "clips": len(queue), "begun": begun, "complete": queue.complete(answered, least),
-        "least": least, "elsewhere": len(answered) - begun,
-    }  # fmt: skip
+        "page": page,
+        "clips": len(queue),
+        "begun": begun,
+        "complete": queue.complete(answered, least),
+        "least": least,
+        "elsewhere": len(answered) - begun,
+    }
 
 
-def _people(house: House) -> list[dict[str, object]]:
+def _people(context: ExplorerContext) -> list[dict[str, object]]:
     """How much each person has answered."""
-    kinds = {"rated": house.ratings, "annotated": house.labels, "judged": house.verdicts}
+    kinds = {"rated": context.ratings, "annotated": context.labels, "judged": context.verdicts}
     counts = {kind: answers.people() for kind, answers in kinds.items()}
     people = sorted({name for by in counts.values() for name in by})
     return [{"person": name, **{kind: by.get(name, 0) for kind, by in counts.items()}} for name in people]

@@ -96,9 +96,12 @@ class Pictures:
     def _draw(self, kind: str, data: bytes, middle_s: float) -> bytes:
         if self._process is None or self._process.poll() is not None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "winnow.explorer.draw"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            )  # fmt: skip
+                [sys.executable, "-m", "winnow.explorer.draw"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
         try:
             assert self._process.stdin is not None
             self._process.stdin.write(TASK.pack(kind.encode(), middle_s, len(data)) + data)

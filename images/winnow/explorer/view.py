@@ -16,15 +16,36 @@ from urllib.parse import urlencode
 from winnow.explorer.facets import CANDIDATES, FACETS, is_number
 
 #: Orders that are offered first, with their names; any other measure is one too.
-SORTS = {"id": "id (a shuffle)", "score": "score", "z": "z", "effective_z": "effective z", "duration_s": "duration",
-         "batch": "date"}  # fmt: skip
+SORTS = {
+    "id": "id (a shuffle)",
+    "score": "score",
+    "z": "z",
+    "effective_z": "effective z",
+    "duration_s": "duration",
+    "batch": "date",
+}
 #: Longest text of an address's field.
 LONGEST = 300
 ORDERED_BY_TEXT = ("id", "batch")
 _KEYS = ("q", "sort", "order", "view", "after", "group", "video", "counted")
 #: Columns of a page's rows.
-COLUMNS = ("sample_id", "title", "label", "status", "first_failed_rule", "split", "batch", "start_s", "end_s",
-           "duration_s", "score", "z", "effective_z", "flag", "is_recycled")  # fmt: skip
+COLUMNS = (
+    "sample_id",
+    "title",
+    "label",
+    "status",
+    "first_failed_rule",
+    "split",
+    "batch",
+    "start_s",
+    "end_s",
+    "duration_s",
+    "score",
+    "z",
+    "effective_z",
+    "flag",
+    "is_recycled",
+)
 
 
 class Misread(ValueError):
@@ -95,9 +116,17 @@ class View:
                 raise Misread(f"{name} is an id of 20 hexadecimal digits")
         chosen = tuple((name, one[name]) for name in FACETS if name in one)
         return cls(
-            chosen, one.get("q", ""), tuple(ranges), one.get("group", ""), one.get("video", ""), sort, order == "down",
-            one.get("view") == "table", _after(one.get("after"), sort), one.get("counted") == "1",
-        )  # fmt: skip
+            chosen,
+            one.get("q", ""),
+            tuple(ranges),
+            one.get("group", ""),
+            one.get("video", ""),
+            sort,
+            order == "down",
+            one.get("view") == "table",
+            _after(one.get("after"), sort),
+            one.get("counted") == "1",
+        )
 
     # -- as an address -------------------------------------------------------------------------------------------------
     def fields(self) -> list[tuple[str, str]]:

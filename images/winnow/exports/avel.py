@@ -167,9 +167,14 @@ def _fill(file: h5py.File, name: str, rows: int, blocks: Iterator[np.ndarray]) -
     for block in blocks:
         if data is None:
             data = file.create_dataset(
-                name, (rows, *block.shape[1:]), block.dtype, chunks=(min(rows, _chunk(block)), *block.shape[1:]),
-                compression="gzip", compression_opts=1, track_times=False,
-            )  # fmt: skip
+                name,
+                (rows, *block.shape[1:]),
+                block.dtype,
+                chunks=(min(rows, _chunk(block)), *block.shape[1:]),
+                compression="gzip",
+                compression_opts=1,
+                track_times=False,
+            )
         data[at : at + len(block)] = block
         at += len(block)
 

@@ -98,17 +98,23 @@ def schema() -> dict[str, object]:
     }
     score = {"type": "number", "minimum": 0, "maximum": 1}
     said = {
-        "type": "object", "required": ["mid", "name", "score"], "additionalProperties": False,
+        "type": "object",
+        "required": ["mid", "name", "score"],
+        "additionalProperties": False,
         "properties": {"mid": {"type": "string"}, "name": {"type": ["string", "null"]}, "score": score},
-    }  # fmt: skip
+    }
     properties: dict[str, object] = dict.fromkeys(KEYS, seconds)
     properties |= {key: {"type": "string", "description": text} for key, text in texts.items()}
     properties[KEYS[1]] = {"type": "integer", "enum": [0, 1], "description": "1: separate the sound before use"}
     properties[PSEUDO] = {"type": "array", "items": said, "description": "captioned clips: classes, best first"}
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA, "type": "object",
-        "properties": properties, "required": list(KEYS), "additionalProperties": False,
-    }  # fmt: skip
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SCHEMA,
+        "type": "object",
+        "properties": properties,
+        "required": list(KEYS),
+        "additionalProperties": False,
+    }
 
 
 def _seconds(milliseconds: int) -> str:

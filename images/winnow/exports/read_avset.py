@@ -20,8 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LABEL, FLAG, VIDEO, AVC, START, END = (
-    "Label", "Flag (Sound Separation)", "Youtube ID", "AVC", "Start Time", "End Time"
-)  # fmt: skip
+    "Label",
+    "Flag (Sound Separation)",
+    "Youtube ID",
+    "AVC",
+    "Start Time",
+    "End Time",
+)
 PSEUDO = "pseudo-label"
 #: Keys of a row, in order; a captioned row has PSEUDO after them.
 KEYS = (LABEL, FLAG, VIDEO, AVC, START, END)
@@ -126,9 +131,16 @@ def _row(number: int, value: object) -> AvsetRow:
     if end_s <= start_s:
         raise ValueError(f"ends at {end_s:g} s, which is not after its start at {start_s:g} s")
     return AvsetRow(
-        number, value[LABEL], value[FLAG], value[VIDEO], _score(value[AVC]), start_s, end_s, _pseudo(value.get(PSEUDO)),
+        number,
+        value[LABEL],
+        value[FLAG],
+        value[VIDEO],
+        _score(value[AVC]),
+        start_s,
+        end_s,
+        _pseudo(value.get(PSEUDO)),
         value,
-    )  # fmt: skip
+    )
 
 
 def _seconds(key: str, text: str) -> float:

@@ -14,9 +14,25 @@ from winnow.core.errors import ContractError
 
 #: Columns of fct_removed that the files hold; step and reason are their names.
 COLUMNS = (
-    "source_id", "start_s", "end_s", "url", "batch", "candidate_id", "sample_id", "is_first", "measure", "measured",
-    "op", "threshold", "unit", "score", "sound", "scorer", "model", "detail",
-)  # fmt: skip
+    "source_id",
+    "start_s",
+    "end_s",
+    "url",
+    "batch",
+    "candidate_id",
+    "sample_id",
+    "is_first",
+    "measure",
+    "measured",
+    "op",
+    "threshold",
+    "unit",
+    "score",
+    "sound",
+    "scorer",
+    "model",
+    "detail",
+)
 _ORDER = "source_id nulls last, start_s nulls last, end_s nulls last, batch, candidate_id, sample_id"
 #: What may be a file's name; rules and Reasons are words.
 _NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")

@@ -91,9 +91,14 @@ class Downloader:
         told = {} if client.is_direct(info) else info
         duration_s = told.get("duration")
         return Download(
-            files[0], kind, ext, title=info.get("title"), uploader=told.get("uploader") or told.get("channel"),
-            duration_s=float(duration_s) if duration_s else None, redirects=job.redirects,
-        )  # fmt: skip
+            files[0],
+            kind,
+            ext,
+            title=info.get("title"),
+            uploader=told.get("uploader") or told.get("channel"),
+            duration_s=float(duration_s) if duration_s else None,
+            redirects=job.redirects,
+        )
 
     def _client(self, direct: bool) -> Client:
         """The client for plain links, or the one that knows the sites; made when it is first needed."""
@@ -115,14 +120,38 @@ class _Silent:
 #: Nothing from the user's machine, nothing beside the file, no second attempts (`--retry-reasons` is the one way to try
 #: again), no live streams (they have no end), no merging of separate streams (that takes a program).
 OPTIONS: Mapping[str, object] = {
-    "quiet": True, "no_warnings": True, "noprogress": True, "progress_delta": 3600, "logger": _Silent(),
-    "color": "never", "cachedir": False, "usenetrc": False, "cookiefile": None, "proxy": "", "enable_file_urls": False,
-    "js_runtimes": {}, "remote_components": [], "ffmpeg_location": "/nonexistent", "fixup": "never",
-    "external_downloader": {"default": "native"}, "hls_prefer_native": True, "concurrent_fragment_downloads": 1,
-    "retries": 0, "extractor_retries": 0, "fragment_retries": 0, "file_access_retries": 0,
-    "skip_unavailable_fragments": False, "noplaylist": True, "playlist_items": "1", "nopart": True, "overwrites": True,
-    "continuedl": False, "updatetime": False, "buffersize": BLOCK_BYTES, "noresizebuffer": True,
-}  # fmt: skip
+    "quiet": True,
+    "no_warnings": True,
+    "noprogress": True,
+    "progress_delta": 3600,
+    "logger": _Silent(),
+    "color": "never",
+    "cachedir": False,
+    "usenetrc": False,
+    "cookiefile": None,
+    "proxy": "",
+    "enable_file_urls": False,
+    "js_runtimes": {},
+    "remote_components": [],
+    "ffmpeg_location": "/nonexistent",
+    "fixup": "never",
+    "external_downloader": {"default": "native"},
+    "hls_prefer_native": True,
+    "concurrent_fragment_downloads": 1,
+    "retries": 0,
+    "extractor_retries": 0,
+    "fragment_retries": 0,
+    "file_access_retries": 0,
+    "skip_unavailable_fragments": False,
+    "noplaylist": True,
+    "playlist_items": "1",
+    "nopart": True,
+    "overwrites": True,
+    "continuedl": False,
+    "updatetime": False,
+    "buffersize": BLOCK_BYTES,
+    "noresizebuffer": True,
+}
 
 
 class Client(yt_dlp.YoutubeDL):

@@ -20,9 +20,16 @@ from winnow.core.sample import Reason, SampleFailed
 from winnow.fetching.egress import Blocked, Guard
 
 _BY_STATUS = {
-    401: Reason.forbidden, 402: Reason.forbidden, 403: Reason.forbidden, 451: Reason.forbidden, 404: Reason.gone,
-    410: Reason.gone, 408: Reason.timeout, 425: Reason.throttled, 429: Reason.throttled,
-}  # fmt: skip
+    401: Reason.forbidden,
+    402: Reason.forbidden,
+    403: Reason.forbidden,
+    451: Reason.forbidden,
+    404: Reason.gone,
+    410: Reason.gone,
+    408: Reason.timeout,
+    425: Reason.throttled,
+    429: Reason.throttled,
+}
 #: What sites say in words, in the order in which the words are looked for.
 _BY_WORDS = (
     (

@@ -74,10 +74,12 @@ class GuardedRH(rh.UrllibRH):
         opener.addheaders = []
         for handler in (
             _Http(context=self._make_sslcontext(legacy_ssl_support=legacy_ssl_support)),
-            rh.HTTPCookieProcessor(cookiejar), rh.UnknownHandler(), rh.HTTPDefaultErrorHandler(),
+            rh.HTTPCookieProcessor(cookiejar),
+            rh.UnknownHandler(),
+            rh.HTTPDefaultErrorHandler(),
             rh.HTTPErrorProcessor(),
             _Redirects(self),
-        ):  # fmt: skip
+        ):
             opener.add_handler(handler)
         return opener
 

@@ -77,9 +77,14 @@ def calibrate(
     if not rows:
         return answer
     provenance = {
-        "command": "winnow calibrate", "batches": keys, "seed": seed, "basis": basis, "clips": clips,
-        "sizes": dict(KINDS), "code": code_digest(__name__),
-    }  # fmt: skip
+        "command": "winnow calibrate",
+        "batches": keys,
+        "seed": seed,
+        "basis": basis,
+        "clips": clips,
+        "sizes": dict(KINDS),
+        "code": code_digest(__name__),
+    }
     pairs = [row | same for row in _compared(found, named, basis, seed)]
     _replace(lake, PAIRS, pairs, ("scorer_a", "model_a", "scorer_b", "model_b"), provenance)
     done = _replace(lake, TABLE, rows, ("scorer", "model", "kind"), provenance)
@@ -138,10 +143,15 @@ def _compared(found: Sequence[Ensemble], named: Set[str], basis: str, seed: int)
             (scorer_a, model_a), (scorer_b, model_b) = sorted([(a, one.model), (b, other.model)])
             out.append(
                 {
-                    "scorer_a": scorer_a, "model_a": model_a, "scorer_b": scorer_b, "model_b": model_b,
-                    "basis": pairs.basis, "n": len(places), "correlation": _correlation(first[a], second[b]),
+                    "scorer_a": scorer_a,
+                    "model_a": model_a,
+                    "scorer_b": scorer_b,
+                    "model_b": model_b,
+                    "basis": pairs.basis,
+                    "n": len(places),
+                    "correlation": _correlation(first[a], second[b]),
                 }
-            )  # fmt: skip
+            )
     return out
 
 

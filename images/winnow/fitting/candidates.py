@@ -16,8 +16,8 @@ from winnow.core.errors import ContractError
 from winnow.core.frozen_model import FrozenModel
 from winnow.core.lake import Lake
 from winnow.core.sample import ID_CHARS
-from winnow.core.shard import Chain
-from winnow.core.stage import stage_needs, stage_wants
+from winnow.core.shard import Lineage
+from winnow.core.stage import stage_needs, stage_optional_needs
 from winnow.fitting.cluster import MODEL
 
 if TYPE_CHECKING:
@@ -97,10 +97,10 @@ def _assigned(lake: Lake, batch: str, model: str) -> Iterator[pa.Table]:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    chain = Chain(lake, batch, stage_needs(), stage_wants())
+    lineage = Lineage(lake, batch, stage_needs(), stage_optional_needs())
     again = f"run `winnow run cluster --batch {batch}`, then select again"
-    for number in chain.numbers(MODEL):
-        manifest = chain.committed(MODEL, number)
+    for number in lineage.numbers(MODEL):
+        manifest = lineage.committed(MODEL, number)
         if manifest is None:
             raise ContractError(f"shard {number} of batch {batch} is not assigned to clusters: {again}")
         if manifest.model != model:

@@ -24,8 +24,8 @@ from winnow.core.lake import Lake
 from winnow.core.manifest import Manifest
 from winnow.core.sample import check_batch
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain
-from winnow.core.stage import stage_needs, stage_wants
+from winnow.core.shard import Lineage
+from winnow.core.stage import stage_needs, stage_optional_needs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,7 +104,7 @@ def cluster(
 
 class Vectors:
     """The clips of batches that have every layer, as a stream that can be read again; a clip counts once. features: the
-    `v` of each stage's tables, one for all batches (ContractError for more).
+    fingerprint of each stage's tables, one for all batches (ContractError for more).
 
     `content` must be called first: it reads everything, and finds out what there is.
     """
@@ -118,14 +118,14 @@ class Vectors:
         self.features = {stage: self._version(stage) for stage in self.columns}
 
     def _inputs(self, batch: str) -> Iterator[dict[str, Manifest]]:
-        chain = Chain(self.lake, batch, stage_needs(), stage_wants())
-        numbers = chain.numbers(MODEL)
+        lineage = Lineage(self.lake, batch, stage_needs(), stage_optional_needs())
+        numbers = lineage.numbers(MODEL)
         if not numbers:
             raise ContractError(
                 f"batch {batch} has no shards to cluster: run `winnow plan --batch {batch}` and the stages after it"
             )
         for number in numbers:
-            inputs = chain.require_inputs(MODEL, number)
+            inputs = lineage.require_inputs(MODEL, number)
             for stage in self.columns:
                 if stage not in inputs:
                     raise ContractError(
@@ -134,12 +134,14 @@ class Vectors:
             yield {stage: inputs[stage] for stage in ("clip", *self.columns)}
 
     def _version(self, stage: str) -> str:
-        """The `v` that all of a stage's tables have: its code, parameters and checkpoint."""
+        """The fingerprint that all of a stage's tables have: its code, parameters and checkpoint."""
         batches: dict[str, list[str]] = {}
         for shard in self._shards:
-            batches.setdefault(shard[stage].v, []).append(shard[stage].batch)
+            batches.setdefault(shard[stage].fingerprint, []).append(shard[stage].batch)
         if len(batches) > 1:
-            said = "; ".join(f"v={v}: {', '.join(sorted(set(keys)))}" for v, keys in sorted(batches.items()))
+            said = "; ".join(
+                f"v={fingerprint}: {', '.join(sorted(set(keys)))}" for fingerprint, keys in sorted(batches.items())
+            )
             raise ContractError(
                 f"{stage} of these batches comes from {len(batches)} versions ({said}), whose vectors cannot be "
                 f"compared: run `winnow run {stage} --batch KEY` with the same parameters on all of them"

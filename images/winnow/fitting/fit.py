@@ -18,7 +18,7 @@ from winnow.core.fingerprint import code_digest
 from winnow.core.frozen_model import FrozenModel
 from winnow.core.lake import Lake, digest
 from winnow.core.sample import check_batch
-from winnow.core.shard import Chain
+from winnow.core.shard import Lineage
 from winnow.core.stage import stage_needs
 from winnow.fitting.groups import ties
 from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
@@ -212,14 +212,14 @@ def read_clips(lake: Lake, batches: Sequence[str], only: Container[str] | None =
 
     clips: dict[str, tuple[str, np.ndarray]] = {}
     for batch in batches:
-        chain = Chain(lake, batch, stage_needs())
-        numbers = chain.numbers(MODEL)
+        lineage = Lineage(lake, batch, stage_needs())
+        numbers = lineage.numbers(MODEL)
         if not numbers:
             raise ContractError(
                 f"batch {batch} has no shards to fit on: run `winnow plan --batch {batch}` and the stages after it"
             )
         for number in numbers:
-            inputs = chain.require_inputs(MODEL, number)
+            inputs = lineage.require_inputs(MODEL, number)
             videos = ok_rows(lake.read_table(inputs["clip"]), ["video_id"])
             video_of = dict(zip(videos["sample_id"].to_pylist(), videos["video_id"].to_pylist(), strict=True))
             seen = _described(ok_rows(lake.read_table(inputs["visual"]), [*_VISUAL, "motion"]), _VISUAL, "motion")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, digest
-from winnow.core.shard import Chain
+from winnow.core.shard import Lineage
 from winnow.core.stage import stage_needs
 from winnow.fitting.fit import freeze
 from winnow.fitting.groups import ties
@@ -68,9 +68,9 @@ def _networks(lake: Lake, batches: Sequence[str]) -> tuple[str, str]:
 
     found: dict[str, dict[str, str]] = {side: {} for side in SIDES}
     for batch in batches:
-        chain = Chain(lake, batch, stage_needs())
-        for number in chain.numbers(MODEL):
-            inputs = chain.require_inputs(MODEL, number)
+        lineage = Lineage(lake, batch, stage_needs())
+        for number in lineage.numbers(MODEL):
+            inputs = lineage.require_inputs(MODEL, number)
             for side in SIDES:
                 labels = ok_rows(lake.read_table(inputs[side]), ["model"])["model"].unique().to_pylist()
                 found[side] |= dict.fromkeys(labels, batch)
@@ -105,14 +105,14 @@ def read_corpus(lake: Lake, batches: Sequence[str]) -> tuple[Corpus, str]:
 
     clips: dict[str, tuple[str, np.ndarray, np.ndarray]] = {}
     for batch in batches:
-        chain = Chain(lake, batch, stage_needs())
-        numbers = chain.numbers(MODEL)
+        lineage = Lineage(lake, batch, stage_needs())
+        numbers = lineage.numbers(MODEL)
         if not numbers:
             raise ContractError(
                 f"batch {batch} has no shards to fit on: run `winnow plan --batch {batch}` and the stages after it"
             )
         for number in numbers:
-            inputs = chain.require_inputs(MODEL, number)
+            inputs = lineage.require_inputs(MODEL, number)
             rows = ok_rows(lake.read_table(inputs["clip"]), ["video_id"])
             video_of = dict(zip(rows["sample_id"].to_pylist(), rows["video_id"].to_pylist(), strict=True))
             sides = []

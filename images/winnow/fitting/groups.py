@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 
 from winnow.core.admitted import batch_heads
 from winnow.core.lake import Lake
-from winnow.core.shard import Chain
+from winnow.core.shard import Lineage
 from winnow.core.stage import stage_needs
 from winnow.core.table import ok_rows
 
@@ -31,14 +31,14 @@ def ties(lake: Lake, batches: Sequence[str]) -> list[list[str]]:
     same_bytes: dict[str, set[str]] = defaultdict(set)
     files: dict[str, list[dict]] = {}
     for batch in batches:
-        chain = Chain(lake, batch, stage_needs())
-        for number in chain.numbers("clip"):
-            if manifest := chain.committed("clip", number):
+        lineage = Lineage(lake, batch, stage_needs())
+        for number in lineage.numbers("clip"):
+            if manifest := lineage.committed("clip", number):
                 for row in ok_rows(lake.read_table(manifest), ["video_id", "media_sha256"]).to_pylist():
                     video_of[row["sample_id"]] = row["video_id"]
                     if row["media_sha256"]:
                         same_bytes[row["media_sha256"]].add(row["video_id"])
-            if manifest := chain.committed("fingerprint", number):
+            if manifest := lineage.committed("fingerprint", number):
                 file = {"path": lake.table_key(manifest), "sha256": manifest.sha256}
                 files.setdefault(batch, []).append(file)
     found = [sorted(videos) for videos in same_bytes.values() if len(videos) > 1]
@@ -61,10 +61,13 @@ def _near(lake: Lake, files: Mapping[str, list[dict]]) -> list[tuple[str, str]]:
     admitted = batch_heads(lake)
     last = 1 + max((head["seq"] for head in admitted.values()), default=0)
     heads = {
-        batch: {"batch": batch, "seq": admitted[batch]["seq"] if batch in admitted else last,
-                "stages": {"fingerprint": {"files": of}}}
+        batch: {
+            "batch": batch,
+            "seq": admitted[batch]["seq"] if batch in admitted else last,
+            "stages": {"fingerprint": {"files": of}},
+        }
         for batch, of in files.items()
-    }  # fmt: skip
+    }
     columns = ["first_id", "second_id", "kind", "picture_score", "sound_score"]
     tables = [pq.read_table(io.BytesIO(lake.read(pairs.key)), columns=columns) for pairs in pairs_of(lake, heads)]
     return [

@@ -103,10 +103,14 @@ def select(
         rows,
         since=since,
         provenance={
-            "command": "winnow select", "batches": keys, "model": found.model, "incremental": incremental,
-            "params": asdict(params), "code": code_digest(__name__),
+            "command": "winnow select",
+            "batches": keys,
+            "model": found.model,
+            "incremental": incremental,
+            "params": asdict(params),
+            "code": code_digest(__name__),
         },
-    )  # fmt: skip
+    )
     ordered = rows.select(["sample_id", "position", "round", "gain"]).filter(rows["position"].is_valid())
     chosen = found.places(ordered["sample_id"])
     mi = mutual_information(found.clusters, pairs, chosen, weights=weights)
@@ -178,9 +182,13 @@ def rounds(
     free[order] = False
     left = np.flatnonzero(free)
     constant = {
-        "round": number, "round_candidates": len(new), "among": params.among, "pairing": params.pairing,
-        "method": params.describing(), "model": found.model,
-    }  # fmt: skip
+        "round": number,
+        "round_candidates": len(new),
+        "among": params.among,
+        "pairing": params.pairing,
+        "method": params.describing(),
+        "model": found.model,
+    }
     one = pa.array(np.zeros(len(new), np.int8))
     ids = found.ids[np.concatenate([order, left])]
     table = pa.table(

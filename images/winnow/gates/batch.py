@@ -108,7 +108,7 @@ def fetch_rules(settings: Settings) -> list[str]:
 def _head(lake: Lake, batch: str, tables: Mapping[str, Table], suites: str) -> dict[str, object]:
     stages = {
         stage: {
-            "v": table.v,
+            "v": table.fingerprint,
             "files": [
                 {"shard": m.shard, "path": lake.table_key(m), "sha256": m.sha256, "rows": m.rows}
                 for _, m in sorted(table.shards.items())
@@ -127,7 +127,7 @@ def _head(lake: Lake, batch: str, tables: Mapping[str, Table], suites: str) -> d
 def _compacted(lake: Lake, batch: str, tables: Mapping[str, Table], known: dict | None) -> dict[str, object]:
     """What a whole batch's head says of its tables, made where it is not there."""
     shards = {
-        stage: (table.v, [m for _, m in sorted(table.shards.items()) if m is not None])
+        stage: (table.fingerprint, [m for _, m in sorted(table.shards.items()) if m is not None])
         for stage, table in tables.items()
     }
     return {

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
-from winnow.core.shard import Chain
-from winnow.core.stage import stage_class, stage_columns, stage_needs, stage_wants
+from winnow.core.shard import Lineage
+from winnow.core.stage import stage_class, stage_columns, stage_needs, stage_optional_needs
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,10 +27,18 @@ CUT_FROM = {"decide": "screen", "plan": "decide"}
 #: flagged and nothing else, so no table's rows must all be in it.
 CUTS = {"curate": ("ingest", *CUT_FROM, "flag"), "mix": ("mixtures",)}
 SHARD_COLUMNS = {
-    "stage": "string", "shard": "string", "committed": "bool", "digest_holds": "bool", "misfit_columns": "string",
-    "rows": "int64", "ok": "int64", "failed": "int64",
-    "table_rows": "int64", "table_ok": "int64", "table_failed": "int64",
-}  # fmt: skip
+    "stage": "string",
+    "shard": "string",
+    "committed": "bool",
+    "digest_holds": "bool",
+    "misfit_columns": "string",
+    "rows": "int64",
+    "ok": "int64",
+    "failed": "int64",
+    "table_rows": "int64",
+    "table_ok": "int64",
+    "table_failed": "int64",
+}
 #: A shard's name in the name of its table's file.
 _SHARD = r"([^/]+)\.[0-9a-f]{8}\.parquet$"
 
@@ -39,7 +47,7 @@ _SHARD = r"([^/]+)\.[0-9a-f]{8}\.parquet$"
 class Table:
     """A stage's tables of one batch: the version it stands at, and its commits by shard number (None: not there)."""
 
-    v: str
+    fingerprint: str
     shards: dict[int, Manifest | None]
 
 
@@ -48,23 +56,23 @@ def batch_tables(lake: Lake, batch: str) -> dict[str, Table]:
     and what other DAGs have measured of the whole batch; of a batch of mixtures, those and what `mix` made of them.
     ContractError before its first table is cut."""
     needs = stage_needs()
-    chain = Chain(lake, batch, needs, stage_wants())
-    flow = next((flow for flow, cuts in CUTS.items() if chain.stand(cuts[0]) is not None), None)
+    lineage = Lineage(lake, batch, needs, stage_optional_needs())
+    flow = next((flow for flow, cuts in CUTS.items() if lineage.head(cuts[0]) is not None), None)
     if flow is None:
         raise ContractError(
             f"batch {batch} was never ingested, so there is nothing to gate: run `winnow ingest --batch {batch}`"
         )
     tables = {}
     for stage in stage_columns():
-        stand = chain.stand(stage)
+        head = lineage.head(stage)
         required = stage_class(stage).flow == flow if stage in needs else stage in CUTS[flow]
-        if not required and not stand:
+        if not required and not head:
             continue
-        numbers = chain.numbers(stage) if stand or stage in needs else [0]
-        shards = {n: chain.committed(stage, n) if stand else None for n in numbers}
+        numbers = lineage.numbers(stage) if head or stage in needs else [0]
+        shards = {n: lineage.committed(stage, n) if head else None for n in numbers}
         if required or all(shards.values()):
-            tables[stage] = Table(stand["v"] if stand else "", shards)
-    chain.keep()
+            tables[stage] = Table(head["v"] if head else "", shards)
+    lineage.keep()
     return tables
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from winnow.media import downmix
 from winnow.media.ffmpeg import av
-from winnow.media.video_index import Footage
+from winnow.media.video_index import VideoIndex
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -33,9 +33,9 @@ BIT_RATE = 64_000
 AAC = {"aac_coder": "fast", "aac_pns": "0", "aac_is": "0"}
 
 
-def _packets(footage: Footage, start: Fraction, end: Fraction) -> tuple[int, int] | None:
+def _packets(index: VideoIndex, start: Fraction, end: Fraction) -> tuple[int, int] | None:
     """Packets that sound within [start, end), as a range of their numbers."""
-    track = footage.audio
+    track = index.audio
     if track is None:
         return None
     low = max(0, bisect_right(track.pts, start / track.time_base) - 1)
@@ -53,14 +53,14 @@ class SoundCopy:
 
     def __init__(
         self,
-        footage: Footage,
+        index: VideoIndex,
         start: Fraction,
         end: Fraction,
         packets: tuple[int, int],
         sound: AudioStream,
         out: OutputContainer,
     ) -> None:
-        track = footage.audio
+        track = index.audio
         assert track is not None
         self._tick, self._from = float(track.time_base * sound.rate), float(start * sound.rate)
         self._base, self._slack = Fraction(1, sound.rate), float(CLOCK_S * sound.rate)
@@ -71,14 +71,14 @@ class SoundCopy:
         self.offset_s: float | None = None
 
     @staticmethod
-    def can(footage: Footage) -> bool:
+    def can(index: VideoIndex) -> bool:
         """Whether this sound can be copied."""
-        return footage.copies_sound
+        return index.copies_sound
 
     @staticmethod
-    def packets(footage: Footage, start: Fraction, end: Fraction) -> tuple[int, int] | None:
+    def packets(index: VideoIndex, start: Fraction, end: Fraction) -> tuple[int, int] | None:
         """The packets of a clip's sound, the one to settle on included; None where it has no sound."""
-        heard = _packets(footage, start, end)
+        heard = _packets(index, start, end)
         return None if heard is None else (max(0, heard[0] - 1), heard[1])
 
     def packet(self, packet: Packet) -> None:
@@ -111,7 +111,7 @@ class SoundEncoder:
 
     def __init__(
         self,
-        footage: Footage,
+        index: VideoIndex,
         start: Fraction,
         end: Fraction,
         packets: tuple[int, int],
@@ -129,10 +129,10 @@ class SoundEncoder:
         self.offset_s = 0.0
 
     @staticmethod
-    def packets(footage: Footage, start: Fraction, end: Fraction) -> tuple[int, int] | None:
+    def packets(index: VideoIndex, start: Fraction, end: Fraction) -> tuple[int, int] | None:
         """The packets to decode for a clip's sound, those to settle on included; None where it has no sound."""
-        heard = _packets(footage, start, end)
-        return None if heard is None else ((_packets(footage, start - SETTLE_S, end) or heard)[0], heard[1])
+        heard = _packets(index, start, end)
+        return None if heard is None else ((_packets(index, start - SETTLE_S, end) or heard)[0], heard[1])
 
     def frame(self, frame: AudioFrame, when_s: float) -> None:
         """Encode what of some decoded sound lies in the clip; `when_s` is where it starts on the container's clock."""

@@ -3,7 +3,7 @@
 An encoded clip's pictures have been decoded to make it, so those that its index names, inside the file, are counted and
 its length is taken. A copied clip's have not: damage in the source is damage in the clip. Decoding it whole would cost
 what copying saves, so its packets are read as H.264 (`winnow.media.h264`: are they pictures; that none is missing
-between them, the source's index has seen), its key pictures, which hold most of its bytes, and some after each are
+between them, the source's index has seen), its keyframes, which hold most of its bytes, and some after each are
 decoded, and so is a sample of copied sound. Only where something is wrong with these is everything decoded and counted.
 """
 
@@ -16,7 +16,7 @@ from winnow.core.sample import Reason, SampleFailed
 from winnow.media import h264
 from winnow.media.ffmpeg import av
 
-#: Share of a copied clip's pictures that is decoded, in runs from its key pictures on; of its packets of sound, one in
+#: Share of a copied clip's pictures that is decoded, in runs from its keyframes on; of its packets of sound, one in
 #: so many, but of a few all.
 SAMPLE, SOUND_STEP, FEW = 0.06, 8, 100
 
@@ -68,7 +68,7 @@ def _opened(data: bytes):
 
 
 def _is_doubtful(packets: list, video) -> bool:
-    """Whether a packet is no H.264 picture, or a key picture cannot be decoded."""
+    """Whether a packet is no H.264 picture, or a keyframe cannot be decoded."""
     if not h264.are_pictures(packets, video.codec_context.extradata):
         return True
     video.thread_type, video.codec_context.thread_count = "NONE", 1
@@ -83,7 +83,7 @@ def _is_doubtful(packets: list, video) -> bool:
 
 
 def _runs(packets: list) -> list:
-    """Key pictures, and as many of those stored after each as the sample allows."""
+    """Keyframes, and as many of those stored after each as the sample allows."""
     keys = [at for at, packet in enumerate(packets) if packet.is_keyframe]
     run = max(1, int(SAMPLE * len(packets) / max(1, len(keys))))
     return [

@@ -12,47 +12,47 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow.core.sample import SampleFailed
-from winnow.media.clip_writer import ClipFile, Encoding, Piece
+from winnow.media.clip_writer import ClipFile, EncodedClip, Encoding
 from winnow.media.ffmpeg import av
 from winnow.media.packets import said
 from winnow.media.picture_order import demuxed
-from winnow.media.video_index import Footage, open_media
+from winnow.media.video_index import VideoIndex, open_media
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
 
-__all__ = ["Encoding", "Piece", "cut"]
+__all__ = ["Encoding", "EncodedClip", "cut"]
 
 
 def cut(
-    footage: Footage, windows: Sequence[tuple[float, float]], work: Path, encoding: Encoding
-) -> Iterator[tuple[int, Piece | SampleFailed]]:
+    index: VideoIndex, windows: Sequence[tuple[float, float]], work: Path, encoding: Encoding
+) -> Iterator[tuple[int, EncodedClip | SampleFailed]]:
     """The clips of some windows [start, end) in s, each with its window's number, in the order in which they are done;
     a window that gave none has its failure (`empty_clip`: no picture, `undecodable`: damaged pictures, or what FFmpeg
     said of them)."""
     waiting: list[tuple[int, ClipFile]] = []
     for number, window in enumerate(windows):
         try:
-            waiting.append((number, ClipFile(footage, window, work / f"clip-{number}.mp4", encoding)))
+            waiting.append((number, ClipFile(index, window, work / f"clip-{number}.mp4", encoding)))
         except SampleFailed as failure:
             yield number, failure
-    with open_media(footage.path) as container:
-        reading = _Pass(footage, container, waiting)
+    with open_media(index.path) as container:
+        reading = _Pass(index, container, waiting)
         waiting = []  # a clip that is done is let go, with its encoders
         yield from reading.run()
 
 
 class _Pass:
     """One reading of the packets. A clip's file is open only from its first picture or sound to its last, so that a
-    long video with hundreds of clips needs no more memory than a short one, however rare its key pictures are and
+    long video with hundreds of clips needs no more memory than a short one, however rare its keyframes are and
     however long one of its pictures stands."""
 
-    def __init__(self, footage: Footage, container: InputContainer, waiting: list[tuple[int, ClipFile]]) -> None:
-        video = container.streams[footage.video.index]
-        self.footage, self.container, self.video, self.waiting = footage, container, video, dict(waiting)
-        self.audio = container.streams[footage.audio.index] if footage.audio is not None else None
-        self.tick_s = float(footage.audio.time_base) if footage.audio is not None else 0.0
+    def __init__(self, index: VideoIndex, container: InputContainer, waiting: list[tuple[int, ClipFile]]) -> None:
+        video = container.streams[index.video.index]
+        self.index, self.container, self.video, self.waiting = index, container, video, dict(waiting)
+        self.audio = container.streams[index.audio.index] if index.audio is not None else None
+        self.tick_s = float(index.audio.time_base) if index.audio is not None else 0.0
         self.active: list[tuple[int, ClipFile]] = []
         self.broken: list[tuple[int, SampleFailed]] = []
         encoded, copied = ([i for i in waiting if (i[1].copied is None) is how] for how in (True, False))
@@ -61,11 +61,11 @@ class _Pass:
         self.by_packet = sorted((clip.copied[0], number) for number, clip in copied)
         self.by_sound = sorted((clip.sounds[0], number) for number, clip in waiting if clip.sounds)
         self.pictures = _Ranges([clip.pictures for _, clip in encoded])
-        self.sounds = _Ranges([clip.sounds for _, clip in waiting if clip.sounds and not footage.copies_sound])
+        self.sounds = _Ranges([clip.sounds for _, clip in waiting if clip.sounds and not index.copies_sound])
         self.sound_ends = frozenset(clip.sounds[1] for _, clip in waiting if clip.sounds)
         video.thread_type, video.codec_context.thread_count = "NONE", 1
 
-    def run(self) -> Iterator[tuple[int, Piece | SampleFailed]]:
+    def run(self) -> Iterator[tuple[int, EncodedClip | SampleFailed]]:
         """Read on until every clip is done."""
         at_picture = at_sound = 0
         streams = [self.video] if self.audio is None else [self.video, self.audio]
@@ -133,8 +133,8 @@ class _Pass:
                 self._do(item, item[1].encode_picture, frame)
 
     def _picture(self, at: int, packet: Packet) -> None:
-        if self.footage.repaired:
-            packet.pts = packet.dts = self.footage.video.pts[at]
+        if self.index.repaired:
+            packet.pts = packet.dts = self.index.video.pts[at]
         for item in [*self.active]:
             if item[1].copied is not None:
                 self._do(item, item[1].copy_picture, at, packet)
@@ -152,11 +152,11 @@ class _Pass:
             clip.seen = clip.seen or clip.pictures[1] <= at + 1
 
     def _sound(self, at: int, packet: Packet) -> None:
-        track = self.footage.audio
+        track = self.index.audio
         if at in track.hidden and not packet.is_discard:
             return
         packet.pts = packet.dts = track.pts[at]
-        if self.footage.copies_sound:
+        if self.index.copies_sound:
             for item in [*self.active]:
                 self._do(item, item[1].copy_sound, at, packet)
         if at not in self.sounds:
@@ -187,7 +187,7 @@ def _drained(decoder) -> list:
     return frames
 
 
-def _finished(clip: ClipFile) -> Piece | SampleFailed:
+def _finished(clip: ClipFile) -> EncodedClip | SampleFailed:
     try:
         return clip.finish()
     except SampleFailed as failure:

@@ -20,7 +20,7 @@ from winnow.media.clip_audio import SoundCopy, SoundEncoder
 from winnow.media.colour import FULL_RANGE, LIMITED_RANGE
 from winnow.media.ffmpeg import av
 from winnow.media.frame_shape import Shape
-from winnow.media.video_index import Footage, key_before
+from winnow.media.video_index import VideoIndex, key_before
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-#: Seconds from one key picture of an encoded clip to the next: readers that jump find one near.
+#: Seconds from one keyframe of an encoded clip to the next: readers that jump find one near.
 KEY_EVERY_S = 2.0
 #: Written so that equal clips are equal bytes (no clock, no library's version) and a browser can play them at once.
 MUXER = {"movflags": "+faststart", "fflags": "+bitexact"}
@@ -62,7 +62,7 @@ class Encoding:
 
 
 @dataclass(frozen=True)
-class Piece:
+class EncodedClip:
     """One clip's file and what is known of it: size in pixels, pictures a second, duration in s; `av_offset_s` is how
     much later than the picture the sound starts, as a reader sees it."""
 
@@ -82,36 +82,36 @@ class ClipFile:
     `stands` whether its first picture has been standing since before, `kept` that picture, until `following`, the next
     one, or sound comes."""
 
-    def __init__(self, footage: Footage, window: tuple[float, float], path: Path, encoding: Encoding) -> None:
-        first, last = footage.pictures(*window)
+    def __init__(self, index: VideoIndex, window: tuple[float, float], path: Path, encoding: Encoding) -> None:
+        first, last = index.pictures(*window)
         if first >= last:
             raise SampleFailed(Reason.empty_clip, f"no picture between {window[0]:.3f} s and {window[1]:.3f} s")
-        base = footage.video.time_base
-        self.footage, self.path, self.encoding = footage, path, encoding
+        base = index.video.time_base
+        self.index, self.path, self.encoding = index, path, encoding
         self.count, self.made, self.damaged, self.mute = last - first, 0, 0, 0
-        self.low, self.high = footage.shown[first], footage.shown[last - 1]
-        self.orphans = len(footage.orphans.intersection(footage.shown[first:last])) if footage.orphans else 0
-        _, held = footage.first_at(window[0])
-        after, stands = footage.first_at(window[1]) if last < len(footage.shown) else (last, True)
-        self.start = footage.place(window[0]) if held else self.low * base
-        self.end = footage.place(min(window[1], footage.end_s)) if stands else footage.shown[after] * base
-        if last == len(footage.shown) and self.end >= footage.place(footage.end_s - footage.half_s):
-            self.end = footage.place(footage.end_s)
+        self.low, self.high = index.shown[first], index.shown[last - 1]
+        self.orphans = len(index.orphans.intersection(index.shown[first:last])) if index.orphans else 0
+        _, held = index.first_at(window[0])
+        after, stands = index.first_at(window[1]) if last < len(index.shown) else (last, True)
+        self.start = index.place(window[0]) if held else self.low * base
+        self.end = index.place(min(window[1], index.end_s)) if stands else index.shown[after] * base
+        if last == len(index.shown) and self.end >= index.place(index.end_s - index.half_s):
+            self.end = index.place(index.end_s)
         self.zero = round(self.start / base)
         self.kept: VideoFrame | None = None
-        self.following = footage.shown[first + 1] if last - first > 1 else None
-        as_long = self.end - self.high * base <= LONGEST_LAST * footage.half_s
-        self.copied = _copied(footage, first, last) if as_long and not held else None
-        self.pictures = self.copied or _decoded(footage, self.low, self.high)
+        self.following = index.shown[first + 1] if last - first > 1 else None
+        as_long = self.end - self.high * base <= LONGEST_LAST * index.half_s
+        self.copied = _copied(index, first, last) if as_long and not held else None
+        self.pictures = self.copied or _decoded(index, self.low, self.high)
         self.seen = False
         self._pending: Packet | None = None
         self._last: int | None = None
-        self.copies_sound = SoundCopy.can(footage)
-        self.sounds = (SoundCopy if self.copies_sound else SoundEncoder).packets(footage, self.start, self.end)
+        self.copies_sound = SoundCopy.can(index)
+        self.sounds = (SoundCopy if self.copies_sound else SoundEncoder).packets(index, self.start, self.end)
         self.stands = held and self.sounds is not None
         self._out: OutputContainer | None = None
         self._sound: SoundCopy | SoundEncoder | None = None
-        self.width, self.height = footage.width, footage.height
+        self.width, self.height = index.width, index.height
 
     def is_over(self, at_picture: int, at_sound: int) -> bool:
         """Whether all its packets have come."""
@@ -124,12 +124,12 @@ class ClipFile:
         if self.copied:
             self._video = self._out.add_stream_from_template(video)
         else:
-            self._shape = Shape(self.footage)
+            self._shape = Shape(self.index)
             self.width, self.height = self._shape.width, self._shape.height
-            self._video = _x264(self._out, self.footage, self.encoding, video, self._shape)
+            self._video = _x264(self._out, self.index, self.encoding, video, self._shape)
         if self.sounds is not None and audio is not None:
             kind = SoundCopy if self.copies_sound else SoundEncoder
-            self._sound = kind(self.footage, self.start, self.end, self.sounds, audio, self._out)
+            self._sound = kind(self.index, self.start, self.end, self.sounds, audio, self._out)
         if self.kept is not None:
             self.encode_picture(self.kept)
             self.kept = None
@@ -162,7 +162,7 @@ class ClipFile:
         self.damaged += bool(frame.is_corrupt)
         shaped = self._shape(frame)
         before = shaped.pts
-        shaped.pts, shaped.time_base = max(0, frame.pts - self.zero), self.footage.video.time_base
+        shaped.pts, shaped.time_base = max(0, frame.pts - self.zero), self.index.video.time_base
         shaped.pict_type = 0
         self._put(self._video.encode(shaped))
         shaped.pts = before
@@ -191,7 +191,7 @@ class ClipFile:
         if not self.copies_sound and self._sound is not None:
             self._sound.frame(frame, when_s)
 
-    def finish(self) -> Piece:
+    def finish(self) -> EncodedClip:
         """Write what the encoders hold, close the file, and return the clip; SampleFailed when too little came."""
         if self._out is None:
             raise SampleFailed(Reason.undecodable, "none of its pictures can be decoded")
@@ -217,12 +217,17 @@ class ClipFile:
             raise SampleFailed(Reason.undecodable, what)
         if found.sounds and self.copies_sound:
             _allow(found.mute, found.sounds, "packets of sound")
-        nominal, mean = float(self.footage.rate), self.made / duration_s
-        return Piece(
-            data, self.copied is not None, self.width, self.height,
-            nominal if abs(mean - nominal) < 0.02 * nominal else round(mean, 3), round(duration_s, 6),
-            found.sounds > 0, offset_s if found.sounds else None,
-        )  # fmt: skip
+        nominal, mean = float(self.index.rate), self.made / duration_s
+        return EncodedClip(
+            data,
+            self.copied is not None,
+            self.width,
+            self.height,
+            nominal if abs(mean - nominal) < 0.02 * nominal else round(mean, 3),
+            round(duration_s, 6),
+            found.sounds > 0,
+            offset_s if found.sounds else None,
+        )
 
     def _put_last(self) -> None:
         """Write the last picture: it stands to the clip's end."""
@@ -255,23 +260,23 @@ def _allow(damaged: int, count: int, what: str) -> None:
         raise SampleFailed(Reason.undecodable, f"{damaged} of {count} {what} are damaged")
 
 
-def _copied(footage: Footage, first: int, last: int) -> tuple[int, int] | None:
+def _copied(index: VideoIndex, first: int, last: int) -> tuple[int, int] | None:
     """The packets that are exactly the pictures `shown[first:last]`, if such a run begins with a fresh start."""
-    track = footage.video
-    if not footage.can_copy:
+    track = index.video
+    if not index.can_copy:
         return None
-    low, high, count = footage.shown[first], footage.shown[last - 1], last - first
-    key = key_before(footage, low)
+    low, high, count = index.shown[first], index.shown[last - 1], last - first
+    key = key_before(index, low)
     run = track.pts[key : key + count]
     if track.pts[key] != low or len(run) != count or min(run) < low or max(run) > high:
         return None
     return None if any(key <= at < key + count for at in track.hidden) else (key, key + count)
 
 
-def _decoded(footage: Footage, low: int, high: int) -> tuple[int, int]:
+def _decoded(index: VideoIndex, low: int, high: int) -> tuple[int, int]:
     """The packets to decode for the pictures from `low` to `high`: up to the second key packet after them, since
-    pictures shown before a key picture may be stored behind it."""
-    key, track = key_before(footage, low), footage.video
+    pictures shown before a keyframe may be stored behind it."""
+    key, track = key_before(index, low), index.video
     end, keys, passed = key + 1, set(track.keys), 0
     for at in range(key, len(track.pts)):
         if track.pts[at] <= high:
@@ -283,26 +288,27 @@ def _decoded(footage: Footage, low: int, high: int) -> tuple[int, int]:
     return key, end
 
 
-def _x264(out, footage: Footage, encoding: Encoding, source, shape: Shape):
-    """A libx264 stream for pictures of this footage, its colours and fields described as the source's are."""
-    options = encoding.options(footage.rate)
+def _x264(out, index: VideoIndex, encoding: Encoding, source, shape: Shape):
+    """A libx264 stream for pictures of this video, its colours and fields described as the source's are."""
+    options = encoding.options(index.rate)
     if shape.interlaced:
         options["x264-params"] += ":tff=1" if shape.upper_first else ":bff=1"
-    stream = out.add_stream("libx264", rate=footage.rate, options=options)
+    stream = out.add_stream("libx264", rate=index.rate, options=options)
     stream.width, stream.height, stream.pix_fmt = shape.width, shape.height, shape.pixels
     codec, context = stream.codec_context, source.codec_context
-    codec.time_base = footage.video.time_base
+    codec.time_base = index.video.time_base
     codec.thread_count = 1
     if shape.full_range:
         codec.color_range = FULL_RANGE
-    elif not footage.look.full_range:
+    elif not index.look.full_range:
         codec.color_range = context.color_range
     else:
         codec.color_range = LIMITED_RANGE
     codec.color_primaries, codec.color_trc, codec.colorspace = (
-        context.color_primaries, context.color_trc,
-        context.colorspace if shape.matrix == footage.look.matrix else shape.matrix,
-    )  # fmt: skip
+        context.color_primaries,
+        context.color_trc,
+        context.colorspace if shape.matrix == index.look.matrix else shape.matrix,
+    )
     if shape.sar:
         codec.sample_aspect_ratio = shape.sar
     return stream

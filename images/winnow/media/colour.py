@@ -17,13 +17,30 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 TRANSFERS = {
-    1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 11: "iec61966-2-4",
-    13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67",
-}  # fmt: skip
+    1: "bt709",
+    4: "gamma22",
+    5: "gamma28",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "linear",
+    11: "iec61966-2-4",
+    13: "iec61966-2-1",
+    14: "bt2020-10",
+    15: "bt2020-12",
+    16: "smpte2084",
+    18: "arib-std-b67",
+}
 PRIMARIES = {
-    1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020", 11: "smpte431",
+    1: "bt709",
+    4: "bt470m",
+    5: "bt470bg",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "film",
+    9: "bt2020",
+    11: "smpte431",
     12: "smpte432",
-}  # fmt: skip
+}
 #: Transfers of high dynamic range: PQ and HLG (ITU-R BT.2100).
 PQ, HLG = 16, 18
 LIMITED_RANGE, FULL_RANGE, UNSPECIFIED, RGB, BT709, SMPTE170M = 1, 2, 2, 0, 1, 6
@@ -40,7 +57,7 @@ STEPS = {
     (0, -1, 1, 0): (("transpose", "cclock"),),
     (0, 1, 1, 0): (("transpose", "cclock_flip"),),
     (0, -1, -1, 0): (("transpose", "clock_flip"),),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -68,11 +85,19 @@ class Look:
         order = codec.field_order
         sar = stream.sample_aspect_ratio or codec.sample_aspect_ratio
         return cls(
-            picture.format.name, picture.format.name.startswith("yuvj") or picture.color_range == FULL_RANGE,
-            picture.colorspace, picture.color_primaries, picture.color_trc,
-            bool(picture.interlaced_frame) or order in (*UPPER, *LOWER), order not in LOWER, sar or None, steps,
-            picture.rotation % 360, mirrored, picture.color_range == LIMITED_RANGE,
-        )  # fmt: skip
+            picture.format.name,
+            picture.format.name.startswith("yuvj") or picture.color_range == FULL_RANGE,
+            picture.colorspace,
+            picture.color_primaries,
+            picture.color_trc,
+            bool(picture.interlaced_frame) or order in (*UPPER, *LOWER),
+            order not in LOWER,
+            sar or None,
+            steps,
+            picture.rotation % 360,
+            mirrored,
+            picture.color_range == LIMITED_RANGE,
+        )
 
     def columns(self) -> dict[str, object]:
         """What a table says of it: None where the stream does not."""

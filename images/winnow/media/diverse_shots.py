@@ -23,7 +23,7 @@ import numpy as np
 
 from winnow.media.ffmpeg import av
 from winnow.media.shots import pictures
-from winnow.media.video_index import Footage, open_media
+from winnow.media.video_index import VideoIndex, open_media
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,33 +57,31 @@ class Scenes:
         return self.hashes[(self.hash_times_s >= start_s) & (self.hash_times_s < end_s)]
 
 
-def scan_scenes(footage: Footage) -> Scenes:
+def scan_scenes(index: VideoIndex) -> Scenes:
     """One pass over a video's pictures: every one is scored, some are hashed."""
     times: list[float] = []
     scores: list[float] = []
     hash_times: list[float] = []
     small: list[np.ndarray] = []
-    with open_media(footage.path) as container:
-        stream = container.streams[footage.video.index]
+    with open_media(index.path) as container:
+        stream = container.streams[index.video.index]
         stream.thread_type, stream.codec_context.thread_count = "NONE", 1
         graph, shape = None, None
         shrink = av.video.reformatter.VideoReformatter()
-        for frame in pictures(footage, container, stream):
-            if frame.pts is None or not footage.shown[0] <= frame.pts <= footage.shown[-1]:
+        for frame in pictures(index, container, stream):
+            if frame.pts is None or not index.shown[0] <= frame.pts <= index.shown[-1]:
                 continue
             seen = (frame.width, frame.height, frame.format.name)
             if graph is None or seen != shape:
                 graph, shape = _scdet(frame, stream), seen
-            time_s = footage.time_s(frame.pts)
+            time_s = index.time_s(frame.pts)
             if not hash_times or int(time_s * HASH_HZ + 1e-3) > int(hash_times[-1] * HASH_HZ + 1e-3):
                 hash_times.append(time_s)
                 small.append(shrink.reformat(frame, _SIDE, _SIDE, "gray", interpolation="AREA").to_ndarray())
             graph.push(frame)
             times.append(time_s)
             scores.append(float(graph.pull().metadata.get("lavfi.scd.score", 0.0)))
-    return Scenes(
-        footage.first_s, footage.end_s, np.array(times), np.array(scores), np.array(hash_times), _hashes(small)
-    )
+    return Scenes(index.first_s, index.end_s, np.array(times), np.array(scores), np.array(hash_times), _hashes(small))
 
 
 def windows(scenes: Scenes, *, length_s: float, count: int, threshold: float, seed: Sequence[int]) -> list[Found]:

@@ -21,9 +21,17 @@ if TYPE_CHECKING:
 HALF_POWER = 0.5**0.5
 #: Of a channel by name: what it gives to the left and to the right, before the division. Others: see `coefficients`.
 SIDES = {
-    "FL": (1.0, 0.0), "FR": (0.0, 1.0), "FC": (HALF_POWER, HALF_POWER), "BC": (0.5, 0.5),
-    "FLC": (1.0, 0.0), "FRC": (0.0, 1.0), "DL": (1.0, 0.0), "DR": (0.0, 1.0), "LFE": (0.0, 0.0), "LFE2": (0.0, 0.0),
-}  # fmt: skip
+    "FL": (1.0, 0.0),
+    "FR": (0.0, 1.0),
+    "FC": (HALF_POWER, HALF_POWER),
+    "BC": (0.5, 0.5),
+    "FLC": (1.0, 0.0),
+    "FRC": (0.0, 1.0),
+    "DL": (1.0, 0.0),
+    "DR": (0.0, 1.0),
+    "LFE": (0.0, 0.0),
+    "LFE2": (0.0, 0.0),
+}
 #: Two channels whose mean has less than this share of their power cancel each other out.
 CANCELLED = 0.1
 #: PyAV 18.1 counts one plane too many of eight, and reads it: such frames are interleaved first.

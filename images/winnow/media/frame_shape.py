@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from winnow.media import colour
 from winnow.media.ffmpeg import av
-from winnow.media.video_index import Footage
+from winnow.media.video_index import VideoIndex
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -26,16 +26,16 @@ class Shape:
     """Turns decoded pictures into pictures of `width` × `height` pixels in the format `pixels`; what needs nothing
     passes untouched. `matrix` and `sar` (None where nothing says) are those of what comes out."""
 
-    def __init__(self, footage: Footage) -> None:
-        look = footage.look
-        width, height = (footage.height, footage.width) if look.turned else (footage.width, footage.height)
+    def __init__(self, index: VideoIndex) -> None:
+        look = index.look
+        width, height = (index.height, index.width) if look.turned else (index.width, index.height)
         self.width, self.height = max(2, width & ~1), max(2, height & ~1)
         self.pixels = "yuvj420p" if look.pixels.startswith("yuvj") else "yuv420p"
         self.full_range = look.full_range and not look.rgb
         self.matrix = look.matrix
         self._convert: dict[str, object] = {}
         if look.rgb or look.matrix == colour.RGB:
-            hd = footage.height >= HD_LINES
+            hd = index.height >= HD_LINES
             self.matrix = colour.BT709 if hd else colour.SMPTE170M
             self._convert = {"src_color_range": "JPEG", "dst_color_range": "MPEG"}
             self._convert["dst_colorspace"] = "ITU709" if hd else "ITU601"
@@ -45,11 +45,11 @@ class Shape:
         self.interlaced = look.interlaced and not look.turned
         upside_down = any(name == "vflip" for name, _ in look.steps)
         self.upper_first = look.upper_first is not (upside_down and not height % 2)  # line 0 is the last one then
-        self._size = (footage.width, footage.height)
+        self._size = (index.width, index.height)
         self._turns = look.steps
         if look.interlaced and look.turned:
             field = ("field", f"type={'top' if look.upper_first else 'bottom'}")
-            self._turns = (field, ("scale", f"{footage.width}:{footage.height}:flags=bilinear"), *look.steps)
+            self._turns = (field, ("scale", f"{index.width}:{index.height}:flags=bilinear"), *look.steps)
         self._needed = bool(self._turns) or (width, height) != (self.width, self.height)
         self._graph: av.filter.Graph | None = None
 

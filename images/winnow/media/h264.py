@@ -3,9 +3,9 @@
 A packet must consist of whole units, one of them a slice, without the zeros that the format forbids; and reference
 pictures are counted: each slice's frame_num is that of the reference picture before it plus one (7.4.3), so that a
 picture that is missing is seen at the next one. FFmpeg's decoder puts a copy of another picture in its place and says
-nothing, so what is decoded from there to the next key picture is taken for damaged.
+nothing, so what is decoded from there to the next keyframe is taken for damaged.
 
-Streams that may leave numbers out say so, and are believed; so is every key picture (streams are cut and joined there,
+Streams that may leave numbers out say so, and are believed; so is every keyframe (streams are cut and joined there,
 and some of these do not start afresh) and a 1, which may follow a picture that set the count anew (8.2.1).
 """
 
@@ -188,9 +188,12 @@ class Count:
         before, self._before = self._before, number if unit[0] & 96 else self._before
         was_field, self._field = self._field, is_field if unit[0] & 96 else self._field
         return (
-            said.gaps or key or before is None or number in (1, (before + 1) % (1 << said.bits))
+            said.gaps
+            or key
+            or before is None
+            or number in (1, (before + 1) % (1 << said.bits))
             or (is_field and was_field and number == before)
-        )  # fmt: skip
+        )
 
     def _number(self, unit: bytes) -> tuple[_Set, int, bool]:
         """Of a slice's header (7.3.3): what its sequence's parameter set says, its frame_num, whether it is a field."""

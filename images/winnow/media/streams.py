@@ -23,9 +23,15 @@ Disposition = av.stream.Disposition
 STILLS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff", "jpeg2000", "mjpegb", "jpegls", "ppm", "apng"})
 #: Tracks that are heard or seen beside the main one, not instead of it.
 BESIDE = (
-    Disposition.comment | Disposition.hearing_impaired | Disposition.visual_impaired | Disposition.karaoke
-    | Disposition.clean_effects | Disposition.descriptions | Disposition.dependent | Disposition.non_diegetic
-)  # fmt: skip
+    Disposition.comment
+    | Disposition.hearing_impaired
+    | Disposition.visual_impaired
+    | Disposition.karaoke
+    | Disposition.clean_effects
+    | Disposition.descriptions
+    | Disposition.dependent
+    | Disposition.non_diegetic
+)
 PICTURES_ONLY = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 _BESIDE_TITLE = re.compile(r"comment|kommentar|descri(ption|bed)|audiodesk", re.IGNORECASE)
 
@@ -36,9 +42,12 @@ def rank(stream: Stream) -> tuple[bool, bool, bool, bool, int]:
     title = stream.metadata.get("title") or stream.metadata.get("handler_name") or ""
     beside = bool(flags & BESIDE) or bool(_BESIDE_TITLE.search(title))
     return (
-        beside, not flags & Disposition.default, not flags & Disposition.original, bool(flags & Disposition.dub),
+        beside,
+        not flags & Disposition.default,
+        not flags & Disposition.original,
+        bool(flags & Disposition.dub),
         stream.index,
-    )  # fmt: skip
+    )
 
 
 def sound(container: InputContainer) -> AudioStream | None:

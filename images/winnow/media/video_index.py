@@ -1,4 +1,4 @@
-"""Footage: what a source video holds, read from its packets before anything is cut.
+"""VideoIndex: what a source video holds, read from its packets before anything is cut.
 
 One pass over the packets, which costs a few milliseconds a minute, tells where every picture and every piece of sound
 lies. That is enough to say which pictures a window holds, which windows can be copied without decoding, and whether the
@@ -72,7 +72,7 @@ class Tracks:
 
 
 @dataclass
-class Footage:
+class VideoIndex:
     """A source video: its streams, its clock and its pictures in the order in which they are shown. `look` is how they
     are to be shown; `repaired` whether its time stamps were."""
 
@@ -160,7 +160,7 @@ class Footage:
         return first, last + held
 
 
-def scan(path: Path) -> Footage:
+def scan(path: Path) -> VideoIndex:
     """Read a source video's packets. Fails as `undecodable` (not media, damaged, cut off) or `no_video_stream`."""
     try:
         return _scan(path)
@@ -171,7 +171,7 @@ def scan(path: Path) -> Footage:
         raise failure from error
 
 
-def _scan(path: Path) -> Footage:
+def _scan(path: Path) -> VideoIndex:
     with open_media(path) as container:
         stream = _film(path, container)
         sound = streams.sound(container)
@@ -201,14 +201,25 @@ def _scan(path: Path) -> Footage:
         first_s = float(shown[0] * video.time_base)
         start_s = first_s if container.start_time is None else container.start_time / av.time_base
         zero_s = first_s if abs(first_s - start_s) < PRIMING_S else start_s
-        footage = Footage(
-            path, video, audio, zero_s, _rate(stream, shown, video.time_base), picture.width, picture.height,
-            colour.Look.of(stream, picture), False, _copies_sound(sound), Tracks.of(container), repaired, shown,
-        )  # fmt: skip
-        footage.can_copy = whole and not repaired and _can_copy(stream, footage)
+        index = VideoIndex(
+            path,
+            video,
+            audio,
+            zero_s,
+            _rate(stream, shown, video.time_base),
+            picture.width,
+            picture.height,
+            colour.Look.of(stream, picture),
+            False,
+            _copies_sound(sound),
+            Tracks.of(container),
+            repaired,
+            shown,
+        )
+        index.can_copy = whole and not repaired and _can_copy(stream, index)
         if not repaired:
-            _require_whole(container, stream, footage)
-        return footage
+            _require_whole(container, stream, index)
+        return index
 
 
 def _film(path: Path, container: InputContainer) -> VideoStream:
@@ -227,7 +238,7 @@ def _film(path: Path, container: InputContainer) -> VideoStream:
 
 
 def _hide_headless(video: Track) -> None:
-    """Hide pictures before the first key picture: what they refer to is not in the file."""
+    """Hide pictures before the first keyframe: what they refer to is not in the file."""
     if not video.keys:
         return
     first = video.keys[0]
@@ -237,16 +248,16 @@ def _hide_headless(video: Track) -> None:
         video.hidden |= {at for at, pts in enumerate(video.pts[: first + 32]) if pts is not None and pts < key}
 
 
-def _can_copy(stream: VideoStream, footage: Footage) -> bool:
+def _can_copy(stream: VideoStream, index: VideoIndex) -> bool:
     """Whether packets of this stream can stand in a clip as they are."""
     return (
-        footage.video.codec == "h264"
-        and footage.look.pixels in COPYABLE_PIXELS
-        and footage.look.upright
+        index.video.codec == "h264"
+        and index.look.pixels in COPYABLE_PIXELS
+        and index.look.upright
         and bool(stream.codec_context.extradata)
-        and bool(footage.video.keys)
-        and not any(dts is None for dts in footage.video.dts)
-        and len(footage.shown) + len(footage.video.hidden) == len(footage.video.pts)
+        and bool(index.video.keys)
+        and not any(dts is None for dts in index.video.dts)
+        and len(index.shown) + len(index.video.hidden) == len(index.video.pts)
     )
 
 
@@ -268,16 +279,16 @@ def _rate(stream: VideoStream, shown: list[int], base: Fraction) -> Fraction:
     return mean.limit_denominator(1001) or Fraction(1) if mean else Fraction(25)
 
 
-def _require_whole(container: InputContainer, stream: VideoStream, footage: Footage) -> None:
+def _require_whole(container: InputContainer, stream: VideoStream, index: VideoIndex) -> None:
     """Fail as `undecodable` when the file ends well before the end that it declares."""
-    end_s = footage.end_s + footage.zero_s
+    end_s = index.end_s + index.zero_s
     if stream.duration is not None:
         declared_s = float((stream.start_time or 0) * stream.time_base + stream.duration * stream.time_base)
     elif container.duration is not None:
         declared_s = container.duration / av.time_base
-        if footage.audio is not None:
-            last = max(range(len(footage.audio.pts)), key=footage.audio.pts.__getitem__)
-            end_s = max(end_s, float((footage.audio.pts[last] + footage.audio.lasts[last]) * footage.audio.time_base))
+        if index.audio is not None:
+            last = max(range(len(index.audio.pts)), key=index.audio.pts.__getitem__)
+            end_s = max(end_s, float((index.audio.pts[last] + index.audio.lasts[last]) * index.audio.time_base))
     else:
         return
     missing_s = declared_s - end_s
@@ -285,10 +296,10 @@ def _require_whole(container: InputContainer, stream: VideoStream, footage: Foot
         raise SampleFailed(Reason.undecodable, f"cut off: it ends at {end_s:.1f} s of {declared_s:.1f} s")
 
 
-def key_before(footage: Footage, pts: int) -> int:
+def key_before(index: VideoIndex, pts: int) -> int:
     """Index of the last key packet that is shown at `pts` or before (the first key packet if there is none)."""
-    keys = footage.video.keys or [0]
-    times = [footage.video.pts[k] for k in keys]
+    keys = index.video.keys or [0]
+    times = [index.video.pts[k] for k in keys]
     if times == sorted(times):
         return keys[max(0, bisect_right(times, pts) - 1)]
     return max((k for k, t in zip(keys, times, strict=True) if t <= pts), default=keys[0])

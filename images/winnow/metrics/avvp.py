@@ -47,9 +47,11 @@ def score(
     All four are (videos, segments, classes), bool or 0/1; ContractError for other shapes, values, or no video.
     """
     given = {
-        "predicted audio": predicted_audio, "predicted visual": predicted_visual,
-        "true audio": true_audio, "true visual": true_visual,
-    }  # fmt: skip
+        "predicted audio": predicted_audio,
+        "predicted visual": predicted_visual,
+        "true audio": true_audio,
+        "true visual": true_visual,
+    }
     audio, visual, heard, seen = (_mask(name, values) for name, values in given.items())
     if len({values.shape for values in (audio, visual, heard, seen)}) != 1:
         raise ContractError(f"shapes differ: {', '.join(f'{n} {np.shape(v)}' for n, v in given.items())}")

@@ -84,9 +84,14 @@ def figures(found: np.ndarray, ks: Sequence[int] = KS) -> dict[str, float]:
 
 
 def score(
-    audio: np.ndarray, visual: np.ndarray, *, labels: np.ndarray | None = None, groups: np.ndarray | None = None,
-    ks: Sequence[int] = KS, seed: int = 0,
-) -> dict[str, object]:  # fmt: skip
+    audio: np.ndarray,
+    visual: np.ndarray,
+    *,
+    labels: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    ks: Sequence[int] = KS,
+    seed: int = 0,
+) -> dict[str, object]:
     """Both ways over row-aligned pairs, (n, d) each: {"gallery", "R@k", "MRR" (means of both ways), "chances",
     "intervals", by way, and "class" the same by labels (n,), where there are any}. groups: (n,), of the bootstrap; each
     clip its own without. ContractError for a gallery smaller than the largest k."""
@@ -97,8 +102,13 @@ def score(
     said |= {"gallery": len(audio), "groups": int(group.max()) + 1}
     said["chances"] = {f"R@{k}": k / len(audio) for k in ks}
     if labels is not None and (labels >= 0).any():
-        by_class = dict(zip(WAYS, (class_ranks(audio, visual, labels, labels),
-                                   class_ranks(visual, audio, labels, labels)), strict=True))  # fmt: skip
+        by_class = dict(
+            zip(
+                WAYS,
+                (class_ranks(audio, visual, labels, labels), class_ranks(visual, audio, labels, labels)),
+                strict=True,
+            )
+        )
         found = _said(by_class, group, ks, seed)
         found |= {"clips": int((labels >= 0).sum()), "classes": len(np.unique(labels[labels >= 0]))}
         found["chances"] = {f"R@{k}": chance_of_class(labels, labels, k) for k in ks}

@@ -37,9 +37,13 @@ class Corpus:
     def take(self, place: np.ndarray) -> Corpus:
         """The clips at these places."""
         return replace(
-            self, video=self.video[place], picture=self.picture[place], sound=self.sound[place],
-            motion=self.motion[place], onset=self.onset[place],
-        )  # fmt: skip
+            self,
+            video=self.video[place],
+            picture=self.picture[place],
+            sound=self.sound[place],
+            motion=self.motion[place],
+            onset=self.onset[place],
+        )
 
     def first(self, most: int) -> Corpus:
         """The first clips, at most so many."""

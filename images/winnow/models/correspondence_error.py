@@ -50,9 +50,15 @@ def _own_z(model: FoldModel, held: Corpus, group: np.ndarray, towers: tuple[Towe
     """z (n,) of clips by a fold's model with other towers, these clips being the bank."""
     a, b = towers[0](held.picture), towers[1](held.sound)
     bank = replace(
-        model, picture=towers[0], sound=towers[1], bank_picture=a, bank_sound=b, bank_motion=held.motion,
-        bank_onset=held.onset, bank_group=group,
-    )  # fmt: skip
+        model,
+        picture=towers[0],
+        sound=towers[1],
+        bank_picture=a,
+        bank_sound=b,
+        bank_motion=held.motion,
+        bank_onset=held.onset,
+        bank_group=group,
+    )
     sides = list(zip(group, a, b, held.motion, held.onset, strict=True))
     null = [mismatches(bank, [of], *clip, alike) for of, *clip in sides]
     every = np.concatenate(null)

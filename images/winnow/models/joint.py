@@ -72,9 +72,14 @@ class SoundPreprocessing(BaseModel):
         out = np.zeros((self.clips, 1, self.mel_bins, self.frames), np.float32)
         for row, start in zip(out, starts, strict=True):
             spectrum = log_mel(
-                wave[start : start + length], rate_hz=self.rate_hz, bins=self.mel_bins, window_s=self.window_s,
-                hop_s=self.hop_s, fmin_hz=self.fmin_hz, fmax_hz=self.fmax_hz,
-            )[: self.frames]  # fmt: skip
+                wave[start : start + length],
+                rate_hz=self.rate_hz,
+                bins=self.mel_bins,
+                window_s=self.window_s,
+                hop_s=self.hop_s,
+                fmin_hz=self.fmin_hz,
+                fmax_hz=self.fmax_hz,
+            )[: self.frames]
             if not len(spectrum):
                 raise ValueError(f"{len(wave) / self.rate_hz:.3f} s of sound, shorter than a window")
             row[0, :, : len(spectrum)] = spectrum.T

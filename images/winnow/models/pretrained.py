@@ -81,7 +81,7 @@ class Pretrained(Stage):
         torch_batches.deterministic(device)
         self.encoder = self.load(weights, load_state(self.settings.weights, weights), device)
         self.label, self.device = weights.label, torch_batches.device_name(device)
-        self.line = torch_batches.Line(
+        self.pipeline = torch_batches.EncodePipeline(
             self.rows,
             self.encoder.encode,
             device,
@@ -91,7 +91,7 @@ class Pretrained(Stage):
 
     def process(self, batch: Batch) -> Iterator[Outcome]:
         """An outcome for each clip."""
-        yield from self.line.run(batch, self.finish)
+        yield from self.pipeline.run(batch, self.finish)
 
     def finish(self, clip: Answered) -> dict[str, object]:
         """The columns of one clip from its rows' values, (n, sum of widths)."""

@@ -59,18 +59,29 @@ class RidgeModel:
     networks: tuple[str, str]
 
     def score(
-        self, video_id: str, picture: np.ndarray, sound: np.ndarray, *, middle_s: float, model: str,
+        self,
+        video_id: str,
+        picture: np.ndarray,
+        sound: np.ndarray,
+        *,
+        middle_s: float,
+        model: str,
         residual: np.ndarray | None = None,
-    ) -> dict[str, object]:  # fmt: skip
+    ) -> dict[str, object]:
         """One clip's columns (`scorers.COLUMNS`). picture: (d,), sound, residual: (e,), as the tables hold them.
         ValueError for a sound or a picture that is the corpus' mean to the last bit."""
         _, fold = self.known.find(video_id, picture, sound)
         of = self.maps[fold]
         left = None if residual is None else of.sound(residual)
         return scorers.columns(
-            of.sound(sound), of.picture(picture[None]), np.array([middle_s]), video_id=video_id, model=model, fold=fold,
+            of.sound(sound),
+            of.picture(picture[None]),
+            np.array([middle_s]),
+            video_id=video_id,
+            model=model,
+            fold=fold,
             residual=left,
-        )  # fmt: skip
+        )
 
     def dumps(self) -> bytes:
         """The model as an uncompressed .npz without pickles: equal models give equal bytes."""

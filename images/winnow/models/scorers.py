@@ -61,9 +61,15 @@ BUILTIN_COLUMNS: Mapping[str, str] = {
 
 
 def columns(
-    sound: np.ndarray, pictures: np.ndarray, times_s: np.ndarray, *, video_id: str, model: str, fold: int | None = None,
+    sound: np.ndarray,
+    pictures: np.ndarray,
+    times_s: np.ndarray,
+    *,
+    video_id: str,
+    model: str,
+    fold: int | None = None,
     residual: np.ndarray | None = None,
-) -> dict[str, object]:  # fmt: skip
+) -> dict[str, object]:
     """A row's COLUMNS from the vector of the sound, (d,), those of its pictures, (n, d), and when each is shown, (n,);
     residual: the vector of what separation left of the sound, (d,), or None.
     Vectors of any length: they are made unit vectors here, always, because some models scale one side (ImageBind's

@@ -1,8 +1,8 @@
 """How much of a clip stands still or is black, without decoding what is known to move.
 
-A clip falls into stretches from one key picture to the next. A stretch is still when none of its pictures, the next
-key picture among them, differs from its first; as soon as one does, the rest of the stretch need not be decoded. So a
-clip that moves costs little more than its key pictures, and one that stands still is decoded whole, which costs
+A clip falls into stretches from one keyframe to the next. A stretch is still when none of its pictures, the next
+keyframe among them, differs from its first; as soon as one does, the rest of the stretch need not be decoded. So a
+clip that moves costs little more than its keyframes, and one that stands still is decoded whole, which costs
 little because there is nothing in it.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.frame import VideoFrame
 
-#: A stretch between key pictures that is longer than this is cut into shorter ones, s, each with a verdict of its
+#: A stretch between keyframes that is longer than this is cut into shorter ones, s, each with a verdict of its
 #: own.
 STRETCH_S = 2.0
 #: A picture is black when at least BLACK_SHARE of its pixels are at most BLACK_LUMA of full scale: the defaults of
@@ -28,7 +28,7 @@ STRETCH_S = 2.0
 BLACK_LUMA, BLACK_SHARE = 0.1, 0.98
 
 
-class Watch:
+class FreezeDetector:
     """Looks at a clip's pictures as they are decoded, and says which packets need no decoding.
 
     packets: all of the video stream's, in file order. Two small pictures (64 × 48) are the same when at most
@@ -55,8 +55,8 @@ class Watch:
         self._edges_s = [*edges, end_s]
         self._moved = [False] * len(edges)
 
-    def wants(self, packet: Packet) -> bool:
-        """Whether a packet must be decoded: a key picture, or part of a stretch of which nothing moved yet."""
+    def needs(self, packet: Packet) -> bool:
+        """Whether a packet must be decoded: a keyframe, or part of a stretch of which nothing moved yet."""
         if packet.is_keyframe or packet.pts is None:
             return True
         place = self._stretch(packet.pts * self._base - self._start_s)

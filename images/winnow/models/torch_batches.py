@@ -135,8 +135,8 @@ class _Flight:
                 yield clip
 
 
-class Line:
-    """From clips to their values: decode ahead, batch, run, take apart. One `Line` serves all shards of a process."""
+class EncodePipeline:
+    """From clips to their values: decode ahead, batch, run, take apart. One serves all shards of a process."""
 
     def __init__(self, decode: Decode, encode: Encode, device: torch.device, *, rows: int, threads: int) -> None:
         self.decode, self.encode, self.device, self.threads = decode, encode, device, threads

@@ -54,9 +54,15 @@ class TwoTowerModel:
     known: Known
 
     def score(
-        self, video_id: str, picture: np.ndarray, sound: np.ndarray, *, middle_s: float, model: str,
+        self,
+        video_id: str,
+        picture: np.ndarray,
+        sound: np.ndarray,
+        *,
+        middle_s: float,
+        model: str,
         residual: np.ndarray | None = None,
-    ) -> dict[str, object]:  # fmt: skip
+    ) -> dict[str, object]:
         """One clip's columns (`scorers.COLUMNS`). picture, sound, residual: all layers joined, (d,), (e,), (e,)."""
         _, fold = self.known.find(video_id, picture, sound)
         seen, heard = self.picture[fold](picture[None]), self.sound[fold](sound[None])[0]

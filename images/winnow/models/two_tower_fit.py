@@ -75,9 +75,13 @@ class Side(torch.nn.Module):
         """The tower that scores."""
         plain = {name: value.detach().numpy().copy() for name, value in self.named_parameters()}
         return Tower(
-            mean.astype(np.float32), scale.astype(np.float32),
-            plain["hidden.weight"].T, plain["hidden.bias"], plain["out.weight"].T, plain["out.bias"],
-        )  # fmt: skip
+            mean.astype(np.float32),
+            scale.astype(np.float32),
+            plain["hidden.weight"].T,
+            plain["hidden.bias"],
+            plain["out.weight"].T,
+            plain["out.bias"],
+        )
 
 
 def fit(corpus: Corpus, params: FitParams) -> TwoTowerModel:

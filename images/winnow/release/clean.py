@@ -65,9 +65,12 @@ class Clean:
             self._media(taking)
         frees = {kind: {"files": self.files[kind], "bytes": self.freed[kind]} for kind in KINDS}
         return {
-            "dry_run": self.dry, "releases": {"kept": kept, "removed": gone}, "frees": frees,
-            "bytes": self.freed.total(), "taken_down": waits,
-        }  # fmt: skip
+            "dry_run": self.dry,
+            "releases": {"kept": kept, "removed": gone},
+            "frees": frees,
+            "bytes": self.freed.total(),
+            "taken_down": waits,
+        }
 
     # -- releases ------------------------------------------------------------------------------------------------------
     def _release(self, release: str) -> None:
@@ -93,20 +96,20 @@ class Clean:
                 shutil.rmtree(left)
 
     # -- tables --------------------------------------------------------------------------------------------------------
-    def _tables(self, stage: str, v: str, batch: str) -> list[Manifest]:
+    def _tables(self, stage: str, fingerprint: str, batch: str) -> list[Manifest]:
         """One version of a stage's table of a batch; the commits that stay of it."""
-        folder = self.lake.folder(stage, v, batch)
+        folder = self.lake.folder(stage, fingerprint, batch)
         with locked(self.lake) if not self.dry else contextlib.nullcontext():
             head = self._heads(stage, batch)
             there = self.lake.list(folder)
             families = {family(f"{folder}/{name}") for name in there}
-            gone = set() if head else self.roots.superseded(stage, batch, v, families)
+            gone = set() if head else self.roots.superseded(stage, batch, fingerprint, families)
             gone -= {family(f"{folder}/{name}") for name in there if self._is_young(f"{folder}/{name}")}
             going = [name for name in there if family(f"{folder}/{name}") in gone]
             self._remove("tables", folder, sorted(going, key=lambda name: not name.endswith(".json")))
             manifests, expected = [], set()
             for name in (name for name in there if name.endswith(".json") and name not in going):
-                manifest = self.lake.manifest(stage, v, batch, name.removesuffix(".json"))
+                manifest = self.lake.manifest(stage, fingerprint, batch, name.removesuffix(".json"))
                 if manifest is not None:
                     manifests.append(manifest)
                     expected |= {name, manifest.file, self.lake.tar_key(manifest).rpartition("/")[2]}

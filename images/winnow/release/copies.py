@@ -44,8 +44,17 @@ def broken(data: bytes) -> str | None:
 
 
 _BEFORE_SEALS = {
-    "id", "policy", "before", "winnow", "published_at", "batches", "stages", "models", "thresholds", "files",
-}  # fmt: skip
+    "id",
+    "policy",
+    "before",
+    "winnow",
+    "published_at",
+    "batches",
+    "stages",
+    "models",
+    "thresholds",
+    "files",
+}
 
 
 def verify(where: str | Path) -> dict[str, object]:

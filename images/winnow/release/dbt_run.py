@@ -61,9 +61,16 @@ def run_dbt(
         (out / "parsed.msgpack").write_bytes(known)
         command += ["--partial-parse-file-path", str(out / "parsed.msgpack")]
     command += [
-        *arguments, "--project-dir", str(project), "--profiles-dir", str(project),
-        "--target-path", str(out / "target"), "--log-path", str(out / "logs"),
-    ]  # fmt: skip
+        *arguments,
+        "--project-dir",
+        str(project),
+        "--profiles-dir",
+        str(project),
+        "--target-path",
+        str(out / "target"),
+        "--log-path",
+        str(out / "logs"),
+    ]
     done = subprocess.run(command, env=environment, cwd=out, capture_output=True, text=True, check=False)
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name

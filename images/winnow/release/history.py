@@ -32,12 +32,18 @@ def listed(lake: Lake) -> list[dict[str, Any]]:
     current, found = publish.current(lake), []
     for release in publish.releases(lake):
         manifest = publish.manifest(lake, release)
-        found.append({
-            "release": release, "in_use": release == current, "published_at": manifest.get("published_at"),
-            "before": manifest.get("before"), "kept": _kept(lake, release), "batches": len(manifest.get("batches", {})),
-            "bytes": sum(entry["bytes"] for entry in manifest.get("files", {}).values()),
-            "taken_down": held(lake, release),
-        })  # fmt: skip
+        found.append(
+            {
+                "release": release,
+                "in_use": release == current,
+                "published_at": manifest.get("published_at"),
+                "before": manifest.get("before"),
+                "kept": _kept(lake, release),
+                "batches": len(manifest.get("batches", {})),
+                "bytes": sum(entry["bytes"] for entry in manifest.get("files", {}).values()),
+                "taken_down": held(lake, release),
+            }
+        )
     return sorted(found, key=lambda row: (row["published_at"] or "", row["release"]))
 
 
@@ -52,11 +58,15 @@ def shown(lake: Lake, release: str | None) -> dict[str, Any]:
         query = "SELECT split, count(*) FROM read_parquet(?) WHERE status = 'kept' GROUP BY 1 ORDER BY 1"
         splits = dict(_rows(query, path))
     return {
-        **row, "splits": splits, "policy": manifest.get("policy"), "winnow": manifest.get("winnow"),
-        "batches": sorted(manifest.get("batches", {})), "models": manifest.get("models", []),
+        **row,
+        "splits": splits,
+        "policy": manifest.get("policy"),
+        "winnow": manifest.get("winnow"),
+        "batches": sorted(manifest.get("batches", {})),
+        "models": manifest.get("models", []),
         "folder": publish.address(lake, found),
         "chosen": [one for one in chosen(lake) if found in (one["release"], one["before"])],
-    }  # fmt: skip
+    }
 
 
 def compared(lake: Lake, first: str, second: str, rows: bool = False) -> dict[str, Any]:
@@ -103,8 +113,13 @@ def compared(lake: Lake, first: str, second: str, rows: bool = False) -> dict[st
         same_count += change == "same"
         other += change == "reason"
         if rows and change in ("in", "out", "changed"):
-            listed_rows.append({"sample_id": sample_id, "change": change, **(
-                {"columns": changed} if change == "changed" else {"reason": reason})})  # fmt: skip
+            listed_rows.append(
+                {
+                    "sample_id": sample_id,
+                    "change": change,
+                    **({"columns": changed} if change == "changed" else {"reason": reason}),
+                }
+            )
     kept = [_kept(lake, one) for one in ids]
     if kept[0] + found["in"]["clips"] - found["out"]["clips"] != kept[1]:
         raise ContractError(f"{ids[0]} and {ids[1]} do not add up ({kept}): run `winnow verify --release` on both")

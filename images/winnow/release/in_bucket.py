@@ -83,8 +83,11 @@ def place(
     kept = [key for key in up if key in held]
     sizes = {entry["key"]: entry["bytes"] for entry in manifest["files"].values()}
     with ThreadPoolExecutor(AT_A_TIME) as pool:
-        there = {key for key, size in zip(kept, pool.map(lambda key: _size(lake, key), kept), strict=True)
-                 if size == sizes[key]}  # fmt: skip
+        there = {
+            key
+            for key, size in zip(kept, pool.map(lambda key: _size(lake, key), kept), strict=True)
+            if size == sizes[key]
+        }
     put(lake, [(work / name, key) for key, name in up.items() if key not in there])
     if writer:
         writer.lease.check()

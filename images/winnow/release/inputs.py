@@ -23,20 +23,34 @@ DERIVED_COLUMNS = {"duplicate_pair": near_duplicates.PAIR_COLUMNS}
 #: Tables that the release now current hands to the next one.
 PUBLISHED_COLUMNS = {
     "published_splits": {
-        "sample_id": "string", "video_id": "string", "uploader_key": "string", "source_sha256": "string",
+        "sample_id": "string",
+        "video_id": "string",
+        "uploader_key": "string",
+        "source_sha256": "string",
         "split": "string",
     },
     "published_clips": {
-        "sample_id": "string", "status": "string", "first_failed_rule": "string", "detail": "string", "split": "string",
+        "sample_id": "string",
+        "status": "string",
+        "first_failed_rule": "string",
+        "detail": "string",
+        "split": "string",
     },
     "published_thresholds": {
-        "point": "string", "position": "int64", "rule": "string", "measure": "string", "op": "string",
-        "value": "double", "unit": "string",
+        "point": "string",
+        "position": "int64",
+        "rule": "string",
+        "measure": "string",
+        "op": "string",
+        "value": "double",
+        "unit": "string",
     },
-}  # fmt: skip
+}
 PUBLISHED_FILES = {
-    "published_splits": "splits", "published_clips": "fct_clips", "published_thresholds": "thresholds",
-}  # fmt: skip
+    "published_splits": "splits",
+    "published_clips": "fct_clips",
+    "published_thresholds": "thresholds",
+}
 #: Damaged files that a message names.
 SHOWN = 20
 _QUARANTINED_FIELDS = ("stage", "batch", "sample_id", "rules")
@@ -203,13 +217,19 @@ def head_files(lake: Lake, heads: Mapping[str, dict[str, Any]]) -> list[InputFil
     """Every file that the admitted batches stand on."""
     return [
         InputFile(
-            stage, lake.full(f["path"]), head["batch"], head["seq"], at["v"], f["shard"], f["sha256"],
+            stage,
+            lake.full(f["path"]),
+            head["batch"],
+            head["seq"],
+            at["v"],
+            f["shard"],
+            f["sha256"],
             *_beside(lake, f.get("places"), at.get("shards")),
         )
         for head in heads.values()
         for stage, at in head["stages"].items()
         for f in at["files"]
-    ]  # fmt: skip
+    ]
 
 
 def _beside(lake: Lake, *files: Mapping[str, str] | None) -> list[str | None]:

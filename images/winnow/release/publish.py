@@ -140,9 +140,15 @@ def content_id(work: Path, policy: str) -> str:
 
 
 def publish(
-    work: Path, lake: Lake, *, release: str, key: str | None, base: str | None, policy: str,
+    work: Path,
+    lake: Lake,
+    *,
+    release: str,
+    key: str | None,
+    base: str | None,
+    policy: str,
     writer: in_bucket.Writer | None = None,
-) -> dict[str, object]:  # fmt: skip
+) -> dict[str, object]:
     """Make a built, gated and reported work folder visible.
 
     `base` is the release that was current when it was built: when another one was published since, this one was built

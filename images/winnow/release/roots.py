@@ -17,8 +17,8 @@ from winnow.core.admitted import batch_heads, shards_of
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake
 from winnow.core.planned_table import PLANNED_TABLES
-from winnow.core.shard import Chain
-from winnow.core.stage import stage_columns, stage_needs, stage_wants
+from winnow.core.shard import Lineage
+from winnow.core.stage import stage_columns, stage_needs, stage_optional_needs
 from winnow.release import publish
 
 DAY_S = 86400.0
@@ -93,27 +93,27 @@ class Roots:
         folders += self._work()
         return {clip for root in folders for clip in column(root / "ops" / "fct_clip_files.parquet", "sample_id")}
 
-    def stands(self, stage: str, batch: str) -> dict[str, Any] | None:
+    def head(self, stage: str, batch: str) -> dict[str, Any] | None:
         """Where a stage stands for a batch."""
-        return self.lake.stand(stage, batch)
+        return self.lake.head(stage, batch)
 
-    def superseded(self, stage: str, batch: str, v: str, families: Iterable[str]) -> set[str]:
+    def superseded(self, stage: str, batch: str, fingerprint: str, families: Iterable[str]) -> set[str]:
         """Which of these shards of one version count no more: neither where the stage stands, nor for a release or an
         admitted batch. Of the version at which it stands these are only shards in whose place another is committed."""
-        stand = self.stands(stage, batch)
-        if stand is None:
+        stage_head = self.head(stage, batch)
+        if stage_head is None:
             return set()
         loose = {one for one in families if one not in self.named}
         if not loose:
             return loose
-        if stand.get("v") != v:
+        if stage_head.get("v") != fingerprint:
             return loose
-        folder = self.lake.folder(stage, v, batch)
+        folder = self.lake.folder(stage, fingerprint, batch)
         if stage in PLANNED_TABLES:
-            return loose - {f"{folder}/{shard}" for shard in stand.get("shards", [])}
-        chain, gone = Chain(self.lake, batch, stage_needs(), stage_wants()), set()
+            return loose - {f"{folder}/{shard}" for shard in stage_head.get("shards", [])}
+        lineage, gone = Lineage(self.lake, batch, stage_needs(), stage_optional_needs()), set()
         for one in loose:
-            done = chain.committed(stage, int(one.rpartition("/")[2][:5]))
+            done = lineage.committed(stage, int(one.rpartition("/")[2][:5]))
             if done is not None and family(f"{folder}/{done.shard}") != one:
                 gone.add(one)
         return gone
@@ -131,10 +131,10 @@ def _shards(listed: Path) -> Iterator[str]:
 def tables(lake: Lake) -> Iterator[tuple[str, str, str]]:
     """Stage, version and batch of every folder of shards."""
     for stage in sorted(stage_columns()):
-        for v in (name[2:] for name in lake.list(stage) if name.startswith("v=")):
-            for name in lake.list(f"{stage}/v={v}"):
+        for fingerprint in (name[2:] for name in lake.list(stage) if name.startswith("v=")):
+            for name in lake.list(f"{stage}/v={fingerprint}"):
                 if name.startswith("batch="):
-                    yield stage, v, name.removeprefix("batch=")
+                    yield stage, fingerprint, name.removeprefix("batch=")
 
 
 def column(path: Path, *names: str, below: str = "") -> list[str]:

@@ -19,9 +19,19 @@ from winnow.core.pointer import Pointer
 CORRESPOND = "correspond"
 #: What a release reads of each scorer.
 FIELDS = (
-    "model", "auc", "auc_low", "auc_high", "p_value", "clips", "groups", "clips_effective", "accepted", "is_trusted",
-    "trusted_because", "refits",
-)  # fmt: skip
+    "model",
+    "auc",
+    "auc_low",
+    "auc_high",
+    "p_value",
+    "clips",
+    "groups",
+    "clips_effective",
+    "accepted",
+    "is_trusted",
+    "trusted_because",
+    "refits",
+)
 TRUSTED = f"trusted/{CORRESPOND}.json"
 
 

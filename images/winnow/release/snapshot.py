@@ -34,12 +34,15 @@ def published_tables(out: Path) -> list[PublishedTable]:
     nodes = json.loads((out / "target" / "manifest.json").read_text())["nodes"].values()
     found = [
         PublishedTable(
-            node["schema"], node["alias"], tuple(node["config"]["meta"]["key"]), node["description"],
+            node["schema"],
+            node["alias"],
+            tuple(node["config"]["meta"]["key"]),
+            node["description"],
             {name: column["description"] for name, column in node["columns"].items()},
         )
         for node in nodes
         if "published" in node["tags"] and node["resource_type"] in ("model", "seed")
-    ]  # fmt: skip
+    ]
     return sorted(found, key=lambda t: (t.schema, t.name))
 
 

@@ -135,8 +135,12 @@ def _folder(lake: Lake) -> Iterator[Path]:
         yield root
         return
     with work_folder("release") as root:
-        print(f"the release is made in {root}; copies of what it reads are kept beside it, at most "
-              f"{load().scratch_mb} MiB (WINNOW_SCRATCH, WINNOW_SCRATCH_MB)", file=sys.stderr, flush=True)  # fmt: skip
+        print(
+            f"the release is made in {root}; copies of what it reads are kept beside it, at most "
+            f"{load().scratch_mb} MiB (WINNOW_SCRATCH, WINNOW_SCRATCH_MB)",
+            file=sys.stderr,
+            flush=True,
+        )
         yield root
 
 

@@ -58,9 +58,15 @@ def takedown(lake: Lake, kind: str, names: Iterable[str], why: str) -> dict[str,
         corpus_table.add(lake, TABLE, new, provenance={"command": f"winnow takedown --{KINDS[kind]} … --why …"})
     unmatched = [name for name in wanted if name not in found.matched]
     return {
-        "kind": kind, "names": len(wanted), "recorded": len(new), "copies": len(found.copied), "releases": found.kept,
-        "files": found.files, "unmatched": unmatched[:SHOWN], "more_unmatched": max(0, len(unmatched) - SHOWN),
-    }  # fmt: skip
+        "kind": kind,
+        "names": len(wanted),
+        "recorded": len(new),
+        "copies": len(found.copied),
+        "releases": found.kept,
+        "files": found.files,
+        "unmatched": unmatched[:SHOWN],
+        "more_unmatched": max(0, len(unmatched) - SHOWN),
+    }
 
 
 def taken(lake: Lake) -> list[dict[str, object]]:

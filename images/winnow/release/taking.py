@@ -23,7 +23,7 @@ from winnow.core import shard_tar
 from winnow.core.lake import Lake
 from winnow.core.manifest import Manifest
 from winnow.core.pointer import Pointer
-from winnow.core.shard_tar import Shelf
+from winnow.core.shard_tar import ShardTar
 from winnow.core.takedown import Tombstones
 from winnow.release import publish
 from winnow.release.roots import Roots, column
@@ -95,31 +95,31 @@ class Taking:
             out = {row["sample_id"] for row in rows if self.gone & {row.get(name) for name in _CLIPS}}
         if not out and not manifest.removed:  # one that was noted may still lie there: killed between note and tar
             return manifest
-        shelf, made = Shelf(path), path.with_name(f".{path.name}.taking")
+        members, made = ShardTar(path), path.with_name(f".{path.name}.taking")
         try:
-            gone = {name for name in shelf.names() if name.partition(".")[0] in out} | (
-                set(manifest.removed) & set(shelf.names())
+            gone = {name for name in members.names() if name.partition(".")[0] in out} | (
+                set(manifest.removed) & set(members.names())
             )
             if not gone:
                 return manifest
             self.files += len(gone)
             if self.dry:
-                self.freed += sum(len(shelf.read(name)) for name in gone)
+                self.freed += sum(len(members.read(name)) for name in gone)
                 return manifest
-            shard_tar.write(made, ((name, shelf.read(name)) for name in shelf.names() if name not in gone))
+            shard_tar.write(made, ((name, members.read(name)) for name in members.names() if name not in gone))
             self.freed += path.stat().st_size - made.stat().st_size
             noted = {**dict.fromkeys(gone, self.day), **manifest.removed}
             manifest = self._note(manifest, noted, made.stat().st_size)
             self.lake.put_file(made, key, move=True)
             self.lake.sync_folder(key)
         finally:
-            shelf.close()
+            members.close()
             made.unlink(missing_ok=True)
         return manifest
 
     def _note(self, manifest: Manifest, removed: dict[str, str], size: int) -> Manifest:
         """Say in a manifest what is no longer there; nothing else of it changes."""
-        key = f"{self.lake.folder(manifest.stage, manifest.v, manifest.batch)}/{manifest.shard}.json"
+        key = f"{self.lake.folder(manifest.stage, manifest.fingerprint, manifest.batch)}/{manifest.shard}.json"
         since = Pointer(self.lake, key)
         noted = replace(manifest, removed=dict(sorted(removed.items())), sidecar_bytes=size)
         since.move(noted.dumps(), "winnow clean")
@@ -160,9 +160,11 @@ class Taking:
     def _is_named(self, row: dict[str, Any]) -> bool:
         """Whether a candidate that gave no clip was taken down by one of its names."""
         names = {
-            "id": [row.get("video_id"), row["sample_id"]], "uploader": row.get("fetched_uploader"),
-            "source": row.get("url"), "file": row["media_sha256"],
-        }  # fmt: skip
+            "id": [row.get("video_id"), row["sample_id"]],
+            "uploader": row.get("fetched_uploader"),
+            "source": row.get("url"),
+            "file": row["media_sha256"],
+        }
         return self.known.over(names) is not None
 
     def is_refused(self, file: str) -> bool:

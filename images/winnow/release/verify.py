@@ -20,7 +20,7 @@ from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.planned_table import PLANNED_TABLES
 from winnow.core.sample import check_batch
-from winnow.core.shard_tar import DIGESTS, Shelf
+from winnow.core.shard_tar import DIGESTS, ShardTar
 from winnow.core.stage import stage_class, stage_columns
 from winnow.release import publish
 from winnow.release.holdings import Holdings, torn
@@ -66,15 +66,15 @@ class Verify(Holdings):
         """Everything that was committed of one batch, whatever version, and its head."""
         known: dict[str, Manifest] = {}
         for stage in stage_columns():
-            stand = self._stand(stage, batch)
-            for v in [name[2:] for name in self.lake.list(stage) if name.startswith("v=")]:
-                current = stand is not None and stand.get("v") == v
-                for manifest in self._manifests(stage, v, batch, current):
+            stage_head = self._stage_head(stage, batch)
+            for fingerprint in [name[2:] for name in self.lake.list(stage) if name.startswith("v=")]:
+                current = stage_head is not None and stage_head.get("v") == fingerprint
+                for manifest in self._manifests(stage, fingerprint, batch, current):
                     known[self.lake.table_key(manifest)] = manifest
                     self.table(manifest, current)
-            if stand is not None and stage in PLANNED_TABLES:
-                for shard in stand.get("shards", []):
-                    key = f"{self.lake.folder(stage, stand['v'], batch)}/{shard}.json"
+            if stage_head is not None and stage in PLANNED_TABLES:
+                for shard in stage_head.get("shards", []):
+                    key = f"{self.lake.folder(stage, stage_head['v'], batch)}/{shard}.json"
                     if not self.lake.exists(key):
                         head = f"{stage}/batch={batch}.json"
                         self.found("missing", key, removing(self.lake, [head], self._running(stage, batch)))
@@ -86,33 +86,35 @@ class Verify(Holdings):
         return running(stage, batch) + (f" --shard-size {size}" if size else "")
 
     def _shard_size(self, batch: str) -> object:
-        for v in self.lake.list("plan"):
-            folder = f"plan/{v}/batch={batch}"
+        for fingerprint in self.lake.list("plan"):
+            folder = f"plan/{fingerprint}/batch={batch}"
             for name in self.lake.list(folder):
                 if name.endswith(".json"):
                     with suppress(ContractError):  # another one says it too
-                        manifest = self.lake.manifest("plan", v.removeprefix("v="), batch, name.removesuffix(".json"))
+                        manifest = self.lake.manifest(
+                            "plan", fingerprint.removeprefix("v="), batch, name.removesuffix(".json")
+                        )
                         if manifest and manifest.params.get("shard_size"):
                             return manifest.params["shard_size"]
         return None
 
-    def _stand(self, stage: str, batch: str) -> dict[str, Any] | None:
+    def _stage_head(self, stage: str, batch: str) -> dict[str, Any] | None:
         key = f"{stage}/batch={batch}.json"
         try:
-            stand = self.lake.stand(stage, batch)
+            stage_head = self.lake.head(stage, batch)
         except ContractError as error:
             self.found(torn(error), key, removing(self.lake, [key], self._running(stage, batch)))
             return None
-        self.seen["heads"] += stand is not None
-        return stand
+        self.seen["heads"] += stage_head is not None
+        return stage_head
 
-    def _manifests(self, stage: str, v: str, batch: str, current: bool) -> Iterator[Manifest]:
-        folder = self.lake.folder(stage, v, batch)
+    def _manifests(self, stage: str, fingerprint: str, batch: str, current: bool) -> Iterator[Manifest]:
+        folder = self.lake.folder(stage, fingerprint, batch)
         for name in self.lake.list(folder):
             if not name.endswith(".json"):
                 continue
             try:
-                manifest = self.lake.manifest(stage, v, batch, name.removesuffix(".json"))
+                manifest = self.lake.manifest(stage, fingerprint, batch, name.removesuffix(".json"))
             except ContractError as error:
                 files = [f"{folder}/{name}", *self._attempts(folder, name.removesuffix(".json"))]
                 mend = removing(self.lake, files, self._running(stage, batch) if current else "")
@@ -125,7 +127,7 @@ class Verify(Holdings):
     def table(self, manifest: Manifest, current: bool) -> None:
         """A shard's table, its tar, and what its rows name: members, source videos; and the model that measured it."""
         lake, key = self.lake, self.lake.table_key(manifest)
-        folder = lake.folder(manifest.stage, manifest.v, manifest.batch)
+        folder = lake.folder(manifest.stage, manifest.fingerprint, manifest.batch)
         files = [f"{folder}/{manifest.shard}.json", key, *([lake.tar_key(manifest)] if manifest.sidecar else [])]
         files += self._attempts(folder, manifest.shard)
         mend = removing(self.lake, files, self._running(manifest.stage, manifest.batch) if current else "")
@@ -174,12 +176,12 @@ class Verify(Holdings):
         import tarfile
 
         try:
-            shelf = Shelf(path)
+            members = ShardTar(path)
         except tarfile.TarError:
             self.found("damaged", key, mend)
             return
         try:
-            names = set(shelf.names())
+            names = set(members.names())
             for row in _rows(table, list(DIGESTS.values())):
                 for ext, column in DIGESTS.items():
                     name = f"{row['sample_id']}.{ext}"
@@ -188,10 +190,10 @@ class Verify(Holdings):
                     self.seen["members"] += 1
                     if name not in names:
                         self.found("missing", f"{key} {name}", mend)
-                    elif sha256_bytes(shelf.read(name)) != row[column]:
+                    elif sha256_bytes(members.read(name)) != row[column]:
                         self.found("changed", f"{key} {name}", mend)
         finally:
-            shelf.close()
+            members.close()
 
     def _head(self, batch: str, known: dict[str, Manifest]) -> None:
         key, gate = f"batches/{batch}.json", f"winnow gate --batch {batch}"
@@ -252,13 +254,13 @@ def _names(path: Path) -> list[str]:
     import tarfile
 
     try:
-        shelf = Shelf(path)
+        members = ShardTar(path)
     except tarfile.TarError:
         return []
     try:
-        return shelf.names()
+        return members.names()
     finally:
-        shelf.close()
+        members.close()
 
 
 def verify(

@@ -47,8 +47,11 @@ QUERIES = {
     ),
 }
 #: Lines of the sweep: column, what a legend calls it.
-SWEPT = {"corresponding": "corresponding_share", "non_corresponding": "non_corresponding_share",
-         "clips": "clips_kept_share"}  # fmt: skip
+SWEPT = {
+    "corresponding": "corresponding_share",
+    "non_corresponding": "non_corresponding_share",
+    "clips": "clips_kept_share",
+}
 
 
 @dataclass(frozen=True)
@@ -119,10 +122,12 @@ def _scorer(about: Mapping[str, Any], distributions: Sequence[Mapping], sweep: S
         lines.setdefault(row["kind"], []).append((row["sigma"] + STEP / 2, 100 * float(row["share"])))
     swept = {name: [(row["k"], 100 * (row[column] or 0)) for row in own(sweep)] for name, column in SWEPT.items()}
     return Scorer(
-        title, what, about,
+        title,
+        what,
+        about,
         charts.curves({kind: _ended(points) for kind, points in lines.items()}, mark=k, least_top=0),
         charts.curves(swept, mark=k, least_top=100),
-    )  # fmt: skip
+    )
 
 
 def _normal() -> list[tuple[float, float]]:

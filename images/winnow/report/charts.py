@@ -62,11 +62,15 @@ def histogram(
     top, grid = _nice_top(max([*(sum(of.values()) for of in clips.values()), peak], default=1.0))
     bins = [
         Bin(
-            start, start + step, 100 * (start - first) / span, 100 * step / span, of,
+            start,
+            start + step,
+            100 * (start - first) / span,
+            100 * step / span,
+            of,
             {status: 100 * n / top for status, n in of.items()},
         )
         for start, of in sorted(clips.items())
-    ]  # fmt: skip
+    ]
     return Histogram(
         bins=bins,
         ticks=[(100 * (t - first) / span, _short(t)) for t in _ticks(first, last)],

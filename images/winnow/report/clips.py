@@ -83,17 +83,17 @@ def spread(found: list[dict]) -> list[dict]:
 
 def load(lake: Lake, chosen: list[dict[str, object]]) -> list[Shown]:
     """The chosen clips with their bytes, as long as they fit; a clip whose tar is gone is left out."""
-    from winnow.core.shard_tar import Shelf
+    from winnow.core.shard_tar import ShardTar
 
     shown, used = [], 0
     for row in chosen:
         try:
             with lake.local(str(row["tar"])) as path:
-                shelf = Shelf(path)
+                members = ShardTar(path)
                 try:
-                    data = shelf.read(f"{row['sample_id']}.mp4")
+                    data = members.read(f"{row['sample_id']}.mp4")
                 finally:
-                    shelf.close()
+                    members.close()
         except (FileNotFoundError, ContractError):
             continue
         if used + len(data) > MAX_BYTES:

@@ -80,57 +80,95 @@ clips_kept from rpt_avset_labels order by is_class, clips_kept desc, candidates 
 
 SECTIONS = (
     Section(
-        "filters", "Metadata filters", "Before a download",
+        "filters",
+        "Metadata filters",
+        "Before a download",
         "What each rule on metadata lets through: after the rules before it, and alone. A rule that does not decide is "
         "counted all the same: what it would drop is known without a download.",
         (Table("Candidates by rule.", ("rpt_screen",), _SCREEN, group="point"),),
     ),
     Section(
-        "audioscope", "AudioScope", "AudioScope: on the screen, or off it",
+        "audioscope",
+        "AudioScope",
+        "AudioScope: on the screen, or off it",
         "Clips by split and label, and the mixtures whose first clip is among them, beside the figures of the "
         "published lists. A label takes raters who all say the same.",
         (
-            Table("Lists: this release beside what its authors published.", ("rpt_audioscope_statistics",), _LISTS,
-                  group="list_version"),
-            Table("How far raters agree. Krippendorff's alpha: 1 is agreement, 0 what chance would give; a dash where "
-                  "nothing can be compared.", ("rpt_audioscope_agreement",), _AGREEMENT, group="question"),
+            Table(
+                "Lists: this release beside what its authors published.",
+                ("rpt_audioscope_statistics",),
+                _LISTS,
+                group="list_version",
+            ),
+            Table(
+                "How far raters agree. Krippendorff's alpha: 1 is agreement, 0 what chance would give; a dash where "
+                "nothing can be compared.",
+                ("rpt_audioscope_agreement",),
+                _AGREEMENT,
+                group="question",
+            ),
         ),
     ),
     Section(
-        "avel", "AVEL", "AVEL: which seconds",
+        "avel",
+        "AVEL",
+        "AVEL: which seconds",
         "Samples whose event is both seen and heard in some of their ten seconds. The half set is drawn from the full "
         "one by category, in the same splits.",
         (
             Table("Sets: this release beside what their authors published.", ("rpt_avel_sets",), _SETS, group="family"),
-            Table("Categories of the full set; agreed: samples that several people annotated, all the same.",
-                  ("rpt_avel_categories",), _CATEGORIES, group="family"),
-            Table("Videos that stand in two splits: as published lists give them, and here.", ("rpt_avel_leaks",),
-                  _LEAKS, group="family"),
+            Table(
+                "Categories of the full set; agreed: samples that several people annotated, all the same.",
+                ("rpt_avel_categories",),
+                _CATEGORIES,
+                group="family",
+            ),
+            Table(
+                "Videos that stand in two splits: as published lists give them, and here.",
+                ("rpt_avel_leaks",),
+                _LEAKS,
+                group="family",
+            ),
         ),
     ),
     Section(
-        "acav", "ACAV", "ACAV: which clips add information",
+        "acav",
+        "ACAV",
+        "ACAV: which clips add information",
         "Clips in the order in which they add mutual information between clusters of what is seen and of what is "
         "heard. Where the curve flattens, further clips repeat what is there.",
         (
-            Table("Information that the clips hold together, by the share of the candidates that is taken.",
-                  ("rpt_acav_selection",), _CURVE, curve=True),
+            Table(
+                "Information that the clips hold together, by the share of the candidates that is taken.",
+                ("rpt_acav_selection",),
+                _CURVE,
+                curve=True,
+            ),
             Table("Clips of each batch that are selected.", ("rpt_acav_batches",), _BATCHES),
         ),
     ),
     Section(
-        "avset", "AVSET", "AVSET: clips whose sound and picture correspond",
+        "avset",
+        "AVSET",
+        "AVSET: clips whose sound and picture correspond",
         "This release beside the table of AVSET-10M as it is published, figures that contradict each other too: clips "
         "times their mean must be the hours, and parts must sum to the whole, within what was rounded away.",
         (
-            Table("Datasets and their parts. Chosen: of the stretches that they were chosen from.",
-                  ("rpt_avset_statistics",), _AVSET, group="origin"),
+            Table(
+                "Datasets and their parts. Chosen: of the stretches that they were chosen from.",
+                ("rpt_avset_statistics",),
+                _AVSET,
+                group="origin",
+            ),
             Table("Figures that contradict each other.", ("rpt_avset_statistics",), _AVSET_PROBLEMS),
-            Table("Labels of the lists, those that are none of AudioSet's 527 classes first.", ("rpt_avset_labels",),
-                  _AVSET_LABELS),
+            Table(
+                "Labels of the lists, those that are none of AudioSet's 527 classes first.",
+                ("rpt_avset_labels",),
+                _AVSET_LABELS,
+            ),
         ),
     ),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)

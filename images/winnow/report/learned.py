@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 
 #: Order of the training sets, as on the page.
 SETS = ("release", "random", "rejected", "top")
-WORDS = {"release": "what the release keeps", "random": "random candidates", "rejected": "what was dropped",
-         "top": "highest scores"}  # fmt: skip
+WORDS = {
+    "release": "what the release keeps",
+    "random": "random candidates",
+    "rejected": "what was dropped",
+    "top": "highest scores",
+}
 FIGURES = (
     "select * from rpt_benchmark where release = '{release}' "
     f"order by task, model, metric, list_position({list(SETS)}, set)"

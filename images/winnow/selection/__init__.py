@@ -13,6 +13,17 @@ from winnow.selection.pairings import PAIRINGS, WEIGHTS, pair_weights, pairing
 from winnow.selection.refine import refine
 
 __all__ = [
-    "DEFAULT_BATCH", "DEFAULT_TAKE", "PAIRINGS", "PRESETS", "WEIGHTS", "batch_greedy", "contingency", "exact_greedy",
-    "gains", "mutual_information", "pair_weights", "pairing", "refine",
-]  # fmt: skip
+    "DEFAULT_BATCH",
+    "DEFAULT_TAKE",
+    "PAIRINGS",
+    "PRESETS",
+    "WEIGHTS",
+    "batch_greedy",
+    "contingency",
+    "exact_greedy",
+    "gains",
+    "mutual_information",
+    "pair_weights",
+    "pairing",
+    "refine",
+]

@@ -54,9 +54,16 @@ def expected(a, b, n, factorial):
             shift = math.log(n) - math.log(x) - math.log(y)
             mode = min(max((x + 1) * (y + 1) // (n + 2), low), high)
             top = math.exp(
-                factorial[x] + factorial[y] + factorial[n - x] + factorial[n - y] - factorial[n] - factorial[mode]
-                - factorial[x - mode] - factorial[y - mode] - factorial[n - x - y + mode]
-            )  # fmt: skip
+                factorial[x]
+                + factorial[y]
+                + factorial[n - x]
+                + factorial[n - y]
+                - factorial[n]
+                - factorial[mode]
+                - factorial[x - mode]
+                - factorial[y - mode]
+                - factorial[n - x - y + mode]
+            )
             chance, k = top, mode
             while k <= high and chance > 1e-20:
                 if k > 0:
@@ -192,6 +199,15 @@ class Tables:
     def scores(self, candidates: np.ndarray, objective: str) -> np.ndarray:
         """Weighted mean of the measure of S ∪ {clip} for each candidate, float64."""
         return means(
-            KINDS.index(objective), self.rows, candidates, self.pairs, self.weights, self.n, self.cells, self.margins,
-            self.logs, self.squares, self.factorial,
-        )  # fmt: skip
+            KINDS.index(objective),
+            self.rows,
+            candidates,
+            self.pairs,
+            self.weights,
+            self.n,
+            self.cells,
+            self.margins,
+            self.logs,
+            self.squares,
+            self.factorial,
+        )

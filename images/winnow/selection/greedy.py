@@ -87,9 +87,19 @@ def batch_greedy(
         mask[problem.selected] = True
         taken = np.packbits(mask, bitorder="little")
     kernels.batch_rounds(
-        problem.rows, taken, problem.free, len(problem.selected), about, state, sums, batch, min(take, batch),
-        np.uint64(seed), order, gain,
-    )  # fmt: skip
+        problem.rows,
+        taken,
+        problem.free,
+        len(problem.selected),
+        about,
+        state,
+        sums,
+        batch,
+        min(take, batch),
+        np.uint64(seed),
+        order,
+        gain,
+    )
     return order, gain
 
 

@@ -138,8 +138,13 @@ def adjusted_rand(table: np.ndarray) -> float:
 
 #: Measures by the name that `objective` takes.
 OBJECTIVES = {
-    "mi": mi, "ami": ami, "nmi": nmi, "fowlkes_mallows": fowlkes_mallows, "rand": rand, "adjusted_rand": adjusted_rand,
-}  # fmt: skip
+    "mi": mi,
+    "ami": ami,
+    "nmi": nmi,
+    "fowlkes_mallows": fowlkes_mallows,
+    "rand": rand,
+    "adjusted_rand": adjusted_rand,
+}
 
 
 def objective_named(name: str):

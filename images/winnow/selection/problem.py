@@ -178,11 +178,20 @@ class Problem:
         )
         pairs = len(self.pairs)
         problem = (
-            self.pairs[:, 0].astype(np.uint64), self.pairs[:, 1].astype(np.uint64), kinds[:pairs].astype(np.uint64),
-            kinds[pairs:].astype(np.uint64), whole, values, table, bits, total * 2.0**bits,
-        )  # fmt: skip
+            self.pairs[:, 0].astype(np.uint64),
+            self.pairs[:, 1].astype(np.uint64),
+            kinds[:pairs].astype(np.uint64),
+            kinds[pairs:].astype(np.uint64),
+            whole,
+            values,
+            table,
+            bits,
+            total * 2.0**bits,
+        )
         state = (
-            np.zeros((pairs, cells), np.uint32), np.zeros((pairs, cells), np.int64),
-            np.zeros((layers, self.clusters), np.uint32), np.zeros((layers, self.clusters), np.int64),
-        )  # fmt: skip
+            np.zeros((pairs, cells), np.uint32),
+            np.zeros((pairs, cells), np.int64),
+            np.zeros((layers, self.clusters), np.uint32),
+            np.zeros((layers, self.clusters), np.int64),
+        )
         return problem, state, np.zeros(2, np.int64)

@@ -49,6 +49,9 @@ def _values(cells: list[str]) -> dict[str, object]:
         raise ValueError(f"{shown(video)} is no YouTube id")
     known = [start_s, end_s] != NOT_KNOWN
     return {
-        "youtube_id": video, "start": start_s if known else None, "end": end_s if known else None,
-        "shard": shard, "filename": filename,
-    }  # fmt: skip
+        "youtube_id": video,
+        "start": start_s if known else None,
+        "end": end_s if known else None,
+        "shard": shard,
+        "filename": filename,
+    }

@@ -55,9 +55,11 @@ def read(path: Path) -> Iterator[Row]:
             if found := LINE.match(text):
                 video, start, end, mids = found.groups()
                 values = {
-                    "youtube_id": video.decode(), "start": float(start), "end": float(end),
+                    "youtube_id": video.decode(),
+                    "start": float(start),
+                    "end": float(end),
                     "labels": mids.decode().split(","),
-                }  # fmt: skip
+                }
                 yield Row(next(numbers), values)
                 continue
             cells, problem = one_record(file, text, line)

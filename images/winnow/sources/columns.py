@@ -12,11 +12,34 @@ from collections.abc import Iterable, Mapping
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "url": (
-        "url", "link", "video_url", "media_url", "contenturl", "content_url", "videoloc", "video_loc", "webpage_url",
-        "youtube_url", "yt_url", "video_link", "source_url", "download_url", "file_url", "uri",
+        "url",
+        "link",
+        "video_url",
+        "media_url",
+        "contenturl",
+        "content_url",
+        "videoloc",
+        "video_loc",
+        "webpage_url",
+        "youtube_url",
+        "yt_url",
+        "video_link",
+        "source_url",
+        "download_url",
+        "file_url",
+        "uri",
     ),
     "source_id": (
-        "id", "source_id", "video_id", "videoid", "ytid", "youtube_id", "yt_id", "youtubeid", "youtube_key", "vid",
+        "id",
+        "source_id",
+        "video_id",
+        "videoid",
+        "ytid",
+        "youtube_id",
+        "yt_id",
+        "youtubeid",
+        "youtube_key",
+        "vid",
         "video_uid",
     ),
     "start_s": ("start_s", "start", "start_seconds", "start_time", "start_sec"),
@@ -26,11 +49,20 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "uploader": ("uploader", "channel", "uploader_id", "channel_id"),
     "license": ("license", "licence"),
     "labels": (
-        "labels", "label", "class", "classes", "positive_labels", "event_label", "event_labels", "class_label",
-        "class_labels", "sound_label", "label_name",
+        "labels",
+        "label",
+        "class",
+        "classes",
+        "positive_labels",
+        "event_label",
+        "event_labels",
+        "class_label",
+        "class_labels",
+        "sound_label",
+        "label_name",
     ),
     "duration_s": ("duration_s", "duration", "duration_seconds", "duration_sec", "video_duration", "video_length"),
-}  # fmt: skip
+}
 #: Id columns whose very name says that the id is YouTube's: such a list needs no url.
 YOUTUBE_IDS = frozenset({"ytid", "youtube_id", "yt_id", "youtubeid", "youtube_key"})
 #: Columns that say what a clip is of: rows of one clip that differ in them are joined.

@@ -172,6 +172,8 @@ def _hashable(value: object) -> object:
 
 def _is_addressed(table: list[dict[str, object]]) -> bool:
     head = table[:50]
-    found = [any(shapes.address_kind(value, {}) for name, value in row.items() if name not in ("image", "icon"))
-             for row in head]  # fmt: skip
+    found = [
+        any(shapes.address_kind(value, {}) for name, value in row.items() if name not in ("image", "icon"))
+        for row in head
+    ]
     return bool(head) and sum(found) >= 0.5 * len(head)

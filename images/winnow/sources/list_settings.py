@@ -27,8 +27,20 @@ from winnow.sources.row import ListRefused
 
 SUFFIX = ".toml"
 MAX_BYTES = 1 << 16
-ROLES = ("video", "start", "end", "length", "span", "id", "title", "description", "uploader", "license", "labels",
-         "duration")  # fmt: skip
+ROLES = (
+    "video",
+    "start",
+    "end",
+    "length",
+    "span",
+    "id",
+    "title",
+    "description",
+    "uploader",
+    "license",
+    "labels",
+    "duration",
+)
 _KEYS = ("format", "delimiter", "header", "unit", "clip_s", "address_times", "extra", "ignore", "columns")
 
 
@@ -88,11 +100,16 @@ def _settings(given: dict[str, object]) -> ListSettings:
     if form is not None and not isinstance(form, str):
         raise ValueError("format is a text")
     return ListSettings(
-        format=form, delimiter=delimiter, header=given.get("header"), clip_s=None if clip_s is None else float(clip_s),  # type: ignore[arg-type]
-        unit=None if unit is None else UNITS[str(unit)], extra=tuple(_column(name) for name in extra),
-        address_times=bool(given.get("address_times", True)), ignore=bool(given.get("ignore", False)),
+        format=form,
+        delimiter=delimiter,
+        header=given.get("header"),
+        clip_s=None if clip_s is None else float(clip_s),  # type: ignore[arg-type]
+        unit=None if unit is None else UNITS[str(unit)],
+        extra=tuple(_column(name) for name in extra),
+        address_times=bool(given.get("address_times", True)),
+        ignore=bool(given.get("ignore", False)),
         columns={str(role): _column(name) for role, name in columns.items()},
-    )  # fmt: skip
+    )
 
 
 def _column(name: object) -> str:

@@ -30,9 +30,12 @@ REQUIRED = frozenset({"timestamp", "caption"})
 ADDRESSES = frozenset({"url", "videoid"})
 #: Lists, and what each clip's item is called in its candidate.
 LISTS = {
-    "timestamp": "timestamp", "caption": "caption", "matching_score": "matching_score",
-    "desirable_filtering": "desirable", "shot_boundary_detection": "shots",
-}  # fmt: skip
+    "timestamp": "timestamp",
+    "caption": "caption",
+    "matching_score": "matching_score",
+    "desirable_filtering": "desirable",
+    "shot_boundary_detection": "shots",
+}
 MAX_CLIPS = 10_000
 MAX_CAPTION_CHARS = 10_000
 
@@ -112,10 +115,14 @@ def _clip(clip: int, items: Mapping[str, object]) -> dict[str, object]:
     if shots is not None and not isinstance(shots, list):
         raise ValueError(f"its shot_boundary_detection is {shown(str(shots))}: a list is wanted")
     return {
-        "start": start, "end": end, "caption": caption.strip(),
-        "matching_score": None if score is None else float(score), "desirable": desirable,
-        "shots": None if shots is None else [list(_pair(shot)) for shot in shots], "clip": clip,
-    }  # fmt: skip
+        "start": start,
+        "end": end,
+        "caption": caption.strip(),
+        "matching_score": None if score is None else float(score),
+        "desirable": desirable,
+        "shots": None if shots is None else [list(_pair(shot)) for shot in shots],
+        "clip": clip,
+    }
 
 
 def _pair(item: object) -> tuple[str, str]:

@@ -19,10 +19,33 @@ from winnow.sources.row import ListRefused
 from winnow.sources.times import find_times, unused_times
 from winnow.sources.urls import shown
 
-_FILE_NAMES = ("file_name", "filename", "video_file_name", "file", "path", "filepath", "file_path", "video_path",
-               "relative_path", "video", "clip", "clip_name", "clip_id", "video_name", "video_file", "segment_id",
-               "name", "key", "item", "src", "source", "media", "mp4", "audio_file",
-               "original_video_filename")  # fmt: skip
+_FILE_NAMES = (
+    "file_name",
+    "filename",
+    "video_file_name",
+    "file",
+    "path",
+    "filepath",
+    "file_path",
+    "video_path",
+    "relative_path",
+    "video",
+    "clip",
+    "clip_name",
+    "clip_id",
+    "video_name",
+    "video_file",
+    "segment_id",
+    "name",
+    "key",
+    "item",
+    "src",
+    "source",
+    "media",
+    "mp4",
+    "audio_file",
+    "original_video_filename",
+)
 _OTHER_ADDRESS = frozenset(
     [
         "thumbnail",

@@ -83,9 +83,12 @@ class Plan(Header):
     def used(self) -> dict[str, str]:
         """What was taken from which column: `video`, `start`, `end`, `length`, `span` and the other fields."""
         roles = {
-            "video": ", ".join(column for column, _ in self.addresses), "start": self.fields.get("start_s"),
-            "end": self.fields.get("end_s"), "length": self.length, "span": self.span,
-        }  # fmt: skip
+            "video": ", ".join(column for column, _ in self.addresses),
+            "start": self.fields.get("start_s"),
+            "end": self.fields.get("end_s"),
+            "length": self.length,
+            "span": self.span,
+        }
         rest = {f.removesuffix("_s"): c for f, c in self.fields.items() if f not in ("url", "start_s", "end_s")}
         return {role: column for role, column in {**roles, **rest}.items() if column}
 

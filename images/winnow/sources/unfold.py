@@ -32,9 +32,11 @@ def unfold(values: Mapping[str, object]) -> Iterator[dict[str, object]]:
     beside = {
         key: value
         for key, value in lists.items()
-        if isinstance(value, (list, tuple)) and len(value) == len(items) and not any(isinstance(v, dict) for v in value)
+        if isinstance(value, (list, tuple))
+        and len(value) == len(items)
+        and not any(isinstance(v, dict) for v in value)
         and shapes.pair_of(value) is None
-    }  # fmt: skip
+    }
     for at, item in enumerate(items[:MAX_CLIPS]):
         one = rest | {key: value[at] for key, value in beside.items()}
         if isinstance(item, dict):

@@ -40,7 +40,7 @@ class Bridge(Pretrained):
 
     name = "bridge"
     needs = ("clip", "panns")
-    wants = ("separate",)
+    optional_needs = ("separate",)
     flow = "score"
     schema = COLUMNS
     counted = "n_frames"
@@ -114,9 +114,13 @@ class Bridge(Pretrained):
         heard = clip.sample.needs["panns"]
         told = digest([self.checkpoint, heard["model"], self.params.model_dump(mode="json")])
         return scorers.columns(
-            self.said(heard["scores"]), clip.values, clip.aside, video_id=str(clip.sample.row["video_id"]),
-            model=f"{self.params.model}@{told}", residual=self.left(clip.sample),
-        )  # fmt: skip
+            self.said(heard["scores"]),
+            clip.values,
+            clip.aside,
+            video_id=str(clip.sample.row["video_id"]),
+            model=f"{self.params.model}@{told}",
+            residual=self.left(clip.sample),
+        )
 
     def left(self, sample: Sample) -> np.ndarray | None:
         """The vector of what separation left of a clip's sound, (d,); None where nothing was taken out of it."""

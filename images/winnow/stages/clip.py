@@ -22,8 +22,8 @@ from winnow.core.sample import Outcome, Reason, SampleFailed, clip_id
 from winnow.core.stage import Batch, Resources, Sample, Stage, StageParams
 
 if TYPE_CHECKING:
-    from winnow.media.clip_cutter import Piece
-    from winnow.media.video_index import Footage
+    from winnow.media.clip_cutter import EncodedClip
+    from winnow.media.video_index import VideoIndex
 
 
 #: What containers round times to, s: it does not decide whether a last window is long enough.
@@ -127,7 +127,7 @@ class Clip(Stage):
                 failure = self._said(error) or own_fault.internal_error(error)
                 yield from (_failed(sample, failure) for sample in samples)
 
-    def _video(self, footage: Footage, samples: list[Sample], batch: Batch, done: dict[str, str]) -> list[Outcome]:
+    def _video(self, index: VideoIndex, samples: list[Sample], batch: Batch, done: dict[str, str]) -> list[Outcome]:
         """All outcomes of one video's candidates. `done` names, for every clip of the shard, the candidate it is of."""
         outcomes: list[Outcome] = []
         wanted: list[tuple[Sample, Window, str]] = []
@@ -136,9 +136,9 @@ class Clip(Stage):
         for sample in samples:
             try:
                 if sample.row["start_s"] is not None or sample.row["end_s"] is not None:
-                    windows = [self._listed(footage, sample)]
+                    windows = [self._listed(index, sample)]
                 else:
-                    windows = cut_windows = cut_windows or self._windows(footage, str(sample.row["video_id"]))
+                    windows = cut_windows = cut_windows or self._windows(index, str(sample.row["video_id"]))
             except SampleFailed as failure:
                 outcomes.append(_failed(sample, failure))
                 continue
@@ -156,13 +156,13 @@ class Clip(Stage):
         done |= claimed
         stretches = [(window.start_s, window.end_s) for _, window, _ in wanted]
         lost: dict[str, list[SampleFailed]] = defaultdict(list)
-        for number, result in self._cut(footage, stretches, batch.work, self._encoding):
+        for number, result in self._cut(index, stretches, batch.work, self._encoding):
             sample, window, clip = wanted[number]
-            result = _as_long(window, result, footage.half_s)
+            result = _as_long(window, result, index.half_s)
             if isinstance(result, SampleFailed):
                 lost[sample.id].append(_of(window, result))
             else:
-                outcomes.append(_made(sample, window, clip, result, footage, batch))
+                outcomes.append(_made(sample, window, clip, result, index, batch))
         for sample in samples:
             if failures := lost.get(sample.id):
                 failures.sort(key=lambda failure: failure.reason is Reason.empty_clip)
@@ -173,26 +173,26 @@ class Clip(Stage):
                 outcomes.append(_failed(sample, SampleFailed(failures[0].reason, some + told + more)))
         return outcomes
 
-    def _listed(self, footage: Footage, sample: Sample) -> Window:
+    def _listed(self, index: VideoIndex, sample: Sample) -> Window:
         """The stretch that a list asks for, as far as the video goes: a missing start is the video's, a missing end is
         `window_s` later."""
         start_s = float(sample.row["start_s"] or 0.0)
         end_s = sample.row["end_s"]
         end_s = start_s + self.params.window_s if end_s is None else float(end_s)
-        if start_s >= footage.end_s - footage.half_s:
+        if start_s >= index.end_s - index.half_s:
             raise SampleFailed(
-                Reason.outside_media, f"asks for {start_s:.3f} to {end_s:.3f} s of a video of {footage.end_s:.3f} s"
+                Reason.outside_media, f"asks for {start_s:.3f} to {end_s:.3f} s of a video of {index.end_s:.3f} s"
             )
-        return Window(max(start_s, round(footage.first_s, 3)), min(end_s, round(footage.end_s, 3)), "times")
+        return Window(max(start_s, round(index.first_s, 3)), min(end_s, round(index.end_s, 3)), "times")
 
-    def _windows(self, footage: Footage, video_id: str) -> list[Window]:
+    def _windows(self, index: VideoIndex, video_id: str) -> list[Window]:
         """Windows of a video without listed times; at least one, however short the video is."""
-        length_s, first_s, end_s = self.params.window_s, footage.first_s, footage.end_s
+        length_s, first_s, end_s = self.params.window_s, index.first_s, index.end_s
         if self.params.window == "shot":
             from winnow.media.diverse_shots import middle
             from winnow.media.shots import shots
 
-            found = enumerate(shots(footage, self.params.shot_threshold, self.params.shot_min_s))
+            found = enumerate(shots(index, self.params.shot_threshold, self.params.shot_min_s))
             return [Window(*middle(start, end, length_s), "shot", shot) for shot, (start, end) in found]
         if self.params.window == "diverse":
             from winnow.media.diverse_shots import scan_scenes, windows
@@ -202,9 +202,9 @@ class Clip(Stage):
                 self.params.seed,
                 int(video_id, 16),
             )  # of the video, so it does not matter what else is in the shard
-            chosen = windows(scan_scenes(footage), length_s=length_s, seed=seed, **limits)
+            chosen = windows(scan_scenes(index), length_s=length_s, seed=seed, **limits)
             return [Window(found.start_s, found.end_s, "diverse", found.shot) for found in chosen]
-        half_s, params = footage.half_s, self.params
+        half_s, params = index.half_s, self.params
         if params.hop_s:
             count = int((end_s - first_s - length_s + half_s) / params.hop_s) + 1
             self._bound(count)
@@ -224,7 +224,7 @@ class Clip(Stage):
             raise SampleFailed(Reason.too_large, what)
 
 
-def _as_long(window: Window, made: Piece | SampleFailed, half_s: float) -> Piece | SampleFailed:
+def _as_long(window: Window, made: EncodedClip | SampleFailed, half_s: float) -> EncodedClip | SampleFailed:
     """A clip that is as long as its window, or what is wrong with it."""
     if isinstance(made, SampleFailed):
         return made
@@ -247,7 +247,7 @@ def _failed(sample: Sample, failure: SampleFailed) -> Outcome:
     return Outcome.failed(sample.id, failure.reason, failure.detail, parent=sample.id, values=kept)
 
 
-def _made(sample: Sample, window: Window, clip: str, piece: Piece, footage: Footage, batch: Batch) -> Outcome:
+def _made(sample: Sample, window: Window, clip: str, encoded: EncodedClip, index: VideoIndex, batch: Batch) -> Outcome:
     """A clip: its row, its file, and a small record beside it for readers of the tar alone."""
     row = sample.row
     times = {"start_s": window.start_s, "end_s": window.end_s}
@@ -256,24 +256,24 @@ def _made(sample: Sample, window: Window, clip: str, piece: Piece, footage: Foot
         "candidate_id": sample.id,
         "video_id": row["video_id"],
         **times,
-        "duration_s": piece.duration_s,
+        "duration_s": encoded.duration_s,
         "window": window.kind,
         "shot_index": window.shot,
-        "cut": "copy" if piece.copied else "encode",
-        "media_sha256": sha256_bytes(piece.data),
-        "media_bytes": len(piece.data),
-        "width": piece.width,
-        "height": piece.height,
-        "fps": piece.fps,
-        "has_audio": piece.has_audio,
-        "av_offset_s": piece.av_offset_s,
-        "sound_tracks": footage.tracks.sounds,
-        "sound_languages": list(footage.tracks.languages),
-        "sound_track": footage.tracks.taken,
-        "rotation": footage.rotation,
-        "mirrored": footage.look.mirrored,
-        "times_repaired": footage.repaired,
+        "cut": "copy" if encoded.copied else "encode",
+        "media_sha256": sha256_bytes(encoded.data),
+        "media_bytes": len(encoded.data),
+        "width": encoded.width,
+        "height": encoded.height,
+        "fps": encoded.fps,
+        "has_audio": encoded.has_audio,
+        "av_offset_s": encoded.av_offset_s,
+        "sound_tracks": index.tracks.sounds,
+        "sound_languages": list(index.tracks.languages),
+        "sound_track": index.tracks.taken,
+        "rotation": index.rotation,
+        "mirrored": index.look.mirrored,
+        "times_repaired": index.repaired,
     }
     text = json.dumps(record, sort_keys=True, ensure_ascii=False).encode()
-    files = {"mp4": batch.keep(piece.data), "json": batch.keep(text)}
+    files = {"mp4": batch.keep(encoded.data), "json": batch.keep(text)}
     return Outcome.ok(clip, values, parent=sample.id, files=files)

@@ -27,7 +27,7 @@ class Cluster(Stage):
     name = "cluster"
     image = "corpus"
     needs = ("clip", "visual", "audio")
-    wants = ("open_clip", "panns", "efficientnet", "yamnet")
+    optional_needs = ("open_clip", "panns", "efficientnet", "yamnet")
     schema = {"video_id": "string", "visual_clusters": "int32[]", "audio_clusters": "int32[]", "model": "string"}
     resources = Resources(cpu=1, memory_mb=2048)
     fitted = "cluster"
@@ -68,11 +68,11 @@ class Cluster(Stage):
         """ContractError unless the tables are of the versions that the centres were fitted on."""
         for stage, v in self.card["features"].items():
             found = inputs.get(stage)
-            if found is not None and found.v != v:
+            if found is not None and found.fingerprint != v:
                 raise ContractError(
-                    f"{stage} of batch {found.batch} is v={found.v}, the centres {self.digest} were fitted on v={v}, "
-                    f"and their vectors cannot be compared: run `winnow run {stage} --batch {found.batch}` with the "
-                    "parameters of then, or measure all batches alike and fit anew (`winnow cluster`)"
+                    f"{stage} of batch {found.batch} is v={found.fingerprint}, the centres {self.digest} were fitted "
+                    f"on v={v}, and their vectors cannot be compared: run `winnow run {stage} --batch {found.batch}` "
+                    "with the parameters of then, or measure all batches alike and fit anew (`winnow cluster`)"
                 )
 
     def vectors(self, sample: Sample) -> list[np.ndarray] | str:

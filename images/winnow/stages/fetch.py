@@ -80,9 +80,13 @@ class Fetch(Stage):
         self._media_type, self._guard = media_type, Guard
         self._policy = Policy(settings.fetch_allow_networks)
         terms = fence.Terms(
-            self.params.format, settings.fetch_rewrites, settings.fetch_timeout_s, settings.fetch_max_bytes,
-            self._policy.allow, make=fence.plain,
-        )  # fmt: skip
+            self.params.format,
+            settings.fetch_rewrites,
+            settings.fetch_timeout_s,
+            settings.fetch_max_bytes,
+            self._policy.allow,
+            make=fence.plain,
+        )
         self._new_downloader: Callable[[], fence.FencedDownloader] = lambda: fence.FencedDownloader(terms)
         self._idle: queue.SimpleQueue[fence.FencedDownloader] = queue.SimpleQueue()
         self._paces: dict[str, Pace] = defaultdict(lambda: Pace(settings.fetch_rate))

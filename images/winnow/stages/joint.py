@@ -32,7 +32,7 @@ class Joint(Stage):
     name = "joint"
     image = "model"
     needs = ("clip",)
-    wants = ("separate",)
+    optional_needs = ("separate",)
     flow = "score"
     schema = COLUMNS
     resources = Resources(cpu=8, memory_mb=16384, gpu=1)
@@ -79,9 +79,13 @@ class Joint(Stage):
         if "separate" in sample.needs:
             left = self.vector(residual.waveform(sample.media("flac"), self.hear.rate_hz))
         return scorers.columns(
-            sound, self.seen(self.look(found)), times_s, video_id=str(sample.row["video_id"]), model=self.label,
+            sound,
+            self.seen(self.look(found)),
+            times_s,
+            video_id=str(sample.row["video_id"]),
+            model=self.label,
             residual=left,
-        )  # fmt: skip
+        )
 
     def vector(self, wave: np.ndarray) -> np.ndarray:
         """The vector of a sound at the model's rate, (samples,): (d,). SampleFailed as undecodable for one that is

@@ -19,7 +19,7 @@ from winnow.core import own_fault
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.sample import Outcome, Reason, SampleFailed
-from winnow.core.shard_tar import Shelf
+from winnow.core.shard_tar import ShardTar
 from winnow.core.stage import Batch, Resources, Sample, Stage, StageParams
 
 #: What a row keeps of its mixture.
@@ -133,17 +133,17 @@ class _Clips:
 
     def __init__(self, lake: Lake, stack: ExitStack) -> None:
         self._lake, self._stack = lake, stack
-        self._shelves: dict[str, Shelf] = {}
+        self._tars: dict[str, ShardTar] = {}
 
     def read(self, row: dict[str, object], number: int) -> bytes:
         """The file of clip 1 or 2 of a row; SampleFailed with `missing_file` where it is not there as it was cut."""
         clip, key = str(row[f"clip{number}_sample_id"]), str(row[f"clip{number}_tar"])
         try:
-            if key not in self._shelves:
-                shelf = Shelf(self._stack.enter_context(self._lake.local(key)))
-                self._stack.callback(shelf.close)
-                self._shelves[key] = shelf
-            data = self._shelves[key].read(f"{clip}.mp4")
+            if key not in self._tars:
+                members = ShardTar(self._stack.enter_context(self._lake.local(key)))
+                self._stack.callback(members.close)
+                self._tars[key] = members
+            data = self._tars[key].read(f"{clip}.mp4")
         except (FileNotFoundError, ContractError) as error:
             raise SampleFailed(Reason.missing_file, f"clip {number} ({clip}) is not in its shard's tar") from error
         if sha256_bytes(data) != row[f"clip{number}_sha256"]:

@@ -81,23 +81,23 @@ class Probe(Stage):
 def measure(data: bytes, params: Probe.Params | None = None) -> dict[str, object]:
     """All columns of one clip's file; fails as undecodable."""
     from winnow.media import clip_check, colour, decode, h264
-    from winnow.models.stillness import Watch
+    from winnow.models.stillness import FreezeDetector
 
     params, first, whole = params or Probe.Params(), None, True
     with decode.opened(data, skip="NONREF") as clip:
         video, audio = clip.video, clip.audio
         packets = list(clip.packets(*(stream for stream in (video, audio) if stream is not None)))
         shown = [packet for packet in packets if packet.stream is video]
-        watch, sound = Watch(clip, shown, params.still_luma, params.still_share), decode.Sound()
+        freezes, sound = FreezeDetector(clip, shown, params.still_luma, params.still_share), decode.Sound()
         for packet in packets:
             if packet.stream is audio:
                 for frame in decode.decoded(packet):
                     sound.add(frame)
-            elif watch.wants(packet):
+            elif freezes.needs(packet):
                 for frame in decode.decoded(packet):
-                    watch.see(frame)
+                    freezes.see(frame)
                     first, whole = first or frame, whole and not frame.is_corrupt
-        seen = watch.measures()
+        seen = freezes.measures()
         if not sound and not seen:
             raise SampleFailed(Reason.undecodable, "neither picture nor sound could be decoded")
         values: dict[str, object] = {

@@ -29,7 +29,7 @@ class Ridge(Stage):
     name = "ridge"
     image = "media"
     needs = ("clip", "efficientnet", "yamnet")
-    wants = ("separate",)
+    optional_needs = ("separate",)
     schema = COLUMNS
     resources = Resources(cpu=1, memory_mb=1024)
     fitted = "ridge"

@@ -22,7 +22,7 @@ class TwoTower(Stage):
     name = "two_tower"
     image = "media"
     needs = ("clip", "visual", "audio")
-    wants = ("separate",)
+    optional_needs = ("separate",)
     schema = COLUMNS
     resources = Resources(cpu=1, memory_mb=1024)
     fitted = "two_tower"

@@ -71,9 +71,12 @@ def collect(lake: Lake, plan: str) -> dict[str, object]:
     provenance = {"command": "winnow benchmark collect", "plan": plan, "release": found["release"]}
     done = corpus_table.replace(lake, TABLE, every, provenance=provenance, since=since)
     return {
-        "plan": plan, "release": found["release"], "rows": done["rows"], "computed": done["computed"],
+        "plan": plan,
+        "release": found["release"],
+        "rows": done["rows"],
+        "computed": done["computed"],
         "results": learned(pa.Table.from_pylist(rows)).to_pylist(),
-    }  # fmt: skip
+    }
 
 
 def _rows(lake: Lake, plan: Mapping, name: str, cell: Mapping, key: str) -> list[dict]:
@@ -91,11 +94,15 @@ def _rows(lake: Lake, plan: Mapping, name: str, cell: Mapping, key: str) -> list
     for row in pq.read_table(path).to_pylist():
         by_group.setdefault(group[row["sample_id"]], []).append(row)
     shared = {
-        "release": plan["release"], "preset": plan["preset"], "run": cell["run"], "split": SPLIT,
-        "metric": told["metric"], "ceiling": task_module(cell["task"]).CEILING,
+        "release": plan["release"],
+        "preset": plan["preset"],
+        "run": cell["run"],
+        "split": SPLIT,
+        "metric": told["metric"],
+        "ceiling": task_module(cell["task"]).CEILING,
         "clips": sum(row["split"] == "train" for row in listed),
         **{name: cell[name] for name in ("task", "model", "set", "seed")},
-    }  # fmt: skip
+    }
     return [
         {**shared, "group_id": one, "examples": len(found), **{n: _mean(found, n) for n in ("value", "chance")}}
         for one, found in sorted(by_group.items())

@@ -100,9 +100,13 @@ class Clips:
     def loader(self, rows: np.ndarray, *, size: int, seed: int, epochs: int) -> ClipLoader:
         """Batches of windows of these rows."""
         return ClipLoader(
-            self.files.take(rows), Cut(self.window), size=size, seed=seed, epochs=epochs,
+            self.files.take(rows),
+            Cut(self.window),
+            size=size,
+            seed=seed,
+            epochs=epochs,
             cache=Path(self.cache) if self.cache else None,
-        )  # fmt: skip
+        )
 
     def views(self, rows: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
         """What is answered for these rows, one input a view; every clip is decoded once."""
@@ -136,9 +140,16 @@ class Clips:
 
 
 def joined(
-    lake: Lake, folder: Path, ids: Sequence[str], window: Window, most_missing: float, *, times: int = 1,
-    places: int = 1, cache: str | None = None,
-) -> Joined:  # fmt: skip
+    lake: Lake,
+    folder: Path,
+    ids: Sequence[str],
+    window: Window,
+    most_missing: float,
+    *,
+    times: int = 1,
+    places: int = 1,
+    cache: str | None = None,
+) -> Joined:
     """The files of these clips (one an example). ContractError when more than `most_missing` have none."""
     import pyarrow.parquet as pq
 

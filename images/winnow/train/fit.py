@@ -38,9 +38,15 @@ NAMED = 8
 
 
 def train(
-    lake: Lake, settings: Settings, task: str, config: TrainConfig, *, run: str, release: str | None = None,
+    lake: Lake,
+    settings: Settings,
+    task: str,
+    config: TrainConfig,
+    *,
+    run: str,
+    release: str | None = None,
     note: Note = lambda text: None,
-) -> dict[str, object]:  # fmt: skip
+) -> dict[str, object]:
     """Train a model and keep it as a run; the run's row (`runs.summary`). Nothing is computed for a run that is there
     with the same identity; ConfigError for one of another. What a killed process left is gone on from."""
     target, module = Run(lake, task, run), task_module(task)
@@ -142,18 +148,30 @@ class _Loop:
                 seconds = max(time.perf_counter() - began, 1e-9)
                 share = (self.loader.waited_s - waited) / seconds
                 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-                self.pace.append({
-                    "step": self.position.step, "clips_per_s": clips / seconds, "waiting": share, "peak_mb": peak,
-                    "device_peak_mb": torch.cuda.max_memory_allocated() >> 20 if self.device.type == "cuda" else 0,
-                })  # fmt: skip
+                self.pace.append(
+                    {
+                        "step": self.position.step,
+                        "clips_per_s": clips / seconds,
+                        "waiting": share,
+                        "peak_mb": peak,
+                        "device_peak_mb": torch.cuda.max_memory_allocated() >> 20 if self.device.type == "cuda" else 0,
+                    }
+                )
                 self._save()
                 self._tell(batch.epoch, row, clips / seconds)
                 began, waited, clips = time.perf_counter(), self.loader.waited_s, 0
 
     def _step(self, batch: Batch) -> dict[str, object]:
         if not len(batch.rows):  # none of its clips could be decoded
-            return {"step": batch.step, "epoch": batch.epoch, "clips": 0, "loss": 0.0, "terms": {},
-                    "gradient_norm": 0.0, "learning_rate": 0.0}  # fmt: skip
+            return {
+                "step": batch.step,
+                "epoch": batch.epoch,
+                "clips": 0,
+                "loss": 0.0,
+                "terms": {},
+                "gradient_norm": 0.0,
+                "learning_rate": 0.0,
+            }
         torch.manual_seed(int(np.random.SeedSequence([self.config.seed, batch.step]).generate_state(1)[0]))
         self.model.train()
         lr = rate(self.config, batch.step, batch.epoch, self.last)
@@ -174,9 +192,14 @@ class _Loop:
                 self.position.skipped[name] = self.position.skipped.get(name, 0) + 1
         said = {name: None if value is None else float(value.detach()) for name, (_, value) in found.items()}
         return {
-            "step": batch.step, "epoch": batch.epoch, "clips": len(batch.rows), "loss": float(loss.detach()),
-            "terms": said, "gradient_norm": norm, "learning_rate": lr,
-        }  # fmt: skip
+            "step": batch.step,
+            "epoch": batch.epoch,
+            "clips": len(batch.rows),
+            "loss": float(loss.detach()),
+            "terms": said,
+            "gradient_norm": norm,
+            "learning_rate": lr,
+        }
 
     def _learn(self, batch: Batch, loss: Tensor) -> float:
         """One step of the optimiser; the gradient's norm."""
@@ -307,15 +330,31 @@ class _Loop:
         if self.config.tensorboard:
             record.tensorboard(self.work)
         return {
-            "task": task, "run": run, "model": self.config.model, "supervision": self.config.supervision,
-            "release": self.prepared.release, "seed": self.config.seed, "config": self.config.model_dump(),
-            "identity": self.identity, "of": what, "examples": what["examples"], "sizes": vars(self.prepared.sizes),
-            "categories": list(self.examples.categories), "checkpoint": self.position.checkpoint,
-            "checkpoint_step": chosen, "steps": self.position.step, "skipped": self.position.skipped,
+            "task": task,
+            "run": run,
+            "model": self.config.model,
+            "supervision": self.config.supervision,
+            "release": self.prepared.release,
+            "seed": self.config.seed,
+            "config": self.config.model_dump(),
+            "identity": self.identity,
+            "of": what,
+            "examples": what["examples"],
+            "sizes": vars(self.prepared.sizes),
+            "categories": list(self.examples.categories),
+            "checkpoint": self.position.checkpoint,
+            "checkpoint_step": chosen,
+            "steps": self.position.step,
+            "skipped": self.position.skipped,
             "encoders": self.prepared.joined.vectors.card.get("encoders", {}),
-            "counts": counts(self.prepared), "left_out": self.prepared.joined.left_out,
+            "counts": counts(self.prepared),
+            "left_out": self.prepared.joined.left_out,
             "failed": getattr(self.loader, "failed", {}),
             "parameters": sum(p.numel() for p in self.model.parameters()),
-            "when": {"seconds_a_step": record.mean_pace(pace), "peak_mb": max((p["peak_mb"] for p in pace), default=0),
-                     "device": device_name(self.device), "python": sys.version.split()[0]},
-        }  # fmt: skip
+            "when": {
+                "seconds_a_step": record.mean_pace(pace),
+                "peak_mb": max((p["peak_mb"] for p in pace), default=0),
+                "device": device_name(self.device),
+                "python": sys.version.split()[0],
+            },
+        }

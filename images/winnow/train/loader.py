@@ -118,9 +118,17 @@ class Loader:
     which the caller waited for data."""
 
     def __init__(
-        self, vectors: Vectors, places: np.ndarray, *, size: int, seed: int, epochs: int, fixed: bool = False,
-        rank: int = 0, ranks: int = 1,
-    ) -> None:  # fmt: skip
+        self,
+        vectors: Vectors,
+        places: np.ndarray,
+        *,
+        size: int,
+        seed: int,
+        epochs: int,
+        fixed: bool = False,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
         if not len(places):
             raise ContractError("there is no example to load: the set is empty")
         if (places < 0).any():

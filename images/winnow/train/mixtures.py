@@ -15,8 +15,8 @@ import numpy as np
 
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, digest
-from winnow.core.shard import Chain
-from winnow.core.stage import stage_needs, stage_wants
+from winnow.core.shard import Lineage
+from winnow.core.stage import stage_needs, stage_optional_needs
 from winnow.media import flac_sound
 from winnow.train import sets, sounds
 from winnow.train.clip_store import Stacked, decoded
@@ -156,8 +156,14 @@ def prepare(lake: Lake, folder: Path, name: str, config: TrainConfig, *, test: b
             "teaches nothing, so publish more clips"
         )
     _labelled(every, batch)
-    sizes = Sizes(round(config.clip_s * config.rate_hz), NUMBERS, CELLS * CELLS,
-                  Part(**part, mixed=True).window.pictures, 0, narrow=config.narrow)  # fmt: skip
+    sizes = Sizes(
+        round(config.clip_s * config.rate_hz),
+        NUMBERS,
+        CELLS * CELLS,
+        Part(**part, mixed=True).window.pictures,
+        0,
+        narrow=config.narrow,
+    )
     left = {why: sorted(ids) for why, ids in sorted(left.items())}
     rows = np.arange(len(every))
     return Prepared(name, folder, every, Joined(Mixed(every, stacked, places, config), rows, rows, left), sizes)
@@ -175,11 +181,11 @@ def _rendered(lake: Lake, batch: str, splits: tuple[str, ...]) -> tuple[list[dic
 
     import pyarrow.parquet as pq
 
-    chain = Chain(lake, batch, stage_needs(), stage_wants())
+    lineage = Lineage(lake, batch, stage_needs(), stage_optional_needs())
     rows, left = [], {}
     names = ("sample_id", "outcome", "reason", "split", "label", "clip1_sample_id", "clip2_sample_id", "media_sha256")
-    for number in chain.numbers("mix"):
-        if (manifest := chain.committed("mix", number)) is None:
+    for number in lineage.numbers("mix"):
+        if (manifest := lineage.committed("mix", number)) is None:
             continue
         for row in pq.read_table(io.BytesIO(lake.read_table(manifest)), columns=list(names)).to_pylist():
             split = _SPLITS.get(row["split"])
@@ -193,10 +199,17 @@ def _rendered(lake: Lake, batch: str, splits: tuple[str, ...]) -> tuple[list[dic
             if row["outcome"] != "ok":
                 left.setdefault(row["reason"], []).append(row["sample_id"])
                 continue
-            rows.append({
-                "id": row["sample_id"], "clip": row["clip1_sample_id"], "split": split, "label": row["label"],
-                "group": row["clip1_sample_id"], "tar": lake.tar_key(manifest), "sha256": row["media_sha256"],
-            })  # fmt: skip
+            rows.append(
+                {
+                    "id": row["sample_id"],
+                    "clip": row["clip1_sample_id"],
+                    "split": split,
+                    "label": row["label"],
+                    "group": row["clip1_sample_id"],
+                    "tar": lake.tar_key(manifest),
+                    "sha256": row["media_sha256"],
+                }
+            )
     return rows, left
 
 

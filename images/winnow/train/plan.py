@@ -86,10 +86,12 @@ def features(
         ids, at = np.unique(examples.id.astype(str), return_index=True)
         listed = ids.tolist()
         pool = Pool(
-            np.array(listed, object), examples.split[at], np.array([facts[i]["status"] for i in listed], object),
+            np.array(listed, object),
+            examples.split[at],
+            np.array([facts[i]["status"] for i in listed], object),
             np.array([np.nan if facts[i]["score"] is None else facts[i]["score"] for i in listed], np.float64),
             np.array([groups[i] for i in listed], object),
-        )  # fmt: skip
+        )
         found[task] = (examples, pool, {k: v for k, v in {**left, **why}.items() if v})
     return name, found
 
@@ -116,9 +118,16 @@ def _with_vectors(
 
 
 def make(
-    lake: Lake, release: str | None, tasks: Sequence[str], *, models: Sequence[str] = (), seeds: int = 3,
-    preset: str = "demo", settings: Sequence[str] = (), size: int | None = None,
-) -> dict[str, object]:  # fmt: skip
+    lake: Lake,
+    release: str | None,
+    tasks: Sequence[str],
+    *,
+    models: Sequence[str] = (),
+    seeds: int = 3,
+    preset: str = "demo",
+    settings: Sequence[str] = (),
+    size: int | None = None,
+) -> dict[str, object]:
     """Draw the sets, write lists and plan; {"plan", "release", "cells", "tasks", "computed"}. `computed` is False where
     this plan was there. ContractError where too few clips are labelled (`winnow.train.drawing.size_of`)."""
     import torch
@@ -152,18 +161,24 @@ def make(
                     cell["under"] = _run(under, seed, key, fewest, f"{under.model}-{one}-{seed}", own)
                     config = config.model_copy(update={"of": cell["under"]["run"]})
                 cells[f"{task}/{model}/{one}/{seed}"] = {
-                    **cell, **_run(config, seed, key, None if task == "probe" else fewest, label, shared)
-                }  # fmt: skip
+                    **cell,
+                    **_run(config, seed, key, None if task == "probe" else fewest, label, shared),
+                }
         untaught = {
-            f"{one}/{seed}": missing for (one, seed), (_, drawn) in lists.items()
+            f"{one}/{seed}": missing
+            for (one, seed), (_, drawn) in lists.items()
             if (missing := _untaught(task, examples.take(_taught(examples, drawn))))
-        }  # fmt: skip
+        }
         told[task] = {
-            "clips": len(pool.id), "size": count, "left_out": left_out, "tied": len(pool.tied),
+            "clips": len(pool.id),
+            "size": count,
+            "left_out": left_out,
+            "tied": len(pool.tied),
             "sets_left_out": without,
             "tried_on": {split: int((pool.split[pool.tried] == split).sum()) for split in ("val", "test")},
-            "candidates": {one: len(rows) for one, rows in drawing.candidates(pool).items()}, "untaught": untaught,
-        }  # fmt: skip
+            "candidates": {one: len(rows) for one, rows in drawing.candidates(pool).items()},
+            "untaught": untaught,
+        }
     plan = {"release": name, "preset": preset, "settings": list(settings), "tasks": told, "cells": cells}
     key = digest(plan)
     text = json.dumps(plan, indent=1, sort_keys=True) + "\n"

@@ -128,11 +128,18 @@ def identity(task: str, config: TrainConfig, prepared: Prepared, device: str) ->
             options[name] = sha256_file(Path(options[name]))
     under = {"under": prepared.base.identity} if prepared.base is not None else {}
     return {
-        **under, "task": task, "options": options, "release": prepared.release, "examples": prepared.examples.digest(),
+        **under,
+        "task": task,
+        "options": options,
+        "release": prepared.release,
+        "examples": prepared.examples.digest(),
         "vectors": digest({k: v for k, v in prepared.joined.vectors.card.items() if k != "file"}),
-        "code": code_of(task), "torch": torch.__version__, "numpy": np.__version__,
-        "winnow": __version__, "device": device,
-    }  # fmt: skip
+        "code": code_of(task),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "winnow": __version__,
+        "device": device,
+    }
 
 
 def counts(prepared: Prepared) -> dict[str, object]:

@@ -13,9 +13,16 @@ from winnow.train.runs import Run
 
 
 def probe(
-    lake: Lake, settings: Settings, run: str, split: str = "test", release: str | None = None, *,
-    source: str | None = None, options: Sequence[str] = (), note: Callable[[str], None] = lambda text: None,
-) -> dict[str, object]:  # fmt: skip
+    lake: Lake,
+    settings: Settings,
+    run: str,
+    split: str = "test",
+    release: str | None = None,
+    *,
+    source: str | None = None,
+    options: Sequence[str] = (),
+    note: Callable[[str], None] = lambda text: None,
+) -> dict[str, object]:
     """Metrics of the probe `run`; where there is none, of one that is trained under this name on the run of contrast of
     this name, with these options. ConfigError where neither is there."""
     if not Run(lake, "probe", run).done:

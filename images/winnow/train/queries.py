@@ -65,9 +65,14 @@ class Queried:
     query (B, 2, E)."""
 
     def __init__(
-        self, found: SoundExamples, stores: Mapping[str, Vectors], places: np.ndarray, queries: np.ndarray,
-        config: TrainConfig, encoders: Mapping[str, str],
-    ) -> None:  # fmt: skip
+        self,
+        found: SoundExamples,
+        stores: Mapping[str, Vectors],
+        places: np.ndarray,
+        queries: np.ndarray,
+        config: TrainConfig,
+        encoders: Mapping[str, str],
+    ) -> None:
         self.found, self.stores, self.places, self.queries = found, stores, places, queries
         self.length = round(config.source_s * config.rate_hz)
         self.samples, self.partners = config.samples, sounds.Partners(found)

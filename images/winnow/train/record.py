@@ -36,8 +36,10 @@ def to_parquet(path: Path) -> None:
     import pyarrow.parquet as pq
 
     rows = list(whole(path)) if path.is_file() else []
-    flat = [{**{k: v for k, v in row.items() if k != "terms"},
-             **{f"loss_{k}": v for k, v in row.get("terms", {}).items()}} for row in rows]  # fmt: skip
+    flat = [
+        {**{k: v for k, v in row.items() if k != "terms"}, **{f"loss_{k}": v for k, v in row.get("terms", {}).items()}}
+        for row in rows
+    ]
     if flat:
         pq.write_table(pa.Table.from_pylist(flat), path.with_suffix(".parquet"), compression="zstd")
 

@@ -146,7 +146,20 @@ def compare(lake: Lake, task: str, names: list[str], split: str) -> dict[str, ob
         raise ContractError("these runs have other metrics (gate): their figures do not compare")
     best = max(rows, key=lambda r: r["value"])
     return {
-        "task": task, "split": split, "metric": best["metric"], "chance": best["chance"], "best": best["run"],
-        "runs": [{"run": r["run"], "model": r["model"], "seed": r["seed"], "value": r["value"],
-                  "over_first": r["value"] - rows[0]["value"], "test_looks": r["test_looks"]} for r in rows],
-    }  # fmt: skip
+        "task": task,
+        "split": split,
+        "metric": best["metric"],
+        "chance": best["chance"],
+        "best": best["run"],
+        "runs": [
+            {
+                "run": r["run"],
+                "model": r["model"],
+                "seed": r["seed"],
+                "value": r["value"],
+                "over_first": r["value"] - rows[0]["value"],
+                "test_looks": r["test_looks"],
+            }
+            for r in rows
+        ],
+    }

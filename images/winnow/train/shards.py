@@ -83,9 +83,20 @@ class ClipLoader:
     `waited_s` grows by the time in which the caller waited for data."""
 
     def __init__(
-        self, clips: ClipFiles, decoder: Decoder, *, size: int, seed: int, epochs: int, workers: int | None = None,
-        rank: int = 0, ranks: int = 1, ahead: int = AHEAD, most_failed: float = 0.01, cache: Path | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        clips: ClipFiles,
+        decoder: Decoder,
+        *,
+        size: int,
+        seed: int,
+        epochs: int,
+        workers: int | None = None,
+        rank: int = 0,
+        ranks: int = 1,
+        ahead: int = AHEAD,
+        most_failed: float = 0.01,
+        cache: Path | None = None,
+    ) -> None:
         self.clips, self.decoder, self.size, self.seed, self.epochs = clips, decoder, size, seed, epochs
         self.workers, self.rank, self.ranks, self.ahead = workers or os.cpu_count() or 1, rank, ranks, max(1, ahead)
         self.most_failed = most_failed
@@ -177,5 +188,7 @@ class ClipLoader:
                     raise
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
-        return {path.stem: np.load(path, mmap_mode="r" if path.stat().st_size > 4096 else None)
-                for path in sorted(folder.glob("*.npy"))}  # fmt: skip
+        return {
+            path.stem: np.load(path, mmap_mode="r" if path.stat().st_size > 4096 else None)
+            for path in sorted(folder.glob("*.npy"))
+        }

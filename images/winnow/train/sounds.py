@@ -89,10 +89,15 @@ def kept(folder: Path, splits: tuple[str, ...]) -> list[dict[str, object]]:
             raise ContractError(f"{path}: group {group} stands in {where[group]} and {row['split']}")
         if row["split"] in splits:
             label = row.get("label")
-            rows.append({
-                "id": row["sample_id"], "clip": row["sample_id"], "split": row["split"], "group": group,
-                "label": None if label == "unlabelled" else label,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "id": row["sample_id"],
+                    "clip": row["sample_id"],
+                    "split": row["split"],
+                    "group": group,
+                    "label": None if label == "unlabelled" else label,
+                }
+            )
     return rows
 
 

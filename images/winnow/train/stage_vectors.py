@@ -46,10 +46,14 @@ def of_stages(
                 f"this release has no table of stage {stage}: run `winnow run {stage} --batch "
                 f"{batches[0] if batches else 'BATCH'}` for each of its batches, then `winnow release`"
             )
-    name = digest({
-        "inputs": {k: list(v) for k, v in inputs.items()}, "seconds": seconds, "form": 2,
-        "tables": {stage: [r["sha256"] for r in found] for stage, found in used.items()},
-    })  # fmt: skip
+    name = digest(
+        {
+            "inputs": {k: list(v) for k, v in inputs.items()},
+            "seconds": seconds,
+            "form": 2,
+            "tables": {stage: [r["sha256"] for r in found] for stage, found in used.items()},
+        }
+    )
     read = {stage: _read(lake, found, _wanted(inputs, stage, columns[stage])) for stage, found in used.items()}
     failed = {}
     for table, said in read.values():

@@ -79,9 +79,13 @@ def optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
         groups = [{"params": [nn.Parameter(torch.zeros(()))]}]
     kind = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
     return kind(
-        groups, lr=config.learning_rate, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay,
+        groups,
+        lr=config.learning_rate,
+        betas=config.betas,
+        eps=config.eps,
+        weight_decay=config.weight_decay,
         amsgrad=config.amsgrad,
-    )  # fmt: skip
+    )
 
 
 def _named(model: nn.Module, optimiser: torch.optim.Optimizer) -> list[tuple[str, nn.Parameter]]:

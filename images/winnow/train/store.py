@@ -23,9 +23,12 @@ LAYOUT = "channels_last"
 
 
 def make(
-    target: Path, ids: pa.Array, blocks: Mapping[str, Iterator[np.ndarray]], shapes: Mapping[str, tuple[int, ...]],
+    target: Path,
+    ids: pa.Array,
+    blocks: Mapping[str, Iterator[np.ndarray]],
+    shapes: Mapping[str, tuple[int, ...]],
     source: Mapping[str, object],
-) -> None:  # fmt: skip
+) -> None:
     """Write a store beside its place and rename it there; of two that make the same one the first counts."""
     with placed(target) as scratch:
         for name, found in blocks.items():

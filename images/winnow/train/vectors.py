@@ -44,9 +44,14 @@ class Joined:
 
 
 def join(
-    lake: Lake, folder: Path, wanted: pa.Array, inputs: Mapping[str, Sequence[str]], seconds: int,
-    source: str | None, most_missing: float,
-) -> Joined:  # fmt: skip
+    lake: Lake,
+    folder: Path,
+    wanted: pa.Array,
+    inputs: Mapping[str, Sequence[str]],
+    seconds: int,
+    source: str | None,
+    most_missing: float,
+) -> Joined:
     """The vectors of these clips (ids, one an example). ContractError, with the command that makes what is missing,
     when more than `most_missing` of the clips have none; and for values that are not finite or have another shape."""
     if source is not None:

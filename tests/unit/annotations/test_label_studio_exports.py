@@ -82,7 +82,9 @@ def test_ratings_of_json_min(tmp_path: Path) -> None:
     ]
     good, bad = rows(tmp_path, tasks, read_ratings)
     assert [(row["onscreen_present"], row["offscreen_present"]) for row in good] == [
-        (True, False), (True, True), (True, False),
-    ]  # fmt: skip
+        (True, False),
+        (True, True),
+        (True, False),
+    ]
     assert len(bad) == 1
     assert "no choice answers" in bad[0]

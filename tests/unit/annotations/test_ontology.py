@@ -83,9 +83,12 @@ def test_what_lies_under_a_class_of_several_parents() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.text(max_size=20), min_size=1, max_size=6), st.sampled_from([None, 0, 2, "\t"]), st.booleans(),
-    st.text(alphabet=" \n\r\t", max_size=4), st.booleans(),
-)  # fmt: skip
+    st.lists(st.text(max_size=20), min_size=1, max_size=6),
+    st.sampled_from([None, 0, 2, "\t"]),
+    st.booleans(),
+    st.text(alphabet=" \n\r\t", max_size=4),
+    st.booleans(),
+)
 def test_the_pieces_are_the_file_however_it_is_laid_out(tmp_path_factory, names, indent, ascii_, space, bom) -> None:
     items = [item(f"/m/{n:x}", description=text) for n, text in enumerate(names)]
     text = ("\ufeff" if bom else "") + space + json.dumps(items, indent=indent, ensure_ascii=ascii_) + space
@@ -97,16 +100,25 @@ def test_the_pieces_are_the_file_however_it_is_laid_out(tmp_path_factory, names,
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("", "not a JSON list"), ("{}", "not a JSON list"), ("[]", "has no class"), (b"\xff", "not UTF-8"),
-     (json.dumps([item("/m/a")])[:-1], "does not go on"), (json.dumps([item("/m/a")]) [:-2], "not JSON"),
-     ("[" * 50_000, "not JSON"), (json.dumps([item("/m/a")]).replace("}]", "} 3]"), "does not go on"),
-     (json.dumps([3]), "has no id"), (json.dumps([{"id": "/m/a b", "name": "x"}]), "has no id"),
-     (json.dumps([item("/m/a", name="")]), "has no name"),
-     (json.dumps([item("/m/a", child_ids="x")]), "no list of texts"),
-     (json.dumps([item("/m/a"), item("/m/a")]), "more than once"), (json.dumps([item("/m/a", "/m/b")]), "not there"),
-     (json.dumps([item("/m/a", "/m/b"), item("/m/b", "/m/a")]), "under itself"),
-     (json.dumps([item("/m/a", "/m/a")]), "under itself")],
-)  # fmt: skip
+    [
+        ("", "not a JSON list"),
+        ("{}", "not a JSON list"),
+        ("[]", "has no class"),
+        (b"\xff", "not UTF-8"),
+        (json.dumps([item("/m/a")])[:-1], "does not go on"),
+        (json.dumps([item("/m/a")])[:-2], "not JSON"),
+        ("[" * 50_000, "not JSON"),
+        (json.dumps([item("/m/a")]).replace("}]", "} 3]"), "does not go on"),
+        (json.dumps([3]), "has no id"),
+        (json.dumps([{"id": "/m/a b", "name": "x"}]), "has no id"),
+        (json.dumps([item("/m/a", name="")]), "has no name"),
+        (json.dumps([item("/m/a", child_ids="x")]), "no list of texts"),
+        (json.dumps([item("/m/a"), item("/m/a")]), "more than once"),
+        (json.dumps([item("/m/a", "/m/b")]), "not there"),
+        (json.dumps([item("/m/a", "/m/b"), item("/m/b", "/m/a")]), "under itself"),
+        (json.dumps([item("/m/a", "/m/a")]), "under itself"),
+    ],
+)
 def test_what_is_no_ontology_is_refused(tmp_path: Path, text: str | bytes, why: str) -> None:
     with pytest.raises(ContractError, match=why):
         rows(tmp_path, text)

@@ -32,8 +32,9 @@ def test_seconds_that_are_heard_and_seen_are_proposed() -> None:
     params = ProposalParams()
     heard, seen = burst(2, 3, 4, 5), burst(3, 4, 5, 6)
     assert tracks_of(seen, heard, 10, 3.0, params) == (
-        [0, 0, 1, 1, 1, 1, 0, 0, 0, 0], [0, 0, 0, 1, 1, 1, 1, 0, 0, 0],
-    )  # fmt: skip
+        [0, 0, 1, 1, 1, 1, 0, 0, 0, 0],
+        [0, 0, 0, 1, 1, 1, 1, 0, 0, 0],
+    )
     assert tracks_of(seen, heard, 10, 1.0, params)[1] == [0] * 10
     assert tracks_of(burst(*range(10)), burst(*range(10)), 10, 3.0, params) == ([1] * 10, [1] * 10)
     assert tracks_of([0.0] * 80, burst(1), 10, 3.0, params)[1] == [0] * 10
@@ -91,17 +92,24 @@ def test_proposals_of_a_batch(tmp_path: Path) -> None:
         "clip": cut,
         "visual": [{"sample_id": c, "outcome": "ok", "motion": burst(1, 2)} for c in clips if c != clips[4]],
         "audio": [{"sample_id": c, "outcome": "ok", "onset": burst(2, 3)} for c in clips],
-        "correspond": [{"sample_id": c, "outcome": "ok", "z": z, "model": "m"} for c, z in
-                       zip(clips, (5, 0, 5, 5, 5, None), strict=True)],
-    }  # fmt: skip
-    needs = {"fetch": ("plan",), "clip": ("fetch",), "visual": ("clip",), "audio": ("clip",),
-             "correspond": ("clip", "visual", "audio")}  # fmt: skip
+        "correspond": [
+            {"sample_id": c, "outcome": "ok", "z": z, "model": "m"}
+            for c, z in zip(clips, (5, 0, 5, 5, 5, None), strict=True)
+        ],
+    }
+    needs = {
+        "fetch": ("plan",),
+        "clip": ("fetch",),
+        "visual": ("clip",),
+        "audio": ("clip",),
+        "correspond": ("clip", "visual", "audio"),
+    }
     made = {}
     for stage in ("ingest", "plan", "fetch", *rows):
         name = shard_name(0, {n: made[n].sha256 for n in needs[stage]}) if stage in needs else None
         table = listed if stage == "ingest" else rows.get(stage, [])
         made[stage] = write_table(lake, stage, batch, 0, table, columns[stage], name)
-        lake.set_stand(stage, batch, {"v": V, "shards": [made[stage].shard]})
+        lake.set_head(stage, batch, {"v": V, "shards": [made[stage].shard]})
     done = propose(lake, [batch])
     assert [row["sample_id"] for row in done.rows] == clips[:2]
     assert [row["labels"] for row in done.rows] == [[0, 0, 1, 0, 0, 0, 0, 0, 0, 0], [0] * 10]

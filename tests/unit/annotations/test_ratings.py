@@ -34,9 +34,15 @@ def test_a_csv_names_clips_by_path_and_times_or_by_id(tmp_path: Path) -> None:
     text = f"{HEADER}{PATH},1.5,6.5,anna,yes,no,2026-11-01T09:30:00+02:00\n"
     [row] = csv_rows(tmp_path, text)
     assert row.values == {
-        "sample_id": CLIP, "video": PATH, "start_s": 1.5, "end_s": 6.5, "rater_id": "anna",
-        "onscreen_present": True, "offscreen_present": False, "created_at": "2026-11-01T07:30:00.000000Z",
-    }  # fmt: skip
+        "sample_id": CLIP,
+        "video": PATH,
+        "start_s": 1.5,
+        "end_s": 6.5,
+        "rater_id": "anna",
+        "onscreen_present": True,
+        "offscreen_present": False,
+        "created_at": "2026-11-01T07:30:00.000000Z",
+    }
     [row] = csv_rows(tmp_path, f"clip_id,Rater,On-Screen,off screen\n{CLIP},7,1,unsure\n")
     assert row.values["sample_id"] == CLIP
     assert (row.values["onscreen_present"], row.values["offscreen_present"]) == (True, None)

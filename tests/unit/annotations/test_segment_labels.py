@@ -108,8 +108,11 @@ def test_ave(tmp_path: Path) -> None:
     path.write_text(f"Church bell&{ID}&good&1&4\nDog&{ID}&good&0&0\n")
     (row,) = good(path)
     assert (row["family"], row["category"], row["start_s"], row["labels"]) == (
-        "ave", "Church bell", None, [0, 1, 1, 1, 0, 0, 0, 0, 0, 0],
-    )  # fmt: skip
+        "ave",
+        "Church bell",
+        None,
+        [0, 1, 1, 1, 0, 0, 0, 0, 0, 0],
+    )
     assert row["sample_id"] == youtube_clips.sample_id(ID, None, None)
     (tmp_path / "audioset.csv").write_text(f"# YTID, start_seconds, end_seconds, positive_labels\n{ID}, 30, 40, a\n")
     assert good(path)[0]["sample_id"] == clip_id(sid("video", f"youtube:{ID}"), 30, 40)
@@ -149,8 +152,11 @@ def test_avels_json_takes_category_and_start_from_the_lists_beside(tmp_path: Pat
     (tmp_path / "video_label_dict.json").write_text(json.dumps({OTHER: "cow"}))
     rows = good(path)
     assert [(row["video"], row["category"], row["start_s"], row["labels"]) for row in rows] == [
-        (ID, "dog", 50, TEN), (OTHER, "cow", None, TEN), (key, "dog", 4, TEN), (key, "cat", 4, [0] * 10),
-    ]  # fmt: skip
+        (ID, "dog", 50, TEN),
+        (OTHER, "cow", None, TEN),
+        (key, "dog", 4, TEN),
+        (key, "cat", 4, [0] * 10),
+    ]
     first, second = bad(path)
     assert "no category known for AAAAAAAAAAA" in first
     assert "list where an object" in second
@@ -192,8 +198,12 @@ def test_a_zip_of_labels_and_what_is_refused_in_it(tmp_path: Path, capsys: pytes
     )
     rows = good(path)
     assert [(row["video"], row["start_s"]) for row in rows] == [
-        (ID, None), (OTHER, None), ("AAAAAAAAAAA", 10), ("CCCCCCCCCCC", None), (ID, 1),
-    ]  # fmt: skip
+        (ID, None),
+        (OTHER, None),
+        ("AAAAAAAAAAA", 10),
+        ("CCCCCCCCCCC", None),
+        (ID, 1),
+    ]
     assert [row["labels"] for row in rows] == [TEN] * 4 + [[0] * 10]
     said = "\n".join(bad(path))
     assert "a pickle, which runs code" in said
@@ -221,9 +231,18 @@ def test_a_folder_of_one_zip_per_video(tmp_path: Path) -> None:
 
 
 BROKEN = (
-    b"", b"\xff\xfe\x00", b"[[[", b"[" * 100_000, b'[{"data": 1}]', b"{}", b"null", b'[{"a": null}]', b"&&&&\n",
-    b'[{"data": {}, "annotations": [1], "predictions": 3}]', b'[{"AbCdEfGhIjK": {"label": [{}]}}]',
-)  # fmt: skip
+    b"",
+    b"\xff\xfe\x00",
+    b"[[[",
+    b"[" * 100_000,
+    b'[{"data": 1}]',
+    b"{}",
+    b"null",
+    b'[{"a": null}]',
+    b"&&&&\n",
+    b'[{"data": {}, "annotations": [1], "predictions": 3}]',
+    b'[{"AbCdEfGhIjK": {"label": [{}]}}]',
+)
 
 
 def test_no_bytes_make_the_reader_raise(tmp_path: Path) -> None:
@@ -276,14 +295,17 @@ def test_label_studios_export(tmp_path: Path) -> None:
 
     data = {"media": "x", "video": ID, "start_s": 30, "category": "dog"}
     done = [
-        {"completed_by": {"id": 3, "email": "ann@a.test"}, "created_at": "2026-11-01T10:00:00Z",
-         "result": [mark(1.2, 5.7, "event"), mark(7.4, 9.9, "event"), {"value": {"choices": ["x"]}}]},
+        {
+            "completed_by": {"id": 3, "email": "ann@a.test"},
+            "created_at": "2026-11-01T10:00:00Z",
+            "result": [mark(1.2, 5.7, "event"), mark(7.4, 9.9, "event"), {"value": {"choices": ["x"]}}],
+        },
         {"completed_by": 4, "result": []},
         {"completed_by": 5, "result": [mark(0, 3, "audible"), mark(2, 4, "visible")]},
         {"completed_by": 6, "was_cancelled": True, "result": []},
         {"completed_by": 7, "result": [mark(0, 3, "noise")]},
         {"completed_by": 8, "result": [mark("0", 3, "event")]},
-    ]  # fmt: skip
+    ]
     path = tmp_path / "export.json"
     path.write_text(json.dumps([{"id": 1, "data": data, "annotations": done}, {"id": 2}]))
     rows = {row["annotator_id"]: row for row in good(path)}
@@ -310,8 +332,9 @@ def test_given_splits(tmp_path: Path) -> None:
         return taken, sum(r.values is None for r in rows)
 
     assert keys("list.csv", f"category,video_id,split\ndog,{ID},val\ndog,{OTHER}_000030,test\ndog,{ID},x\n") == (
-        [("avel", ID, "val"), ("avel", f"{OTHER}_000030", "test")], 1,
-    )  # fmt: skip
+        [("avel", ID, "val"), ("avel", f"{OTHER}_000030", "test")],
+        1,
+    )
     annotations = f"Dog&{ID}&good&0&4\nDog&{OTHER}&good&0&0\nCat&{ID}&good&0&4\n"
     assert keys("valSet.txt", annotations) == ([("ave", f"{ID}&Dog", "val"), ("ave", f"{ID}&Cat", "val")], 1)
     assert keys("AVVP_test_pd.csv", f"filename\tevent_labels\n{ID}_30_40\tDog\n") == (

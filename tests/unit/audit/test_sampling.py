@@ -58,10 +58,16 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     rules = [None] * 100 + ["low_correspondence"] * 40 + ["silent"] * 15 + ["frozen"] * 5
     rng = random.Random(4)
     clips = [
-        {"sample_id": sid("many", i), "status": "dropped" if rule else "kept", "first_failed_rule": rule, "flag": 0,
-         "z": rng.uniform(-2, 1.6) if rule == "low_correspondence" else rng.uniform(1.7, 9), "is_recycled": False}
+        {
+            "sample_id": sid("many", i),
+            "status": "dropped" if rule else "kept",
+            "first_failed_rule": rule,
+            "flag": 0,
+            "z": rng.uniform(-2, 1.6) if rule == "low_correspondence" else rng.uniform(1.7, 9),
+            "is_recycled": False,
+        }
         for i, rule in enumerate(rules)
-    ]  # fmt: skip
+    ]
     # A recycled clip counts with the score of what is left of its sound.
     clips[0] |= {"is_recycled": True, "z": -5.0, "residual_z": 9.5}
     unheard = {"sample_id": sid("lost", 0), "status": "kept", "z": 3.0, "is_recycled": True, "residual_z": 3.0}
@@ -178,8 +184,19 @@ def test_pictures_and_sound_that_are_none_are_refused():
 def test_the_command_writes_a_blind_csv_the_clips_and_the_corpus_once(tmp_path):
     lake = explored.build(tmp_path / "lake", media=True)[0]
     out, clips = tmp_path / "ask.csv", tmp_path / "clips"
-    arguments = ["audit", "--size", 3, "--sizes", "dropped / low_correspondence=1", "--seed", 5, "--out", out,
-                 "--clips", clips]  # fmt: skip
+    arguments = [
+        "audit",
+        "--size",
+        3,
+        "--sizes",
+        "dropped / low_correspondence=1",
+        "--seed",
+        5,
+        "--out",
+        out,
+        "--clips",
+        clips,
+    ]
     answer = said(run(lake, *arguments))
     drawn = corpus_table.read(lake, "audit_sample").to_pylist()
     assert answer["clips"] == len(drawn) == answer["files"] == len(list(clips.iterdir()))
@@ -219,18 +236,37 @@ def test_a_filled_csv_comes_in_and_bad_rows_are_refused_with_reasons(lake, tmp_p
     a, b = rows[0]["sample_id"], rows[1]["sample_id"]
     r, gone = explored.RELEASE, explored.sample_id(explored.GONE)
     file = fill(
-        tmp_path / "filled.csv", f"{r},{a},corresponds,Ann,2026-11-21T10:00:00Z", f"{r},{b},,Ann,",
-        f"{r},{gone},corresponds,Ann,", f"{r},{a},perhaps,Ann,", f"{r},nonsense,yes,Ann,", f"ffffffffffff,{a},yes,Ann,",
-        f"{r},{b},no,,", f"{r},{b},No,Bob,", f"{r},{b},yes,Bob,", f"{r},{b},yes,Bob", f"{r},{a},unsure,Bob,yesterday",
-    )  # fmt: skip
+        tmp_path / "filled.csv",
+        f"{r},{a},corresponds,Ann,2026-11-21T10:00:00Z",
+        f"{r},{b},,Ann,",
+        f"{r},{gone},corresponds,Ann,",
+        f"{r},{a},perhaps,Ann,",
+        f"{r},nonsense,yes,Ann,",
+        f"ffffffffffff,{a},yes,Ann,",
+        f"{r},{b},no,,",
+        f"{r},{b},No,Bob,",
+        f"{r},{b},yes,Bob,",
+        f"{r},{b},yes,Bob",
+        f"{r},{a},unsure,Bob,yesterday",
+    )
     refused = tmp_path / "refused.csv"
     result = run(lake, "annotate", "import", file, "--refused", refused)
     assert (said(result)["table"], said(result)["rows"], said(result)["bad"]) == ("verdict", 2, 8)
     why = [line["problem"] for line in csv.DictReader(refused.open())]
     for wanted, problem in zip(
-        ("is in no sample", "verdict is 'perhaps'", "no id of a clip", "no sample of release", "reviewer is missing",
-         "says two things", "4 cells under 5 columns", "created_at is 'yesterday'"), why, strict=True,
-    ):  # fmt: skip
+        (
+            "is in no sample",
+            "verdict is 'perhaps'",
+            "no id of a clip",
+            "no sample of release",
+            "reviewer is missing",
+            "says two things",
+            "4 cells under 5 columns",
+            "created_at is 'yesterday'",
+        ),
+        why,
+        strict=True,
+    ):
         assert wanted in problem
         assert problem in result.stderr
     stored = {(row["sample_id"], row["reviewer"]): row for row in corpus_table.read(lake, "verdict").to_pylist()}
@@ -266,8 +302,12 @@ def test_who_answered_may_be_said_once_and_a_release_left_out(lake, tmp_path):
 )
 def test_a_file_is_known_by_its_header(lake, tmp_path, name, header, table):
     clip = explored.draw(lake)[0]["sample_id"]
-    lines = {"verdict": f"{clip},yes,Ann", "rating": f"{clip},Ann,1,0", "segment_label": f"{clip},dog,Ann" + ",1" * 10,
-             "given_split": "dog,abcdefghijk,train"}  # fmt: skip
+    lines = {
+        "verdict": f"{clip},yes,Ann",
+        "rating": f"{clip},Ann,1,0",
+        "segment_label": f"{clip},dog,Ann" + ",1" * 10,
+        "given_split": "dog,abcdefghijk,train",
+    }
     assert said(run(lake, "annotate", "import", fill(tmp_path / name, lines[table], header=header)))["table"] == table
 
 

@@ -14,7 +14,7 @@ from winnow.batch.ingest import ingest
 from winnow.core.errors import PartlyDone
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain
+from winnow.core.shard import Lineage
 
 DAY = "2026-11-01"
 URL = "https://videos.example/a.mp4"
@@ -59,9 +59,9 @@ def ingested(folder: Path, files: Mapping[str, object], **options: int) -> Day:
         day.done = ingest(DAY, Settings(inbox=inbox), lake, **options)
     except PartlyDone as error:
         day.refused, day.done = str(error), error.answer
-    if lake.stand("ingest", DAY):
-        chain = Chain(lake, DAY, {})
-        for number in chain.numbers("ingest"):
-            day.rows += pq.read_table(io.BytesIO(lake.read_table(chain.committed("ingest", number)))).to_pylist()
+    if lake.head("ingest", DAY):
+        lineage = Lineage(lake, DAY, {})
+        for number in lineage.numbers("ingest"):
+            day.rows += pq.read_table(io.BytesIO(lake.read_table(lineage.committed("ingest", number)))).to_pylist()
     day.rows.sort(key=lambda row: (row["list_path"], row["list_row"]))
     return day

@@ -19,7 +19,7 @@ from winnow.core.planned_table import INGEST, PlannedTable
 from winnow.core.pointer import StaleWriter
 from winnow.core.sample import candidate_id, sid
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain
+from winnow.core.shard import Lineage
 
 DAY = "2026-11-01"
 URL = "https://videos.example"
@@ -43,10 +43,10 @@ def day(tmp_path: Path) -> Path:
 
 
 def rows(lake: Lake) -> list[dict]:
-    chain = Chain(lake, DAY, {})
+    lineage = Lineage(lake, DAY, {})
     found = []
-    for number in chain.numbers("ingest"):
-        table = pq.read_table(io.BytesIO(lake.read_table(chain.committed("ingest", number))))
+    for number in lineage.numbers("ingest"):
+        table = pq.read_table(io.BytesIO(lake.read_table(lineage.committed("ingest", number))))
         assert table.column_names == ["sample_id", "outcome", "reason", "detail", *INGEST.columns]
         assert table["sample_id"].to_pylist() == sorted(table["sample_id"].to_pylist())
         found += table.to_pylist()
@@ -60,8 +60,13 @@ def test_lists_and_media_become_candidates(day: Path, lake: Lake, settings: Sett
     (day / "camera" / "holiday.MP4").write_bytes(b"not looked at")
     done = ingest(DAY, settings, lake)
     assert {k: done[k] for k in ("rows", "ok", "failed", "shards", "computed", "skipped")} == {
-        "rows": 3, "ok": 3, "failed": 0, "shards": 1, "computed": True, "skipped": [],
-    }  # fmt: skip
+        "rows": 3,
+        "ok": 3,
+        "failed": 0,
+        "shards": 1,
+        "computed": True,
+        "skipped": [],
+    }
     by = {r["source"]: r for r in rows(lake)}
     video = sid("video", f"{URL}/a.mp4")
     assert by["csv"]["sample_id"] == candidate_id(video, 1.0, 2.0)
@@ -99,10 +104,10 @@ def test_unchanged_files_are_not_read_again(day: Path, lake: Lake, settings: Set
     again = ingest(DAY, settings, lake)
     assert (first["computed"], again["computed"]) == (True, False)
     assert {k: v for k, v in again.items() if k != "computed"} == {k: v for k, v in first.items() if k != "computed"}
-    before = lake.stand("ingest", DAY)
+    before = lake.head("ingest", DAY)
     (day / "b.csv").write_text(f"url\n{URL}/b.mp4\n")
     assert ingest(DAY, settings, lake)["rows"] == 2
-    assert lake.stand("ingest", DAY) != before
+    assert lake.head("ingest", DAY) != before
 
 
 def test_a_late_ingest_does_not_put_its_older_table_over_a_newer_one(
@@ -138,7 +143,7 @@ def test_shards_are_cut_by_rows_and_do_not_depend_on_the_folder(
     other = Lake(tmp_path / "other")
     (tmp_path / "inbox").rename(tmp_path / "elsewhere")
     ingest(DAY, Settings(inbox=tmp_path / "elsewhere"), other, shard_rows=10)
-    assert other.stand("ingest", DAY) == lake.stand("ingest", DAY)
+    assert other.head("ingest", DAY) == lake.head("ingest", DAY)
 
 
 def test_shards_of_long_texts_have_fewer_rows(
@@ -150,8 +155,14 @@ def test_shards_of_long_texts_have_fewer_rows(
     assert ingest(DAY, settings, lake, shard_rows=100)["shards"] == 3
     found = rows(lake)
     assert [len(row["extra"] or "") > 300 for row in sorted(found, key=lambda row: row["url"])] == [
-        True, False, False, False, False, False, True,
-    ]  # fmt: skip
+        True,
+        False,
+        False,
+        False,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_large_lists_are_read_apart_and_give_the_same(
@@ -164,7 +175,7 @@ def test_large_lists_are_read_apart_and_give_the_same(
     other = Lake(tmp_path / "other")
     monkeypatch.setattr(module, "APART_BYTES", 1)
     assert ingest(DAY, settings, other, shard_rows=10)["reasons"] == {"bad_url": 1, "duplicate_row": 15}
-    assert other.stand("ingest", DAY) == lake.stand("ingest", DAY)
+    assert other.head("ingest", DAY) == lake.head("ingest", DAY)
     assert rows(other) == rows(lake)
 
 
@@ -247,7 +258,7 @@ def test_a_list_that_is_still_written_is_tried_again(
     monkeypatch.setattr(PlannedTable, "commit_rows", commit)
     with pytest.raises(TransientError, match="changed while it was read"):
         ingest(DAY, settings, lake)
-    assert lake.stand("ingest", DAY) is None
+    assert lake.head("ingest", DAY) is None
 
 
 def test_a_hundred_thousand_rows_are_ten_shards(day: Path, lake: Lake, settings: Settings) -> None:

@@ -24,8 +24,11 @@ def test_five_captions_of_a_clip_are_one_candidate(tmp_path: Path) -> None:
     assert json.loads(day.rows[0]["extra"]) == {"audiocap_id": ["0", "1", "2", "3", "4"], "caption": CAPTIONS}
     assert (day.done["joined"], day.done["reasons"]) == (4, {})
     assert {k: day.list("a.csv")[k] for k in ("listed", "rows", "joined", "bad")} == {
-        "listed": 5, "rows": 1, "joined": 4, "bad": 0,
-    }  # fmt: skip
+        "listed": 5,
+        "rows": 1,
+        "joined": 4,
+        "bad": 0,
+    }
 
 
 @pytest.mark.parametrize("shard_rows", [1, 2, 3, 100])

@@ -81,8 +81,37 @@ SEEDS = {
     "AVVP.csv": f"filename\tevent_labels\n{ID}_24.5_34.5\tSpeech\n",
     "k.csv": f'# YTID, start_seconds, end_seconds, positive_labels\n{ID}, 0.000, 10.000, "/m/a,/m/b"\n',
 }
-PIECES = ['"', ",", "\n", "\r", ";", "\t", "[", "]", "{", "}", ":", "\x00", "#", "0", "-1", "1e309", "nan", "url",
-          "start", ID, URL, "_30", "P", "PT1S", '""', " ", "'", "\u2028", "é"]  # fmt: skip
+PIECES = [
+    '"',
+    ",",
+    "\n",
+    "\r",
+    ";",
+    "\t",
+    "[",
+    "]",
+    "{",
+    "}",
+    ":",
+    "\x00",
+    "#",
+    "0",
+    "-1",
+    "1e309",
+    "nan",
+    "url",
+    "start",
+    ID,
+    URL,
+    "_30",
+    "P",
+    "PT1S",
+    '""',
+    " ",
+    "'",
+    "\u2028",
+    "é",
+]
 
 
 @pytest.mark.parametrize("seed", range(12))

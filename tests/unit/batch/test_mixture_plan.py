@@ -18,7 +18,7 @@ from winnow.core.errors import ConfigError, ContractError, GateFailed
 from winnow.core.lake import Lake
 from winnow.core.runtime import run_stage
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain
+from winnow.core.shard import Lineage
 from winnow.core.stage import stage_needs
 from winnow.gates import gate_batch
 from winnow.media.mixture_render import Level
@@ -41,16 +41,16 @@ def test_cutting_again_changes_nothing_and_more_mixtures_are_appended(lake: Lake
     first = mixture_plan.cut(lake, batch="mix", shard_size=2)
     assert (first["shards"], first["rows"], first["ok"], first["failed"]) == (4, 6, 5, 1)
     assert mixture_plan.cut(lake, batch="mix", shard_size=2) == {**first, "computed": False}
-    before = lake.stand("mixtures", "mix")["shards"]
+    before = lake.head("mixtures", "mix")["shards"]
 
     publish(lake, "bbbb", {**clips, "late": tone(950, seconds=0.5)}, [*rows, mixture("c", "a")])
     again = mixture_plan.cut(lake, batch="mix", shard_size=2)
-    after = lake.stand("mixtures", "mix")["shards"]
+    after = lake.head("mixtures", "mix")["shards"]
     assert (again["release"], again["rows"], again["ok"], again["failed"]) == ("bbbb", 7, 7, 0)
     assert [name[:5] for name in after] == ["00000", "00001", "00002", "00003", "00004"]
-    chain = Chain(lake, "mix", stage_needs())
-    assert chain.committed("mixtures", 0).rows == 0
-    assert chain.committed("mixtures", 4).rows == 2
+    lineage = Lineage(lake, "mix", stage_needs())
+    assert lineage.committed("mixtures", 0).rows == 0
+    assert lineage.committed("mixtures", 4).rows == 2
     assert {name[:5] for name in before} <= {name[:5] for name in after}
 
 
@@ -69,7 +69,7 @@ def test_cutting_says_what_is_missing(lake: Lake) -> None:
     assert mixture_plan.cut(lake)["rows"] == 0
     with pytest.raises(ConfigError, match="at least one mixture"):
         mixture_plan.cut(lake, shard_size=0)
-    lake.set_stand("ingest", "2026-11-01", {"v": "0", "shards": []})
+    lake.set_head("ingest", "2026-11-01", {"v": "0", "shards": []})
     with pytest.raises(ConfigError, match="need a batch of their own, as in mix-aaaa"):
         mixture_plan.cut(lake, batch="2026-11-01")
     path = Path(lake.full("releases/aaaa/tables/fct_clips.parquet"))

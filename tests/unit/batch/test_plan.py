@@ -15,7 +15,7 @@ from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.planned_table import PLAN
-from winnow.core.shard import Chain, shard_name
+from winnow.core.shard import Lineage, shard_name
 
 
 def decide(lake: Lake, rows: list[tuple[str, str, bool]]) -> None:
@@ -40,14 +40,14 @@ def decide(lake: Lake, rows: list[tuple[str, str, bool]]) -> None:
         ),
         data,
     )
-    lake.set_stand("decide", "day", {"v": "d" * 12, "shards": [name]})
+    lake.set_head("decide", "day", {"v": "d" * 12, "shards": [name]})
 
 
 def members(lake: Lake) -> dict[int, list[tuple[str, str]]]:
-    chain = Chain(lake, "day", {})
+    lineage = Lineage(lake, "day", {})
     out = {}
-    for number in chain.numbers("plan"):
-        rows = pq.read_table(io.BytesIO(lake.read_table(chain.committed("plan", number)))).to_pylist()
+    for number in lineage.numbers("plan"):
+        rows = pq.read_table(io.BytesIO(lake.read_table(lineage.committed("plan", number)))).to_pylist()
         out[number] = [(r["sample_id"], r["video_id"]) for r in rows]
     return out
 
@@ -74,11 +74,11 @@ def test_a_list_that_grows_leaves_old_shards_as_they_are(tmp_path: Path) -> None
     old = [(f"m{i}", f"v{i}", True) for i in range(4)]
     decide(lake, old)
     plan(lake, "day", shard_size=2)
-    before = {n: (lake.stand("plan", "day")["shards"][n], rows) for n, rows in members(lake).items()}
+    before = {n: (lake.head("plan", "day")["shards"][n], rows) for n, rows in members(lake).items()}
     decide(lake, [("a0", "u", True), *old, ("z9", "w", True)])
     plan(lake, "day", shard_size=2)
     after = members(lake)
-    names = lake.stand("plan", "day")["shards"]
+    names = lake.head("plan", "day")["shards"]
     assert {n: (names[n], after[n]) for n in before} == before
     assert [s for s, _ in after[2]] == ["a0", "z9"]
 

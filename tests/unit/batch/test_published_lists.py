@@ -72,8 +72,16 @@ PUBLISHED = {
         "r.json",
         {
             "info": {"year": "2016"},
-            "videos": [{"url": f"https://www.youtube.com/watch?v={ID}", "video_id": "video0", "start time": 30,
-                        "end time": 40, "category": 9, "id": 0}],
+            "videos": [
+                {
+                    "url": f"https://www.youtube.com/watch?v={ID}",
+                    "video_id": "video0",
+                    "start time": 30,
+                    "end time": 40,
+                    "category": 9,
+                    "id": 0,
+                }
+            ],
             "sentences": [{"caption": text, "video_id": "video0"} for text in ("One", "Two")],
         },
         [CLIP],
@@ -83,14 +91,18 @@ PUBLISHED = {
     "addresses": ("urls.txt", f"{URL}?a\n{URL}?b\n", [(f"{URL}?a", None, None), (f"{URL}?b", None, None)]),
     "ids in json lines": ("j.jsonl", f'"{ID}_30_40"\n', [CLIP]),
     "lists in cells": (
-        "c.csv", f"url,timestamp,caption\n{URL},\"[['0:03', '0:08'], ['0:09', '0:12']]\",\"['one', 'two']\"\n",
+        "c.csv",
+        f"url,timestamp,caption\n{URL},\"[['0:03', '0:08'], ['0:09', '0:12']]\",\"['one', 'two']\"\n",
         [(URL, 3.0, 8.0), (URL, 9.0, 12.0)],
     ),
     "files with times": ("f.csv", f"path,onset,offset\n{ID}_000030.mp4,32,35\n", [(ID, 32.0, 35.0)]),
     "excel": ("e.csv", f"sep=;\r\nurl;start;end\r\n{URL};30;40\r\n", [(URL, 30.0, 40.0)]),
-    "json lines called json": ("l.json", f'{{"url": "{URL}"}}\n{{"url": "{URL}?b"}}\n',
-                               [(URL, None, None), (f"{URL}?b", None, None)]),
-}  # fmt: skip
+    "json lines called json": (
+        "l.json",
+        f'{{"url": "{URL}"}}\n{{"url": "{URL}?b"}}\n',
+        [(URL, None, None), (f"{URL}?b", None, None)],
+    ),
+}
 
 
 @pytest.mark.parametrize("form", PUBLISHED)
@@ -307,8 +319,11 @@ def test_files_beside_a_list_are_its_videos_and_no_candidates_of_their_own(cell:
     files = {"t/metadata.csv": f"file_name,label,start,end\n{cell},dog,1,3\n{cell},cat,4,6\n"}
     day = ingested(tmp_path, {**files, "t/clips/dog.mp4": b"a", "t/clips/cat.mp4": b"b"})
     place = "inbox:2026-11-01/t/clips"
-    assert sorted(day.windows) == [(f"{place}/cat.mp4", None, None), (f"{place}/dog.mp4", 1.0, 3.0),
-                                   (f"{place}/dog.mp4", 4.0, 6.0)]  # fmt: skip
+    assert sorted(day.windows) == [
+        (f"{place}/cat.mp4", None, None),
+        (f"{place}/dog.mp4", 1.0, 3.0),
+        (f"{place}/dog.mp4", 4.0, 6.0),
+    ]
     dog = next(row for row in day.rows if row["labels"] == ["dog"])
     assert len(dog["content_sha256"]) == 64
 
@@ -316,8 +331,9 @@ def test_files_beside_a_list_are_its_videos_and_no_candidates_of_their_own(cell:
 def test_a_file_that_is_not_there_is_a_row_that_says_so(tmp_path: Path) -> None:
     day = ingested(tmp_path, {"metadata.csv": "file_name,text\na.mp4,one\n../b.mp4,two\n", "a.mp4": b"a"})
     assert [(row["outcome"], row["reason"]) for row in day.rows if row["list_path"] == "metadata.csv"] == [
-        ("ok", None), ("failed", "missing_file"),
-    ]  # fmt: skip
+        ("ok", None),
+        ("failed", "missing_file"),
+    ]
 
 
 def test_local_ids_are_names_of_files(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.house import NEEDS, Count, cut, read, runtime
+from tests.unit.helpers import NEEDS, Count, cut, read, runtime
 from winnow.batch import retry as module
 from winnow.batch.retry import retry
 from winnow.cli.main import cli
@@ -24,7 +24,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
     for where in (module, runtime_module):
         monkeypatch.setattr(where, "stage_class", STAGES.__getitem__)
         monkeypatch.setattr(where, "stage_needs", lambda: {name: NEEDS[name] for name in STAGES})
-        monkeypatch.setattr(where, "stage_wants", dict)
+        monkeypatch.setattr(where, "stage_optional_needs", dict)
     monkeypatch.setattr(Count, "calls", [])
     monkeypatch.setattr(Count, "cured", set())
     lake = Lake(tmp_path / "lake")
@@ -38,9 +38,13 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
 def test_rows_of_a_reason_are_tried_again_and_no_others(lake: Lake) -> None:
     Count.cured = {"a", "c", "e"}
     assert retry(lake, Settings(), "day", ["internal_error"]) == {
-        "batch": "day", "reasons": ["internal_error"], "tried": 2, "ok": 1, "stages": {"count": {"tried": 2, "ok": 1}},
+        "batch": "day",
+        "reasons": ["internal_error"],
+        "tried": 2,
+        "ok": 1,
+        "stages": {"count": {"tried": 2, "ok": 1}},
         "next": "winnow curate --batch day",
-    }  # fmt: skip
+    }
     assert Count.calls == ["a", "d"]
     _, rows = read(lake, runtime(lake, Count, extra=7))
     assert {r["sample_id"]: r["chars"] for r in rows} == {"a": 22, "b": 11, "c": None}, "with its parameters"

@@ -85,8 +85,10 @@ def test_questions_to_a_batch_read_its_tables_and_nothing_else(deployment, capsy
     lake, _ = deployment
     with open_batch(lake, DAY) as con:
         assert con.sql("select reason, count(*) from ingest group by all order by all").fetchall() == [
-            ("bad_time", 1), ("duplicate_row", 1), (None, 1)
-        ]  # fmt: skip
+            ("bad_time", 1),
+            ("duplicate_row", 1),
+            (None, 1),
+        ]
         assert con.sql("select count(*) from probe").fetchall() == [(0,)]
         for question in ("from read_csv('/etc/passwd')", "set enable_external_access = true", "attach 'other.duckdb'"):
             with pytest.raises(duckdb.Error):

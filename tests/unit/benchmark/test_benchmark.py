@@ -216,8 +216,14 @@ def test_the_table_end_to_end(tmp_path: Path) -> None:
 def test_a_baseline_neither_trains_nor_knows_nor_goes_by_mutual_information() -> None:
     names = {method.name for method in methods.METHODS if methods.baseline(method.name, method.learns)}
     assert {name.split(",")[0] for name in names} == {
-        "random", "PCA", "NMI", "AMI", "Fowlkes–Mallows", "Rand", "adjusted Rand",
-    }  # fmt: skip
+        "random",
+        "PCA",
+        "NMI",
+        "AMI",
+        "Fowlkes–Mallows",
+        "Rand",
+        "adjusted Rand",
+    }
 
 
 def test_the_bench_compares_the_default_with_every_baseline_at_its_best() -> None:
@@ -245,9 +251,16 @@ def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
 
     assert DATA == datasets.NAMES
     good = {
-        "data": ("digits-rotated",), "lake_root": None, "variants": ("chance",), "methods": ("random",),
-        "clusters": (10,), "seeds": (0,), "per_class": 10, "out": tmp_path, "work": tmp_path,
-    }  # fmt: skip
+        "data": ("digits-rotated",),
+        "lake_root": None,
+        "variants": ("chance",),
+        "methods": ("random",),
+        "clusters": (10,),
+        "seeds": (0,),
+        "per_class": 10,
+        "out": tmp_path,
+        "work": tmp_path,
+    }
     for wrong in ({"data": ("cats",)}, {"variants": ("x",)}, {"methods": ("magic",)}, {"seeds": ()}, {"data": ()}):
         with pytest.raises(ConfigError):
             retrieval(**(good | wrong))

@@ -43,9 +43,15 @@ HEADER = "sample_id,rater_id,onscreen_present,offscreen_present,created_at"
 
 def test_bad_ratings_are_named_and_lose_no_good_ones(lake, tmp_path):
     file = write(
-        tmp_path / "ratings.csv", HEADER, f"{A},Ann,yes,no,2026-01-01", f"{B},Ann,perhaps,no,", "nonsense,Ann,yes,no,",
-        f"{C},,yes,no,", f"{A},Bob,unsure,1,2026-01-02T10:00:00+01:00", f"{C},Bob,yes",
-    )  # fmt: skip
+        tmp_path / "ratings.csv",
+        HEADER,
+        f"{A},Ann,yes,no,2026-01-01",
+        f"{B},Ann,perhaps,no,",
+        "nonsense,Ann,yes,no,",
+        f"{C},,yes,no,",
+        f"{A},Bob,unsure,1,2026-01-02T10:00:00+01:00",
+        f"{C},Bob,yes",
+    )
     result = run(lake, "import-ratings", file)
     answer = said(result)
     assert (answer["table"], answer["rows"], answer["bad"], answer["computed"]) == ("rating", 2, 4, True)
@@ -102,7 +108,7 @@ def test_ratings_of_a_labelling_tool_come_in(lake, tmp_path):
     tasks = [
         {"data": {"sample_id": A}, "annotations": [{**done, "result": both}]},
         {"data": {"sample_id": B}, "annotations": [{**done, "result": []}]},
-    ]  # fmt: skip
+    ]
     result = run(lake, "import-ratings", write(tmp_path / "export.json", json.dumps(tasks)))
     assert (said(result)["rows"], said(result)["bad"]) == (1, 1)
     assert corpus_table.read(lake, "rating").to_pylist()[0]["rater_id"] == "7"
@@ -111,9 +117,11 @@ def test_ratings_of_a_labelling_tool_come_in(lake, tmp_path):
 def test_segment_labels_come_in(lake, tmp_path):
     seconds = ",".join(f"second_{i}" for i in range(10))
     file = write(
-        tmp_path / "labels.csv", f"sample_id,category,annotator_id,{seconds}", f"{A},dog,Ann,0,1,1,0,0,0,0,0,0,0",
+        tmp_path / "labels.csv",
+        f"sample_id,category,annotator_id,{seconds}",
+        f"{A},dog,Ann,0,1,1,0,0,0,0,0,0,0",
         f"{B},dog,Ann,0,1,2,0,0,0,0,0,0,0",
-    )  # fmt: skip
+    )
     result = run(lake, "import-labels", file)
     assert (said(result)["rows"], said(result)["bad"]) == (1, 1)
     assert "row 1" in result.stderr
@@ -160,9 +168,20 @@ def test_tasks_go_out_for_what_nobody_annotated_and_come_back(tmp_path):
     asked = sorted(explored.sample_id(place) for place in (0, 5, 6, 7))
     proposal = {"sample_id": asked[0], "family": "avel", "category": "dog barking", "annotator_id": "proposal:1f"}
     corpus_table.add(lake, "segment_label", [{**proposal, "labels": [0, 1, 1, 0, 0, 0, 0, 1, 0, 0]}], provenance={})
-    corpus_table.add(lake, "segment_label", [
-        {**proposal, "sample_id": asked[1], "annotator_id": "Ann", "labels": [1] * 10,
-         "created_at": "2026-01-01T00:00:00.000000Z"}], provenance={})  # fmt: skip
+    corpus_table.add(
+        lake,
+        "segment_label",
+        [
+            {
+                **proposal,
+                "sample_id": asked[1],
+                "annotator_id": "Ann",
+                "labels": [1] * 10,
+                "created_at": "2026-01-01T00:00:00.000000Z",
+            }
+        ],
+        provenance={},
+    )
     out = tmp_path / "out"
     answer = said(run(lake, "export-tasks", "--out", out, "--media", "http://127.0.0.1:1/"))
     assert {name: answer[name] for name in ("tasks", "proposed", "clips")} == {"tasks": 3, "proposed": 1, "clips": 3}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.house import Count, cut, read, runtime
+from tests.unit.helpers import Count, cut, read, runtime
 from winnow.core.attempt import Attempt
 from winnow.core.errors import TransientError
 from winnow.core.lake import Lake
@@ -20,7 +20,7 @@ from winnow.core.stage import Batch, Sample
 #: Counts, and is killed at texts that say so, as a process is that asked for too much.
 ATTEMPT = """
 import os, signal, sys, time
-from tests.unit.house import Count, runtime
+from tests.unit.helpers import Count, runtime
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
 real = Count.process
@@ -67,8 +67,11 @@ def test_a_sample_that_kills_its_process_twice_fails_by_name(lake: Lake) -> None
     manifest, rows = read(lake, runtime(lake, Count))
     assert manifest.reasons == {"killed": 1}
     assert [(row["sample_id"], row["reason"], row["chars"]) for row in rows] == [
-        ("a", None, 3), ("b", "killed", None), ("c", None, 4), ("d", None, 4),
-    ]  # fmt: skip
+        ("a", None, 3),
+        ("b", "killed", None),
+        ("c", None, 4),
+        ("d", None, 4),
+    ]
     assert left(lake) == []
     assert runtime(lake, Count).run(retry=frozenset({Reason.killed})).retried == 1
     assert read(lake, runtime(lake, Count))[0].reasons == {}

@@ -16,7 +16,7 @@ from winnow.core import confine
 RUN = """
 import ctypes, json, os, signal, socket, sys, threading, time
 from pathlib import Path
-from tests.unit.house import Count, cut, read, runtime
+from tests.unit.helpers import Count, cut, read, runtime
 from winnow.core import table
 from winnow.core.child import Children, Keeper, Task
 from winnow.core.errors import ConfigError, TransientError
@@ -91,7 +91,7 @@ def main(root, shards, params={}, memory_mb=256, stall_s=60.0, keeper=False):
     said["left"] = [path.name for path in Path(root).rglob(".*.attempt")]
     said["rows"] = []
     for number in range(len(shards)):
-        if runtime(Lake(root), Count).chain.committed("count", number) is not None:
+        if runtime(Lake(root), Count).lineage.committed("count", number) is not None:
             rows = read(Lake(root), runtime(Lake(root), Count), number)[1]
             said["rows"] += [[row["sample_id"], row["reason"]] for row in rows]
     print(json.dumps(said), flush=True)

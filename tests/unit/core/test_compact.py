@@ -32,12 +32,16 @@ def rows_of(count: int) -> list[dict]:
     ids[-1] = ids[-2]
     return [
         {
-            "sample_id": one, "outcome": "failed" if i % 7 == 0 else "ok", "reason": "gone" if i % 7 == 0 else None,
-            "candidate_id": f"{i:05d}", "z": float(i), "v": None if i % 7 == 0 else [float(i)] * 4,
+            "sample_id": one,
+            "outcome": "failed" if i % 7 == 0 else "ok",
+            "reason": "gone" if i % 7 == 0 else None,
+            "candidate_id": f"{i:05d}",
+            "z": float(i),
+            "v": None if i % 7 == 0 else [float(i)] * 4,
             "times": [0.5] * (i % 3),
         }
         for i, one in enumerate(ids)
-    ]  # fmt: skip
+    ]
 
 
 def commit(lake: Lake, stage: str, rows: Sequence[dict], size: int) -> list[Manifest]:
@@ -49,10 +53,19 @@ def commit(lake: Lake, stage: str, rows: Sequence[dict], size: int) -> list[Mani
         sha256, failed = sha256_bytes(data), sum(row["outcome"] == "failed" for row in part)
         shard = f"{number:05d}-{sha256[8:16]}"
         manifest = Manifest(
-            stage=stage, v=V, batch=DAY, shard=shard, file=f"{shard}.{sha256[:8]}.parquet", sha256=sha256,
-            bytes=len(data), rows=len(part), rows_in=len(part), ok=len(part) - failed, failed=failed,
+            stage=stage,
+            fingerprint=V,
+            batch=DAY,
+            shard=shard,
+            file=f"{shard}.{sha256[:8]}.parquet",
+            sha256=sha256,
+            bytes=len(data),
+            rows=len(part),
+            rows_in=len(part),
+            ok=len(part) - failed,
+            failed=failed,
             params={"small": 1e-05, "said": "é"},
-        )  # fmt: skip
+        )
         made.append(lake.commit(manifest, data))
     return made
 
@@ -151,11 +164,20 @@ def _nothing() -> tuple[Manifest, bytes]:
     sha256 = sha256_bytes(data)
     return (
         Manifest(
-            stage="rescore", v=V, batch=DAY, shard="00000-empty", file=f"00000-empty.{sha256[:8]}.parquet",
-            sha256=sha256, bytes=len(data), rows=0, rows_in=0, ok=0, failed=0,
+            stage="rescore",
+            fingerprint=V,
+            batch=DAY,
+            shard="00000-empty",
+            file=f"00000-empty.{sha256[:8]}.parquet",
+            sha256=sha256,
+            bytes=len(data),
+            rows=0,
+            rows_in=0,
+            ok=0,
+            failed=0,
         ),
         data,
-    )  # fmt: skip
+    )
 
 
 def shards_committed(root: Path) -> None:

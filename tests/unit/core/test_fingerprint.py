@@ -148,7 +148,7 @@ CHANGED: dict[str, Callable[[Tree], None]] = {
     "an import that is run but not used": lambda t: t.edit(LOUD, "import json\n", "import json\nimport winnow.other\n"),
     "a name hidden by a parameter": lambda t: t.edit(LOUD, "process(self, batch: Kind)", "process(tone, batch)"),
     "a text that is no docstring": lambda t: t.edit(PLAIN, "return x + 2", 'return "x + 2"'),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("change", SAME.values(), ids=SAME)

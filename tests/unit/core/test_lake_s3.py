@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.house import Join, Letters, Odd, cut, read, runtime
+from tests.unit.helpers import Join, Letters, Odd, cut, read, runtime
 from winnow.core import corpus_table
 from winnow.core.errors import ConfigError, TransientError
 from winnow.core.lake import Lake
@@ -20,9 +20,20 @@ def manifest(table: bytes, shard: str = "00000-abcd1234", rows: int = 1) -> Mani
 
     sha256 = sha256_bytes(table)
     return Manifest(
-        stage="probe", v="0123456789ab", batch="b", shard=shard, file=f"{shard}.{sha256[:8]}.parquet", sha256=sha256,
-        bytes=len(table), rows=rows, rows_in=rows, ok=rows, failed=0, inputs={}, code="c",
-    )  # fmt: skip
+        stage="probe",
+        fingerprint="0123456789ab",
+        batch="b",
+        shard=shard,
+        file=f"{shard}.{sha256[:8]}.parquet",
+        sha256=sha256,
+        bytes=len(table),
+        rows=rows,
+        rows_in=rows,
+        ok=rows,
+        failed=0,
+        inputs={},
+        code="c",
+    )
 
 
 def test_files_are_written_read_listed_and_created_once(bucket: str) -> None:
@@ -73,8 +84,8 @@ def test_media_models_stands_and_corpus_tables(bucket: str, tmp_path: Path) -> N
     sha256 = lake.put_media(tmp_path / "video.mp4", "mp4")
     with Lake(bucket).open_media(sha256, "mp4") as path:
         assert path.read_bytes() == b"pictures"
-    lake.set_stand("probe", "b", {"v": "1"})
-    assert Lake(bucket).stand("probe", "b") == {"v": "1"}
+    lake.set_head("probe", "b", {"v": "1"})
+    assert Lake(bucket).head("probe", "b") == {"v": "1"}
     assert lake.model_current("correspond") is None
     lake.set_model_current("correspond", "abc")
     assert Lake(bucket).model_current("correspond") == "abc"
@@ -244,7 +255,7 @@ def test_work_that_is_done_is_found_in_as_few_requests_however_many_shards(
     assert (computed, requests) == (0, pytest.approx(15, abs=3)), (
         "12 shards of three stages and what they were cut from"
     )
-    folder = Lake.folder("join", runtime(lake, Join).v, "day")
+    folder = Lake.folder("join", runtime(lake, Join).fingerprint, "day")
     lake.remove(f"{folder}/{next(name for name in lake.list(folder) if name.endswith('.json'))}")
     assert asked()[0] == 1, "a manifest that was removed is no commit, whatever is written down"
     lake.write(f"{folder}/.committed.json", b"torn")

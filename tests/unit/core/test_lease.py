@@ -128,9 +128,14 @@ def test_a_writer_that_slept_publishes_nothing(
     def put(generation: int, who: Writer) -> dict[str, object]:
         work = fill(tmp_path / str(generation), generation)
         return publish.publish(
-            work, lake, release=publish.content_id(work, "hash"), key=f"key{generation}", base=publish.current(lake),
-            policy="hash", writer=who,
-        )  # fmt: skip
+            work,
+            lake,
+            release=publish.content_id(work, "hash"),
+            key=f"key{generation}",
+            base=publish.current(lake),
+            policy="hash",
+            writer=who,
+        )
 
     first = put(1, writer(bucket, clock))
     late = writer(bucket, clock)

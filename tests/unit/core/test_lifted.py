@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from tests.unit.house import Count, cut, read, runtime
+from tests.unit.helpers import Count, cut, read, runtime
 from winnow.core.lake import Lake
 from winnow.core.sample import Reason
 from winnow.core.settings import Settings

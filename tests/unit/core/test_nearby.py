@@ -40,8 +40,9 @@ def test_a_copy_is_made_once_and_is_what_its_digest_says(lake: Lake, tmp_path: P
     with pytest.raises(FileNotFoundError):
         near.one("x/z")
     assert near.bring([Wanted("x/b"), Wanted("x/z"), Wanted("x/c", "0" * 64)]) == {
-        Wanted("x/z"): "missing", Wanted("x/c", "0" * 64): "changed",
-    }  # fmt: skip
+        Wanted("x/z"): "missing",
+        Wanted("x/c", "0" * 64): "changed",
+    }
     assert there(near) == {"b"}, "nothing half-made, nothing wrong"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.fetched import Fetcher, odd_server
-from tests.unit.house import Count, cut, read, runtime
+from tests.unit.helpers import Count, cut, read, runtime
 from winnow.core import own_fault
 from winnow.core.errors import TransientError
 from winnow.core.lake import Lake

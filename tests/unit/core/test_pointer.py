@@ -14,7 +14,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from tests.unit.batch.test_plan import decide as decided
-from tests.unit.house import Count, cut, runtime
+from tests.unit.helpers import Count, cut, runtime
 from winnow.batch import decide, plan
 from winnow.core import corpus_table
 from winnow.core.errors import EXIT_TRANSIENT, ConfigError
@@ -113,7 +113,7 @@ def test_a_late_plan_is_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(plan, "_assign", meanwhile)
     with pytest.raises(StaleWriter, match=r"plan/batch=day.json .*`winnow plan --batch day`"):
         plan.plan(lake, "day", 3)
-    assert len(lake.stand("plan", "day")["shards"]) == 3
+    assert len(lake.head("plan", "day")["shards"]) == 3
     assert plan.plan(lake, "day", 3)["computed"], "run again, it stands on what is there"
 
 
@@ -121,20 +121,20 @@ def test_a_late_plan_is_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("point", ["fetch", "separate"])
 def test_a_late_decision_is_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, point: str) -> None:
     table = {"fetch": "decide", "separate": "flag"}[point]
-    lake.set_stand(table, "day", {"v": "1", "shards": []})
+    lake.set_head(table, "day", {"v": "1", "shards": []})
     rows = {"sample_id": ["a"], "outcome": ["ok"], "reason": pa.array([None], pa.string()), "why": ["speech"]}
     pq.write_table(pa.table({**rows, "shard_number": [0]}), tmp_path / "decided.parquet")
 
     @contextmanager
     def meanwhile(*arguments) -> Iterator[Path]:
-        lake.set_stand(table, "day", {"v": "2", "shards": []})
+        lake.set_head(table, "day", {"v": "2", "shards": []})
         yield tmp_path / "decided.parquet"
 
     monkeypatch.setattr(decide, "_begin", lambda *arguments: ({}, {"ingest-00000": "0"}, "v"))
     monkeypatch.setattr(decide, "_decided", meanwhile)
     with pytest.raises(StaleWriter, match=f"`winnow decide --point {point} --batch day`"):
         getattr(decide, f"decide_{point}")("day", Settings(), lake)
-    assert lake.stand(table, "day")["v"] == "2"
+    assert lake.head(table, "day")["v"] == "2"
 
 
 @pytest.mark.fault("a late writer", "a stage", "refused with words; the newer one stands")
@@ -145,8 +145,8 @@ def test_a_stage_that_began_before_another_version_of_it_is_refused(lake: Lake) 
     newer.run()
     with pytest.raises(StaleWriter, match="`winnow run count --batch day`"):
         late.run()
-    assert lake.stand("count", "day") == {"v": newer.v}
-    assert not lake.list(lake.folder("count", late.v, "day")), "nothing was computed for it"
+    assert lake.head("count", "day") == {"v": newer.fingerprint}
+    assert not lake.list(lake.folder("count", late.fingerprint, "day")), "nothing was computed for it"
 
 
 @pytest.mark.fault("a late writer", "fit, calibrate, select", "refused with words; the newer one stands")
@@ -167,5 +167,5 @@ def test_a_late_model_and_a_late_corpus_table_are_refused(lake: Lake) -> None:
 def test_a_head_of_before_goes_on_to_be_read_and_moved(lake: Lake) -> None:
     lake.write("plan/batch=day.json", b'{"counts": {"rows": 1}, "cut": "x", "shards": ["00000-0"], "v": "0"}')
     assert PLAN.unchanged(lake, "day", "x") == {"rows": 1}
-    PLAN.set_head(lake, "day", "1", [], "y", {}, lake.stand_pointer("plan", "day"))
-    assert lake.stand("plan", "day")["v"] == "1"
+    PLAN.set_head(lake, "day", "1", [], "y", {}, lake.head_pointer("plan", "day"))
+    assert lake.head("plan", "day")["v"] == "1"

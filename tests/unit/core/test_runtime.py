@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.house import Both, Capitals, Count, Join, Letters, Odd, cut, read, runtime
+from tests.unit.helpers import Both, Capitals, Count, Join, Letters, Odd, cut, read, runtime
 from winnow.core import runtime as runtime_module
 from winnow.core import table
 from winnow.core.errors import ConfigError, ContractError, FailureBudgetExceeded
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.rows import Rows
 from winnow.core.sample import Outcome, Reason
-from winnow.core.shard_tar import Shelf
+from winnow.core.shard_tar import ShardTar
 from winnow.core.stage import Batch
 
 
@@ -192,7 +192,7 @@ def test_many_attempts_at_once_commit_once(tmp_path: Path) -> None:
 def test_what_a_killed_writer_left_is_swept_away_later(lake: Lake) -> None:
     run = runtime(lake, Count)
     run.run()
-    folder = Path(lake.full(lake.folder("count", run.v, "day")))
+    folder = Path(lake.full(lake.folder("count", run.fingerprint, "day")))
     old, new = folder / ".00000-x.parquet.0123abcd", folder / ".00001-x.parquet.4567cdef"
     for path in (old, new):
         path.write_bytes(b"half")
@@ -298,8 +298,8 @@ def test_files_of_a_shard_are_never_in_memory_together(tmp_path: Path, monkeypat
     tracemalloc.stop()
     assert peak < 4 * large
     manifest, _ = read(lake, runtime(lake, Letters))
-    shelf = Shelf(Path(lake.full(lake.tar_key(manifest))))
-    assert [shelf.read(name) for name in shelf.names()] == [bytes([n]) * large for n in range(8)]
+    members = ShardTar(Path(lake.full(lake.tar_key(manifest))))
+    assert [members.read(name) for name in members.names()] == [bytes([n]) * large for n in range(8)]
 
 
 def test_a_row_becomes_values_when_it_is_asked_for() -> None:

@@ -18,6 +18,6 @@ def test_a_tar_is_what_webdataset_would_write(tmp_path: Path) -> None:
     shard_tar.write(tmp_path / "a.tar", [(name, kept[name]) for name in files])
     spool.close()
     assert hashlib.sha256((tmp_path / "a.tar").read_bytes()).hexdigest() == WEBDATASET
-    shelf = shard_tar.Shelf(tmp_path / "a.tar")
-    assert {name: shelf.read(name) for name in shelf.names()} == files
-    shelf.close()
+    members = shard_tar.ShardTar(tmp_path / "a.tar")
+    assert {name: members.read(name) for name in members.names()} == files
+    members.close()

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.unit.house import Count
+from tests.unit.helpers import Count
 from winnow.core import settings, stage, table
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.sample import Outcome, Reason, check_batch, sid

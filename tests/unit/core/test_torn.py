@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit import published
-from tests.unit.house import Count, cut, runtime
+from tests.unit.helpers import Count, cut, runtime
 from winnow.batch.ingest import ingest
 from winnow.batch.mixture_plan import cut as cut_mixtures
 from winnow.batch.plan import plan

@@ -104,7 +104,7 @@ def test_the_tables_name_every_kept_clip_and_say_why_a_file_is_not_here(lake: La
     assert kinds == {name: kind for name, (kind, _) in COLUMNS.items()}
     assert {row[:4] for row in rows} == {
         (clip_id(p), split(p), carried(p), carried(p)) for p in range(COUNT) if is_kept(p)
-    }  # fmt: skip
+    }
     assert {row[4] for row in rows} == {"CC-BY-4.0", "own file", "CC-BY-ND-4.0", "unknown", "CC0-1.0"}
     assert all((row[5] is None) == (not row[2]) for row in rows)
 

@@ -20,10 +20,17 @@ from winnow.stages.fingerprint import Fingerprint
 def clip(name: str, seed: int, sound: int | None = None, *, video: str = "", at_s: float = 0.0, version: str = "v1"):
     """A row of a clip whose picture and sound are those of a seed."""
     return {
-        "sample_id": name, "outcome": "ok", "video_id": video or name, "start_s": at_s, "end_s": at_s + 6,
-        "version": version, "picture_moments": 9, "sound_moments": 9, "picture": pictures(seed, 6).ravel().tolist(),
+        "sample_id": name,
+        "outcome": "ok",
+        "video_id": video or name,
+        "start_s": at_s,
+        "end_s": at_s + 6,
+        "version": version,
+        "picture_moments": 9,
+        "sound_moments": 9,
+        "picture": pictures(seed, 6).ravel().tolist(),
         "sound": levels(seed if sound is None else sound, 6).ravel().tolist(),
-    }  # fmt: skip
+    }
 
 
 def admit(lake: Lake, batch: str, seq: int, rows: list[dict]) -> dict:

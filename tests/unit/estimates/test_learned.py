@@ -12,11 +12,22 @@ from winnow.estimates.learned import learned
 def _rows(sets: dict[str, list[list[float]]], examples: list[int] | None = None) -> pa.Table:
     """sets: name → by seed the values of groups."""
     shared = {"release": "r", "task": "avel", "model": "m", "split": "test", "metric": "accuracy", "ceiling": 1.0}
-    return pa.Table.from_pylist([
-        {**shared, "set": name, "seed": seed, "group_id": f"g{k:03d}", "value": value, "chance": 0.25,
-         "examples": examples[k] if examples else 1}
-        for name, seeds in sets.items() for seed, values in enumerate(seeds) for k, value in enumerate(values)
-    ])  # fmt: skip
+    return pa.Table.from_pylist(
+        [
+            {
+                **shared,
+                "set": name,
+                "seed": seed,
+                "group_id": f"g{k:03d}",
+                "value": value,
+                "chance": 0.25,
+                "examples": examples[k] if examples else 1,
+            }
+            for name, seeds in sets.items()
+            for seed, values in enumerate(seeds)
+            for k, value in enumerate(values)
+        ]
+    )
 
 
 def _by_set(table: pa.Table) -> dict[str, dict]:

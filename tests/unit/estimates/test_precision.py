@@ -69,10 +69,18 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says(sizes, truth, l
 def clip(stratum: str, verdict: str | None, population: int, number: int, **changes: object) -> dict:
     status, _, rule = stratum.partition("/")
     return {
-        "audit": "a", "release": "r", "sample_id": f"{stratum}{number}", "stratum": stratum, "status": status,
-        "rule": rule.partition("/")[0], "population": population, "verdict": verdict, "is_disputed": False,
-        "status_now": status, **changes,
-    }  # fmt: skip
+        "audit": "a",
+        "release": "r",
+        "sample_id": f"{stratum}{number}",
+        "stratum": stratum,
+        "status": status,
+        "rule": rule.partition("/")[0],
+        "population": population,
+        "verdict": verdict,
+        "is_disputed": False,
+        "status_now": status,
+        **changes,
+    }
 
 
 def audited(**counts: tuple[int, list[str | None]]) -> dict[tuple[str, str], dict]:
@@ -85,13 +93,15 @@ YES, NO, HMM = "corresponds", "does_not", "unsure"
 
 
 def test_an_audit_is_summed_by_stratum_rule_and_status():
-    found = audited(**{
-        "kept/": (900, [YES] * 9 + [NO]),
-        "kept//flag 1": (100, [YES, NO, HMM, None]),
-        "dropped/silent": (30, [NO] * 5),
-        "dropped/low": (60, [YES, NO, NO]),
-        "dropped/low/far": (10, [None, None]),
-    })  # fmt: skip
+    found = audited(
+        **{
+            "kept/": (900, [YES] * 9 + [NO]),
+            "kept//flag 1": (100, [YES, NO, HMM, None]),
+            "dropped/silent": (30, [NO] * 5),
+            "dropped/low": (60, [YES, NO, NO]),
+            "dropped/low/far": (10, [None, None]),
+        }
+    )
     kept = found["status", "kept"]
     assert kept["share"] == pytest.approx(0.9 * 0.9 + 0.1 * 0.5)
     assert kept["share_if_unsure_fails"] == pytest.approx(0.9 * 0.9 + 0.1 / 3, abs=1e-6)
@@ -139,8 +149,10 @@ def test_kappa_is_scikit_learns_and_alpha_follows_its_definition():
     said = {who: np.where(rng.random(60) < 0.85, truth, ~truth) for who in ("ann", "bob", "cy")}
     answers = [
         {"audit": "a", "sample_id": f"c{i}", "reviewer": who, "verdict": YES if said[who][i] else NO}
-        for i in range(60) for who in said if (i + len(who)) % 7
-    ]  # fmt: skip
+        for i in range(60)
+        for who in said
+        if (i + len(who)) % 7
+    ]
     answers.append({"audit": "a", "sample_id": "c0", "reviewer": "zoe", "verdict": HMM})
     answers.append({"audit": "alone", "sample_id": "c0", "reviewer": "ann", "verdict": YES})
     rows = {row["reviewers"]: row for row in agreement(pa.Table.from_pylist(answers)).to_pylist()}

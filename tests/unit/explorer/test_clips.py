@@ -24,8 +24,12 @@ def test_a_clip_is_served_whole_and_in_ranges(lake):
     whole = ann.get(path)
     assert (whole.status_code, whole.content, whole.headers["content-type"]) == (200, data, "video/mp4")
     assert whole.headers["accept-ranges"] == "bytes"
-    for asked, first, last in (("0-9", 0, 9), ("100-", 100, len(data) - 1), ("-7", len(data) - 7, len(data) - 1),
-                               (f"5-{len(data) * 2}", 5, len(data) - 1)):  # fmt: skip
+    for asked, first, last in (
+        ("0-9", 0, 9),
+        ("100-", 100, len(data) - 1),
+        ("-7", len(data) - 7, len(data) - 1),
+        (f"5-{len(data) * 2}", 5, len(data) - 1),
+    ):
         part = ann.get(path, headers={"Range": f"bytes={asked}"})
         assert part.status_code == 206
         assert part.content == data[first : last + 1]
@@ -65,8 +69,16 @@ def test_a_clip_without_a_file_and_an_id_that_is_none_are_not_found(lake):
     ann = browser(lake)
     gone = explored.sample_id(explored.GONE)
     assert "no file" in ann.get(f"/clips/{gone}").text
-    paths = [f"/media/{gone}.mp4", "/media/..%2f..%2fetc.mp4", f"/media/{HEARD[0].upper()}.mp4", f"/clips/{'f' * 20}",
-             "/clips/%2e%2e", f"/rate?clip={gone}", "/assets/..%2fapp.py", "/assets/explorer.css"]  # fmt: skip
+    paths = [
+        f"/media/{gone}.mp4",
+        "/media/..%2f..%2fetc.mp4",
+        f"/media/{HEARD[0].upper()}.mp4",
+        f"/clips/{'f' * 20}",
+        "/clips/%2e%2e",
+        f"/rate?clip={gone}",
+        "/assets/..%2fapp.py",
+        "/assets/explorer.css",
+    ]
     assert [ann.get(path).status_code for path in paths] == [404] * len(paths)
     shutil.rmtree(Path(lake.full("clip")))
     assert ann.get(f"/media/{HEARD[1]}.mp4").status_code == 404

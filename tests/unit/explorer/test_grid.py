@@ -116,8 +116,12 @@ def test_a_group_of_near_duplicates_and_the_clips_of_a_video(ann):
 
 def test_every_order_shows_every_clip_once_page_by_page(ann, monkeypatch):
     monkeypatch.setattr(grid, "PAGE", 3)
-    for sort, value in (("id", explored.sample_id), ("z", lambda p: p), ("duration_s", explored.seconds),
-                        ("batch", lambda p: explored.BATCHES[p % 2])):  # fmt: skip
+    for sort, value in (
+        ("id", explored.sample_id),
+        ("z", lambda p: p),
+        ("duration_s", explored.seconds),
+        ("batch", lambda p: explored.BATCHES[p % 2]),
+    ):
         for order in ("up", "down"):
             seen, path = [], f"/clips?sort={sort}&order={order}"
             while path:
@@ -160,7 +164,10 @@ def test_the_form_adds_a_range_and_an_id_leads_to_its_clip(ann):
 def test_all_values_of_a_facet_stand_on_a_page_of_their_own(ann):
     page = ann.get("/clips/values?facet=label&batch=2026-11-02").text
     assert re.findall(r"<span>([^<]+)</span> <small>(\d)</small>", page) == [
-        ("playing violin", "2"), ("&lt;b&gt;bold&lt;/b&gt; &amp; co", "1"), ("dog barking", "1")]  # fmt: skip
+        ("playing violin", "2"),
+        ("&lt;b&gt;bold&lt;/b&gt; &amp; co", "1"),
+        ("dog barking", "1"),
+    ]
     assert "violin" not in ann.get("/clips/values?facet=label&like=DOG").text.split("<main")[1]
     assert "Dog" in ann.get("/clips/values?facet=heard").text
     assert ann.get("/clips/values?facet=nothing").status_code == 404
@@ -181,11 +188,24 @@ def test_a_view_is_what_its_query_says(lake, ann):
 
 @pytest.mark.parametrize(
     "query",
-    ["colour=red", "sort=title", "sort=nothing", "order=sideways", "view=list", "range=title:1:2", "range=z",
-     "range=z:x:",
-     "range=z:nan:", "after=7", "sort=z&after=x~" + "0" * 20, "group=x", "status=kept&status=dropped", "q=" + "x" * 301,
-     "measure=title&low=1"],
-)  # fmt: skip
+    [
+        "colour=red",
+        "sort=title",
+        "sort=nothing",
+        "order=sideways",
+        "view=list",
+        "range=title:1:2",
+        "range=z",
+        "range=z:x:",
+        "range=z:nan:",
+        "after=7",
+        "sort=z&after=x~" + "0" * 20,
+        "group=x",
+        "status=kept&status=dropped",
+        "q=" + "x" * 301,
+        "measure=title&low=1",
+    ],
+)
 def test_an_address_that_names_what_there_is_not_says_so(ann, query):
     answer = ann.get(f"/clips?{query}")
     assert answer.status_code == 422
@@ -193,8 +213,17 @@ def test_an_address_that_names_what_there_is_not_says_so(ann, query):
 
 
 def test_an_address_that_is_written_is_read_as_the_same_view():
-    fields = [("q", "a&b"), ("status", "kept"), ("label", "~"), ("range", "z:-1.5:"), ("range", "width::640"),
-              ("sort", "z"), ("order", "down"), ("view", "table"), ("after", f"0.1~{'0' * 20}")]  # fmt: skip
+    fields = [
+        ("q", "a&b"),
+        ("status", "kept"),
+        ("label", "~"),
+        ("range", "z:-1.5:"),
+        ("range", "width::640"),
+        ("sort", "z"),
+        ("order", "down"),
+        ("view", "table"),
+        ("after", f"0.1~{'0' * 20}"),
+    ]
     view = View.read(fields, KINDS)
     assert View.read(view.fields(), KINDS) == view
     assert view.fields() == fields
@@ -264,9 +293,16 @@ def test_a_clip_says_where_it_comes_from_and_which_releases_hold_it(lake, ann):
 
 # -- batches -----------------------------------------------------------------------------------------------------------
 FAILURES = [
-    {"step": "fetch", "sample_id": f"{n:020x}", "name": f"<i>file {n}</i>.mp4",
-     "reason": "gone" if n % 2 else "refused", "detail": "404", "do": "nothing"} for n in range(60)
-]  # fmt: skip
+    {
+        "step": "fetch",
+        "sample_id": f"{n:020x}",
+        "name": f"<i>file {n}</i>.mp4",
+        "reason": "gone" if n % 2 else "refused",
+        "detail": "404",
+        "do": "nothing",
+    }
+    for n in range(60)
+]
 STEP = {
     "name": "fetch",
     "shards": 2,
@@ -281,8 +317,15 @@ STEP = {
 
 def lent() -> SimpleNamespace:
     """What `winnow.batch.status` says, of one batch."""
-    one = {"batch": "b", "state": "not whole: fetch has 1 of 2 shards", "steps": [STEP], "failed": FAILURES,
-           "seq": None, "release": None, "next": "winnow curate --batch b"}  # fmt: skip
+    one = {
+        "batch": "b",
+        "state": "not whole: fetch has 1 of 2 shards",
+        "steps": [STEP],
+        "failed": FAILURES,
+        "seq": None,
+        "release": None,
+        "next": "winnow curate --batch b",
+    }
 
     def status(lake, settings, key):
         from winnow.core.errors import ConfigError

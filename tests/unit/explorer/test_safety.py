@@ -218,8 +218,16 @@ def test_behind_a_login_the_user_answers_and_strangers_see_nothing(lake):
     assert [row["rater_id"] for row in ratings(lake)] == ["dag"]
     assert "frame-ancestors 'self'" in client.get("/").headers["content-security-policy"]
     logged_in.clear()
-    for path in ("/", "/rate", "/annotate", "/audit", "/clips", f"/clips/{HEARD[0]}", f"/media/{HEARD[0]}.mp4",
-                 "/assets/style.css"):  # fmt: skip
+    for path in (
+        "/",
+        "/rate",
+        "/annotate",
+        "/audit",
+        "/clips",
+        f"/clips/{HEARD[0]}",
+        f"/media/{HEARD[0]}.mp4",
+        "/assets/style.css",
+    ):
         assert client.get(path).status_code == 401
     assert rate(client, HEARD[0]).status_code == 401
     assert len(ratings(lake)) == 1
@@ -249,8 +257,10 @@ def test_the_command_serves_on_the_loopback_address(lake):
         port = free.getsockname()[1]
     server = subprocess.Popen(
         [sys.executable, "-m", "winnow.cli", "explore", "--port", str(port)],
-        env={**os.environ, "WINNOW_LAKE": lake.root}, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        env={**os.environ, "WINNOW_LAKE": lake.root},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
         assert f"http://127.0.0.1:{port}/ (release {explored.RELEASE}" in server.stderr.readline()
         for _ in range(200):

@@ -32,9 +32,15 @@ def clip(number: int, **values: object) -> dict:
     """A selected clip, its position the reverse of its number."""
     start_s = 10.0 * number
     return {
-        "sample_id": f"{number:020x}", "video_id": f"{number:020x}", "source_id": f"AbCd-Efg_{number:02d}",
-        "start_s": start_s, "end_s": start_s + 10, "position": 100 - number, "is_selected": True, **values,
-    }  # fmt: skip
+        "sample_id": f"{number:020x}",
+        "video_id": f"{number:020x}",
+        "source_id": f"AbCd-Efg_{number:02d}",
+        "start_s": start_s,
+        "end_s": start_s + 10,
+        "position": 100 - number,
+        "is_selected": True,
+        **values,
+    }
 
 
 def lines(out: Path) -> list[str]:
@@ -110,8 +116,12 @@ def test_an_independent_reader_gets_back_what_was_selected(tmp_path: Path, monke
     chosen = [row for row in rows if row["is_selected"]]
     assert sorted(found.values()) == sorted((r["source_id"], (r["start_s"], r["end_s"])) for r in chosen)
     assert {"AbCd-Efg_99_005.mp4", "AbCd-Efg_99_005_250.mp4", "AbCd-Efg_99_005_500.mp4"} < set(found)
-    assert [tuple(r)[2:4] for r in ((x.number, x.shard, x.filename, x.youtube_id) for x in
-            read_acav.read(tmp_path / "out" / "output.csv"))] == [(f, v) for f, (v, _) in found.items()]  # fmt: skip
+    assert [
+        tuple(r)[2:4]
+        for r in (
+            (x.number, x.shard, x.filename, x.youtube_id) for x in read_acav.read(tmp_path / "out" / "output.csv")
+        )
+    ] == [(f, v) for f, (v, _) in found.items()]
 
 
 def test_the_same_tables_give_the_same_bytes_and_none_gives_nothing(tmp_path: Path) -> None:

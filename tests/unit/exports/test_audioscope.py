@@ -48,10 +48,20 @@ V1 = [
 def clip(path: str, start_s: float, split: str | None, label: str | None = None, **more: object) -> dict:
     end_s = start_s + more.pop("length_s", 5.0)
     return {
-        "sample_id": f"{path}{start_s}", "video": path, "start_s": start_s, "end_s": end_s,
-        "start_ms": round(start_s * 1000), "end_ms": round(end_s * 1000), "split": split, "label": label,
-        "in_v2": True, "in_v1": False, "in_mixit": False, "output_offset_s": None, **more,
-    }  # fmt: skip
+        "sample_id": f"{path}{start_s}",
+        "video": path,
+        "start_s": start_s,
+        "end_s": end_s,
+        "start_ms": round(start_s * 1000),
+        "end_ms": round(end_s * 1000),
+        "split": split,
+        "label": label,
+        "in_v2": True,
+        "in_v1": False,
+        "in_mixit": False,
+        "output_offset_s": None,
+        **more,
+    }
 
 
 def mixture(version: str, split: str, label: str, position: int, one: dict, two: dict) -> dict:
@@ -118,8 +128,13 @@ def test_the_lists_have_the_published_names_and_columns() -> None:
     }
     columns = {(f.version, f.mixtures): len(f.columns) for f in FILES}
     assert columns == {
-        ("v2", False): 3, ("v2", True): 6, ("v1", False): 3, ("v1", True): 6, ("mixit", False): 4, ("mixit", True): 8,
-    }  # fmt: skip
+        ("v2", False): 3,
+        ("v2", True): 6,
+        ("v1", False): 3,
+        ("v1", True): 6,
+        ("mixit", False): 4,
+        ("mixit", True): 8,
+    }
 
 
 def test_what_is_written_is_read_back_by_both_readers(tables: Path, tmp_path: Path) -> None:

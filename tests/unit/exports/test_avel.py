@@ -37,10 +37,17 @@ def row(
     video = f"{number:011d}"
     sample_id = youtube_clips.sample_id(video, start_s, None if start_s is None else start_s + 10)
     return {
-        "family": family, "sample_id": sample_id, "category": category, "video": video,
-        "clip": youtube_clips.name_of(video, start_s), "start_s": start_s, "split": split, "in_half": number % 2 == 0,
-        "labels": TEN if number % 3 else [1] * 10, **more,
-    }  # fmt: skip
+        "family": family,
+        "sample_id": sample_id,
+        "category": category,
+        "video": video,
+        "clip": youtube_clips.name_of(video, start_s),
+        "start_s": start_s,
+        "split": split,
+        "in_half": number % 2 == 0,
+        "labels": TEN if number % 3 else [1] * 10,
+        **more,
+    }
 
 
 def rows() -> list[dict]:
@@ -56,10 +63,14 @@ def rows() -> list[dict]:
 
 def tables(folder: Path, made: list[dict]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    schema = pa.schema([
-        *((n, pa.string()) for n in ("family", "sample_id", "category", "video", "clip", "split")),
-        ("start_s", pa.float64()), ("in_half", pa.bool_()), ("labels", pa.list_(pa.int32())),
-    ])  # fmt: skip
+    schema = pa.schema(
+        [
+            *((n, pa.string()) for n in ("family", "sample_id", "category", "video", "clip", "split")),
+            ("start_s", pa.float64()),
+            ("in_half", pa.bool_()),
+            ("labels", pa.list_(pa.int32())),
+        ]
+    )
     pq.write_table(pa.Table.from_pylist(made, schema=schema), folder / "avel_samples.parquet")
     return folder
 
@@ -126,8 +137,9 @@ def test_every_set_has_its_members(out: Path) -> None:
     ]
     labels = [r.values for r in read_avel.read_labels_json(out / FULL / "vggsound-avel100k_labels.json")]
     assert [r["clip"] for r in labels] == [s["clip"] for s in found[FULL].samples]
-    assert sorted(found[FULL].orders["train"].tolist() + found[FULL].orders["val"].tolist()
-                  + found[FULL].orders["test"].tolist()) == list(range(41))  # fmt: skip
+    assert sorted(
+        found[FULL].orders["train"].tolist() + found[FULL].orders["val"].tolist() + found[FULL].orders["test"].tolist()
+    ) == list(range(41))
 
 
 def test_exports_come_back_as_labels_and_splits(out: Path) -> None:

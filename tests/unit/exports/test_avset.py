@@ -21,17 +21,34 @@ from winnow.exports.read_avset import FLAG, KEYS, PSEUDO, SCHEMA, PseudoLabel, p
 FIRST_PART, FIRST_SPLIT = "AVSET-700K/unbalanced_train_segments_part00", "AVSET-10M(excluding-700K)/split_000"
 SAID = pa.list_(pa.struct([("mid", pa.string()), ("name", pa.string()), ("score", pa.float64())]))
 COLUMNS = pa.schema(
-    [("sample_id", pa.string()), ("subset", pa.string()), ("part", pa.int64()), ("video", pa.string()),
-     ("start_ms", pa.int64()), ("end_ms", pa.int64()), ("label", pa.string()), ("avc", pa.float64()),
-     ("flag", pa.int64()), ("pseudo_label", SAID)]
-)  # fmt: skip
+    [
+        ("sample_id", pa.string()),
+        ("subset", pa.string()),
+        ("part", pa.int64()),
+        ("video", pa.string()),
+        ("start_ms", pa.int64()),
+        ("end_ms", pa.int64()),
+        ("label", pa.string()),
+        ("avc", pa.float64()),
+        ("flag", pa.int64()),
+        ("pseudo_label", SAID),
+    ]
+)
 
 
 def clip(number: int = 0, **values: object) -> dict[str, object]:
     return {
-        "sample_id": f"{number:020x}", "subset": "labelled", "part": 0, "video": f"{number:011d}", "start_ms": 30_000,
-        "end_ms": 40_000, "label": "/m/09x0r", "avc": 0.25, "flag": 0, "pseudo_label": [],
-    } | values  # fmt: skip
+        "sample_id": f"{number:020x}",
+        "subset": "labelled",
+        "part": 0,
+        "video": f"{number:011d}",
+        "start_ms": 30_000,
+        "end_ms": 40_000,
+        "label": "/m/09x0r",
+        "avc": 0.25,
+        "flag": 0,
+        "pseudo_label": [],
+    } | values
 
 
 def write(folder: Path, *clips: dict[str, object]) -> dict[str, int]:
@@ -57,8 +74,11 @@ def test_the_published_rows_come_out_as_they_are_published(tmp_path: Path) -> No
         for n, (row, (a, b)) in enumerate(zip(rows, milliseconds, strict=True))
     ]
     assert write(tmp_path, *reversed(clips)) == {
-        f"{FIRST_PART}.json": 16, f"{FIRST_PART}.parquet": 16, "schema.json": 1, "README.md": 1,
-    }  # fmt: skip
+        f"{FIRST_PART}.json": 16,
+        f"{FIRST_PART}.parquet": 16,
+        "schema.json": 1,
+        "README.md": 1,
+    }
     found = texts(tmp_path / "out" / f"{FIRST_PART}.json")
     assert found == rows
     assert [list(row) for row in found] == [list(row) for row in rows]
@@ -74,22 +94,31 @@ def test_the_published_rows_come_out_as_they_are_published(tmp_path: Path) -> No
 def test_parts_subsets_and_their_order(tmp_path: Path) -> None:
     said = [{"mid": "/m/09x0r", "name": "Speech", "score": 0.75}, {"mid": "/t/x", "name": None, "score": 0.5}]
     clips = [
-        clip(1, video="bbbbbbbbbbb", part=40), clip(2, video="Bbbbbbbbbbb", part=40, start_ms=5_250, end_ms=7_000),
-        clip(3, video="Bbbbbbbbbbb", part=40, start_ms=5, end_ms=6), clip(4, part=100, video="https://a.example/v.mp4"),
+        clip(1, video="bbbbbbbbbbb", part=40),
+        clip(2, video="Bbbbbbbbbbb", part=40, start_ms=5_250, end_ms=7_000),
+        clip(3, video="Bbbbbbbbbbb", part=40, start_ms=5, end_ms=6),
+        clip(4, part=100, video="https://a.example/v.mp4"),
         clip(5, subset="captioned", part=7, label="A dog’s bowl,\nred", flag=1, avc=None, pseudo_label=said),
         clip(6, subset="captioned", part=399, pseudo_label=None),
-    ]  # fmt: skip
-    names = ["AVSET-700K/unbalanced_train_segments_part40", "AVSET-700K/unbalanced_train_segments_part100",
-             "AVSET-10M(excluding-700K)/split_007", "AVSET-10M(excluding-700K)/split_399"]  # fmt: skip
+    ]
+    names = [
+        "AVSET-700K/unbalanced_train_segments_part40",
+        "AVSET-700K/unbalanced_train_segments_part100",
+        "AVSET-10M(excluding-700K)/split_007",
+        "AVSET-10M(excluding-700K)/split_399",
+    ]
     written = write(tmp_path, *clips)
     assert written == {
-        "schema.json": 1, "README.md": 1,
+        "schema.json": 1,
+        "README.md": 1,
         **{f"{n}.{e}": c for n, c in zip(names, (3, 1, 1, 1), strict=True) for e in ("json", "parquet")},
-    }  # fmt: skip
+    }
     first = texts(tmp_path / "out" / f"{names[0]}.json")
     assert [(r["Youtube ID"], r["Start Time"]) for r in first] == [
-        ("Bbbbbbbbbbb", "0.005"), ("Bbbbbbbbbbb", "5.250"), ("bbbbbbbbbbb", "30.000"),
-    ]  # fmt: skip
+        ("Bbbbbbbbbbb", "0.005"),
+        ("Bbbbbbbbbbb", "5.250"),
+        ("bbbbbbbbbbb", "30.000"),
+    ]
     assert PSEUDO not in first[0]
     (row,) = texts(tmp_path / "out" / f"{names[2]}.json")
     assert list(row) == [*KEYS, PSEUDO]
@@ -131,10 +160,23 @@ def test_any_values_are_read_back(tmp_path_factory, label: str, avc: float, star
 
 def test_the_reader_takes_arrays_and_lines_and_refuses_row_by_row(tmp_path: Path) -> None:
     good = dict(zip(KEYS, ("/m/09x0r", 0, "---2_BBVHAA", "0.298", "30.000", "40.000"), strict=True))
-    bad = [{**good, FLAG: True}, {**good, FLAG: "0"}, {**good, "AVC": 0.3}, {**good, "AVC": "nan"},
-           {**good, "AVC": "x"}, {**good, "Start Time": "40.000"}, {**good, "End Time": "-1"},
-           {**good, "Youtube ID": ""}, {"Label": ""}, 3, {**good, "Label": None}, {**good, "AVC": "1_0"},
-           {**good, "AVC": " 0.3"}, {**good, "AVC": "1e999"}, {**good, "AVC": "٣"}]  # fmt: skip
+    bad = [
+        {**good, FLAG: True},
+        {**good, FLAG: "0"},
+        {**good, "AVC": 0.3},
+        {**good, "AVC": "nan"},
+        {**good, "AVC": "x"},
+        {**good, "Start Time": "40.000"},
+        {**good, "End Time": "-1"},
+        {**good, "Youtube ID": ""},
+        {"Label": ""},
+        3,
+        {**good, "Label": None},
+        {**good, "AVC": "1_0"},
+        {**good, "AVC": " 0.3"},
+        {**good, "AVC": "1e999"},
+        {**good, "AVC": "٣"},
+    ]
     array, lines = tmp_path / "a.json", tmp_path / "b.json"
     array.write_text(json.dumps([good, *bad, good]))
     lines.write_text("\n".join(map(json.dumps, [good, *bad, good])) + "\n")

@@ -21,13 +21,28 @@ def row(candidate: str, step: str, reason: str, **values: object) -> dict[str, o
 
 
 ROWS = [
-    row("c1", "release", "low", sample_id="s2", source_id="vid, \"two\"", start_s=10.0, end_s=20.0, measure="z",
-        measured=0.125, op="<", threshold=1.645, unit="sigma", score=0.0125, scorer="builtin", model="abc"),
-    row("c1", "release", "silent", sample_id="s2", source_id="vid, \"two\"", start_s=10.0, is_first=False),
+    row(
+        "c1",
+        "release",
+        "low",
+        sample_id="s2",
+        source_id='vid, "two"',
+        start_s=10.0,
+        end_s=20.0,
+        measure="z",
+        measured=0.125,
+        op="<",
+        threshold=1.645,
+        unit="sigma",
+        score=0.0125,
+        scorer="builtin",
+        model="abc",
+    ),
+    row("c1", "release", "silent", sample_id="s2", source_id='vid, "two"', start_s=10.0, is_first=False),
     row("c0", "release", "low", sample_id="s1", source_id="aaa", start_s=30.0),
     row("c0", "release", "low", sample_id="s0", source_id="aaa", start_s=5.0),
     row("c9", "fetch", "gone", kind="failure", detail="404\nnot there"),
-]  # fmt: skip
+]
 
 
 def table_of(folder: Path, rows: list[dict[str, object]]) -> Path:

@@ -18,7 +18,7 @@ from winnow.core.planned_table import INGEST
 from winnow.core.runtime import Runtime
 from winnow.core.sample import Outcome, sid
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain, shard_name
+from winnow.core.shard import Lineage, shard_name
 from winnow.core.stage import stage_class, stage_needs
 from winnow.fitting.calibrate import calibrate, calibrate_once
 from winnow.fitting.calibration import KINDS, Ensemble, classes, describe, draw, ensembles
@@ -72,18 +72,33 @@ def test_without_labels_pairs_are_of_two_videos() -> None:
 @pytest.mark.parametrize(
     ("label", "mids"),
     [
-        ("/m/0bt9lr", {"/m/0bt9lr"}), (" Dog ", {"/m/0bt9lr"}), ("dog barking", {"/m/0bt9lr"}),
-        ("playing harp", {"/m/03m5k"}), ("church bell ringing", {"/m/03w41f"}), ("/m/0abc", {"/m/0abc"}),
-        ("hotdog stand", {"hotdog stand"}), ("man speaking", {"/m/05zppz"}), ("Dog, cat", {"/m/0bt9lr", "/m/01yrx"}),
+        ("/m/0bt9lr", {"/m/0bt9lr"}),
+        (" Dog ", {"/m/0bt9lr"}),
+        ("dog barking", {"/m/0bt9lr"}),
+        ("playing harp", {"/m/03m5k"}),
+        ("church bell ringing", {"/m/03w41f"}),
+        ("/m/0abc", {"/m/0abc"}),
+        ("hotdog stand", {"hotdog stand"}),
+        ("man speaking", {"/m/05zppz"}),
+        ("Dog, cat", {"/m/0bt9lr", "/m/01yrx"}),
     ],
-)  # fmt: skip
+)
 def test_a_label_names_classes_however_its_list_writes_them(label: str, mids: set[str]) -> None:
     assert classes.named(label) == mids
 
 
 def test_in_a_mixed_corpus_what_means_the_same_or_lies_under_it_is_no_pair() -> None:
-    lists = [["dog barking"], ["Dog"], ["/m/0bt9lr", "/m/0jbk"], ["/m/09x0r"], ["/m/05zppz"],
-             ["Speech", "playing harp"], ["harp"], ["Musical instrument"], ["a thing of its own"]]  # fmt: skip
+    lists = [
+        ["dog barking"],
+        ["Dog"],
+        ["/m/0bt9lr", "/m/0jbk"],
+        ["/m/09x0r"],
+        ["/m/05zppz"],
+        ["Speech", "playing harp"],
+        ["harp"],
+        ["Musical instrument"],
+        ["a thing of its own"],
+    ]
     labels = [frozenset().union(*map(classes.named, of)) for of in lists] * 4
     video = np.array([f"v{n}" for n in range(len(labels))])
     pairs = draw(video, np.zeros(len(labels), np.int64), labels, basis="labels").of["non_corresponding"]
@@ -94,8 +109,11 @@ def test_in_a_mixed_corpus_what_means_the_same_or_lies_under_it_is_no_pair() -> 
 
 def test_a_distribution_is_told_by_its_fit_and_a_histogram_on_its_grid() -> None:
     rng = np.random.default_rng(0)
-    values = {"non_corresponding": rng.normal(2, 0.5, 40_000), "corresponding": rng.normal(5, 1, 900),
-              "random": rng.exponential(1, 900)}  # fmt: skip
+    values = {
+        "non_corresponding": rng.normal(2, 0.5, 40_000),
+        "corresponding": rng.normal(5, 1, 900),
+        "random": rng.exponential(1, 900),
+    }
     found = describe(values)
     null = found["non_corresponding"]
     assert null["mean"] == pytest.approx(values["non_corresponding"].mean(), abs=1e-9)
@@ -130,9 +148,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 def write_vectors(lake: Lake, batch: str, model: str = "t1", v: str = measured.V) -> None:
     """Two-tower rows: picture and sound of a clip point where its video's number says, in folds of another count."""
-    chain, schema = Chain(lake, batch, stage_needs()), stage_class("two_tower").schema
-    for number in chain.numbers("clip"):
-        inputs = chain.require_inputs("two_tower", number)
+    lineage, schema = Lineage(lake, batch, stage_needs()), stage_class("two_tower").schema
+    for number in lineage.numbers("clip"):
+        inputs = lineage.require_inputs("two_tower", number)
         rows = pq.read_table(io.BytesIO(lake.read_table(inputs["clip"]))).to_pylist()
         outcomes = []
         for row in rows:
@@ -142,7 +160,7 @@ def write_vectors(lake: Lake, batch: str, model: str = "t1", v: str = measured.V
             outcomes.append(Outcome.ok(row["sample_id"], values | {"fold": fold_of("other" + row["video_id"], 3)}))
         made = commit(lake, "two_tower", batch, number, outcomes, schema, inputs, v)
         assert made.shard == shard_name(number, {need: m.sha256 for need, m in inputs.items()})
-    lake.set_stand("two_tower", batch, {"v": v})
+    lake.set_head("two_tower", batch, {"v": v})
 
 
 def table(lake: Lake, name: str = "calibration") -> list[dict]:
@@ -172,9 +190,9 @@ def test_a_clips_own_pair_scores_what_the_stage_scores(lake: Lake) -> None:
     found = one.score(np.column_stack([place, place]))
     scored = {}
     for batch in BATCHES:
-        chain = Chain(lake, batch, stage_needs())
-        for number in chain.numbers("correspond"):
-            of = pq.read_table(io.BytesIO(lake.read_table(chain.committed("correspond", number)))).to_pylist()
+        lineage = Lineage(lake, batch, stage_needs())
+        for number in lineage.numbers("correspond"):
+            of = pq.read_table(io.BytesIO(lake.read_table(lineage.committed("correspond", number)))).to_pylist()
             scored |= {row["sample_id"]: row for row in of if row["outcome"] == "ok"}
     assert sorted(scored) == one.ids.tolist()
     for name, column in (("builtin", "score"), ("semantic", "semantic"), ("sync", "sync")):
@@ -194,9 +212,13 @@ def test_two_scorers_are_compared_on_pairs_that_neither_model_saw(lake: Lake) ->
     calibrate(lake, BATCHES)
     rows = {(row["scorer_a"], row["scorer_b"]): row for row in table(lake, "calibration_pair")}
     assert set(rows) == {
-        ("builtin", "semantic"), ("builtin", "sync"), ("builtin", "two_tower"), ("semantic", "sync"),
-        ("semantic", "two_tower"), ("sync", "two_tower"),
-    }  # fmt: skip
+        ("builtin", "semantic"),
+        ("builtin", "sync"),
+        ("builtin", "two_tower"),
+        ("semantic", "sync"),
+        ("semantic", "two_tower"),
+        ("sync", "two_tower"),
+    }
     assert rows["builtin", "semantic"]["correlation"] > 0.3
     assert abs(rows["sync", "two_tower"]["correlation"]) < 0.2
     assert rows["sync", "two_tower"]["n"] < rows["semantic", "sync"]["n"]  # in one fold of both, not of one
@@ -210,7 +232,7 @@ def test_labels_of_the_lists_make_non_corresponding_pairs(lake: Lake, tmp_path: 
         Outcome.ok(sid("candidate", v), {"video_id": sid("video", v), "labels": [f" Class{v % 6}"]}) for v in range(40)
     ]
     made = commit(copy, "ingest", BATCHES[0], 0, rows, INGEST.columns, {})
-    copy.set_stand("ingest", BATCHES[0], {"v": "0" * 12, "shards": [made.shard]})
+    copy.set_head("ingest", BATCHES[0], {"v": "0" * 12, "shards": [made.shard]})
     by_labels = calibrate(copy, BATCHES[:1])["calibrated"][0]
     by_videos = calibrate(copy, BATCHES[:1], basis="videos")["calibrated"][0]
     assert (by_labels["basis"], by_videos["basis"]) == ("labels", "videos")

@@ -18,8 +18,8 @@ from winnow.core.manifest import Manifest
 from winnow.core.runtime import run_stage
 from winnow.core.sample import Outcome, Reason
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain, shard_name
-from winnow.core.stage import stage_class, stage_needs, stage_wants
+from winnow.core.shard import Lineage, shard_name
+from winnow.core.stage import stage_class, stage_needs, stage_optional_needs
 from winnow.fitting.cluster import Seen, Vectors, cluster, number_of
 from winnow.models.layers import AUDIO_LAYERS, VISUAL_LAYERS
 from winnow.selection.kmeans import centroids as kmeans
@@ -47,16 +47,16 @@ def fit(lake: Lake, batches: list[str] = BATCHES, **more) -> dict:
 
 def assigned(lake: Lake, batch: str) -> dict[str, dict]:
     run_stage(lake, "cluster", batch, {}, settings_of(lake))
-    chain = Chain(lake, batch, stage_needs(), stage_wants())
-    tables = [lake.read_table(chain.committed("cluster", n)) for n in chain.numbers("cluster")]
+    lineage = Lineage(lake, batch, stage_needs(), stage_optional_needs())
+    tables = [lake.read_table(lineage.committed("cluster", n)) for n in lineage.numbers("cluster")]
     return {row["sample_id"]: row for data in tables for row in pq.read_table(io.BytesIO(data)).to_pylist()}
 
 
 def add_features(lake: Lake, batch: str, stage: str, fails: int = 0, v: str = V) -> None:
     """Commit a pretrained stage's table over a batch's clips; the first `fails` clips of each shard failed."""
-    chain = Chain(lake, batch, stage_needs(), stage_wants())
-    for number in chain.numbers(stage):
-        clips = chain.committed("clip", number)
+    lineage = Lineage(lake, batch, stage_needs(), stage_optional_needs())
+    for number in lineage.numbers(stage):
+        clips = lineage.committed("clip", number)
         ids = pq.read_table(io.BytesIO(lake.read_table(clips)))["sample_id"].to_pylist()
         rng = np.random.default_rng([int(ids[0][:8], 16), len(stage)])
         count = "n_frames" if stage == "open_clip" else "n_windows"
@@ -71,9 +71,22 @@ def add_features(lake: Lake, batch: str, stage: str, fails: int = 0, v: str = V)
         data = table.to_bytes(table.from_outcomes(rows, stage_class(stage).schema, stage))
         name, digest = shard_name(number, {"clip": clips.sha256}), sha256_bytes(data)
         lake.commit(
-            Manifest(stage, v, batch, name, f"{name}.{digest[:8]}.parquet", digest, len(data), len(ids), len(ids),
-                     len(ids), 0), data)  # fmt: skip
-    lake.set_stand(stage, batch, {"v": v})
+            Manifest(
+                stage,
+                v,
+                batch,
+                name,
+                f"{name}.{digest[:8]}.parquet",
+                digest,
+                len(data),
+                len(ids),
+                len(ids),
+                len(ids),
+                0,
+            ),
+            data,
+        )
+    lake.set_head(stage, batch, {"v": v})
 
 
 def test_centres_are_frozen_and_current(tmp_path: Path) -> None:
@@ -200,12 +213,13 @@ def test_pretrained_layers(tmp_path: Path) -> None:
         add_features(lake, batch, "open_clip", fails=1)
         add_features(lake, batch, "panns")
     answer = fit(lake, visual=["open_clip"], audio=["panns", "audio.a0"])
-    assert answer["left_out"] == 2 + len(Chain(lake, BATCHES[0], stage_needs()).numbers("clip")) + 3
+    assert answer["left_out"] == 2 + len(Lineage(lake, BATCHES[0], stage_needs()).numbers("clip")) + 3
     rows = assigned(lake, BATCHES[0])
     assert {len(row["audio_clusters"]) for row in rows.values() if row["outcome"] == "ok"} == {6}
     assert {row["detail"] for row in rows.values() if row["outcome"] == "failed"} == {
-        "open_clip: no row", "audio: no_audio_stream",
-    }  # fmt: skip
+        "open_clip: no row",
+        "audio: no_audio_stream",
+    }
 
 
 @pytest.mark.parametrize("stage", ["visual", "audio", "open_clip"])

@@ -21,8 +21,8 @@ from winnow.core.lake import Lake
 from winnow.core.runtime import Runtime
 from winnow.core.sample import Outcome
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain
-from winnow.core.stage import stage_class, stage_needs, stage_wants
+from winnow.core.shard import Lineage
+from winnow.core.stage import stage_class, stage_needs, stage_optional_needs
 from winnow.fitting.calibrate import calibrate
 from winnow.fitting.fit_ridge import fit, read_corpus
 from winnow.models import ridge_fit
@@ -44,16 +44,16 @@ def vectors(video: int, number: int) -> tuple[np.ndarray, np.ndarray]:
 def encode(lake: Lake, batch: str, videos: range, networks: tuple[str, str] = NETWORKS, v: str = V) -> None:
     """Commit what efficientnet and yamnet would of a batch of `write_batch`."""
     kind_of = {clip(video, number)[0]["sample_id"]: (video, number) for video in videos for number in range(2)}
-    chain = Chain(lake, batch, stage_needs(), stage_wants())
+    lineage = Lineage(lake, batch, stage_needs(), stage_optional_needs())
     for side, stage in enumerate(("efficientnet", "yamnet")):
-        for number in chain.numbers(stage):
-            cut = chain.committed("clip", number)
+        for number in lineage.numbers(stage):
+            cut = lineage.committed("clip", number)
             ids = pq.read_table(io.BytesIO(lake.read_table(cut)))["sample_id"].to_pylist()
             rows = [Outcome.ok(i, {"embedding": vectors(*kind_of[i])[side], "model": networks[side]}) for i in ids]
             if stage == "yamnet" and batch == LATER:
                 rows[0].values["tag_mids"] = ["/m/028v0c", "/m/09x0r"]
             commit(lake, stage, batch, number, rows, stage_class(stage).schema, {"clip": cut}, v)
-        lake.set_stand(stage, batch, {"v": v})
+        lake.set_head(stage, batch, {"v": v})
 
 
 def run(lake: Lake, batch: str, weights: Path = Path("none")) -> None:
@@ -64,8 +64,8 @@ def run(lake: Lake, batch: str, weights: Path = Path("none")) -> None:
 
 
 def rows_of(lake: Lake, batch: str) -> list[dict]:
-    chain = Chain(lake, batch, stage_needs(), stage_wants())
-    tables = [chain.committed("ridge", number) for number in chain.numbers("ridge")]
+    lineage = Lineage(lake, batch, stage_needs(), stage_optional_needs())
+    tables = [lineage.committed("ridge", number) for number in lineage.numbers("ridge")]
     return [row for m in tables for row in pq.read_table(io.BytesIO(lake.read_table(m))).to_pylist()]
 
 
@@ -110,8 +110,12 @@ def test_it_tells_true_pairs_from_false_ones_in_videos_it_never_saw(scored: tupl
     rows = rows_of(lake, LATER)
     kind = {clip(video, number)[0]["sample_id"]: video % KINDS for video in range(60, 72) for number in range(2)}
     true = [row["score"] for row in rows]
-    false = [float(np.dot(a["picture"], b["sound"])) for a in rows for b in rows
-             if a["fold"] == b["fold"] and kind[a["sample_id"]] != kind[b["sample_id"]]]  # fmt: skip
+    false = [
+        float(np.dot(a["picture"], b["sound"]))
+        for a in rows
+        for b in rows
+        if a["fold"] == b["fold"] and kind[a["sample_id"]] != kind[b["sample_id"]]
+    ]
     assert np.mean(np.array(true)[:, None] > np.array(false)) > 0.97
 
 

@@ -11,7 +11,7 @@ from tests.unit.measured import clip, commit, write_batch
 from tests.unit.sketched import levels, pictures
 from winnow.core.lake import Lake
 from winnow.core.sample import Outcome, sid
-from winnow.core.shard import Chain
+from winnow.core.shard import Lineage
 from winnow.core.stage import stage_class, stage_needs
 from winnow.fitting import groups
 from winnow.fitting.groups import ties
@@ -24,8 +24,8 @@ PLAYS = {**SHOWS, **dict.fromkeys(range(4, 8), 99)}
 
 
 def fingerprints(lake: Lake) -> None:
-    chain = Chain(lake, BATCH, stage_needs())
-    inputs = {stage: chain.committed(stage, 0) for stage in ("clip", "visual", "audio")}
+    lineage = Lineage(lake, BATCH, stage_needs())
+    inputs = {stage: lineage.committed(stage, 0) for stage in ("clip", "visual", "audio")}
     rows = []
     for video, seed in SHOWS.items():
         about = clip(video, 0)[0]
@@ -33,7 +33,7 @@ def fingerprints(lake: Lake) -> None:
         row |= {"picture_moments": 9, "sound_moments": 9, "picture": pictures(seed, 6).ravel()}
         rows.append(Outcome.ok(about["sample_id"], row | {"sound": levels(PLAYS[video], 6).ravel()}))
     commit(lake, "fingerprint", BATCH, 0, rows, stage_class("fingerprint").schema, inputs)
-    lake.set_stand("fingerprint", BATCH, {"v": "0" * 12})
+    lake.set_head("fingerprint", BATCH, {"v": "0" * 12})
 
 
 def test_near_duplicates_beyond_doubt_tie_their_videos_and_a_shared_sound_ties_none(

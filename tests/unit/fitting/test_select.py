@@ -145,9 +145,11 @@ def test_presets_are_asked_for_by_name(tmp_path: Path) -> None:
     names = next(option for option in command.params if option.name == "preset").type.choices
     assert list(names) == list(PRESETS)
     for asked, how in (
-        ([], "20:1"), (["--preset", "acav"], "20:4"), (["--preset", "acav", "--take", "2"], "20:2"),
+        ([], "20:1"),
+        (["--preset", "acav"], "20:4"),
+        (["--preset", "acav", "--take", "2"], "20:2"),
         (["--preset", "acav", "--batch", "9"], "9:4"),
-    ):  # fmt: skip
+    ):
         called = ["--batches", BATCHES[0], "--among", "admitted", *asked]
         done = CliRunner().invoke(command, called, env={"WINNOW_LAKE": str(lake.root)})
         assert done.exit_code == 0, done.output

@@ -17,7 +17,7 @@ from winnow.core.admitted import batch_heads, shards_of, tables_of
 from winnow.core.errors import ConfigError, ContractError, GateFailed
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain
+from winnow.core.shard import Lineage
 from winnow.core.stage import stage_needs
 from winnow.gates import gate_batch, validate
 from winnow.gates.suites import load_suites, suites_digest
@@ -171,7 +171,7 @@ def test_a_stage_that_did_not_run_is_missed(lake, few):
 def test_what_other_dags_measured_is_admitted_where_it_is_whole_and_not_waited_for(lake, few):
     """The DAG `score`: `two_tower` has scored the batch, `bridge` was never run, `joint` has not finished."""
     commit(lake, skip=("bridge", "joint"))
-    lake.set_stand("joint", DAY, {"v": synthetic.V})
+    lake.set_head("joint", DAY, {"v": synthetic.V})
     tables = batch_tables(lake, DAY)
     assert {"two_tower", "panns", "correspond"} <= set(tables)
     assert not {"bridge", "joint"} & set(tables)
@@ -203,7 +203,7 @@ def test_a_lost_sample_is_missed(lake, few):
 
 def test_a_table_that_changed_after_its_commit_is_noticed(lake, few):
     commit(lake)
-    manifest = Chain(lake, DAY, stage_needs()).committed("probe", 0)
+    manifest = Lineage(lake, DAY, stage_needs()).committed("probe", 0)
     lake.write(lake.table_key(manifest), lake.read(lake.table_key(manifest)) + b"!")
     with pytest.raises(GateFailed, match="tables_are_the_committed_bytes"):
         gate_batch([DAY], few("shards"), lake)

@@ -59,8 +59,16 @@ def good_batch() -> Iterator[duckdb.DuckDBPyConnection]:
                 con.execute(f'ALTER TABLE "{stage}" ALTER {name} TYPE FLOAT[]')
         ok = sum(o == "ok" for o in rows["outcome"].to_pylist())
         counts = {"rows": len(rows), "ok": ok, "failed": len(rows) - ok}
-        shards.append({"stage": stage, "shard": "00000-aaaaaaaa", "committed": True, "digest_holds": True, **counts,
-                       **{f"table_{k}": v for k, v in counts.items()}})  # fmt: skip
+        shards.append(
+            {
+                "stage": stage,
+                "shard": "00000-aaaaaaaa",
+                "committed": True,
+                "digest_holds": True,
+                **counts,
+                **{f"table_{k}": v for k, v in counts.items()},
+            }
+        )
     con.register("listed", pa.Table.from_pylist(shards))
     con.execute("CREATE TABLE shards AS SELECT *, NULL::VARCHAR AS misfit_columns FROM listed")
     add_accounts(con, stage_columns())

@@ -65,8 +65,10 @@ def test_many_are_a_fault_of_the_system(lake: Lake, few: Few) -> None:
     assert not lake.exists(f"batches/{DAY}.json")
 
 
-@pytest.mark.parametrize(("failed", "checked", "few_enough"), [(3, 4, True), (4, 4, False), (10, 100, True),
-                                                               (11, 100, False), (1, None, False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("failed", "checked", "few_enough"),
+    [(3, 4, True), (4, 4, False), (10, 100, True), (11, 100, False), (1, None, False)],
+)
 def test_how_many_are_few(failed: int, checked: int | None, few_enough: bool) -> None:
     assert Quarantine().takes(failed, checked) is few_enough
 

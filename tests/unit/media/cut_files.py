@@ -28,9 +28,13 @@ def clips(path: Path, **params: object) -> list[Outcome]:
     sha256 = lake.put_media(path, path.suffix[1:])
     video = sid("video", sha256)
     row = {
-        "video_id": video, "url": "http://a.test/v", "start_s": None, "end_s": None, "media_sha256": sha256,
+        "video_id": video,
+        "url": "http://a.test/v",
+        "start_s": None,
+        "end_s": None,
+        "media_sha256": sha256,
         "media_ext": path.suffix[1:],
-    }  # fmt: skip
+    }
     work = path.parent / "work"
     work.mkdir(exist_ok=True)
     found = list(stage.process(Batch([Sample(candidate_id(video, None, None), row)], work)))

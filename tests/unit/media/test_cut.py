@@ -15,16 +15,16 @@ from tests.unit.flashes import Recipe, look, make
 from tests.unit.media import numbered
 from winnow.core.sample import Reason, SampleFailed
 from winnow.media import clip_cutter as module
-from winnow.media.clip_cutter import Encoding, Piece, cut
+from winnow.media.clip_cutter import EncodedClip, Encoding, cut
 from winnow.media.shots import shots
-from winnow.media.video_index import Footage, scan
+from winnow.media.video_index import VideoIndex, scan
 
 FAST = Encoding("ultrafast", 23)
 PLAIN = Recipe("plain", seconds=8.0, gop=25, bframes=2)
 
 
-def pieces(footage: Footage, work: Path, *windows: tuple[float, float]) -> list[Piece]:
-    found = dict(cut(footage, windows, work, FAST))
+def encoded_clips(index: VideoIndex, work: Path, *windows: tuple[float, float]) -> list[EncodedClip]:
+    found = dict(cut(index, windows, work, FAST))
     assert sorted(found) == list(range(len(windows)))
     return [found[number] for number in range(len(windows))]
 
@@ -35,19 +35,19 @@ def pictures(source: bytes | Path) -> list[bytes]:
 
 
 def test_a_scan_knows_the_pictures_without_decoding_them(tmp_path: Path) -> None:
-    footage = scan(make(PLAIN, tmp_path / "a.mp4"))
-    assert (footage.rate, footage.width, footage.height, footage.can_copy) == (25, 96, 64, True)
-    assert len(footage.shown) == 200
-    assert footage.end_s == pytest.approx(8.0)
-    assert footage.pictures(0.0, 8.0) == (0, 200)
-    assert footage.pictures(1.0, 2.0) == (25, 50)
-    assert footage.pictures(1.019, 2.021) == (25, 51)
-    assert footage.pictures(7.99, 9.0) == (200, 200)
+    index = scan(make(PLAIN, tmp_path / "a.mp4"))
+    assert (index.rate, index.width, index.height, index.can_copy) == (25, 96, 64, True)
+    assert len(index.shown) == 200
+    assert index.end_s == pytest.approx(8.0)
+    assert index.pictures(0.0, 8.0) == (0, 200)
+    assert index.pictures(1.0, 2.0) == (25, 50)
+    assert index.pictures(1.019, 2.021) == (25, 51)
+    assert index.pictures(7.99, 9.0) == (200, 200)
 
 
 def test_copied_pictures_are_the_sources_own(tmp_path: Path) -> None:
-    footage = scan(make(PLAIN, tmp_path / "a.mp4"))
-    whole, middle, tail = pieces(footage, tmp_path, (0.0, 8.0), (2.0, 5.0), (6.0, 8.0))
+    index = scan(make(PLAIN, tmp_path / "a.mp4"))
+    whole, middle, tail = encoded_clips(index, tmp_path, (0.0, 8.0), (2.0, 5.0), (6.0, 8.0))
     source = pictures(tmp_path / "a.mp4")
     assert [whole.copied, middle.copied, tail.copied] == [True] * 3
     assert pictures(whole.data) == source
@@ -57,11 +57,11 @@ def test_copied_pictures_are_the_sources_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("recipe", [PLAIN, replace(PLAIN, gop=1000), replace(PLAIN, container="mkv", bframes=0)])
 def test_encoded_pictures_are_the_windows(tmp_path: Path, recipe: Recipe) -> None:
-    footage = scan(make(recipe, tmp_path / f"a.{recipe.container}"))
-    (piece,) = pieces(footage, tmp_path, (1.52, 4.2))
-    assert not piece.copied
-    source = pictures(footage.path)[38:105]
-    found = pictures(piece.data)
+    index = scan(make(recipe, tmp_path / f"a.{recipe.container}"))
+    (encoded,) = encoded_clips(index, tmp_path, (1.52, 4.2))
+    assert not encoded.copied
+    source = pictures(index.path)[38:105]
+    found = pictures(encoded.data)
     assert len(found) == len(source)
     for made, wanted in zip(found, source, strict=True):
         difference = np.frombuffer(made, np.uint8).astype(int) - np.frombuffer(wanted, np.uint8)
@@ -70,33 +70,33 @@ def test_encoded_pictures_are_the_windows(tmp_path: Path, recipe: Recipe) -> Non
 
 def test_a_start_that_is_no_fresh_start_is_not_copied(tmp_path: Path) -> None:
     recipe = replace(PLAIN, bframes=3, options=(("x264-params", "scenecut=0:open-gop=1"),))
-    footage = scan(make(recipe, tmp_path / "a.mp4"))
-    assert not footage.can_copy
-    (piece,) = pieces(footage, tmp_path, (2.0, 4.0))
-    assert not piece.copied
-    assert len(look(piece.data).times_s) == 50
+    index = scan(make(recipe, tmp_path / "a.mp4"))
+    assert not index.can_copy
+    (encoded,) = encoded_clips(index, tmp_path, (2.0, 4.0))
+    assert not encoded.copied
+    assert len(look(encoded.data).times_s) == 50
 
 
 def test_an_end_that_would_lose_or_gain_pictures_is_not_copied(tmp_path: Path) -> None:
-    footage = scan(make(replace(PLAIN, bframes=3), tmp_path / "a.mp4"))
+    index = scan(make(replace(PLAIN, bframes=3), tmp_path / "a.mp4"))
     ends = [2.0 + k / 25 for k in range(26, 50)]
-    made = pieces(footage, tmp_path, *((2.0, end) for end in ends))
+    made = encoded_clips(index, tmp_path, *((2.0, end) for end in ends))
     assert {p.copied for p in made} == {True, False}
-    for end, piece in zip(ends, made, strict=True):
-        assert len(pictures(piece.data)) == round((end - 2.0) * 25)
+    for end, encoded in zip(ends, made, strict=True):
+        assert len(pictures(encoded.data)) == round((end - 2.0) * 25)
 
 
 def test_the_same_bytes_every_time_and_in_any_company(tmp_path: Path) -> None:
-    footage = scan(make(replace(PLAIN, audio="aac", seconds=8.0), tmp_path / "a.mp4"))
+    index = scan(make(replace(PLAIN, audio="aac", seconds=8.0), tmp_path / "a.mp4"))
     windows = [(0.0, 4.0), (1.3, 3.7), (2.2, 6.6), (5.0, 8.0)]
-    together = [p.data for p in pieces(footage, tmp_path, *windows)]
-    alone = [pieces(scan(footage.path), tmp_path, window)[0].data for window in windows]
-    backwards = [p.data for p in pieces(footage, tmp_path, *reversed(windows))][::-1]
+    together = [p.data for p in encoded_clips(index, tmp_path, *windows)]
+    alone = [encoded_clips(scan(index.path), tmp_path, window)[0].data for window in windows]
+    backwards = [p.data for p in encoded_clips(index, tmp_path, *reversed(windows))][::-1]
     assert together == alone == backwards
 
 
 def test_pictures_are_decoded_once_and_only_where_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    footage = scan(make(replace(PLAIN, seconds=12.0), tmp_path / "a.mp4"))
+    index = scan(make(replace(PLAIN, seconds=12.0), tmp_path / "a.mp4"))
     seen: list[int] = []
     inner = module.ClipFile.encode_picture
 
@@ -105,9 +105,9 @@ def test_pictures_are_decoded_once_and_only_where_needed(tmp_path: Path, monkeyp
         inner(self, frame)
 
     monkeypatch.setattr(module.ClipFile, "encode_picture", count)
-    pieces(footage, tmp_path, (1.5, 2.5), (9.1, 9.9), (0.0, 1.0))
+    encoded_clips(index, tmp_path, (1.5, 2.5), (9.1, 9.9), (0.0, 1.0))
     assert len(seen) < 140
-    assert min(seen) >= footage.shown[25]
+    assert min(seen) >= index.shown[25]
 
 
 @pytest.mark.parametrize("kind", ["keys", "one key", "one picture"])
@@ -123,8 +123,8 @@ def test_files_are_open_only_while_they_are_written(tmp_path: Path, monkeypatch:
         inner(self, item, *what)
 
     monkeypatch.setattr(module._Pass, "_do", count)
-    made = pieces(scan(path), tmp_path, *((k + 0.1, k + 1.1) for k in range(19)))
-    assert all(isinstance(p, Piece) for p in made)
+    made = encoded_clips(scan(path), tmp_path, *((k + 0.1, k + 1.1) for k in range(19)))
+    assert all(isinstance(p, EncodedClip) for p in made)
     assert {round(p.duration_s, 1) for p in made} == {1.0}
     assert most[0] <= 4
 
@@ -132,22 +132,22 @@ def test_files_are_open_only_while_they_are_written(tmp_path: Path, monkeypatch:
 # -- shapes ------------------------------------------------------------------------------------------------------------
 def test_odd_sizes_lose_a_row_and_a_column(tmp_path: Path) -> None:
     recipe = Recipe("odd", container="mkv", video="libvpx-vp9", audio=None, width=107, height=61, seconds=2.0)
-    footage = scan(make(recipe, tmp_path / "a.mkv"))
-    assert (footage.width, footage.height) == (107, 61)
-    (piece,) = pieces(footage, tmp_path, (0.0, 1.0))
-    seen = look(piece.data)
-    assert (piece.width, piece.height, seen.width, seen.height) == (106, 60, 106, 60)
-    assert (piece.has_audio, piece.av_offset_s, seen.codecs) == (False, None, ("h264",))
+    index = scan(make(recipe, tmp_path / "a.mkv"))
+    assert (index.width, index.height) == (107, 61)
+    (encoded,) = encoded_clips(index, tmp_path, (0.0, 1.0))
+    seen = look(encoded.data)
+    assert (encoded.width, encoded.height, seen.width, seen.height) == (106, 60, 106, 60)
+    assert (encoded.has_audio, encoded.av_offset_s, seen.codecs) == (False, None, ("h264",))
 
 
 @pytest.mark.parametrize(("rotation", "size"), [(90, (64, 96)), (180, (96, 64)), (270, (64, 96))])
 def test_a_rotated_video_stands_upright(tmp_path: Path, rotation: int, size: tuple[int, int]) -> None:
     upright = scan(make(PLAIN, tmp_path / "up.mp4"))
-    footage = scan(make(replace(PLAIN, rotation=rotation), tmp_path / "a.mp4"))
-    assert footage.rotation == rotation
-    (piece,) = pieces(footage, tmp_path, (0.0, 1.0))
-    assert (piece.copied, (piece.width, piece.height)) == (False, size)
-    with av.open(io.BytesIO(piece.data)) as container:
+    index = scan(make(replace(PLAIN, rotation=rotation), tmp_path / "a.mp4"))
+    assert index.rotation == rotation
+    (encoded,) = encoded_clips(index, tmp_path, (0.0, 1.0))
+    assert (encoded.copied, (encoded.width, encoded.height)) == (False, size)
+    with av.open(io.BytesIO(encoded.data)) as container:
         frame = next(container.decode(video=0))
     with av.open(str(upright.path)) as container:
         source = next(container.decode(video=0)).to_ndarray(format="gray").astype(int)
@@ -165,18 +165,18 @@ def test_ten_bit_and_other_formats_become_plain_420(tmp_path: Path) -> None:
             frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 9 * k, np.uint8), format="rgb24")
             out.mux(stream.encode(frame.reformat(format="yuv444p10le")))
         out.mux(stream.encode(None))
-    footage = scan(path)
-    assert not footage.can_copy
-    (piece,) = pieces(footage, tmp_path, (0.0, 1.0))
-    with av.open(io.BytesIO(piece.data)) as container:
+    index = scan(path)
+    assert not index.can_copy
+    (encoded,) = encoded_clips(index, tmp_path, (0.0, 1.0))
+    with av.open(io.BytesIO(encoded.data)) as container:
         assert container.streams.video[0].codec_context.pix_fmt == "yuv420p"
 
 
 def test_a_clip_begins_to_play_before_it_is_loaded(tmp_path: Path) -> None:
-    footage = scan(make(PLAIN, tmp_path / "a.mp4"))
-    for piece in pieces(footage, tmp_path, (0.0, 2.0), (0.5, 2.0)):
-        assert piece.data.index(b"moov") < piece.data.index(b"mdat")
-        assert b"Lavf" not in piece.data
+    index = scan(make(PLAIN, tmp_path / "a.mp4"))
+    for encoded in encoded_clips(index, tmp_path, (0.0, 2.0), (0.5, 2.0)):
+        assert encoded.data.index(b"moov") < encoded.data.index(b"mdat")
+        assert b"Lavf" not in encoded.data
 
 
 def test_variable_picture_rates_keep_their_times(tmp_path: Path) -> None:
@@ -193,10 +193,10 @@ def test_variable_picture_rates_keep_their_times(tmp_path: Path) -> None:
             frame.pts, frame.time_base = int(time_ms), Fraction(1, 1000)
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
-    footage = scan(path)
-    (piece,) = pieces(footage, tmp_path, (1.0, 4.0))
-    wanted = [t / 1000 for t in times_ms - times_ms[0] if 1.0 - footage.half_s <= t / 1000 < 4.0 - footage.half_s]
-    assert look(piece.data).times_s == pytest.approx([t - wanted[0] for t in wanted], abs=1e-3)
+    index = scan(path)
+    (encoded,) = encoded_clips(index, tmp_path, (1.0, 4.0))
+    wanted = [t / 1000 for t in times_ms - times_ms[0] if 1.0 - index.half_s <= t / 1000 < 4.0 - index.half_s]
+    assert look(encoded.data).times_s == pytest.approx([t - wanted[0] for t in wanted], abs=1e-3)
 
 
 # -- shots -------------------------------------------------------------------------------------------------------------
@@ -217,8 +217,8 @@ def scenes(path: Path, lengths_s: list[float]) -> Path:
 
 
 def test_shots_are_found_and_the_last_is_not_lost(tmp_path: Path) -> None:
-    footage = scan(scenes(tmp_path / "a.mp4", [3.0, 2.0, 4.0]))
-    found = shots(footage, 27.0, 1.0)
+    index = scan(scenes(tmp_path / "a.mp4", [3.0, 2.0, 4.0]))
+    found = shots(index, 27.0, 1.0)
     assert found == [pytest.approx(s, abs=0.041) for s in ((0.0, 3.0), (3.0, 5.0), (5.0, 9.0))]
     assert shots(scan(make(replace(PLAIN, seconds=3.0), tmp_path / "b.mp4")), 250.0, 1.0) == [pytest.approx((0.0, 3.0))]
 
@@ -252,8 +252,8 @@ def test_a_file_that_is_cut_off_is_told(tmp_path: Path, container: str, share: f
     path = make(recipe, tmp_path / "a.bin")
     data = path.read_bytes()
     if container == "faststart":
-        (piece,) = pieces(scan(path), tmp_path, (0.0, 20.0))
-        data = piece.data
+        (encoded,) = encoded_clips(scan(path), tmp_path, (0.0, 20.0))
+        data = encoded.data
     path.write_bytes(data[: int(share * len(data))])
     assert refused(path)[0] is Reason.undecodable
 
@@ -267,14 +267,14 @@ def test_damaged_pictures_are_told_and_the_others_kept(tmp_path: Path) -> None:
     for at, size in broken:
         data[at + 8 : at + size] = np.random.default_rng(0).integers(0, 256, size - 8, dtype=np.uint8).tobytes()
     path.write_bytes(data)
-    bad, good = pieces(scan(path), tmp_path, (2.1, 3.9), (4.1, 5.9))
+    bad, good = encoded_clips(scan(path), tmp_path, (2.1, 3.9), (4.1, 5.9))
     assert isinstance(bad, SampleFailed)
     assert bad.reason is Reason.undecodable
-    assert isinstance(good, Piece)
+    assert isinstance(good, EncodedClip)
 
 
 def test_an_empty_window_is_told(tmp_path: Path) -> None:
-    (nothing,) = pieces(scan(make(PLAIN, tmp_path / "a.mp4")), tmp_path, (1.021, 1.03))
+    (nothing,) = encoded_clips(scan(make(PLAIN, tmp_path / "a.mp4")), tmp_path, (1.021, 1.03))
     assert (nothing.reason, nothing.detail) == (Reason.empty_clip, "no picture between 1.021 s and 1.030 s")
 
 

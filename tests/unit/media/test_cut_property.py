@@ -19,10 +19,17 @@ from tests.unit.media.numbered import BURST_S, EVERY_S, Recipe, look, make, rewr
 
 #: Containers with the codecs that go into them here.
 KINDS = [
-    ("mp4", "libx264", "aac"), ("mkv", "libx264", "aac"), ("ts", "libx264", "aac"), ("mov", "libx264", "pcm_s16le"),
-    ("mkv", "mpeg4", "mp3"), ("avi", "mpeg4", "pcm_s16le"), ("avi", "libx264", "pcm_s16le"), ("avi", "mpeg4", None),
-    ("webm", "libvpx", "libopus"), ("mp4", "libx264", None),
-]  # fmt: skip
+    ("mp4", "libx264", "aac"),
+    ("mkv", "libx264", "aac"),
+    ("ts", "libx264", "aac"),
+    ("mov", "libx264", "pcm_s16le"),
+    ("mkv", "mpeg4", "mp3"),
+    ("avi", "mpeg4", "pcm_s16le"),
+    ("avi", "libx264", "pcm_s16le"),
+    ("avi", "mpeg4", None),
+    ("webm", "libvpx", "libopus"),
+    ("mp4", "libx264", None),
+]
 
 
 EXAMPLES = os.environ.get("WINNOW_EXAMPLES")
@@ -56,11 +63,17 @@ def files(draw: st.DrawFn) -> File:
         stream.set_display_matrix([a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30])
 
     recipe = Recipe(
-        seconds=seconds, container=container, video=video, audio=sound, bframes=bframes,
-        gop=draw(st.sampled_from([10, 25, 1000])), start_s=start_s, prepare=prepare if turned else None,
+        seconds=seconds,
+        container=container,
+        video=video,
+        audio=sound,
+        bframes=bframes,
+        gop=draw(st.sampled_from([10, 25, 1000])),
+        start_s=start_s,
+        prepare=prepare if turned else None,
         pixels=draw(st.sampled_from(["yuv420p", "yuvj420p"])) if video == "libx264" else "yuv420p",
         times=tuple(n * step / 25 for n in range(round(seconds * 25) // step)) if step > 1 else None,
-    )  # fmt: skip
+    )
     copies = container == "mp4" or (container == "mkv" and not bframes)  # it wants times of decoding that rise
     gap = draw(st.sampled_from([None, None, (1.1, 1.7)])) if copies else None
     commentary = draw(st.booleans()) if container == "mkv" and not bframes and step == 1 and gap is None else False
@@ -74,9 +87,11 @@ def made(file: File, folder: Path) -> Path:
     if file.gap is not None:
         low, high = (Fraction(edge + recipe.start_s) for edge in file.gap)
         path = rewritten(
-            path, folder / f"b.{recipe.container}", recipe.container,
+            path,
+            folder / f"b.{recipe.container}",
+            recipe.container,
             lambda kind, _, packet: kind == "video" or not low < packet.pts * packet.time_base < high,
-        )  # fmt: skip
+        )
     if file.commentary:
         other = make(replace(recipe, first=200, times=None), folder / f"o.{recipe.container}")
         path = merged(folder, [(path, "video", 1, ""), (other, "audio", 0, ""), (path, "audio", 1, "")], "c.mkv")
@@ -84,9 +99,12 @@ def made(file: File, folder: Path) -> Path:
 
 
 @settings(
-    max_examples=int(EXAMPLES or 12), deadline=None, derandomize=EXAMPLES is None, print_blob=True,
+    max_examples=int(EXAMPLES or 12),
+    deadline=None,
+    derandomize=EXAMPLES is None,
+    print_blob=True,
     suppress_health_check=list(HealthCheck),
-)  # fmt: skip
+)
 @given(file=files(), window_s=st.sampled_from([0.7, 1.0, 1.28, 5.0]), hop_s=st.sampled_from([None, 0.5, 0.64]))
 def test_clips_are_what_their_rows_say(file: File, window_s: float, hop_s: float | None) -> None:
     recipe, step = file.recipe, file.step

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.flashes import Recipe, Seen, look, make
-from winnow.media.clip_cutter import Encoding, Piece, cut
+from winnow.media.clip_cutter import EncodedClip, Encoding, cut
 from winnow.media.video_index import scan
 
 ENCODING = Encoding("ultrafast", 23)
@@ -41,18 +41,18 @@ RECIPES = [
     Recipe("avi pcm", container="avi", audio="pcm_s16le", bframes=0),
     Recipe("avi mp3", container="avi", audio="mp3", bframes=0),
     Recipe("mpeg4", video="mpeg4", bframes=0),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: r.name)
 def test_flashes_and_beeps_stay_together(recipe: Recipe, tmp_path: Path) -> None:
-    footage = scan(make(recipe, tmp_path / f"source.{recipe.container}"))
+    index = scan(make(recipe, tmp_path / f"source.{recipe.container}"))
     half_s, late_s = 0.5 / float(recipe.fps), PRIMED_S.get(recipe.name, 0.0)
-    assert footage.end_s == pytest.approx(recipe.seconds, abs=2 * half_s)
-    for number, piece in cut(footage, WINDOWS, tmp_path, ENCODING):
-        assert isinstance(piece, Piece), piece
+    assert index.end_s == pytest.approx(recipe.seconds, abs=2 * half_s)
+    for number, encoded in cut(index, WINDOWS, tmp_path, ENCODING):
+        assert isinstance(encoded, EncodedClip), encoded
         start_s, end_s = WINDOWS[number]
-        seen = look(piece.data)
+        seen = look(encoded.data)
         asked = [t - start_s for t in recipe.events_s if start_s + half_s < t < end_s - half_s]
         heard = [t + late_s for t in asked if t + start_s >= recipe.audio_late_s]
         near(seen.flashes_s, asked, half_s + 1e-3, f"{number}: flashes")
@@ -61,7 +61,7 @@ def test_flashes_and_beeps_stay_together(recipe: Recipe, tmp_path: Path) -> None
         if not recipe.audio_late_s:
             near(seen.counted_s, heard, half_s + 2e-3, f"{number}: beeps by count")
         assert seen.times_s[0] == 0.0
-        assert piece.duration_s == pytest.approx(end_s - start_s, abs=2 * half_s)
+        assert encoded.duration_s == pytest.approx(end_s - start_s, abs=2 * half_s)
         assert len(seen.times_s) == pytest.approx((end_s - start_s) * float(recipe.fps), abs=2)
         assert seen.audio_s == pytest.approx(end_s - max(start_s, recipe.audio_late_s), abs=0.14)
         assert seen.codecs == ("h264", "aac")

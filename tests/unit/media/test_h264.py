@@ -38,7 +38,7 @@ def test_a_healthy_stream_is_believed_and_a_missing_reference_picture_seen(tmp_p
     assert follow_each_other(given, described)
     size = h264.unit_bytes(described)
     for at in range(1, len(given) - 1):
-        if not (given[at].is_keyframe or given[at + 1].is_keyframe):  # a key picture counts anew
+        if not (given[at].is_keyframe or given[at + 1].is_keyframe):  # a keyframe counts anew
             missed = refers(bytes(given[at]), size)
             assert follow_each_other(given[:at] + given[at + 1 :], described) is not missed, at
 

@@ -39,10 +39,14 @@ def test_red_green_and_blue_get_a_matrix_that_420_has(tmp_path: Path) -> None:
 
 
 MATRICES = {
-    "mirrored": ((-1, 0, 0, 1), "BRYG"), "upside down": ((1, 0, 0, -1), "GYRB"), "half": ((-1, 0, 0, -1), "YGBR"),
-    "clockwise": ((0, 1, -1, 0), "GRYB"), "counter-clockwise": ((0, -1, 1, 0), "BYRG"),
-    "transposed": ((0, 1, 1, 0), "RGBY"), "anti-transposed": ((0, -1, -1, 0), "YBGR"),
-}  # fmt: skip
+    "mirrored": ((-1, 0, 0, 1), "BRYG"),
+    "upside down": ((1, 0, 0, -1), "GYRB"),
+    "half": ((-1, 0, 0, -1), "YGBR"),
+    "clockwise": ((0, 1, -1, 0), "GRYB"),
+    "counter-clockwise": ((0, -1, 1, 0), "BYRG"),
+    "transposed": ((0, 1, 1, 0), "RGBY"),
+    "anti-transposed": ((0, -1, -1, 0), "YBGR"),
+}
 
 
 @pytest.mark.parametrize("name", MATRICES)

@@ -24,8 +24,10 @@ def test_the_sound_that_plays_is_taken(tmp_path: Path, beside: str) -> None:
     mark = {"not default": 0, "commentary": int(flags.default | flags.comment), "titled": int(flags.default)}[beside]
     title = "Director's commentary" if beside == "titled" else ""
     tracks = [
-        (film, "video", int(flags.default), ""), (other, "audio", mark, title), (film, "audio", int(flags.default), ""),
-    ]  # fmt: skip
+        (film, "video", int(flags.default), ""),
+        (other, "audio", mark, title),
+        (film, "audio", int(flags.default), ""),
+    ]
     right(clips(merged(tmp_path, tracks, "a.mkv")), 150)
 
 

@@ -228,9 +228,16 @@ def test_avvp_from_llps_tables_and_arrays(tmp_path: Path) -> None:
     np.save(tmp_path / "pooled.npy", np.array([[0.2, 0.6], [0.9, 0.9]]))
     names = ["--videos", tmp_path / "videos.csv", "--classes", tmp_path / "classes.txt"]
     command = [
-        "avvp", "--predicted-audio", tmp_path / "pa.npy", "--predicted-visual", tmp_path / "pv.npy",
-        "--true-audio", tmp_path / "true_a.csv", "--true-visual", tmp_path / "true_v.csv",
-    ]  # fmt: skip
+        "avvp",
+        "--predicted-audio",
+        tmp_path / "pa.npy",
+        "--predicted-visual",
+        tmp_path / "pv.npy",
+        "--true-audio",
+        tmp_path / "true_a.csv",
+        "--true-visual",
+        tmp_path / "true_v.csv",
+    ]
     done = call(*command, *names, "--pooled", tmp_path / "pooled.npy")
     assert done["videos"] == 2
     # A: video a 2·4/(2·4+1), video b nothing: 1. V: video b 2·8/(2·8+1), video a nothing: 1.

@@ -20,8 +20,10 @@ def test_a_hand_case_of_three() -> None:
     gallery /= np.linalg.norm(gallery, axis=1, keepdims=True)
     assert retrieval.ranks(queries, gallery).tolist() == [1, 2, 3]
     assert retrieval.figures(np.array([1.0, 2.0, 3.0]), (1, 2)) == {
-        "R@1": pytest.approx(1 / 3), "R@2": pytest.approx(2 / 3), "MRR": pytest.approx((1 + 1 / 2 + 1 / 3) / 3)
-    }  # fmt: skip
+        "R@1": pytest.approx(1 / 3),
+        "R@2": pytest.approx(2 / 3),
+        "MRR": pytest.approx((1 + 1 / 2 + 1 / 3) / 3),
+    }
 
 
 def test_ties_count_half_and_length_counts_nothing() -> None:

@@ -188,9 +188,15 @@ def test_one_command_scores_two_folders(tmp_path: Path) -> None:
         wav(tmp_path / f"mixture/m{i}.wav", references[i] + others[i])
     folders = ["--estimate", tmp_path / "estimate"]
     both = call(
-        "separation", *folders, "--reference", tmp_path / "reference", "--mixture", tmp_path / "mixture",
-        "--items", tmp_path / "items.csv",
-    )  # fmt: skip
+        "separation",
+        *folders,
+        "--reference",
+        tmp_path / "reference",
+        "--mixture",
+        tmp_path / "mixture",
+        "--items",
+        tmp_path / "items.csv",
+    )
     direct = si_snr_db(references, references + 0.1 * others)
     assert both["items"] == 3
     assert both["si_snr_db"]["mean"] == pytest.approx(direct.mean(), abs=1e-3)

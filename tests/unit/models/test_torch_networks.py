@@ -34,7 +34,7 @@ def test_full_batches_across_clips_give_the_same_to_rounding(name: str) -> None:
     import torch
 
     from winnow.core.stage import Sample
-    from winnow.models.torch_batches import Line
+    from winnow.models.torch_batches import EncodePipeline
 
     network, rng = encoder(name), np.random.default_rng(0)
     if name == "open_clip":
@@ -53,7 +53,7 @@ def test_full_batches_across_clips_give_the_same_to_rounding(name: str) -> None:
             sizes.append(len(rows))
             return network.encode(rows)
 
-        line = Line(lambda ref: data[ref.decode()], encode, torch.device("cpu"), rows=7, threads=2)
+        line = EncodePipeline(lambda ref: data[ref.decode()], encode, torch.device("cpu"), rows=7, threads=2)
         line.across, line.rows = (True, 7) if across else (line.across, line.rows)
         samples = Batch([Held(i, {}) for i in data], Path())
         out = {o.sample_id: o.values["rows"] for o in line.run(samples, lambda clip: {"rows": clip.values})}

@@ -21,7 +21,7 @@ from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.runtime import Runtime
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain
+from winnow.core.shard import Lineage
 from winnow.core.stage import stage_class, stage_needs
 from winnow.fitting import fit as builtin
 from winnow.models.copies import Known, fold_of
@@ -33,8 +33,8 @@ FIRST, LATER = "2026-11-01", "2026-11-02"
 
 
 def rows_of(lake: Lake, batch: str, name: str = "two_tower") -> dict[str, dict]:
-    chain = Chain(lake, batch, stage_needs())
-    tables = [chain.committed(name, number) for number in chain.numbers(name)]
+    lineage = Lineage(lake, batch, stage_needs())
+    tables = [lineage.committed(name, number) for number in lineage.numbers(name)]
     rows = [row for m in tables for row in pq.read_table(io.BytesIO(lake.read_table(m))).to_pylist()]
     return {row["sample_id"]: row for row in rows}
 

@@ -15,7 +15,13 @@ DAY, V = "2026-11-01", "0" * 12
 
 
 def commit(
-    lake: Lake, stage: str, rows: list[dict], model: str | None = None, v: str = V, ext: str = "mp4", **files: bytes
+    lake: Lake,
+    stage: str,
+    rows: list[dict],
+    model: str | None = None,
+    fingerprint: str = V,
+    ext: str = "mp4",
+    **files: bytes,
 ) -> Manifest:
     """Commit one shard of a stage as the Runtime does, the files of its samples in a tar."""
     rows = [{"sample_id": "", "outcome": "ok", **row} for row in rows]
@@ -24,12 +30,23 @@ def commit(
     tar = Runtime._tar([_WithFiles(k, {ext: data}) for k, data in files.items()], outside) if files else None
     sha256 = sha256_bytes(data)
     manifest = Manifest(
-        stage=stage, v=v, batch=DAY, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256, bytes=len(data),
-        rows=len(rows), rows_in=len(rows), ok=len(rows), failed=0, model=model, sidecar="tar" if files else None,
+        stage=stage,
+        fingerprint=fingerprint,
+        batch=DAY,
+        shard=name,
+        file=f"{name}.{sha256[:8]}.parquet",
+        sha256=sha256,
+        bytes=len(data),
+        rows=len(rows),
+        rows_in=len(rows),
+        ok=len(rows),
+        failed=0,
+        model=model,
+        sidecar="tar" if files else None,
         sidecar_bytes=tar.stat().st_size if tar else 0,
-    )  # fmt: skip
+    )
     lake.commit(manifest, data, tar)
-    lake.set_stand(stage, DAY, {"v": v, "shards": [name]})
+    lake.set_head(stage, DAY, {"v": fingerprint, "shards": [name]})
     return manifest
 
 

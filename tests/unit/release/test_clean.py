@@ -51,7 +51,7 @@ def video(lake: Lake, data: bytes) -> str:
 def admit(lake: Lake, *manifests: Manifest) -> None:
     stages = {
         m.stage: {
-            "v": m.v,
+            "v": m.fingerprint,
             "files": [{"shard": m.shard, "path": lake.table_key(m), "sha256": m.sha256, "rows": m.rows}],
         }
         for m in manifests
@@ -60,9 +60,9 @@ def admit(lake: Lake, *manifests: Manifest) -> None:
     lake.create("batches/seq/00000001", DAY.encode())
 
 
-def clip_table(lake: Lake, v: str = V) -> Manifest:
+def clip_table(lake: Lake, fingerprint: str = V) -> Manifest:
     rows = [{"sample_id": k, "candidate_id": "c", "media_sha256": sha256_bytes(data)} for k, data in CLIPS.items()]
-    return commit(lake, "clip", [{**row, "version": v} for row in rows], v=v, **CLIPS)
+    return commit(lake, "clip", [{**row, "version": fingerprint} for row in rows], fingerprint=fingerprint, **CLIPS)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     lake.write(f"{lake.folder('clip', V, DAY)}/.00001-dead.tar.12345678", b"half of a tar")
     lake.write("releases/.work/run-killed/dbt/warehouse.duckdb", b"half of a release")
     video(lake, b"a video that nothing names")
-    assert old.v == OLD
+    assert old.fingerprint == OLD
     return lake
 
 
@@ -117,8 +117,9 @@ def test_what_nothing_names_goes_and_all_that_is_read_stays(lake: Lake) -> None:
 
 
 def test_where_a_list_of_shards_is_damaged_nothing_is_certain_and_nothing_goes(lake: Lake) -> None:
-    (listed,) = (at["shards"]["path"] for at in json.loads(lake.read(f"batches/{DAY}.json"))["stages"].values()
-                 if "shards" in at)  # fmt: skip
+    (listed,) = (
+        at["shards"]["path"] for at in json.loads(lake.read(f"batches/{DAY}.json"))["stages"].values() if "shards" in at
+    )
     lake.write(listed, b"cut short")
     before = files(lake)
     with pytest.raises(ContractError, match=f"changed after the batch was admitted: run `winnow verify --batch {DAY}`"):
@@ -154,7 +155,7 @@ def test_the_files_of_a_writer_that_came_meanwhile_stay(lake: Lake, monkeypatch:
     def locked(of: Lake) -> Iterator[None]:
         if not came:
             came.append(video(lake, b"a video that nothing names"))
-            lake.set_stand("clip", DAY, {"v": OLD, "shards": ["00000-clip0000"]})
+            lake.set_head("clip", DAY, {"v": OLD, "shards": ["00000-clip0000"]})
             os.utime(lake.full(f"clip/batch={DAY}.json"), (0, 0))
         with hold(of):
             yield
@@ -198,16 +199,21 @@ def release(lake: Lake, name: str, clips: dict[str, str | None], named: list[str
     (folder / "tables").mkdir(parents=True)
     (folder / "ops").mkdir()
     with duckdb.connect() as con:
-        con.execute("create table clips (sample_id varchar, video_id varchar, source_id varchar, url varchar,"
-                    " uploader varchar, source_sha256 varchar, status varchar, first_failed_rule varchar,"
-                    " detail varchar)")  # fmt: skip
+        con.execute(
+            "create table clips (sample_id varchar, video_id varchar, source_id varchar, url varchar,"
+            " uploader varchar, source_sha256 varchar, status varchar, first_failed_rule varchar,"
+            " detail varchar)"
+        )
         for clip, rule in clips.items():
             status = "dropped" if rule else "kept"
             con.execute("insert into clips values (?, 'v', null, null, null, null, ?, ?, null)", [clip, status, rule])
         tar = next(f for f in lake.list(lake.folder("clip", V, DAY)) if f.endswith(".tar"))
         con.execute(f"copy clips to '{folder}/tables/fct_clips.parquet'")
-        con.execute(f"copy (select unnest(?) as sample_id, '{lake.folder('clip', V, DAY)}/{tar}' as tar)"
-                    f" to '{folder}/ops/fct_clip_files.parquet'", [named])  # fmt: skip
+        con.execute(
+            f"copy (select unnest(?) as sample_id, '{lake.folder('clip', V, DAY)}/{tar}' as tar)"
+            f" to '{folder}/ops/fct_clip_files.parquet'",
+            [named],
+        )
     exported.seal(folder, published_at=f"2026-11-0{name[-1]}")
     lake.write("releases/current", f"{name}\n".encode())
 
@@ -230,11 +236,11 @@ def manifest(lake: Lake, stage: str = "clip") -> Manifest:
 
 
 def members(lake: Lake, stage: str = "clip") -> list[str]:
-    shelf = shard_tar.Shelf(Path(lake.full(lake.tar_key(manifest(lake, stage)))))
+    opened = shard_tar.ShardTar(Path(lake.full(lake.tar_key(manifest(lake, stage)))))
     try:
-        return shelf.names()
+        return opened.names()
     finally:
-        shelf.close()
+        opened.close()
 
 
 @pytest.mark.fault(

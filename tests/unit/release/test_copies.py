@@ -32,15 +32,24 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 #: One of each kind of file.
 KINDS = [
-    ("release", "manifest.json"), ("release", "winnow.duckdb"), ("release", "tables/splits.parquet"),
-    ("release", "report.html"), ("release", "gates/release.json"), ("release", "ops/fct_shards.parquet"),
-    ("webdataset", "index.json"), ("webdataset", "data/train/train-00000.tar"), ("webdataset", "tables/val.parquet"),
-    ("webdataset", "README.md"), ("webdataset", "croissant.json"), ("webdataset", "CITATION.cff"),
+    ("release", "manifest.json"),
+    ("release", "winnow.duckdb"),
+    ("release", "tables/splits.parquet"),
+    ("release", "report.html"),
+    ("release", "gates/release.json"),
+    ("release", "ops/fct_shards.parquet"),
+    ("webdataset", "index.json"),
+    ("webdataset", "data/train/train-00000.tar"),
+    ("webdataset", "tables/val.parquet"),
+    ("webdataset", "README.md"),
+    ("webdataset", "croissant.json"),
+    ("webdataset", "CITATION.cff"),
     ("folder", f"data/train/train-00000/{exported.clip_id(0)}.mp4"),
     ("folder", f"data/train/train-00000/{exported.clip_id(0)}.flac"),
     ("folder", f"data/train/train-00000/{exported.clip_id(0)}.json"),
-    ("folder", "data/train/train-00000/metadata.parquet"), ("parquet", "data/train/train-00000.parquet"),
-]  # fmt: skip
+    ("folder", "data/train/train-00000/metadata.parquet"),
+    ("parquet", "data/train/train-00000.parquet"),
+]
 
 
 @pytest.mark.fault("changed, cut or missing files", "a copy of a release or an export", "`winnow verify DIR` names it")
@@ -87,8 +96,9 @@ def test_missing_and_foreign_files_are_named(whole: Path, tmp_path: Path) -> Non
     (tmp_path / "copy" / ".DS_Store").write_bytes(b"a file system's own")
     found = copies.verify(tmp_path / "copy")["faults"]
     assert {(fault["what"], fault["where"]) for fault in found} == {
-        ("missing", "README.md"), ("not listed", "data/train/train-00009.tar"),
-    }  # fmt: skip
+        ("missing", "README.md"),
+        ("not listed", "data/train/train-00009.tar"),
+    }
 
 
 def test_the_command_takes_a_folder_or_a_release(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:

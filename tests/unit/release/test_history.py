@@ -43,9 +43,13 @@ def test_what_differs_adds_up_by_reason(lake: Lake) -> None:
     assert found["dropped_otherwise"] == 1
     assert found["kept"] == {"first": 15, "second": 15, "same": 11}
     assert {(one["change"], one["sample_id"]) for one in found["rows"]} == {
-        ("out", clip_id(0)), ("out", clip_id(4)), ("in", clip_id(3)), ("in", clip_id(20)), ("changed", clip_id(5)),
+        ("out", clip_id(0)),
+        ("out", clip_id(4)),
+        ("in", clip_id(3)),
+        ("in", clip_id(20)),
+        ("changed", clip_id(5)),
         ("changed", clip_id(6)),
-    }  # fmt: skip
+    }
     back = history.compared(lake, LATER, RELEASE)
     assert (back["in"]["clips"], back["out"]["by_reason"]) == (2, {"silent": 1, "absent": 1})
     same = history.compared(lake, RELEASE, RELEASE)
@@ -60,8 +64,9 @@ def test_a_release_is_put_in_use_with_a_reason_and_back(lake: Lake) -> None:
     assert publish.current(lake) == RELEASE
     said = history.chosen(lake)
     assert [(one["release"], one["before"], one["why"]) for one in said] == [
-        (LATER, RELEASE, "for the paper"), (RELEASE, LATER, "rolled back"),
-    ]  # fmt: skip
+        (LATER, RELEASE, "for the paper"),
+        (RELEASE, LATER, "rolled back"),
+    ]
     assert history.shown(lake, LATER)["chosen"] == said
     with pytest.raises(ConfigError, match="--why TEXT"):
         history.use(lake, LATER, " ")

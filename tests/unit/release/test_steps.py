@@ -134,8 +134,12 @@ def test_one_release_at_a_time_and_leftovers_are_swept(lake, pipeline):
     holder = subprocess.Popen([sys.executable, "-c", hold, lake.root], stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout.readline() == "held\n"
-        waiter = subprocess.Popen([sys.executable, "-c", hold.replace("time.sleep(60)", "pass"), lake.root],
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+        waiter = subprocess.Popen(
+            [sys.executable, "-c", hold.replace("time.sleep(60)", "pass"), lake.root],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         assert "waiting" in waiter.stderr.readline()
         assert waiter.poll() is None
         holder.kill()  # the kernel frees the lock of a killed process

@@ -38,16 +38,19 @@ def test_what_is_taken_down_is_recorded_once_and_its_releases_are_named(lake: La
     assert done["releases"] == {RELEASE: 1}
     (one, other) = taken(lake)
     assert {(one["kind"], one["value"], one["why"]), (other["kind"], other["value"], other["why"])} == {
-        ("id", clip_id(0), "asked by its owner"), ("id", "nobody", "asked by its owner"),
-    }  # fmt: skip
+        ("id", clip_id(0), "asked by its owner"),
+        ("id", "nobody", "asked by its owner"),
+    }
     assert takedown(lake, "id", [clip_id(0)], "again")["recorded"] == 0
     assert len(corpus_table.files(lake, "takedown")) == 1
     assert takedown(lake, "source", ["https://videos.example/2"], "asked")["recorded"] == 2, "its file too"
     assert takedown(lake, "uploader", ["SomeBody "], "asked")["releases"] == {RELEASE: 15, LATER: 14}
     assert ("file", "f" * 64) in {(said["kind"], said["value"]) for said in taken(lake)}
     for kind, names, why, message in (
-        ("id", [" "], "why", "there are no ids"), ("id", ["a"], " ", "--why TEXT"), ("hue", ["a"], "why", "by hue"),
-    ):  # fmt: skip
+        ("id", [" "], "why", "there are no ids"),
+        ("id", ["a"], " ", "--why TEXT"),
+        ("hue", ["a"], "why", "by hue"),
+    ):
         with pytest.raises(ConfigError, match=message):
             takedown(lake, kind, names, why)
 

@@ -19,9 +19,12 @@ from winnow.release.verify import verify
 def begin(lake: Lake, generation: int) -> subprocess.Popen:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.unit.release.releasing", lake.root, str(generation)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         cwd=Path(__file__).parents[3],
-    )  # fmt: skip
+    )
     ending = threading.Timer(60, process.kill)  # or who waits for its word would wait for ever
     ending.daemon = True
     ending.start()

@@ -26,7 +26,7 @@ from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
 from winnow.core.planned_table import PLAN
 from winnow.core.settings import Settings
-from winnow.core.shard_tar import Shelf
+from winnow.core.shard_tar import ShardTar
 from winnow.core.stage import Batch, Sample, stage_class
 from winnow.release import build, publish, query
 from winnow.release.verify import lines, verify
@@ -99,23 +99,28 @@ def flip_member(path: Path) -> None:
 REMOVED = r" \S*rm \S.* && "
 FAULTS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "table changed": (
-        "correspond/v=*/batch=*/*.parquet", flip,
+        "correspond/v=*/batch=*/*.parquet",
+        flip,
         rf"changed: correspond/v=.*parquet:{REMOVED}winnow run correspond --batch {DAY}",
     ),
     "table cut": (
-        "clip/v=*/batch=*/*.parquet", cut,
+        "clip/v=*/batch=*/*.parquet",
+        cut,
         rf"cut short: clip/v=.*parquet:{REMOVED}winnow run clip --batch {DAY}",
     ),
     "table gone": (
-        "fetch/v=*/batch=*/*.parquet", Path.unlink,
+        "fetch/v=*/batch=*/*.parquet",
+        Path.unlink,
         rf"missing: fetch/v=.*parquet: rm \S+json && winnow run fetch --batch {DAY}",
     ),
     "manifest cut": (
-        "fetch/v=*/batch=*/*.json", cut,
+        "fetch/v=*/batch=*/*.json",
+        cut,
         rf"cut short: fetch/v=.*json: rm \S+json && winnow run fetch --batch {DAY}",
     ),
     "manifest gone": (
-        "ingest/v=*/batch=*/*.json", Path.unlink,
+        "ingest/v=*/batch=*/*.json",
+        Path.unlink,
         rf"missing: ingest/v=.*json: rm \S+ingest/batch={DAY}.json && winnow ingest --batch {DAY}",
     ),
     "tar cut": ("clip/v=*/batch=*/*.tar", cut, rf"cut short: clip/v=.*tar: rm .*winnow run clip --batch {DAY}"),
@@ -124,52 +129,70 @@ FAULTS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "media changed": ("media/*/*.mp4", flip, rf"changed: media/.*mp4: rm \S+mp4 .*winnow run fetch --batch {DAY}"),
     "media gone": ("media/*/*.mp4", Path.unlink, rf"missing: media/.*mp4: rm .*winnow run fetch --batch {DAY}"),
     "model changed": (
-        "models/correspond/*.npz", flip,
+        "models/correspond/*.npz",
+        flip,
         rf"changed: models/correspond/.*npz: rm .* && winnow fit --batches {DAY}",
     ),
     "model gone": (
-        "models/correspond/*.npz", Path.unlink,
+        "models/correspond/*.npz",
+        Path.unlink,
         rf"missing: models/correspond/.*: rm .* && winnow fit --batches {DAY}",
     ),
     "card cut": ("models/correspond/*.json", cut, r"cut short: models/correspond/.*json: rm .* && winnow fit"),
     "model in use": (
-        "models/correspond/current", lambda path: path.write_bytes(b"f" * 12),
+        "models/correspond/current",
+        lambda path: path.write_bytes(b"f" * 12),
         r"damaged: models/correspond/current: rm ",
     ),
     "compact table changed": (
-        COMPACT, flip, rf"changed: compact/.*: rm \S+parquet && winnow gate --batch {DAY}",
+        COMPACT,
+        flip,
+        rf"changed: compact/.*: rm \S+parquet && winnow gate --batch {DAY}",
     ),
     "compact list gone": (
-        "compact/batch=*/correspond-*.shards.parquet", Path.unlink,
+        "compact/batch=*/correspond-*.shards.parquet",
+        Path.unlink,
         rf"missing: compact/.*shards.parquet: winnow gate --batch {DAY}",
     ),
     "stand cut": (
-        f"clip/batch={DAY}.json", cut,
+        f"clip/batch={DAY}.json",
+        cut,
         rf"cut short: clip/batch=.*json: rm \S+ && winnow run clip --batch {DAY}",
     ),
     "head cut": (f"batches/{DAY}.json", cut, rf"cut short: batches/.*json: rm \S+ && winnow gate --batch {DAY}"),
     "corpus changed": (
-        "corpus/ontology/*.parquet", flip,
+        "corpus/ontology/*.parquet",
+        flip,
         r"changed: corpus/ontology/.*parquet: rm .* && winnow annotate import-ontology",
     ),
     "corpus card cut": ("corpus/ontology/*.json", cut, r"cut short: corpus/ontology/.*json: rm "),
     "current": (
-        "releases/current", lambda path: path.write_bytes(b"no"),
+        "releases/current",
+        lambda path: path.write_bytes(b"no"),
         r"damaged: releases/current: echo [0-9a-f]{12} > ",
     ),
     "current gone": ("releases/current", Path.unlink, r"missing: releases/current: echo [0-9a-f]{12} > "),
     "number gone": ("batches/seq/*", Path.unlink, rf"missing: batches/seq/00000001: echo {DAY} > "),
     "number changed": ("batches/seq/*", flip, rf"changed: batches/seq/00000001: echo {DAY} > "),
-}  # fmt: skip
+}
 
 
 def test_a_whole_lake_has_no_faults(lake: Lake) -> None:
     found = verify(lake, everything=True)
     assert found["faults"] == []
     assert found["read"] == {
-        "compact tables": 2, "corpus": 1, "heads": 5, "manifests": 4, "media": 1, "members": 2, "models": 1,
-        "release files": 14, "releases": 2, "tables": 4, "tars": 1,
-    }  # fmt: skip
+        "compact tables": 2,
+        "corpus": 1,
+        "heads": 5,
+        "manifests": 4,
+        "media": 1,
+        "members": 2,
+        "models": 1,
+        "release files": 14,
+        "releases": 2,
+        "tables": 4,
+        "tars": 1,
+    }
 
 
 @pytest.mark.fault(
@@ -218,7 +241,7 @@ def test_a_plan_is_made_again_in_shards_of_its_size(lake: Lake) -> None:
         PLAN.commit_rows(lake, DAY, number, [row], inputs={}, code="c", params={"shard_size": 1})
         for number, row in enumerate(rows)
     ]
-    lake.set_stand("plan", DAY, {"v": made[0].v, "shards": [m.shard for m in made]})
+    lake.set_head("plan", DAY, {"v": made[0].fingerprint, "shards": [m.shard for m in made]})
     cut(Path(lake.full(lake.table_key(made[0]))))
     (fault,) = verify(lake, everything=True)["faults"]
     assert fault["mend"].endswith(f"&& winnow plan --batch {DAY} --shard-size 1")
@@ -316,8 +339,8 @@ def test_models_corpus_tables_members_and_videos_are_compared_when_they_are_read
     with pytest.raises(ContractError, match="changed after it was stored"), lake.open_media(video.stem, "mp4"):
         pass
     flip_member(tar := only(lake, "clip/v=*/batch=*/*.tar"))
-    shelf = Shelf(tar)
-    sample = Sample("b", {}, shelf=shelf, digests={"mp4": sha256_bytes(b"clip b")})
+    members = ShardTar(tar)
+    sample = Sample("b", {}, members=members, digests={"mp4": sha256_bytes(b"clip b")})
     with pytest.raises(ContractError, match=r"b\.mp4 changed after it was committed"):
         list(Batch([sample], tar.parent).map(lambda s: {"x": s.media()}))
-    shelf.close()
+    members.close()

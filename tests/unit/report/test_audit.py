@@ -40,13 +40,24 @@ def clips(strata: dict[str, tuple[int, list[str | None]]], name: str = "a1", rel
         status, _, rule = stratum.partition(" / ")
         for i, verdict in enumerate(said):
             torn = verdict == "torn"
-            out.append({
-                "audit": name, "release": release, "sample_id": f"{len(out):020x}", "stratum": stratum,
-                "status": status, "rule": rule.split(" / ")[0] if status == "dropped" else "",
-                "position": i, "population": population,
-                "verdict": HMM if torn else verdict, "is_disputed": torn, "status_now": status, "corresponds": 1,
-                "does_not": 1, "unsure": 0,
-            })  # fmt: skip
+            out.append(
+                {
+                    "audit": name,
+                    "release": release,
+                    "sample_id": f"{len(out):020x}",
+                    "stratum": stratum,
+                    "status": status,
+                    "rule": rule.split(" / ")[0] if status == "dropped" else "",
+                    "position": i,
+                    "population": population,
+                    "verdict": HMM if torn else verdict,
+                    "is_disputed": torn,
+                    "status_now": status,
+                    "corresponds": 1,
+                    "does_not": 1,
+                    "unsure": 0,
+                }
+            )
     return out
 
 
@@ -113,8 +124,9 @@ def test_what_is_missing_unsure_or_disputed_is_said(con):
     rows = clips({"kept / a": (60, [YES, YES, "torn"]), "kept / b": (40, [None, None])})
     said = [
         {"audit": "a1", "sample_id": row["sample_id"], "reviewer": who, "verdict": YES if who == "x" or i else NO}
-        for i, row in enumerate(rows[:3]) for who in "xy"
-    ]  # fmt: skip
+        for i, row in enumerate(rows[:3])
+        for who in "xy"
+    ]
     page = audited(con, rows, said)
     text = text_of(page)
     assert "Of what was kept, 40.0 % lies in strata without a verdict" in text
@@ -135,17 +147,41 @@ def test_the_release_before_comes_first_and_others_are_named(con):
 
 
 # -- what changed ------------------------------------------------------------------------------------------------------
-RULES = [{"rule": "low_correspondence", "point": "release", "change": "changed", "compared_before": "z < 1.645 sigma",
-          "compared_now": "z < 2.0 sigma"}, {"rule": "fresh", "point": "release", "change": "added",
-          "compared_now": "loudness_lufs < -60.0 LUFS"}]  # fmt: skip
+RULES = [
+    {
+        "rule": "low_correspondence",
+        "point": "release",
+        "change": "changed",
+        "compared_before": "z < 1.645 sigma",
+        "compared_now": "z < 2.0 sigma",
+    },
+    {"rule": "fresh", "point": "release", "change": "added", "compared_now": "loudness_lufs < -60.0 LUFS"},
+]
 MOVED = [
-    *({"sample_id": f"{i:020x}", "change": "left", "status_before": "kept", "status_now": "dropped",
-       "rule_now": "low_correspondence", "detail_now": f"z 1.{i} < 2.0 sigma", "label": "dog <b>"} for i in range(5)),
+    *(
+        {
+            "sample_id": f"{i:020x}",
+            "change": "left",
+            "status_before": "kept",
+            "status_now": "dropped",
+            "rule_now": "low_correspondence",
+            "detail_now": f"z 1.{i} < 2.0 sigma",
+            "label": "dog <b>",
+        }
+        for i in range(5)
+    ),
     {"sample_id": "e" * 20, "change": "entered", "status_before": "absent", "status_now": "kept", "label": "bell"},
-    {"sample_id": "f" * 20, "change": "entered", "status_before": "dropped", "status_now": "kept",
-     "rule_before": "silent", "detail_before": "silence_ratio 0.95 > 0.9 ratio", "label": "bell"},
+    {
+        "sample_id": "f" * 20,
+        "change": "entered",
+        "status_before": "dropped",
+        "status_now": "kept",
+        "rule_before": "silent",
+        "detail_before": "silence_ratio 0.95 > 0.9 ratio",
+        "label": "bell",
+    },
     {"sample_id": "d" * 20, "change": "new", "status_before": "absent", "status_now": "dropped", "rule_now": "silent"},
-]  # fmt: skip
+]
 
 
 def changed(con: duckdb.DuckDBPyConnection, rules: list[dict], moved: list[dict], base: str | None = BASE) -> str:
@@ -158,11 +194,29 @@ def changed(con: duckdb.DuckDBPyConnection, rules: list[dict], moved: list[dict]
     class Facts(dict):
         queries = {"changes": "select change from ops.rpt_changes"}
 
-    return environment().get_template("changes.html.j2").render(
-        changes=counts, moved=changes.collect(con), base=base, release=RELEASE, policy="hash",
-        facts=Facts(changes=[{"change": r["change"], "status_before": r["status_before"], "status_now": r["status_now"],
-                              "rule": r.get("rule_now") or "", "clips": 1} for r in moved]),
-    )  # fmt: skip
+    return (
+        environment()
+        .get_template("changes.html.j2")
+        .render(
+            changes=counts,
+            moved=changes.collect(con),
+            base=base,
+            release=RELEASE,
+            policy="hash",
+            facts=Facts(
+                changes=[
+                    {
+                        "change": r["change"],
+                        "status_before": r["status_before"],
+                        "status_now": r["status_now"],
+                        "rule": r.get("rule_now") or "",
+                        "clips": 1,
+                    }
+                    for r in moved
+                ]
+            ),
+        )
+    )
 
 
 def test_what_left_names_the_rule_how_many_and_examples(con):

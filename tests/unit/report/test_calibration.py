@@ -16,8 +16,11 @@ from winnow.report import calibration, charts
 from winnow.report.render import environment
 
 RNG = np.random.default_rng(5)
-VALUES = {"corresponding": RNG.normal(4, 1.5, 800), "random": RNG.normal(0.2, 1.2, 800),
-          "non_corresponding": RNG.normal(0, 1, 5000)}  # fmt: skip
+VALUES = {
+    "corresponding": RNG.normal(4, 1.5, 800),
+    "random": RNG.normal(0.2, 1.2, 800),
+    "non_corresponding": RNG.normal(0, 1, 5000),
+}
 
 
 @pytest.fixture
@@ -26,11 +29,24 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
     null = describe(VALUES)["non_corresponding"]
     kinds = [{"scorer": "builtin", "model": "abc", "kind": kind, **of} for kind, of in describe(VALUES).items()]
     same = {"scorer": "builtin", "model": "abc", "basis": "labels", "k": 3.0, "threshold": 3.01, "clips": 40}
-    told = {**same, "non_corresponding_pairs": 5000, "mean": null["mean"], "std": null["std"], "skewness": 0.01,
-            "kurtosis": -0.02, "above_3std": 0.0014, "corresponding_mean": 4.0, "corresponding_std": 1.5,
-            "corresponding_below_share": 0.25, "random_below_share": 0.95, "non_corresponding_below_share": 0.998,
-            "rule_sigma": 2.0, "non_corresponding_above_rule_share": 0.0314,
-            "clips_below": 10, "clips_below_share": 0.25}  # fmt: skip
+    told = {
+        **same,
+        "non_corresponding_pairs": 5000,
+        "mean": null["mean"],
+        "std": null["std"],
+        "skewness": 0.01,
+        "kurtosis": -0.02,
+        "above_3std": 0.0014,
+        "corresponding_mean": 4.0,
+        "corresponding_std": 1.5,
+        "corresponding_below_share": 0.25,
+        "random_below_share": 0.95,
+        "non_corresponding_below_share": 0.998,
+        "rule_sigma": 2.0,
+        "non_corresponding_above_rule_share": 0.0314,
+        "clips_below": 10,
+        "clips_below_share": 0.25,
+    }
     bare = dict.fromkeys(told) | {
         "scorer": "two_tower",
         "model": "<b>new</b>",
@@ -39,16 +55,58 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
         "clips": 7,
         "clips_below": 0,
     }
-    sweep = [{"scorer": "builtin", "model": "abc", "k": i / 4, "corresponding_share": 1 - i / 40, "clips": 40,
-              "non_corresponding_share": 0.5 / (1 + i), "clips_kept_share": 1 - i / 50} for i in range(21)]  # fmt: skip
-    agreement = [{"scorer_a": "builtin", "scorer_b": "two_tower", "clips": 7, "both_keep": 3, "both_drop": 2,
-                  "only_a_keeps": 1, "only_b_keeps": 1, "kappa": 0.42, "correlation": 0.07}]  # fmt: skip
-    rules = [{"point": "avset", "position": 202, "rule": "avset_low_correspondence", "decides": False, "clips": 40,
-              "measured": 39, "pass_alone": 29},
-             {"point": "release", "position": 10, "rule": "low_correspondence", "decides": True, "clips": 40,
-              "measured": 38, "pass_alone": 31}]  # fmt: skip
-    tables = {"fct_calibration": kinds, "rpt_calibration": [bare, told], "rpt_calibration_sweep": sweep,
-              "rpt_agreement": agreement, "rpt_release_rules": rules}  # fmt: skip
+    sweep = [
+        {
+            "scorer": "builtin",
+            "model": "abc",
+            "k": i / 4,
+            "corresponding_share": 1 - i / 40,
+            "clips": 40,
+            "non_corresponding_share": 0.5 / (1 + i),
+            "clips_kept_share": 1 - i / 50,
+        }
+        for i in range(21)
+    ]
+    agreement = [
+        {
+            "scorer_a": "builtin",
+            "scorer_b": "two_tower",
+            "clips": 7,
+            "both_keep": 3,
+            "both_drop": 2,
+            "only_a_keeps": 1,
+            "only_b_keeps": 1,
+            "kappa": 0.42,
+            "correlation": 0.07,
+        }
+    ]
+    rules = [
+        {
+            "point": "avset",
+            "position": 202,
+            "rule": "avset_low_correspondence",
+            "decides": False,
+            "clips": 40,
+            "measured": 39,
+            "pass_alone": 29,
+        },
+        {
+            "point": "release",
+            "position": 10,
+            "rule": "low_correspondence",
+            "decides": True,
+            "clips": 40,
+            "measured": 38,
+            "pass_alone": 31,
+        },
+    ]
+    tables = {
+        "fct_calibration": kinds,
+        "rpt_calibration": [bare, told],
+        "rpt_calibration_sweep": sweep,
+        "rpt_agreement": agreement,
+        "rpt_release_rules": rules,
+    }
     with duckdb.connect() as con:
         for name, rows in tables.items():
             rows = pa.Table.from_pylist(rows)

@@ -14,26 +14,78 @@ from winnow.report import families
 from winnow.report.render import environment
 
 REPORTS = Path(__file__).resolve().parents[3] / "dbt" / "models" / "reports"
-SCREEN = [("fetch", 1, "too_long", True, 100, 90, 90), ("fetch", 2, "no_words", True, 100, 70, 65),
-          ("acav", 1, "gaming", False, 100, 95, 95)]  # fmt: skip
-STATISTICS = [("v2", "train", "any", 1200, 30, 9, 6_000_000, 1_300_000, 1.5, 0.36, 0, 4845626, None),
-              ("v2", "test", "onscreen_only", 4, 3, 2, 20_000, 20_000, 0.0055, 0.0055, 20, 43, 215)]  # fmt: skip
+SCREEN = [
+    ("fetch", 1, "too_long", True, 100, 90, 90),
+    ("fetch", 2, "no_words", True, 100, 70, 65),
+    ("acav", 1, "gaming", False, 100, 95, 95),
+]
+STATISTICS = [
+    ("v2", "train", "any", 1200, 30, 9, 6_000_000, 1_300_000, 1.5, 0.36, 0, 4845626, None),
+    ("v2", "test", "onscreen_only", 4, 3, 2, 20_000, 20_000, 0.0055, 0.0055, 20, 43, 215),
+]
 AGREEMENT = [("onscreen", "all", 9, 20, 8, 6, 0.654321), ("offscreen", "all", 9, 18, 0, 0, None)]
 SETS = [("avel", "full", "train", 60, 50, 3, 300, 60640), ("avel", "half", "train", 30, 28, 3, 150, None)]
-CATEGORIES = [("avel", "full", "<i>dog</i>", 40, 38, 24, 8, 8, 210, 3, 5, 6),
-              ("avel", "full", "rain", 20, 20, 12, 4, 4, 90, 9, 0, 0)]  # fmt: skip
+CATEGORIES = [
+    ("avel", "full", "<i>dog</i>", 40, 38, 24, 8, 8, 210, 3, 5, 6),
+    ("avel", "full", "rain", 20, 20, 12, 4, 4, 90, 9, 0, 0),
+]
 LEAKS = [("ave", "given", "train", "val", 2, ["a", "b"]), ("ave", "ours", "train", "val", 0, [])]
 CURVE = [(p, 10 * p, p, round(2 * (1 - 0.9**p), 6), round(1 - 0.9**p, 6)) for p in range(1, 41)]
-AVSET = [("published", "AVSET-10M", None, 10_900_000, None, None, 10.3, 30_400.0, None, None, None, None, 31_186.111111,
-          False, 10_605_005, False, "its parts sum to 10,605,005 clips, not 10,900,000", "README"),
-         ("this release", "this release", None, 12, 8, 1, 10.0833, 0.0336, 0.028, 121_000, 16, 0.75, 0.0336, True, 12,
-          True, None, "avset_clips")]  # fmt: skip
+AVSET = [
+    (
+        "published",
+        "AVSET-10M",
+        None,
+        10_900_000,
+        None,
+        None,
+        10.3,
+        30_400.0,
+        None,
+        None,
+        None,
+        None,
+        31_186.111111,
+        False,
+        10_605_005,
+        False,
+        "its parts sum to 10,605,005 clips, not 10,900,000",
+        "README",
+    ),
+    (
+        "this release",
+        "this release",
+        None,
+        12,
+        8,
+        1,
+        10.0833,
+        0.0336,
+        0.028,
+        121_000,
+        16,
+        0.75,
+        0.0336,
+        True,
+        12,
+        True,
+        None,
+        "avset_clips",
+    ),
+]
 AVSET_LABELS = [("/m/04rlf", "/m/04rlf", "Music", True, True, 9, 8, 7), ("puddle", None, None, False, False, 2, 2, 1)]
-TABLES = {"avset/rpt_avset_statistics": AVSET, "avset/rpt_avset_labels": AVSET_LABELS,
-          "rpt_screen": SCREEN, "audioscope/rpt_audioscope_statistics": STATISTICS,
-          "audioscope/rpt_audioscope_agreement": AGREEMENT, "avel/rpt_avel_sets": SETS,
-          "avel/rpt_avel_categories": CATEGORIES, "avel/rpt_avel_leaks": LEAKS, "acav/rpt_acav_selection": CURVE,
-          "acav/rpt_acav_batches": [("b1", 10, 8, 4, 0.4, 0, 1)]}  # fmt: skip
+TABLES = {
+    "avset/rpt_avset_statistics": AVSET,
+    "avset/rpt_avset_labels": AVSET_LABELS,
+    "rpt_screen": SCREEN,
+    "audioscope/rpt_audioscope_statistics": STATISTICS,
+    "audioscope/rpt_audioscope_agreement": AGREEMENT,
+    "avel/rpt_avel_sets": SETS,
+    "avel/rpt_avel_categories": CATEGORIES,
+    "avel/rpt_avel_leaks": LEAKS,
+    "acav/rpt_acav_selection": CURVE,
+    "acav/rpt_acav_batches": [("b1", 10, 8, 4, 0.4, 0, 1)],
+}
 
 
 def fill(con: duckdb.DuckDBPyConnection, path: str, rows: list[tuple]) -> None:

@@ -9,17 +9,61 @@ import pytest
 from winnow.report import learned
 from winnow.report.render import environment
 
-SAME = {"release": "r1", "task": "parse", "model": "han", "split": "test", "metric": "segment type_av", "clips": 40,
-        "seeds": 3, "examples": 25, "groups": 20, "chance": 30.0, "ceiling": 100.0, "deviation": 1.0,
-        "preset": "demo"}  # fmt: skip
-RANDOM = {**SAME, "set": "random", "mean": 50.0, "low": 45.0, "high": 55.0, "gain": None, "gain_low": None,
-          "gain_high": None, "verdict": "reference"}  # fmt: skip
-RELEASE = {**SAME, "set": "release", "mean": 58.0, "low": 51.0, "high": 64.0, "gain": 8.0, "gain_low": 2.5,
-           "gain_high": 13.0, "verdict": "better"}  # fmt: skip
+SAME = {
+    "release": "r1",
+    "task": "parse",
+    "model": "han",
+    "split": "test",
+    "metric": "segment type_av",
+    "clips": 40,
+    "seeds": 3,
+    "examples": 25,
+    "groups": 20,
+    "chance": 30.0,
+    "ceiling": 100.0,
+    "deviation": 1.0,
+    "preset": "demo",
+}
+RANDOM = {
+    **SAME,
+    "set": "random",
+    "mean": 50.0,
+    "low": 45.0,
+    "high": 55.0,
+    "gain": None,
+    "gain_low": None,
+    "gain_high": None,
+    "verdict": "reference",
+}
+RELEASE = {
+    **SAME,
+    "set": "release",
+    "mean": 58.0,
+    "low": 51.0,
+    "high": 64.0,
+    "gain": 8.0,
+    "gain_low": 2.5,
+    "gain_high": 13.0,
+    "verdict": "better",
+}
 TOP = {**RELEASE, "set": "top", "mean": 51.0, "gain": 1.0, "gain_low": -3.5, "verdict": "not significant"}
-AVEL = {**SAME, "task": "avel", "model": "cpsp", "metric": "accuracy", "set": "release", "ceiling": 1.0, "mean": 0.8,
-        "low": 0.7, "high": 0.85, "chance": 0.25, "gain": -0.1, "gain_low": -0.2, "gain_high": -0.05,
-        "deviation": 0.01, "verdict": "worse"}  # fmt: skip
+AVEL = {
+    **SAME,
+    "task": "avel",
+    "model": "cpsp",
+    "metric": "accuracy",
+    "set": "release",
+    "ceiling": 1.0,
+    "mean": 0.8,
+    "low": 0.7,
+    "high": 0.85,
+    "chance": 0.25,
+    "gain": -0.1,
+    "gain_low": -0.2,
+    "gain_high": -0.05,
+    "deviation": 0.01,
+    "verdict": "worse",
+}
 
 
 def page(rows: list[dict], base: str | None = None) -> str:
@@ -40,9 +84,14 @@ def test_figures_stand_in_percent_with_interval_chance_and_ceiling() -> None:
     assert "1 significantly less" in html
     assert "the one before" in html
     for text in (
-        "58.0<small>51.0 – 64.0</small>", "+8.0<small>2.5 – 13.0</small>", "not significant", "reference",
-        "80.0<small>70.0 – 85.0</small>", "−10.0<small>−20.0 – −5.0</small>", '<td class="n">25.0</td>',
-    ):  # fmt: skip
+        "58.0<small>51.0 – 64.0</small>",
+        "+8.0<small>2.5 – 13.0</small>",
+        "not significant",
+        "reference",
+        "80.0<small>70.0 – 85.0</small>",
+        "−10.0<small>−20.0 – −5.0</small>",
+        '<td class="n">25.0</td>',
+    ):
         assert text in html, text
     places = [html.index(word) for word in ("avel, cpsp", "parse, han", "random candidates</th>", "highest scores")]
     assert places == sorted(places), "release, random, rejected, top"

@@ -55,9 +55,20 @@ def test_a_row(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("length", "duration", "seconds"),
-    [("38", "40", 37), (38, "40", 37), ("0", "40", 0), ("", "40", 40), (None, 40, 40), ("x", "y", None),
-     (None, None, None), (True, "12", 12), ("-5", "12", 12), ("1e9", "12", 12), ("9" * 30, "12", 12)],
-)  # fmt: skip
+    [
+        ("38", "40", 37),
+        (38, "40", 37),
+        ("0", "40", 0),
+        ("", "40", 40),
+        (None, 40, 40),
+        ("x", "y", None),
+        (None, None, None),
+        (True, "12", 12),
+        ("-5", "12", 12),
+        ("1e9", "12", 12),
+        ("9" * 30, "12", 12),
+    ],
+)
 def test_the_duration_is_the_length_less_one_else_the_files(
     tmp_path: Path, length: object, duration: object, seconds: int | None
 ) -> None:
@@ -94,9 +105,16 @@ def test_bad_rows_spoil_only_themselves(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "defect",
-    ["no tab at all", f"{line()}\tone too many", f"{ADDRESS}\tnot json", f"{ADDRESS}\t[1, 2]", b"\xff\xfe\t{}",
-     f"{ADDRESS}\t" + "[" * 100_000, f"{ADDRESS}\t" + "x" * (MAX_ROW_BYTES + 1)],
-)  # fmt: skip
+    [
+        "no tab at all",
+        f"{line()}\tone too many",
+        f"{ADDRESS}\tnot json",
+        f"{ADDRESS}\t[1, 2]",
+        b"\xff\xfe\t{}",
+        f"{ADDRESS}\t" + "[" * 100_000,
+        f"{ADDRESS}\t" + "x" * (MAX_ROW_BYTES + 1),
+    ],
+)
 def test_a_bad_first_row_does_not_hide_the_format(tmp_path: Path, defect: str | bytes) -> None:
     rows = read(tmp_path, defect, line(), line("AbCdEfGhIjX"))
     assert [bool(row.problem) for row in rows] == [True, False, False]

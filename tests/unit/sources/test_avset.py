@@ -30,8 +30,15 @@ PREAMBLE = (
     "# num_ytids=3, num_segs=3, num_unique_labels=527, num_positive_labels=9\n"
     "# YTID, start_seconds, end_seconds, positive_labels\n"
 )
-PANDA_HEADER = ["videoID", "url", "timestamp", "caption", "matching_score", "desirable_filtering",
-                "shot_boundary_detection"]  # fmt: skip
+PANDA_HEADER = [
+    "videoID",
+    "url",
+    "timestamp",
+    "caption",
+    "matching_score",
+    "desirable_filtering",
+    "shot_boundary_detection",
+]
 URL = f"https://www.youtube.com/watch?v={ID}"
 
 
@@ -80,12 +87,16 @@ def test_faults_of_audiosets_lists_spoil_only_their_rows(tmp_path: Path) -> None
     good = f'{ID}, 30.000, 40.000, "/m/09x0r"\n'
     rows = read(
         tmp_path / "a.csv",
-        PREAMBLE.encode() + good.encode() + b'\n# a comment\n \xff\n'
+        PREAMBLE.encode()
+        + good.encode()
+        + b"\n# a comment\n \xff\n"
         + f'{ID}, x, 40.000, "/m/09x0r"\n{ID}, 1, nan, "/m/09x0r"\n{ID}, -1, 2, "/m/09x0r"\n{ID}, 30.000\n'.encode()
         + f'{ID}, 1, 2, ""\n{ID}, 1, 2, "{",".join(["/m/0"] * 601)}"\n{ID}, 1, 2, "/m/09x0r\n'.encode()
-        + b"x" * (MAX_ROW_BYTES + 9) + b"\n" + good.encode(),
+        + b"x" * (MAX_ROW_BYTES + 9)
+        + b"\n"
+        + good.encode(),
         "audioset",
-    )  # fmt: skip
+    )
     assert [row.number for row in rows] == list(range(11))
     assert [bool(row.problem) for row in rows] == [False, *[True] * 9, False]
     assert [p.partition(":")[0] for p in problems(rows)] == [f"line {n}" for n in range(7, 16)]
@@ -127,8 +138,10 @@ def test_every_real_class_goes_through_to_the_table(tmp_path: Path) -> None:
     lines = [f'{i:011d}, {i}.000, {i + 10}.000, "{mid},{mids[i - 1]}"\n' for i, mid in enumerate(mids)]
     (day(tmp_path) / "unbalanced_train_segments.csv").write_text(PREAMBLE + "".join(lines))
     found = candidates(tmp_path)
-    general = [candidate(row.values, Header(row.values))[0] for row in general_csv.read(
-        tmp_path / "inbox" / "day" / "unbalanced_train_segments.csv")]  # fmt: skip
+    general = [
+        candidate(row.values, Header(row.values))[0]
+        for row in general_csv.read(tmp_path / "inbox" / "day" / "unbalanced_train_segments.csv")
+    ]
     assert [{key: row[key] for key in general[0]} for row in found] == general
     assert [row["labels"] for row in found] == [[mid, mids[i - 1]] for i, mid in enumerate(mids)]
     last = found[-1]
@@ -140,11 +153,14 @@ def test_every_real_class_goes_through_to_the_table(tmp_path: Path) -> None:
 
 # -- Python lists ------------------------------------------------------------------------------------------------------
 _ITEMS = st.recursive(
-    st.text() | st.integers(-(10**20), 10**20) | st.floats(allow_nan=False, allow_infinity=False) | st.booleans()
+    st.text()
+    | st.integers(-(10**20), 10**20)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.booleans()
     | st.none(),
     lambda inner: st.lists(inner, max_size=4),
     max_leaves=20,
-)  # fmt: skip
+)
 
 
 def depth(value: object) -> int:
@@ -175,13 +191,25 @@ def test_nothing_makes_the_parser_do_more_than_refuse(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("", "no list"), ("1", "no list in brackets"), ("[1", "no list, from"), ("[1)", "another bracket"),
-     ("[1] 2", "goes on after its end"), ("[1,,2]", "an item is wanted"), ("[,]", "an item is wanted"),
-     ("[1 2]", "a comma is wanted"), ("['a' 'b']", "a comma is wanted"), ("[__import__('os')]", "no list, from"),
-     ("['a'.upper()]", "no list, from"), ("{'a': 1}", "no list"), ("[" * 100_000, "nested more than"),
-     ("[" + "9" * 4000 + "]", "a number of 4000 digits"), ("['" + "x" * 50, "no list, from"),
-     ("[" + "0," * (MAX_ITEMS + 1) + "]", "more than")],
-)  # fmt: skip
+    [
+        ("", "no list"),
+        ("1", "no list in brackets"),
+        ("[1", "no list, from"),
+        ("[1)", "another bracket"),
+        ("[1] 2", "goes on after its end"),
+        ("[1,,2]", "an item is wanted"),
+        ("[,]", "an item is wanted"),
+        ("[1 2]", "a comma is wanted"),
+        ("['a' 'b']", "a comma is wanted"),
+        ("[__import__('os')]", "no list, from"),
+        ("['a'.upper()]", "no list, from"),
+        ("{'a': 1}", "no list"),
+        ("[" * 100_000, "nested more than"),
+        ("[" + "9" * 4000 + "]", "a number of 4000 digits"),
+        ("['" + "x" * 50, "no list, from"),
+        ("[" + "0," * (MAX_ITEMS + 1) + "]", "more than"),
+    ],
+)
 def test_what_is_no_list_is_refused(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         parse_list(text)
@@ -194,12 +222,14 @@ def test_a_number_beyond_floats_is_nothing() -> None:
 # -- Panda-70M ---------------------------------------------------------------------------------------------------------
 def panda_row(**cells: object) -> list[str]:
     row = {
-        "videoID": ID, "url": URL,
+        "videoID": ID,
+        "url": URL,
         "timestamp": [["0:00:14.180", "0:00:23.130"], ["0:01:00.000", "0:01:08.500"]],
-        "caption": ["A dog's bowl, red.", 'A "quoted" cat.'], "matching_score": [0.44, 0.5],
+        "caption": ["A dog's bowl, red.", 'A "quoted" cat.'],
+        "matching_score": [0.44, 0.5],
         "desirable_filtering": ["desirable", "1_still_foreground_image"],
         "shot_boundary_detection": [[["0:00:00.000", "0:00:08.950"]], []],
-    } | cells  # fmt: skip
+    } | cells
     return [str(value) for value in row.values()]
 
 
@@ -219,22 +249,41 @@ def test_panda_gives_a_candidate_per_clip(tmp_path: Path) -> None:
     rows = read_panda(tmp_path / "panda70m_training_2m.csv", panda_row(), panda_row(videoID=OTHER, url=""))
     assert [row.number for row in rows] == [0, 1, 2, 3]
     assert rows[0].values == {
-        "url": URL, "youtube_id": None, "id": ID, "start": "0:00:14.180", "end": "0:00:23.130",
-        "caption": "A dog's bowl, red.", "matching_score": 0.44, "desirable": "desirable",
-        "shots": [["0:00:00.000", "0:00:08.950"]], "clip": 0,
-    }  # fmt: skip
+        "url": URL,
+        "youtube_id": None,
+        "id": ID,
+        "start": "0:00:14.180",
+        "end": "0:00:23.130",
+        "caption": "A dog's bowl, red.",
+        "matching_score": 0.44,
+        "desirable": "desirable",
+        "shots": [["0:00:00.000", "0:00:08.950"]],
+        "clip": 0,
+    }
     assert (rows[1].values["caption"], rows[1].values["clip"], rows[1].values["shots"]) == ('A "quoted" cat.', 1, [])
     assert (rows[2].values["url"], rows[2].values["youtube_id"], rows[2].values["id"]) == (None, OTHER, OTHER)
 
 
 @pytest.mark.parametrize(
     ("cells", "why"),
-    [({"caption": ["one"]}, "lists of unequal length: timestamp 2, caption 1"),
-     ({"matching_score": "[0.1, 0.2, 0.3]"}, "matching_score 3"), ({"timestamp": "open('x')"}, "timestamp: no list"),
-     ({"caption": "['a', 'b'"}, "caption: no list"), ({"caption": ""}, "no caption"),
-     ({"timestamp": [], "caption": [], "matching_score": [], "desirable_filtering": [],
-       "shot_boundary_detection": []}, "0 clips")],
-)  # fmt: skip
+    [
+        ({"caption": ["one"]}, "lists of unequal length: timestamp 2, caption 1"),
+        ({"matching_score": "[0.1, 0.2, 0.3]"}, "matching_score 3"),
+        ({"timestamp": "open('x')"}, "timestamp: no list"),
+        ({"caption": "['a', 'b'"}, "caption: no list"),
+        ({"caption": ""}, "no caption"),
+        (
+            {
+                "timestamp": [],
+                "caption": [],
+                "matching_score": [],
+                "desirable_filtering": [],
+                "shot_boundary_detection": [],
+            },
+            "0 clips",
+        ),
+    ],
+)
 def test_a_broken_list_is_a_row_with_a_reason(tmp_path: Path, cells: dict, why: str) -> None:
     rows = read_panda(tmp_path / "a.csv", panda_row(**cells), panda_row())
     assert [row.number for row in rows] == [0, 1, 2]
@@ -245,13 +294,19 @@ def test_a_broken_list_is_a_row_with_a_reason(tmp_path: Path, cells: dict, why: 
 
 @pytest.mark.parametrize(
     ("cells", "why"),
-    [({"timestamp": [["0", "1"], ["2"]]}, "no stretch"), ({"timestamp": [["0", "1"], "2"]}, "no stretch"),
-     ({"caption": ["a", " "]}, "caption is no text"), ({"caption": ["a", 3]}, "caption is no text"),
-     ({"caption": ["a", "x" * 10_001]}, "caption is no text"), ({"matching_score": [1, "x"]}, "a number is wanted"),
-     ({"matching_score": [1, True]}, "a number is wanted"), ({"desirable_filtering": ["a", 1]}, "text is wanted"),
-     ({"shot_boundary_detection": [[], [3]]}, "no stretch"), 
-     ({"shot_boundary_detection": [[], "x"]}, "list is wanted")],
-)  # fmt: skip
+    [
+        ({"timestamp": [["0", "1"], ["2"]]}, "no stretch"),
+        ({"timestamp": [["0", "1"], "2"]}, "no stretch"),
+        ({"caption": ["a", " "]}, "caption is no text"),
+        ({"caption": ["a", 3]}, "caption is no text"),
+        ({"caption": ["a", "x" * 10_001]}, "caption is no text"),
+        ({"matching_score": [1, "x"]}, "a number is wanted"),
+        ({"matching_score": [1, True]}, "a number is wanted"),
+        ({"desirable_filtering": ["a", 1]}, "text is wanted"),
+        ({"shot_boundary_detection": [[], [3]]}, "no stretch"),
+        ({"shot_boundary_detection": [[], "x"]}, "list is wanted"),
+    ],
+)
 def test_a_broken_item_spoils_only_its_clip(tmp_path: Path, cells: dict, why: str) -> None:
     rows = read_panda(tmp_path / "a.csv", panda_row(**cells))
     assert rows[0].values is not None
@@ -261,16 +316,23 @@ def test_a_broken_item_spoils_only_its_clip(tmp_path: Path, cells: dict, why: st
 
 
 def test_panda_becomes_candidates_that_keep_everything(tmp_path: Path) -> None:
-    write_panda(day(tmp_path) / "p.csv", panda_row(), panda_row(url="https://youtu.be/" + OTHER, timestamp=[
-        ["0:00:05", "0:00:02"], ["9:99:99:99", "1"]]), panda_row(caption="[]"))  # fmt: skip
+    write_panda(
+        day(tmp_path) / "p.csv",
+        panda_row(),
+        panda_row(url="https://youtu.be/" + OTHER, timestamp=[["0:00:05", "0:00:02"], ["9:99:99:99", "1"]]),
+        panda_row(caption="[]"),
+    )
     found = candidates(tmp_path)
     assert [row["reason"] for row in found] == [None, None, "bad_time", "bad_time", "bad_row"]
     assert (found[0]["start_s"], found[0]["end_s"], found[0]["source"]) == (14.18, 23.13, "panda")
     assert (found[0]["source_id"], found[0]["url"]) == (ID, URL)
     assert json.loads(found[1]["extra"]) == {
-        "caption": 'A "quoted" cat.', "clip": 1, "desirable": "1_still_foreground_image", "matching_score": 0.5,
+        "caption": 'A "quoted" cat.',
+        "clip": 1,
+        "desirable": "1_still_foreground_image",
+        "matching_score": 0.5,
         "shots": [],
-    }  # fmt: skip
+    }
     assert found[0]["video_id"] == found[1]["video_id"]
 
 

@@ -118,8 +118,18 @@ def test_extra_columns_are_canonical_json(columns: dict[str, object]) -> None:
     assert taken({"url": URL, **values})["extra"] == wanted
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("12.5", 12.5), (" 7 ", 7.0), ("1e1", 10.0), ("1:02:03.5", 3723.5),
-                                               ("PT1M2S", 62.0), ("\x005", 5.0), ("\uff13", 3.0)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("12.5", 12.5),
+        (" 7 ", 7.0),
+        ("1e1", 10.0),
+        ("1:02:03.5", 3723.5),
+        ("PT1M2S", 62.0),
+        ("\x005", 5.0),
+        ("\uff13", 3.0),
+    ],
+)
 def test_times_are_seconds_however_they_are_written(text: str, seconds: float) -> None:
     assert taken({"url": URL, "start": text})["start_s"] == seconds
 

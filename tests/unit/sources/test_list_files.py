@@ -142,11 +142,15 @@ def test_a_broken_parquet_file_is_refused(tmp_path: Path) -> None:
         rows(path)
 
 
-@pytest.mark.parametrize("task", [
-    {"id": 1, "sample_id": "aa", "media": "x.mp4", "event": [{"start": 2, "end": 5}], "annotator": 3},
-    {"id": 1, "data": {"sample_id": "aa", "media": "x.mp4"}, "annotations": []},
-    {"id": 1, "data": {"sample_id": "aa", "media": "x.mp4"}, "completions": []},
-], ids=["json-min", "json", "before-1.0"])  # fmt: skip
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"id": 1, "sample_id": "aa", "media": "x.mp4", "event": [{"start": 2, "end": 5}], "annotator": 3},
+        {"id": 1, "data": {"sample_id": "aa", "media": "x.mp4"}, "annotations": []},
+        {"id": 1, "data": {"sample_id": "aa", "media": "x.mp4"}, "completions": []},
+    ],
+    ids=["json-min", "json", "before-1.0"],
+)
 def test_answers_about_clips_are_no_list_of_videos(tmp_path: Path, task: dict) -> None:
     path = tmp_path / "export.json"
     path.write_text(json.dumps([task]))

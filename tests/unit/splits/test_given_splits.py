@@ -69,6 +69,11 @@ def test_what_nobody_gives_fills_its_quotas() -> None:
     values += [("avel", f"b{n:03d}", None, None, "bell", None) for n in range(27)]
     counts = Counter((key[1][0], row["split"], row["is_given"]) for key, row in run(values).items())
     assert counts == {
-        ("d", "test", True): 50, ("d", "train", False): 30, ("d", "val", False): 10, ("d", "test", False): 10,
-        ("b", "train", False): 16, ("b", "val", False): 6, ("b", "test", False): 5,
-    }  # fmt: skip
+        ("d", "test", True): 50,
+        ("d", "train", False): 30,
+        ("d", "val", False): 10,
+        ("d", "test", False): 10,
+        ("b", "train", False): 16,
+        ("b", "val", False): 6,
+        ("b", "test", False): 5,
+    }

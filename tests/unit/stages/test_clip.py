@@ -49,9 +49,13 @@ class Clipper:
         for sha256, start_s, end_s in wanted:
             video = sid("video", sha256)
             row = {
-                "video_id": video, "url": f"http://a.test/{sha256[:4]}.mp4", "start_s": start_s, "end_s": end_s,
-                "media_sha256": sha256, "media_ext": "mp4",
-            }  # fmt: skip
+                "video_id": video,
+                "url": f"http://a.test/{sha256[:4]}.mp4",
+                "start_s": start_s,
+                "end_s": end_s,
+                "media_sha256": sha256,
+                "media_ext": "mp4",
+            }
             samples.append(Sample(candidate_id(video, start_s, end_s), row))
         samples.sort(key=lambda s: s.id)
         work = self.tmp_path / "work"
@@ -90,9 +94,13 @@ def test_fixed_windows_and_their_tail(tmp_path: Path) -> None:
     assert first.values["media_sha256"] == sha256_bytes(first.files["mp4"])
     assert first.values["media_bytes"] == len(first.files["mp4"])
     assert json.loads(first.files["json"]) == {
-        "sample_id": first.sample_id, "candidate_id": first.parent, "video_id": video_id,
-        "url": f"http://a.test/{video[:4]}.mp4", "start_s": 0.0, "end_s": 10.0,
-    }  # fmt: skip
+        "sample_id": first.sample_id,
+        "candidate_id": first.parent,
+        "video_id": video_id,
+        "url": f"http://a.test/{video[:4]}.mp4",
+        "start_s": 0.0,
+        "end_s": 10.0,
+    }
     with av.open(io.BytesIO(first.files["mp4"])) as container:
         assert container.duration == pytest.approx(10e6, abs=50_000)
 
@@ -161,12 +169,16 @@ def test_the_same_bytes_under_two_addresses_are_two_videos(tmp_path: Path) -> No
         Sample(
             letter * 20,
             {
-                "video_id": letter * 20, "url": "u", "start_s": None, "end_s": None, "media_sha256": sha256,
+                "video_id": letter * 20,
+                "url": "u",
+                "start_s": None,
+                "end_s": None,
+                "media_sha256": sha256,
                 "media_ext": "mp4",
             },
         )
         for letter in "ab"
-    ]  # fmt: skip
+    ]
     found = list(clip.stage.process(Batch(rows, tmp_path)))
     assert [o.reason for o in found] == [None, None]
     assert len({o.sample_id for o in found}) == 2
@@ -196,10 +208,10 @@ def test_a_partly_damaged_video_gives_its_good_clips(tmp_path: Path, monkeypatch
     inner = ClipFile.finish
 
     def finish(self):
-        piece = inner(self)
+        encoded = inner(self)
         if self.start > 9:
             raise SampleFailed(Reason.undecodable, "9 of 10 pictures are damaged")
-        return piece
+        return encoded
 
     monkeypatch.setattr(ClipFile, "finish", finish)
     clip = Clipper(tmp_path)

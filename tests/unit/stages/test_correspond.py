@@ -15,7 +15,7 @@ from winnow.core.lake import Lake
 from winnow.core.runtime import Runtime
 from winnow.core.sample import sid
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain
+from winnow.core.shard import Lineage
 from winnow.core.stage import stage_needs
 from winnow.fitting.fit import fit
 from winnow.models.copies import fold_of
@@ -30,8 +30,8 @@ def run(lake: Lake, batch: str):
 
 
 def rows_of(lake: Lake, batch: str) -> dict[str, dict]:
-    chain = Chain(lake, batch, stage_needs())
-    tables = [chain.committed("correspond", number) for number in chain.numbers("correspond")]
+    lineage = Lineage(lake, batch, stage_needs())
+    tables = [lineage.committed("correspond", number) for number in lineage.numbers("correspond")]
     rows = [row for m in tables for row in pq.read_table(io.BytesIO(lake.read_table(m))).to_pylist()]
     return {row["sample_id"]: row for row in rows}
 

@@ -157,8 +157,12 @@ def test_classes_are_those_of_the_networks() -> None:
     known = sound_classes.known()
     assert len(known) == 521
     assert [known[k].name for k in (0, 1, 69, 132, 494)] == [
-        "Speech", "Child speech, kid speaking", "Dog", "Music", "Silence",
-    ]  # fmt: skip
+        "Speech",
+        "Child speech, kid speaking",
+        "Dog",
+        "Music",
+        "Silence",
+    ]
     assert {one.mid for one in audioset.classes()} - {one.mid for one in known} == sound_classes.NOT_KNOWN
 
 

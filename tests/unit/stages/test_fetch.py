@@ -54,11 +54,19 @@ def test_a_plain_link_is_one_request_and_stored_by_content(fetch: Fetcher, world
     assert (mp4.reason, webm.reason) == (None, None)
     source = world / "media" / "a.mp4"
     assert mp4.values == {
-        "video_id": sid("video", HOST + "a.mp4"), "url": HOST + "a.mp4", "start_s": None, "end_s": None,
-        "media_sha256": sha256_file(source), "media_ext": "mp4", "media_bytes": source.stat().st_size,
-        "media_type": "video/mp4", "fetched_title": "a", "fetched_uploader": None, "fetched_duration_s": None,
+        "video_id": sid("video", HOST + "a.mp4"),
+        "url": HOST + "a.mp4",
+        "start_s": None,
+        "end_s": None,
+        "media_sha256": sha256_file(source),
+        "media_ext": "mp4",
+        "media_bytes": source.stat().st_size,
+        "media_type": "video/mp4",
+        "fetched_title": "a",
+        "fetched_uploader": None,
+        "fetched_duration_s": None,
         "redirects": 0,
-    }  # fmt: skip
+    }
     assert set(mp4.values) == set(Fetch.schema)
     assert (webm.values["media_ext"], webm.values["media_type"]) == ("webm", "video/webm")
     assert fetch.lake.media_path(mp4.values["media_sha256"], "mp4").read_bytes() == source.read_bytes()

@@ -19,7 +19,7 @@ from winnow.batch import mixture_plan
 from winnow.core.lake import Lake
 from winnow.core.sample import Reason, sid
 from winnow.core.settings import Settings
-from winnow.core.shard import Chain
+from winnow.core.shard import Lineage
 from winnow.core.stage import Batch, Sample, parse_params, stage_needs
 from winnow.stages.clip import Clip
 from winnow.stages.mix import Mix
@@ -38,9 +38,13 @@ def cut_clip(folder: Path, window: tuple[float, float], **recipe: object) -> byt
     stage = Clip(parse_params(Clip, {"preset": "ultrafast"}), lake, Settings())
     stage.setup()
     row = {
-        "video_id": "0" * 20, "url": "u", "start_s": window[0], "end_s": window[1], "media_ext": "mp4",
+        "video_id": "0" * 20,
+        "url": "u",
+        "start_s": window[0],
+        "end_s": window[1],
+        "media_ext": "mp4",
         "media_sha256": lake.put_media(video, "mp4"),
-    }  # fmt: skip
+    }
     (made,) = stage.process(Batch([Sample("1" * 20, row)], folder))
     return made.files["mp4"]
 
@@ -229,9 +233,12 @@ def test_silence_has_no_level(lake: Lake) -> None:
 
 def test_what_cannot_be_mixed_is_a_row_with_its_reason(lake: Lake) -> None:
     clips = {
-        "one": tone(400, seconds=1.0), "mute": mp4(moving_square(1.0)), "blind": mp4(None, sine(1.0, 300, -6)),
-        "broken": b"no clip at all", "two": tone(700, seconds=1.0),
-    }  # fmt: skip
+        "one": tone(400, seconds=1.0),
+        "mute": mp4(moving_square(1.0)),
+        "blind": mp4(None, sine(1.0, 300, -6)),
+        "broken": b"no clip at all",
+        "two": tone(700, seconds=1.0),
+    }
     rows = [mixture("one", other) for other in ("two", "mute", "blind", "broken", "absent")]
     rows += [mixture("mute", "one"), mixture("blind", "one"), mixture("gone", "one")]
     publish(lake, "aaaa", clips, rows)
@@ -244,9 +251,10 @@ def test_what_cannot_be_mixed_is_a_row_with_its_reason(lake: Lake) -> None:
         sid("mixture", "mute", "one"): ("no_audio_stream", "clip 1: no audio stream"),
         sid("mixture", "blind", "one"): ("no_video_stream", "clip 1: no video stream"),
         sid("mixture", "one", "broken"): (
-            "undecodable", "clip 2: not a media file: Invalid data found when processing input",
+            "undecodable",
+            "clip 2: not a media file: Invalid data found when processing input",
         ),
-    }  # fmt: skip
+    }
     assert made.row("one", "two")["outcome"] == made.row("one", "blind")["outcome"] == "ok"
     assert made.row("one", "mute")["clip2_sample_id"] == clip_id("mute")
     assert [name for name in made.files if sid("mixture", "one", "mute") in name] == []
@@ -258,8 +266,8 @@ def test_a_file_that_is_gone_or_another_is_a_row_too(lake: Lake) -> None:
     cut = mixture_plan.cut(lake)
     stage = Mix(parse_params(Mix, {}), lake, Settings())
     stage.setup()
-    chain = Chain(lake, cut["batch"], stage_needs())
-    (row,) = pq.read_table(io.BytesIO(lake.read_table(chain.committed("mixtures", 1)))).to_pylist()
+    lineage = Lineage(lake, cut["batch"], stage_needs())
+    (row,) = pq.read_table(io.BytesIO(lake.read_table(lineage.committed("mixtures", 1)))).to_pylist()
 
     def outcome(**changed: object) -> tuple[Reason | None, str | None]:
         work = Path(lake.full("work"))
@@ -270,8 +278,9 @@ def test_a_file_that_is_gone_or_another_is_a_row_too(lake: Lake) -> None:
     one, two = clip_id("one"), clip_id("two")
     assert outcome() == (None, None)
     assert outcome(clip2_sha256="0" * 64) == (
-        Reason.missing_file, f"clip 2 ({two}) is not the file that was released",
-    )  # fmt: skip
+        Reason.missing_file,
+        f"clip 2 ({two}) is not the file that was released",
+    )
     assert outcome(clip1_tar="clip/none.tar") == (Reason.missing_file, f"clip 1 ({one}) is not in its shard's tar")
     assert outcome(clip2_sample_id="f" * 20)[0] is Reason.missing_file
 

@@ -106,14 +106,14 @@ def test_stillness_of_a_frozen_a_moving_and_a_half_frozen_clip() -> None:
 
 
 def test_a_long_stretch_between_key_pictures_is_not_judged_by_its_ends() -> None:
-    """One key picture in 8 s; something moves only in the fourth and fifth second."""
+    """One keyframe in 8 s; something moves only in the fourth and fifth second."""
     pictures = [textured(0)] * 75 + moving_square(2, seed=0) + [textured(0)] * 75
     row = measure(mp4(pictures, gop=1000))
     assert row["stillness"] == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_loop_in_step_with_the_key_pictures_moves() -> None:
-    """Every key picture is the same, as of a pendulum whose period is theirs."""
+    """Every keyframe is the same, as of a pendulum whose period is theirs."""
     once = moving_square(1, speed=1.0)
     assert measure(mp4(once * 4, gop=25))["stillness"] == 0.0
 

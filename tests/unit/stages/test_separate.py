@@ -29,9 +29,16 @@ from winnow.stages.separate import Separate
 RATE_HZ = nmf.RATE_HZ
 #: Sizes of a network of the same kind as the real one, a thousandth of its weights.
 SMALL = {
-    "channels": 4, "nfft": 512, "depth": 2, "t_layers": 1, "t_heads": 2, "dconv_depth": 1, "dconv_comp": 2,
-    "norm_starts": 99, "bottom_channels": 8,
-}  # fmt: skip
+    "channels": 4,
+    "nfft": 512,
+    "depth": 2,
+    "t_layers": 1,
+    "t_heads": 2,
+    "dconv_depth": 1,
+    "dconv_comp": 2,
+    "norm_starts": 99,
+    "bottom_channels": 8,
+}
 
 
 def voice(seconds: float = 8.0, seed: int = 3) -> np.ndarray:
@@ -102,7 +109,7 @@ def test_overlap_and_add_is_exact() -> None:
     assert np.allclose(nmf.inverse(nmf.transform(wave), len(wave)), wave, atol=1e-12)
 
 
-def shelf(files: dict[str, bytes]):
+def members(files: dict[str, bytes]):
     class Files:
         def read(self, name: str, sha256: str | None = None) -> bytes:
             return files[name]
@@ -115,7 +122,7 @@ def run(settings: Settings, clip: bytes, spans: list[float], tmp_path, **params:
     stage = Separate(Separate.Params(**params), Lake(tmp_path / "lake"), settings)
     stage.setup()
     tables = {"clip": {"video_id": "v"}, "tags": {"speech_spans": spans}}
-    (outcome,) = stage.process(Batch([Sample("a", {"why": "x"}, tables, shelf({"a.mp4": clip}))], tmp_path))
+    (outcome,) = stage.process(Batch([Sample("a", {"why": "x"}, tables, members({"a.mp4": clip}))], tmp_path))
     return outcome
 
 
@@ -149,7 +156,7 @@ def test_two_tower_hears_the_residual_as_it_hears_a_clip(tmp_path, spoken: np.nd
     lake.set_model_current("two_tower", "0" * 12)
     stage = cls(cls.Params(), lake, Settings())
     stage.setup()
-    files = shelf({"a.flac": outcome.files["flac"]})
+    files = members({"a.flac": outcome.files["flac"]})
     row, seen = {"video_id": "v", "duration_s": 8.0}, visual.measure(clip, visual.Visual.Params())
 
     def measured(sound: bytes, **separated: object) -> dict:

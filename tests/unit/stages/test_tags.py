@@ -161,11 +161,11 @@ def test_the_stage_reads_clips_and_names_what_has_no_sound(tmp_path) -> None:
         "tone": mp4(None, sine(2.0, 440, -20)),
     }
 
-    class Shelf:
+    class ShardTar:
         def read(self, name: str, sha256: str | None = None) -> bytes:
             return files[name.removesuffix(".mp4")]
 
-    samples = [Sample(name, {}, {}, Shelf()) for name in sorted(files)]
+    samples = [Sample(name, {}, {}, ShardTar()) for name in sorted(files)]
     out = {o.sample_id: o for o in stage.process(Batch(samples, tmp_path))}
     assert out["mute"].reason is Reason.no_audio_stream
     assert out["speaks"].values["speech"] > 0.9

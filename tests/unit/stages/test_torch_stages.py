@@ -85,7 +85,7 @@ def test_a_clips_bytes_depend_on_no_neighbour_thread_or_setting(name: str, clips
         run(alone, name, "day", settings(alone, model_batch=1), **SHORT[name])
     (manifest, together), apart = read(lake, name, "day"), [read(alone, name, "day", k) for k in range(3)]
     assert together.equals(pa.concat_tables(table for _, table in apart))
-    assert {m.v for m, _ in apart} == {manifest.v}, "no setting is part of a table's version"
+    assert {m.fingerprint for m, _ in apart} == {manifest.fingerprint}, "no setting is part of a table's version"
 
 
 @pytest.mark.parametrize("name", ["open_clip", "panns"])
@@ -94,7 +94,7 @@ def test_precision_changes_values_a_little_and_the_version(name: str, clips: dic
     commit_clips(lake, "day", [{IDS[0]: clips[IDS[0]]}], tmp_path)
     versions, tables = [], []
     for precision in ("fp32", "bf16"):
-        versions.append(run(lake, name, "day", settings(lake), precision=precision, **SHORT[name]).v)
+        versions.append(run(lake, name, "day", settings(lake), precision=precision, **SHORT[name]).fingerprint)
         tables.append(vectors(read(lake, name, "day")[1], name)[0])
     assert versions[0] != versions[1]
     for column in WIDTHS[name]:

@@ -18,10 +18,15 @@ from winnow.core.settings import Settings
 AUDIO, VISUAL, HIDDEN = 12, 10, 6
 TAR = "clip/0.tar"
 SPLITS = ("train", "train", "train", "val", "test")
-SCHEMA = pa.schema([
-    *((name, pa.string()) for name in ("sample_id", "video_id", "uploader", "label", "status", "split", "group_id")),
-    ("effective_z", pa.float64()),
-])  # fmt: skip
+SCHEMA = pa.schema(
+    [
+        *(
+            (name, pa.string())
+            for name in ("sample_id", "video_id", "uploader", "label", "status", "split", "group_id")
+        ),
+        ("effective_z", pa.float64()),
+    ]
+)
 
 
 def clips(count: int = 60, dropped: int = 0) -> list[dict]:
@@ -31,12 +36,18 @@ def clips(count: int = 60, dropped: int = 0) -> list[dict]:
     for k in range(count):
         split = SPLITS[k // 3 % len(SPLITS)]
         kept = not (dropped and split == "train" and k % dropped == 0)
-        rows.append({
-            "sample_id": f"{k:020x}", "video_id": f"video-{k}", "uploader": None,
-            "status": "kept" if kept else "dropped", "label": planted.CATEGORIES[k % 3],
-            "split": split if kept else None, "group_id": f"video-{k}" if kept else None,
-            "effective_z": float(kept) + k / count,
-        })  # fmt: skip
+        rows.append(
+            {
+                "sample_id": f"{k:020x}",
+                "video_id": f"video-{k}",
+                "uploader": None,
+                "status": "kept" if kept else "dropped",
+                "label": planted.CATEGORIES[k % 3],
+                "split": split if kept else None,
+                "group_id": f"video-{k}" if kept else None,
+                "effective_z": float(kept) + k / count,
+            }
+        )
     return rows
 
 
@@ -61,7 +72,7 @@ def release(lake: Lake, rows: list[dict], name: str = planted.RELEASE) -> Path:
     return folder
 
 
-def house(folder: Path, rows: list[dict] | None = None, **arrays: np.ndarray) -> tuple[Lake, Settings, str]:
+def make_lake(folder: Path, rows: list[dict] | None = None, **arrays: np.ndarray) -> tuple[Lake, Settings, str]:
     """A lake with a release, its settings, and the path of its vectors."""
     rows = clips() if rows is None else rows
     lake = Lake(folder / "lake")
@@ -108,5 +119,6 @@ def shards(lake: Lake, rows: list[dict], files: dict[str, bytes], name: str = pl
     digests = pa.array([sha256_bytes(files[row["sample_id"]]) for row in rows])
     table = pa.Table.from_pylist(rows, schema=SCHEMA).append_column("media_sha256", digests)
     pq.write_table(table, folder / "tables" / "fct_clips.parquet")
-    pq.write_table(pa.table({"sample_id": list(files), "tar": [TAR] * len(files)}),
-                   folder / "ops" / "fct_clip_files.parquet")  # fmt: skip
+    pq.write_table(
+        pa.table({"sample_id": list(files), "tar": [TAR] * len(files)}), folder / "ops" / "fct_clip_files.parquet"
+    )

@@ -27,13 +27,21 @@ def samples(count: int = 30, family: str = "avel") -> list[dict]:
         labels = [int((s - start) % SECONDS < length) for s in range(SECONDS)]
         seen = [int((s - start - 1) % SECONDS <= length) for s in range(SECONDS)]
         both = [a & v for a, v in zip(labels, seen, strict=True)]
-        rows.append({
-            "family": family, "sample_id": f"{k:020x}", "category": CATEGORIES[k % len(CATEGORIES)],
-            "clip": f"clip-{k}", "video_id": f"video-{k}", "group_id": f"group-{k}",
-            "split": SPLITS[k // len(CATEGORIES) % len(SPLITS)], "in_half": k % 2 == 0,
-            "labels": both if family == "llp" else labels,
-            "audible": labels if family == "llp" else None, "visible": seen if family == "llp" else None,
-        })  # fmt: skip
+        rows.append(
+            {
+                "family": family,
+                "sample_id": f"{k:020x}",
+                "category": CATEGORIES[k % len(CATEGORIES)],
+                "clip": f"clip-{k}",
+                "video_id": f"video-{k}",
+                "group_id": f"group-{k}",
+                "split": SPLITS[k // len(CATEGORIES) % len(SPLITS)],
+                "in_half": k % 2 == 0,
+                "labels": both if family == "llp" else labels,
+                "audible": labels if family == "llp" else None,
+                "visible": seen if family == "llp" else None,
+            }
+        )
     return rows
 
 
@@ -67,10 +75,13 @@ def release(lake: Lake, rows: list[dict], name: str = RELEASE, shards: list[dict
     (folder / "tables").mkdir(parents=True)
     (folder / "ops").mkdir()
     texts, lists = ("family", "sample_id", "category", "clip", "video_id", "group_id", "split"), pa.list_(pa.int32())
-    schema = pa.schema([
-        *((n, pa.string()) for n in texts), ("in_half", pa.bool_()),
-        *((n, lists) for n in ("labels", "audible", "visible")),
-    ])  # fmt: skip
+    schema = pa.schema(
+        [
+            *((n, pa.string()) for n in texts),
+            ("in_half", pa.bool_()),
+            *((n, lists) for n in ("labels", "audible", "visible")),
+        ]
+    )
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / "tables" / "avel_samples.parquet")
     shard = pa.schema([(n, pa.string()) for n in ("stage", "batch", "path", "sha256")])
     pq.write_table(pa.Table.from_pylist(shards or [], schema=shard), folder / "ops" / "fct_shards.parquet")
@@ -79,7 +90,7 @@ def release(lake: Lake, rows: list[dict], name: str = RELEASE, shards: list[dict
     return folder
 
 
-def house(folder: Path, rows: list[dict] | None = None, **arrays: np.ndarray) -> tuple[Lake, Settings, str]:
+def make_lake(folder: Path, rows: list[dict] | None = None, **arrays: np.ndarray) -> tuple[Lake, Settings, str]:
     """A lake with a release, its settings, and the path of its vectors."""
     rows = samples() if rows is None else rows
     lake = Lake(folder / "lake")

@@ -59,10 +59,19 @@ def clips() -> list[dict]:
         for k in range(seen + unseen):
             name, label = f"{split}-{k}", LABELS[k % 2]
             data = mp4(len(rows), label, k < seen)
-            rows.append({
-                "name": name, "sample_id": sid("clip", name), "video_id": f"v-{name}", "group_id": f"g-{name}",
-                "label": label, "split": split, "status": "kept", "data": data, "seen": k < seen,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "name": name,
+                    "sample_id": sid("clip", name),
+                    "video_id": f"v-{name}",
+                    "group_id": f"g-{name}",
+                    "label": label,
+                    "split": split,
+                    "status": "kept",
+                    "data": data,
+                    "seen": k < seen,
+                }
+            )
     return rows
 
 
@@ -75,12 +84,16 @@ def mixtures(rows: list[dict]) -> list[dict]:
             label = "onscreen_only" if row["seen"] else "offscreen_only"
             split = "validate" if row["split"] == "val" else "test"
             start = rows.index(row) % len(others)
-            found += [mixed.mixture(row["name"], o["name"], split=split, label=label)
-                      for o in (others[start], others[start - 1])]  # fmt: skip
+            found += [
+                mixed.mixture(row["name"], o["name"], split=split, label=label)
+                for o in (others[start], others[start - 1])
+            ]
     return found
 
 
-def house(folder: Path, rows: list[dict] | None = None, mixes: list[dict] | None = None) -> tuple[Lake, Settings, str]:
+def make_lake(
+    folder: Path, rows: list[dict] | None = None, mixes: list[dict] | None = None
+) -> tuple[Lake, Settings, str]:
     """A lake with the release and its rendered mixtures, its settings, and a file of query vectors."""
     rows = clips() if rows is None else rows
     lake = Lake(folder / "lake")

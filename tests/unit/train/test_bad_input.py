@@ -81,7 +81,7 @@ def test_parsing_wants_what_is_heard_and_what_is_seen(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_with_vectors_is_named_and_nothing_is_trained(tmp_path: Path, change, said: str | None) -> None:
     rows, more = planted.samples(), {}
-    lake, settings, _ = planted.house(tmp_path, rows)
+    lake, settings, _ = planted.make_lake(tmp_path, rows)
     arrays, listed = planted.vectors_of(rows), list(rows)
     change(listed, arrays, more)
     path = planted.write_vectors(tmp_path / "broken.parquet", listed, arrays, **more)
@@ -95,18 +95,18 @@ def test_what_is_wrong_with_vectors_is_named_and_nothing_is_trained(tmp_path: Pa
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_state_before(tmp_path: Path) -> None:
-    house = planted.house(tmp_path)
+    made_lake = planted.make_lake(tmp_path)
     with pytest.raises(ContractError, match=r"the loss is nan at step \d+ \(epoch \d\) on clips 0{18}..,"):
-        _train(house, learning_rate=1e30, clip_norm=None, epochs=9)
-    run = runs.Run(house[0], "avel", "one")
+        _train(made_lake, learning_rate=1e30, clip_norm=None, epochs=9)
+    run = runs.Run(made_lake[0], "avel", "one")
     assert (run.work / runs.STATE).is_file()
-    _nothing(house[0])
+    _nothing(made_lake[0])
 
 
 def test_a_full_disk_is_no_half_run_and_the_same_command_goes_on(tmp_path: Path, monkeypatch) -> None:
     from winnow.train import record
 
-    house = planted.house(tmp_path)
+    made_lake = planted.make_lake(tmp_path)
 
     def full(path: Path, data: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
@@ -114,10 +114,10 @@ def test_a_full_disk_is_no_half_run_and_the_same_command_goes_on(tmp_path: Path,
     with monkeypatch.context() as patch:
         patch.setattr(record, "write", full)
         with pytest.raises(OSError, match="No space left") as caught:
-            _train(house)
+            _train(made_lake)
     assert isinstance(own_fault.of(caught.value), TransientError)
-    _nothing(house[0])
-    assert _train(house)["computed"]
+    _nothing(made_lake[0])
+    assert _train(made_lake)["computed"]
 
 
 def test_a_batch_that_no_device_holds_says_which_one_fitted(tmp_path: Path, monkeypatch) -> None:
@@ -133,10 +133,10 @@ def test_a_batch_that_no_device_holds_says_which_one_fitted(tmp_path: Path, monk
         return real(self, inputs)
 
     monkeypatch.setattr(fit._Loop, "_forward", small)
-    house = planted.house(tmp_path)
+    made_lake = planted.make_lake(tmp_path)
     with pytest.raises(ConfigError, match="no room for batches of 7; 3 fitted: --set batch=3"):
-        _train(house)
-    _nothing(house[0])
+        _train(made_lake)
+    _nothing(made_lake[0])
 
 
 def test_tensorboard_that_is_not_installed_is_said_before_anything_is_trained(tmp_path: Path, monkeypatch) -> None:
@@ -148,28 +148,28 @@ def test_tensorboard_that_is_not_installed_is_said_before_anything_is_trained(tm
 
 
 def test_a_gpu_that_is_asked_for_and_absent_is_an_error(tmp_path: Path) -> None:
-    lake, settings, vectors = planted.house(tmp_path)
+    lake, settings, vectors = planted.make_lake(tmp_path)
     with pytest.raises(ConfigError, match="WINNOW_DEVICE=cuda:7"):
         _train((lake, settings.model_copy(update={"device": "cuda:7"}), vectors))
     _nothing(lake)
 
 
 def test_a_batch_of_one_keeps_its_axis_and_a_term_without_negatives_is_counted(tmp_path: Path) -> None:
-    house = planted.house(tmp_path)
-    assert _train(house, batch=1, max_steps=4)["steps"] == 4
-    card = runs.Run(house[0], "avel", "one").card()
+    made_lake = planted.make_lake(tmp_path)
+    assert _train(made_lake, batch=1, max_steps=4)["steps"] == 4
+    card = runs.Run(made_lake[0], "avel", "one").card()
     assert card["skipped"] == {"videos": 4}
-    progress = pq.read_table(runs.Run(house[0], "avel", "one").home / "progress.parquet")
+    progress = pq.read_table(runs.Run(made_lake[0], "avel", "one").home / "progress.parquet")
     assert progress["loss_category"].null_count == 0
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple:
-    house = planted.house(tmp_path_factory.mktemp("bad"))
-    _train(house, epochs=1)
-    _train(house, "dmrn", model="dmrn", epochs=1)
-    _train(house, "other", seed=1, epochs=1)
-    return house
+    made_lake = planted.make_lake(tmp_path_factory.mktemp("bad"))
+    _train(made_lake, epochs=1)
+    _train(made_lake, "dmrn", model="dmrn", epochs=1)
+    _train(made_lake, "other", seed=1, epochs=1)
+    return made_lake
 
 
 def test_a_checkpoint_of_another_model_class_list_or_release_is_refused(trained: tuple, tmp_path: Path) -> None:
@@ -203,17 +203,17 @@ def test_a_checkpoint_of_another_model_class_list_or_release_is_refused(trained:
 
 
 def test_a_state_of_another_run_is_not_gone_on_from(tmp_path: Path) -> None:
-    house = planted.house(tmp_path)
+    made_lake = planted.make_lake(tmp_path)
     with pytest.raises(ContractError, match="the loss is nan"):
-        _train(house, learning_rate=1e30, clip_norm=None, epochs=9)
+        _train(made_lake, learning_rate=1e30, clip_norm=None, epochs=9)
     with pytest.raises(ContractError, match="is of a run with other options, data or code"):
-        _train(house)
+        _train(made_lake)
 
 
 def test_two_processes_do_not_train_one_run(tmp_path: Path) -> None:
-    house = planted.house(tmp_path)
-    with runs.Run(house[0], "avel", "one").working(), pytest.raises(ConfigError, match="by another process"):
-        _train(house)
+    made_lake = planted.make_lake(tmp_path)
+    with runs.Run(made_lake[0], "avel", "one").working(), pytest.raises(ConfigError, match="by another process"):
+        _train(made_lake)
 
 
 def test_the_commands_train_try_list_and_compare(trained: tuple, monkeypatch) -> None:

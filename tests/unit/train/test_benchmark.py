@@ -26,16 +26,19 @@ def _clips(rows: list[dict]) -> list[dict]:
     """Every third clip of a category was dropped; the first ones score highest."""
     return [
         {
-            "sample_id": row["sample_id"], "video_id": row["video_id"], "uploader": None,
-            "status": "dropped" if k // 3 % 3 == 2 else "kept", "effective_z": float(len(rows) - k),
+            "sample_id": row["sample_id"],
+            "video_id": row["video_id"],
+            "uploader": None,
+            "status": "dropped" if k // 3 % 3 == 2 else "kept",
+            "effective_z": float(len(rows) - k),
         }
         for k, row in enumerate(rows)
-    ]  # fmt: skip
+    ]
 
 
 def _world(folder: Path, clips: list[dict] | None = None, pairs: tuple = (), count: int = 90) -> tuple:
     rows = planted.samples(count)
-    lake, settings, vectors = planted.house(folder, rows)
+    lake, settings, vectors = planted.make_lake(folder, rows)
     tables = Path(lake.full(f"releases/{planted.RELEASE}")) / "tables"
     pq.write_table(pa.Table.from_pylist(clips or _clips(rows)), tables / "fct_clips.parquet")
     listed = {"first_id": [a for a, _ in pairs], "second_id": [b for _, b in pairs], "ties": [True for _ in pairs]}
@@ -133,8 +136,12 @@ def test_all_sets_have_one_size_and_are_tried_on_the_same_clips(world: tuple) ->
     tried = [{i for i, row in rows.items() if row["split"] != "train"} for rows in lists.values()]
     assert all(one == tried[0] for one in tried)
     assert [sum(row["split"] == "train" for row in rows.values()) for rows in lists.values()] == [18] * 4
-    steps = {cell["config"]["max_steps"] for cell in plan.read(lake, plan.make(lake, None, ["avel"], settings=settings,
-             **WHAT)["plan"])["cells"].values()}  # fmt: skip
+    steps = {
+        cell["config"]["max_steps"]
+        for cell in plan.read(lake, plan.make(lake, None, ["avel"], settings=settings, **WHAT)["plan"])[
+            "cells"
+        ].values()
+    }
     assert steps == {3}, "18 clips in batches of 7, one epoch"
 
 
@@ -211,8 +218,9 @@ def _anew() -> Iterator[None]:
 def _winnow(lake, *arguments: str) -> dict:
     from winnow.cli.benchmark import benchmark
 
-    done = CliRunner().invoke(benchmark, list(arguments), env={"WINNOW_LAKE": lake.root, "WINNOW_DEVICE": "cpu"},
-                              catch_exceptions=False)  # fmt: skip
+    done = CliRunner().invoke(
+        benchmark, list(arguments), env={"WINNOW_LAKE": lake.root, "WINNOW_DEVICE": "cpu"}, catch_exceptions=False
+    )
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -24,40 +24,40 @@ from winnow.train.config import load
 SMALL = ("batch=12", "epochs=15", "recall=1,5", "weight_decay=0.01", "evaluate_every=5")
 
 
-def _train(house: tuple, run: str, *more: str, task: str = "contrast", model: str = "frozen") -> dict:
+def _train(made_lake: tuple, run: str, *more: str, task: str = "contrast", model: str = "frozen") -> dict:
     from winnow.train.fit import train
 
-    lake, settings, vectors = house
+    lake, settings, vectors = made_lake
     given = [*SMALL, *([f"vectors={vectors}"] if vectors else []), *more]
     return train(lake, settings, task, load(task, None, given, (), model), run=run)
 
 
-def _probe(house: tuple, run: str, *more: str, model: str = "frozen") -> dict:
-    _train(house, run, "epochs=40", *more, task="probe", model=model)
-    return _try(house, run, "probe")
+def _probe(made_lake: tuple, run: str, *more: str, model: str = "frozen") -> dict:
+    _train(made_lake, run, "epochs=40", *more, task="probe", model=model)
+    return _try(made_lake, run, "probe")
 
 
-def _try(house: tuple, run: str, task: str = "contrast", split: str = "test") -> dict:
+def _try(made_lake: tuple, run: str, task: str = "contrast", split: str = "test") -> dict:
     from winnow.train.evaluate import evaluate
 
-    return evaluate(house[0], house[1], task, run, split)
+    return evaluate(made_lake[0], made_lake[1], task, run, split)
 
 
-def _files(house: tuple, run: str) -> dict[str, bytes]:
-    home = runs.Run(house[0], "contrast", run).home
+def _files(made_lake: tuple, run: str) -> dict[str, bytes]:
+    home = runs.Run(made_lake[0], "contrast", run).home
     names = ["metrics-val.json", "predictions-val.parquet", "progress.parquet", "validation.parquet"]
     return {name: (home / name).read_bytes() for name in names} | {p.name: b"" for p in home.glob("checkpoints/*")}
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> tuple:
-    return paired.house(tmp_path_factory.mktemp("contrast"), paired.clips(120))
+def made_lake(tmp_path_factory: pytest.TempPathFactory) -> tuple:
+    return paired.make_lake(tmp_path_factory.mktemp("contrast"), paired.clips(120))
 
 
 @pytest.fixture(scope="module")
-def trained(house: tuple) -> tuple:
-    _train(house, "one")
-    return house
+def trained(made_lake: tuple) -> tuple:
+    _train(made_lake, "one")
+    return made_lake
 
 
 # -- contrast ----------------------------------------------------------------------------------------------------------
@@ -124,11 +124,11 @@ def test_the_rate_rises_and_falls_and_norms_do_not_decay() -> None:
 def test_one_hot_features_are_read_in_full_and_shuffled_classes_are_chance(tmp_path: Path) -> None:
     rows = paired.clips(120)
     hot = np.eye(3, 8, dtype=np.float32)[[planted.CATEGORIES.index(row["label"]) for row in rows]]
-    house = paired.house(tmp_path, rows, audio=hot, visual=hot)
-    said = _probe(house, "vectors", model="vectors")
+    made_lake = paired.make_lake(tmp_path, rows, audio=hot, visual=hot)
+    said = _probe(made_lake, "vectors", model="vectors")
     assert (said["value"], said["top_5"], said["views"]) == (1.0, 1.0, 1)
-    assert _probe(house, "audio", "sides=audio", model="vectors")["value"] == 1.0
-    dealt = _probe(house, "dealt", "labels=shuffled", model="vectors")
+    assert _probe(made_lake, "audio", "sides=audio", model="vectors")["value"] == 1.0
+    dealt = _probe(made_lake, "dealt", "labels=shuffled", model="vectors")
     assert dealt["value"] < 1 / 3 + 3 * np.sqrt(2 / 9 / 24)
     assert said["chance"] == pytest.approx(1 / 3)
 
@@ -178,8 +178,8 @@ def test_the_command_trains_the_probe_of_a_run_where_it_is_not_there(trained: tu
         ask("contrast", "--run", "one", "--set", "epochs=2")
 
 
-def _table(house: tuple, rows: list[dict]) -> str:
-    path = Path(house[0].root).parent / f"classes-{len(list(Path(house[0].root).parent.iterdir()))}.parquet"
+def _table(made_lake: tuple, rows: list[dict]) -> str:
+    path = Path(made_lake[0].root).parent / f"classes-{len(list(Path(made_lake[0].root).parent.iterdir()))}.parquet"
     pq.write_table(pa.Table.from_pylist(rows), path)
     return str(path)
 
@@ -224,10 +224,10 @@ def test_a_class_without_a_clip_to_learn_from_stops_or_is_left_out(tmp_path: Pat
     for row in rows:
         if row["split"] == "val" and row["label"] == "drum":
             row["label"] = "dog"
-    house = paired.house(tmp_path, rows)
+    made_lake = paired.make_lake(tmp_path, rows)
     with pytest.raises(ContractError, match="class 'drum' has no clip for a probe to learn from: --set rare=drop"):
-        _train(house, "one", task="probe", model="vectors")
-    said = _probe(house, "two", "rare=drop", model="vectors")
+        _train(made_lake, "one", task="probe", model="vectors")
+    said = _probe(made_lake, "two", "rare=drop", model="vectors")
     assert (said["clips"], said["classes"]) == (16, 2)
 
 
@@ -243,7 +243,7 @@ def test_vectors_of_another_width_are_of_another_encoder(trained: tuple, tmp_pat
 def test_a_benchmark_trains_pairs_on_four_sets_and_probes_what_stands_under(tmp_path: Path) -> None:
     from winnow.train import cells, plan
 
-    lake, settings, vectors = paired.house(tmp_path, paired.clips(90, dropped=2))
+    lake, settings, vectors = paired.make_lake(tmp_path, paired.clips(90, dropped=2))
     given = {
         "models": ["both", "frozen", "vectors"],
         "seeds": 1,
@@ -333,8 +333,8 @@ def test_a_clip_that_cannot_be_decoded_stops_a_trial_and_is_left_out_of_a_batch(
     with pytest.raises(ContractError, match=rf"clip {rows[1]['sample_id']} cannot be decoded"):
         clips.take(np.arange(3))
     assert clips.take(np.array([0, 2]))["pictures"].shape == (2, 8, 72, 72, 3)
-    house = lake, Settings(lake=lake.root, device="cpu"), ""
+    made_lake = lake, Settings(lake=lake.root, device="cpu"), ""
     listed = Path(lake.full(f"releases/{planted.RELEASE}/ops/fct_clip_files.parquet"))
     pq.write_table(pa.table({"sample_id": ["x"], "tar": ["clip/0.tar"]}), listed)
     with pytest.raises(ContractError, match="3 of 3 clips have no file"):
-        _train(house, "one", *TINY, model="tiny")
+        _train(made_lake, "one", *TINY, model="tiny")

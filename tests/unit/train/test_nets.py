@@ -14,13 +14,18 @@ def _sizes(**more: int):
 #: Parameters of the released networks without what nothing reads, by task, model, supervision and categories. PSP's
 #: body with CPSP's heads has 1,537,870; with its own, a score for each category and background a second, more.
 PUBLISHED = [
-    ("avel", "cpsp", "full", 28, 1_537_870), ("avel", "sspsp", "full", 28, 1_537_870),
-    ("avel", "psp", "full", 28, 1_548_750), ("avel", "avatt", "full", 28, 1_335_246),
-    ("avel", "dmrn", "full", 28, 1_571_150), ("avel", "dmrn", "full", 141, 1_600_191),
-    ("avel", "avsdn", "full", 28, 2_162_510), ("avel", "avsdn", "full", 141, 2_191_551),
-    ("avel", "cmran", "full", 28, 9_509_150), ("parse", "han", "full", 25, 4_569_675),
+    ("avel", "cpsp", "full", 28, 1_537_870),
+    ("avel", "sspsp", "full", 28, 1_537_870),
+    ("avel", "psp", "full", 28, 1_548_750),
+    ("avel", "avatt", "full", 28, 1_335_246),
+    ("avel", "dmrn", "full", 28, 1_571_150),
+    ("avel", "dmrn", "full", 141, 1_600_191),
+    ("avel", "avsdn", "full", 28, 2_162_510),
+    ("avel", "avsdn", "full", 141, 2_191_551),
+    ("avel", "cmran", "full", 28, 9_509_150),
+    ("parse", "han", "full", 25, 4_569_675),
     ("parse", "cpsp", "full", 25, 6_668_875),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("task", "model", "supervision", "classes", "count"), PUBLISHED)

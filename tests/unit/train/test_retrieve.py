@@ -23,28 +23,28 @@ def _config(vectors: str, *more: str, model: str = "both", faithful: tuple[str, 
     return load("retrieve", None, [f"vectors={vectors}", *SMALL, *more], faithful, model)
 
 
-def _train(house: tuple, run: str, *more: str, **what: object) -> dict:
+def _train(made_lake: tuple, run: str, *more: str, **what: object) -> dict:
     from winnow.train.fit import train
 
-    lake, settings, vectors = house
+    lake, settings, vectors = made_lake
     return train(lake, settings, "retrieve", _config(vectors, *more, **what), run=run)
 
 
-def _try(house: tuple, run: str, split: str = "test") -> dict:
+def _try(made_lake: tuple, run: str, split: str = "test") -> dict:
     from winnow.train.evaluate import evaluate
 
-    return evaluate(house[0], house[1], "retrieve", run, split)
+    return evaluate(made_lake[0], made_lake[1], "retrieve", run, split)
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> tuple:
-    return paired.house(tmp_path_factory.mktemp("retrieve"), paired.clips(120))
+def made_lake(tmp_path_factory: pytest.TempPathFactory) -> tuple:
+    return paired.make_lake(tmp_path_factory.mktemp("retrieve"), paired.clips(120))
 
 
 @pytest.fixture(scope="module")
-def trained(house: tuple) -> tuple:
-    _train(house, "both")
-    return house
+def trained(made_lake: tuple) -> tuple:
+    _train(made_lake, "both")
+    return made_lake
 
 
 # -- loss and head -----------------------------------------------------------------------------------------------------
@@ -200,11 +200,11 @@ def test_models_beside_it_are_tried_the_same_way(trained: tuple, model: str) -> 
 
 
 @pytest.mark.parametrize("name", ["raw_visual", "own_negatives", "same_video"])
-def test_deviations_still_run_and_change_what_is_learned(house: tuple, name: str) -> None:
-    _train(house, f"plain-{name}", "max_steps=3", model="audio")
-    _train(house, name, "max_steps=3", model="audio", faithful=(name,))
+def test_deviations_still_run_and_change_what_is_learned(made_lake: tuple, name: str) -> None:
+    _train(made_lake, f"plain-{name}", "max_steps=3", model="audio")
+    _train(made_lake, name, "max_steps=3", model="audio", faithful=(name,))
     losses = [
-        pq.read_table(runs.Run(house[0], "retrieve", run).home / "progress.parquet")["loss"].to_pylist()
+        pq.read_table(runs.Run(made_lake[0], "retrieve", run).home / "progress.parquet")["loss"].to_pylist()
         for run in (f"plain-{name}", name)
     ]
     assert (losses[0] == losses[1]) is (name == "same_video"), "each clip here is of its own video"
@@ -213,7 +213,7 @@ def test_deviations_still_run_and_change_what_is_learned(house: tuple, name: str
 # -- sets --------------------------------------------------------------------------------------------------------------
 def test_what_the_release_does_not_keep_is_trained_on_by_a_list_alone(tmp_path: Path) -> None:
     rows = paired.clips(60, dropped=4)
-    lake, _, _ = paired.house(tmp_path, rows)
+    lake, _, _ = paired.make_lake(tmp_path, rows)
     folder = Path(lake.full(f"releases/{planted.RELEASE}"))
     kept, every = (pairs.read(folder, every=flag) for flag in (False, True))
     dropped = {row["sample_id"] for row in rows if row["status"] == "dropped"}
@@ -255,36 +255,36 @@ def test_bad_input_is_one_line_and_no_run(tmp_path: Path, change, more: tuple, s
     rows = paired.clips(120)
     if change:
         change(rows)
-    house = paired.house(tmp_path, rows)
+    made_lake = paired.make_lake(tmp_path, rows)
     with pytest.raises((ConfigError, ContractError), match=said):
-        _train(house, "one", *more)
-    assert runs.listed(house[0]) == []
+        _train(made_lake, "one", *more)
+    assert runs.listed(made_lake[0]) == []
 
 
 def test_vectors_that_are_not_finite_or_of_no_common_space_are_named(tmp_path: Path) -> None:
     rows = paired.clips(60)
     arrays = paired.vectors_of(rows)
     with pytest.raises(ContractError, match="of one space, and sound has 12 numbers, pictures 10"):
-        _train(paired.house(tmp_path / "a", rows, **arrays), "one", model="zeroshot")
+        _train(paired.make_lake(tmp_path / "a", rows, **arrays), "one", model="zeroshot")
     arrays["audio"][5, 3] = np.nan
     with pytest.raises(ContractError, match=r"audio of clip 0{19}5 has values that are not finite"):
-        _train(paired.house(tmp_path / "b", rows, **arrays), "one")
+        _train(paired.make_lake(tmp_path / "b", rows, **arrays), "one")
     arrays = paired.vectors_of(rows)
     shared = {side: np.tile(arrays["audio"], 1) for side in ("audio", "visual")}
-    house = paired.house(tmp_path / "c", rows, **shared)
-    _train(house, "one", model="zeroshot")
-    assert _try(house, "one")["R@1"] == 1.0
+    made_lake = paired.make_lake(tmp_path / "c", rows, **shared)
+    _train(made_lake, "one", model="zeroshot")
+    assert _try(made_lake, "one")["R@1"] == 1.0
 
 
 def test_a_checkpoint_of_another_encoder_is_refused(tmp_path: Path) -> None:
     rows = paired.clips(60)
-    lake, _, vectors = house = paired.house(tmp_path, rows)
+    lake, _, vectors = made_lake = paired.make_lake(tmp_path, rows)
     arrays = paired.vectors_of(rows)
     planted.write_vectors(Path(vectors), rows, arrays, encoders=json.dumps({"audio": "yamnet w8a8"}))
-    _train(house, "one", "epochs=1")
+    _train(made_lake, "one", "epochs=1")
     planted.write_vectors(Path(vectors), rows, arrays, encoders=json.dumps({"audio": "yamnet fp32"}))
     with pytest.raises(ContractError, match="vectors of audio yamnet w8a8, and these are of audio yamnet fp32"):
-        _try(house, "one")
+        _try(made_lake, "one")
     assert runs.Run(lake, "retrieve", "one").looks() == []
 
 
@@ -292,8 +292,8 @@ def test_a_gallery_that_is_too_small_is_no_look_at_test(tmp_path: Path) -> None:
     rows = paired.clips(120)
     tested = [row["sample_id"] for row in rows if row["split"] == "test"]
     rows = [row for row in rows if row["sample_id"] not in tested[3:]]
-    house = paired.house(tmp_path, rows)
-    _train(house, "one", "epochs=1")
+    made_lake = paired.make_lake(tmp_path, rows)
+    _train(made_lake, "one", "epochs=1")
     with pytest.raises(ContractError, match=r"split test has 3 clips .*R@5"):
-        _try(house, "one")
-    assert runs.Run(house[0], "retrieve", "one").looks() == []
+        _try(made_lake, "one")
+    assert runs.Run(made_lake[0], "retrieve", "one").looks() == []

@@ -23,10 +23,10 @@ def _config(vectors: str, **more: object) -> TrainConfig:
     return TrainConfig(**{"model": "cpsp", "vectors": vectors, **SMALL, **more})
 
 
-def _train(house: tuple, run: str = "one", task: str = "avel", **more: object) -> dict:
+def _train(made_lake: tuple, run: str = "one", task: str = "avel", **more: object) -> dict:
     from winnow.train.fit import train
 
-    lake, settings, vectors = house
+    lake, settings, vectors = made_lake
     note = more.pop("note", lambda text: None)
     return train(lake, settings, task, _config(vectors, **more), run=run, note=note)
 
@@ -44,15 +44,15 @@ def _files(lake: Lake, run: str, task: str = "avel") -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> tuple:
-    return planted.house(tmp_path_factory.mktemp("train"))
+def made_lake(tmp_path_factory: pytest.TempPathFactory) -> tuple:
+    return planted.make_lake(tmp_path_factory.mktemp("train"))
 
 
 @pytest.fixture(scope="module")
-def trained(house: tuple) -> tuple:
+def trained(made_lake: tuple) -> tuple:
     """A house with a run `one`, made once."""
-    _train(house)
-    return house
+    _train(made_lake)
+    return made_lake
 
 
 def test_a_run_is_whole_and_says_what_it_was_made_from(trained: tuple) -> None:
@@ -60,9 +60,13 @@ def test_a_run_is_whole_and_says_what_it_was_made_from(trained: tuple) -> None:
     run = runs.Run(lake, "avel", "one")
     card, files = run.card(), _files(lake, "one")
     assert set(files) == {
-        "metrics-val.json", "predictions-val.parquet", "values-val.parquet", "progress.parquet", "validation.parquet",
+        "metrics-val.json",
+        "predictions-val.parquet",
+        "values-val.parquet",
+        "progress.parquet",
+        "validation.parquet",
         f"checkpoints/{card['checkpoint']}",
-    }  # fmt: skip
+    }
     assert not run.work.exists()
     assert card["release"] == planted.RELEASE
     assert card["counts"] == {"examples": {"train": 18, "val": 6}, "left_out": {}}
@@ -99,22 +103,22 @@ def test_two_runs_of_one_seed_are_equal_to_the_byte_and_of_another_are_not(train
 def test_killed_at_any_of_ten_steps_a_run_ends_with_the_same_bytes(tmp_path: Path) -> None:
     """kill -9, in a process of its own, at steps that are and that are not checkpoints; once in the middle of a
     write."""
-    house = planted.house(tmp_path)
+    made_lake = planted.make_lake(tmp_path)
     more = {"batch": 4, "epochs": 2, "checkpoint_every": 3}
-    _train(house, "whole", **more)
+    _train(made_lake, "whole", **more)
     for step in range(10):
         name = f"killed-{step}"
         if (pid := os.fork()) == 0:
-            _die_at(house, name, step, more)
+            _die_at(made_lake, name, step, more)
         assert os.WIFSIGNALED(os.waitpid(pid, 0)[1])
-        assert not runs.Run(house[0], "avel", name).done
+        assert not runs.Run(made_lake[0], "avel", name).done
         with pytest.raises(ConfigError, match="begun and not finished"):
-            runs.Run(house[0], "avel", name).card()
-        assert _train(house, name, **more)["computed"]
-        assert _files(house[0], name) == _files(house[0], "whole"), step
+            runs.Run(made_lake[0], "avel", name).card()
+        assert _train(made_lake, name, **more)["computed"]
+        assert _files(made_lake[0], name) == _files(made_lake[0], "whole"), step
 
 
-def _die_at(house: tuple, name: str, step: int, more: dict) -> None:
+def _die_at(made_lake: tuple, name: str, step: int, more: dict) -> None:
     """Ends this process as `kill -9` does, before a step's numbers are counted; the seventh while a state is
     written."""
     from winnow.train import fit, record
@@ -135,7 +139,7 @@ def _die_at(house: tuple, name: str, step: int, more: dict) -> None:
 
     fit._Loop._step, record.write = dying_step, dying_write
     try:
-        _train(house, name, **more)
+        _train(made_lake, name, **more)
     finally:
         os._exit(0)
 
@@ -193,14 +197,14 @@ def test_training_never_reads_the_test_split(trained: tuple) -> None:
 
 
 @pytest.mark.parametrize("supervision", ["full", "weak"])
-def test_a_model_beats_its_chance_line_and_shuffled_labels_do_not(house: tuple, supervision: str) -> None:
+def test_a_model_beats_its_chance_line_and_shuffled_labels_do_not(made_lake: tuple, supervision: str) -> None:
     """Fully supervised, segment accuracy over the share of background. Weakly, nothing says when there is no event, so
     what the model says of event seconds counts, over a category drawn by lot."""
     more = {"epochs": 20, "learning_rate": 3e-3, "clip_norm": 1.0, "supervision": supervision, "evaluate_every": 5}
     found = {}
     for labels in ("true", "shuffled"):
-        _train(house, f"{labels}-{supervision}", labels=labels, select="last", **more)
-        found[labels] = runs.Run(house[0], "avel", f"{labels}-{supervision}").metrics("val")
+        _train(made_lake, f"{labels}-{supervision}", labels=labels, select="last", **more)
+        found[labels] = runs.Run(made_lake[0], "avel", f"{labels}-{supervision}").metrics("val")
     if supervision == "full":
         assert found["true"]["value"] >= found["true"]["chance"] + 0.1
         assert found["shuffled"]["value"] <= found["shuffled"]["chance"] + 0.1
@@ -290,8 +294,8 @@ def test_video_parsing_learns_from_clip_labels(tmp_path: Path, model: str) -> No
         if reached > 95:
             break
     assert reached > 95
-    house = planted.house(tmp_path, rows)
-    answer = _train(house, task="parse", model=model, epochs=2)
+    made_lake = planted.make_lake(tmp_path, rows)
+    answer = _train(made_lake, task="parse", model=model, epochs=2)
     assert answer["metric"] == f"segment type_av, gate {'video' if model == 'han' else 'modality'}"
 
 

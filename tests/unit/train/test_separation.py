@@ -110,8 +110,10 @@ def test_every_part_of_the_network_is_taught(kind: str, sources: torch.Tensor) -
 # -- CLIPSep -----------------------------------------------------------------------------------------------------------
 def test_the_published_networks_have_their_published_sizes() -> None:
     with torch.device("meta"):
-        counts = {noise: sum(p.numel() for p in clipsep.ClipSep(Sizes(0, 512, 1, 1, 0), noise).parameters())
-                  for noise in (True, False)}  # fmt: skip
+        counts = {
+            noise: sum(p.numel() for p in clipsep.ClipSep(Sizes(0, 512, 1, 1, 0), noise).parameters())
+            for noise in (True, False)
+        }
     assert counts == {True: 30_292_771, False: 30_290_659}
 
 
@@ -157,8 +159,13 @@ def test_each_example_has_its_own_pairing_of_noise_heads() -> None:
 def test_the_rate_rises_and_falls_as_published() -> None:
     paper = load("query-separate", "paper")
     assert [round(ramp(paper, step), 6) for step in (0, 4_999, 5_000, 52_500, 100_000, 400_000)] == [
-        0.0002, 1.0, 1.0, 0.55, 0.1, 0.1,
-    ]  # fmt: skip
+        0.0002,
+        1.0,
+        1.0,
+        0.55,
+        0.1,
+        0.1,
+    ]
     assert ramp(TrainConfig(), 10**6) == 1.0
 
 
@@ -200,8 +207,16 @@ def test_scores_from_products_are_those_from_sounds(sources: torch.Tensor) -> No
 
 # -- partners ----------------------------------------------------------------------------------------------------------
 def test_a_partner_is_of_another_video_and_label_and_follows_from_seed_epoch_and_id() -> None:
-    rows = [{"id": f"{k:02d}", "clip": f"{k:02d}", "split": "val" if k > 20 else "train", "label": "abc"[k % 3] if k % 7
-             else None, "group": k // 2} for k in range(30)]  # fmt: skip
+    rows = [
+        {
+            "id": f"{k:02d}",
+            "clip": f"{k:02d}",
+            "split": "val" if k > 20 else "train",
+            "label": "abc"[k % 3] if k % 7 else None,
+            "group": k // 2,
+        }
+        for k in range(30)
+    ]
     found = sounds.examples(rows)
     partners = sounds.Partners(found)
     drawn = set()
@@ -258,8 +273,10 @@ def test_what_is_on_the_screen_is_learnt_by_heart(kind: str) -> None:
     rows = sounding.clips()[:8]
     decoded = [sounding.part(row["data"]) for row in rows]
     sound = np.stack([[decoded[k]["sound"][0], decoded[k + 1]["sound"][0]] for k in range(0, 8, 2)])
-    given = {"sound": torch.from_numpy(sound), "pictures": torch.from_numpy(
-        np.stack([decoded[k]["pictures"] for k in range(0, 8, 2)]))}  # fmt: skip
+    given = {
+        "sound": torch.from_numpy(sound),
+        "pictures": torch.from_numpy(np.stack([decoded[k]["pictures"] for k in range(0, 8, 2)])),
+    }
     config = TrainConfig(model=f"mixit4-{kind}", core_blocks=2, dropout=0.0, narrow=16)
     net = onscreen.build(config, Sizes(sound.shape[-1], 7, 16, 8, 0, narrow=16))
     optimiser = torch.optim.Adam(net.parameters(), lr=1e-2)

@@ -186,7 +186,7 @@ def test_of_a_bucket_the_same_by_range_reads_alone(lake: Lake, tmp_path: Path, b
 
 @lru_cache(maxsize=1)
 def _ticking() -> bytes:
-    """Four seconds whose picture k is of grey 5·k, with a long stretch between key pictures and pictures that refer to
+    """Four seconds whose picture k is of grey 5·k, with a long stretch between keyframes and pictures that refer to
     both sides; a click of one picture's length goes with every tenth picture; the sound begins half a second late."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as file:

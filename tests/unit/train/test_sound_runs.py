@@ -21,29 +21,40 @@ from winnow.train.config import TrainConfig, load
 
 fit, trying, preparing, mixtures = (Lazy(f"winnow.train.{name}") for name in ("fit", "evaluate", "prepare", "mixtures"))
 onscreen, query_separate = (Lazy(f"winnow.train.tasks.{name}") for name in ("onscreen", "query_separate"))
-SMALL = {"rate_hz": sounding.RATE_HZ, "batch": 8, "narrow": 32, "epochs": 2, "most_missing": 0.0, "lr_epochs": (),
-         "checkpoint_every": 1, "clip_s": 1.0, "per_s": 8, "samples": 7_936, "source_s": 1.0}  # fmt: skip
+SMALL = {
+    "rate_hz": sounding.RATE_HZ,
+    "batch": 8,
+    "narrow": 32,
+    "epochs": 2,
+    "most_missing": 0.0,
+    "lr_epochs": (),
+    "checkpoint_every": 1,
+    "clip_s": 1.0,
+    "per_s": 8,
+    "samples": 7_936,
+    "source_s": 1.0,
+}
 FIRST = {"onscreen": "mixit4-cross", "query-separate": "clipsep"}
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> tuple:
-    return sounding.house(tmp_path_factory.mktemp("sounding"))
+def made_lake(tmp_path_factory: pytest.TempPathFactory) -> tuple:
+    return sounding.make_lake(tmp_path_factory.mktemp("sounding"))
 
 
-def _config(house: tuple, task: str, **more: object) -> TrainConfig:
+def _config(made_lake: tuple, task: str, **more: object) -> TrainConfig:
     given = {"model": FIRST[task], **SMALL, **more}
-    return TrainConfig(**given, vectors=house[2] if task == "query-separate" else None)
+    return TrainConfig(**given, vectors=made_lake[2] if task == "query-separate" else None)
 
 
-def _train(house: tuple, task: str, run: str, **more: object) -> dict:
-    return fit.train(house[0], house[1], task, _config(house, task, **more), run=run)
+def _train(made_lake: tuple, task: str, run: str, **more: object) -> dict:
+    return fit.train(made_lake[0], made_lake[1], task, _config(made_lake, task, **more), run=run)
 
 
 @pytest.mark.parametrize("task", ["onscreen", "query-separate"])
-def test_a_run_is_whole_and_goes_on_after_a_kill_with_the_same_bytes(house: tuple, task: str) -> None:
-    lake = house[0]
-    _train(house, task, "whole")
+def test_a_run_is_whole_and_goes_on_after_a_kill_with_the_same_bytes(made_lake: tuple, task: str) -> None:
+    lake = made_lake[0]
+    _train(made_lake, task, "whole")
     run = runs.Run(lake, task, "whole")
     card = run.card()
     assert card["counts"]["examples"] == {"train": 16, "val": 16 if task == "onscreen" else 8}
@@ -52,13 +63,13 @@ def test_a_run_is_whole_and_goes_on_after_a_kill_with_the_same_bytes(house: tupl
     assert progress["clips"] == [8] * 4
     assert len(set(progress["loss"])) == 4, "other partners in another epoch"
     if (pid := os.fork()) == 0:
-        _die(house, task)
+        _die(made_lake, task)
     assert os.WIFSIGNALED(os.waitpid(pid, 0)[1])
-    assert _train(house, task, "killed")["computed"]
+    assert _train(made_lake, task, "killed")["computed"]
     assert _files(lake, "killed", task) == _files(lake, "whole", task)
 
 
-def _die(house: tuple, task: str) -> None:
+def _die(made_lake: tuple, task: str) -> None:
     """Ends this process before its fourth step."""
     from winnow.train import fit as loop
 
@@ -71,14 +82,14 @@ def _die(house: tuple, task: str) -> None:
 
     loop._Loop._step = dying
     try:
-        _train(house, task, "killed")
+        _train(made_lake, task, "killed")
     finally:
         os._exit(0)
 
 
-def test_suppression_is_calibrated_on_val_and_test_is_scored_at_that_bias(house: tuple) -> None:
-    lake, deployed, _ = house
-    _train(house, "onscreen", "tried", epochs=1, core_blocks=1)
+def test_suppression_is_calibrated_on_val_and_test_is_scored_at_that_bias(made_lake: tuple) -> None:
+    lake, deployed, _ = made_lake
+    _train(made_lake, "onscreen", "tried", epochs=1, core_blocks=1)
     on_val = runs.Run(lake, "onscreen", "tried").metrics("val")
     assert on_val["osr_db"] == pytest.approx(6.0, abs=onscreen.WITHIN_DB)
     found = trying.evaluate(lake, deployed, "onscreen", "tried")
@@ -91,9 +102,9 @@ def test_suppression_is_calibrated_on_val_and_test_is_scored_at_that_bias(house:
     assert np.mean(values["value"]) == pytest.approx(found["value"])
 
 
-def test_a_query_run_tells_the_mixture_beside_its_figures(house: tuple) -> None:
-    lake, deployed, _ = house
-    _train(house, "query-separate", "tried", epochs=1)
+def test_a_query_run_tells_the_mixture_beside_its_figures(made_lake: tuple) -> None:
+    lake, deployed, _ = made_lake
+    _train(made_lake, "query-separate", "tried", epochs=1)
     first, second = (trying.evaluate(lake, deployed, "query-separate", "tried") for _ in range(2))
     assert (first["look"], second["look"]) == (1, 2)
     assert first["clips"] == 8
@@ -106,9 +117,11 @@ def test_a_query_run_tells_the_mixture_beside_its_figures(house: tuple) -> None:
 
 
 @pytest.fixture(scope="module")
-def prepared(house: tuple) -> dict:
+def prepared(made_lake: tuple) -> dict:
     modules = {"onscreen": onscreen, "query-separate": query_separate}
-    return {task: preparing.prepare(house[0], m, task, _config(house, task), None) for task, m in modules.items()}
+    return {
+        task: preparing.prepare(made_lake[0], m, task, _config(made_lake, task), None) for task, m in modules.items()
+    }
 
 
 def test_mixtures_are_drawn_of_clips_that_are_not_tied(prepared: dict) -> None:
@@ -132,10 +145,10 @@ def test_mixtures_are_drawn_of_clips_that_are_not_tied(prepared: dict) -> None:
     assert 0.5 / 2 * 0.29 <= np.abs(asked["sound"]).max(2).min() <= np.abs(asked["sound"]).max() <= 1.5 / 2 * 0.31
 
 
-def test_the_control_deals_out_pictures_and_queries_of_train_alone(house: tuple, prepared: dict) -> None:
+def test_the_control_deals_out_pictures_and_queries_of_train_alone(made_lake: tuple, prepared: dict) -> None:
     for task, module, name in (("onscreen", onscreen, "pictures"), ("query-separate", query_separate, "query")):
         plain = prepared[task]
-        dealt = preparing.prepare(house[0], module, task, _config(house, task, labels="shuffled"), None)
+        dealt = preparing.prepare(made_lake[0], module, task, _config(made_lake, task, labels="shuffled"), None)
         rows, val = plain.rows("train"), plain.rows("val")
         one, other = (p.joined.vectors.draw(rows, 0, 0) for p in (plain, dealt))
         assert (one["sound"] == other["sound"]).all()
@@ -144,11 +157,11 @@ def test_the_control_deals_out_pictures_and_queries_of_train_alone(house: tuple,
 
 
 # -- bad input ---------------------------------------------------------------------------------------------------------
-def _stops(house: tuple, task: str, message: str, **more: object) -> None:
+def _stops(made_lake: tuple, task: str, message: str, **more: object) -> None:
     with pytest.raises(ContractError, match=message):
-        _train(house, task, "bad", **more)
-    assert not runs.Run(house[0], task, "bad").home.exists()
-    assert not runs.Run(house[0], task, "bad").work.exists(), "no half run"
+        _train(made_lake, task, "bad", **more)
+    assert not runs.Run(made_lake[0], task, "bad").home.exists()
+    assert not runs.Run(made_lake[0], task, "bad").work.exists(), "no half run"
 
 
 def _few() -> list[dict]:
@@ -165,35 +178,43 @@ def test_silence_is_left_out_and_counted(tmp_path: Path) -> None:
     for name in ("train-0", "val-0"):
         row = next(row for row in rows if row["name"] == name)
         row["data"] = sounding.mp4(99, row["label"], True, silent=True)
-    mixes = [mixed.mixture(one, two, split="validate", label=label) for one, two, label in (
-        ("val-0", "val-1", mixtures.ON), ("val-1", "val-0", mixtures.ON), ("val-1", "val-4", mixtures.ON),
-        ("val-4", "val-5", mixtures.OFF))]  # fmt: skip
-    house = sounding.house(tmp_path, rows, mixes)
+    mixes = [
+        mixed.mixture(one, two, split="validate", label=label)
+        for one, two, label in (
+            ("val-0", "val-1", mixtures.ON),
+            ("val-1", "val-0", mixtures.ON),
+            ("val-1", "val-4", mixtures.ON),
+            ("val-4", "val-5", mixtures.OFF),
+        )
+    ]
+    made_lake = sounding.make_lake(tmp_path, rows, mixes)
     ids = {row["name"]: row["sample_id"] for row in rows}
-    found = preparing.prepare(house[0], onscreen, "onscreen", _config(house, "onscreen"), None)
+    found = preparing.prepare(made_lake[0], onscreen, "onscreen", _config(made_lake, "onscreen"), None)
     silent = found.joined.left_out["silent"]
     assert silent == sorted([ids["train-0"], mixes[0]["mixture_id"], mixes[1]["mixture_id"]])
-    asked = preparing.prepare(house[0], query_separate, "query-separate", _config(house, "query-separate"), None)
+    asked = preparing.prepare(
+        made_lake[0], query_separate, "query-separate", _config(made_lake, "query-separate"), None
+    )
     assert asked.joined.left_out["silent"] == sorted([ids["train-0"], ids["val-0"]])
 
 
 def test_a_mixture_of_a_clip_with_itself_stops(tmp_path: Path) -> None:
     mixes = [mixed.mixture("val-0", "val-0", split="validate", label=mixtures.ON)]
-    house = sounding.house(tmp_path, _few(), mixes)
-    _stops(house, "onscreen", f"mixture {mixes[0]['mixture_id']} is of clip .* with itself")
+    made_lake = sounding.make_lake(tmp_path, _few(), mixes)
+    _stops(made_lake, "onscreen", f"mixture {mixes[0]['mixture_id']} is of clip .* with itself")
 
 
-def test_without_labels_partners_or_vectors_nothing_is_trained(house: tuple, tmp_path: Path) -> None:
+def test_without_labels_partners_or_vectors_nothing_is_trained(made_lake: tuple, tmp_path: Path) -> None:
     on = [mixed.mixture("val-0", "val-1", split="validate", label=mixtures.ON)]
-    few = sounding.house(tmp_path, _few(), on)
+    few = sounding.make_lake(tmp_path, _few(), on)
     _stops(few, "onscreen", "no rendered mixture in val whose first clip is labelled offscreen_only")
     _stops(few, "onscreen", "batch mix-none has no rendered mixture in val", mixtures="mix-none")
     same = [row | {"label": "bell"} for row in _few()]
-    alike = sounding.house(tmp_path / "alike", same, on)
+    alike = sounding.make_lake(tmp_path / "alike", same, on)
     _stops(alike, "query-separate", "no two training clips of other videos and labels .* no partner 8")
     half = planted.write_vectors(tmp_path / "half.parquet", _few()[:5], {"query": np.ones((5, 1, 8), np.float32)})
     _stops((few[0], few[1], str(half)), "query-separate", "3 of 8 clips have no query vector, more than 0%")
-    _stops(house, "query-separate", "samples=9000 are more than source_s=1.0 s hold", samples=9_000)
+    _stops(made_lake, "query-separate", "samples=9000 are more than source_s=1.0 s hold", samples=9_000)
     with pytest.raises(ConfigError, match=r"is of query-separate\.clipsep-nit, not of query-separate clipsep"):
         load("query-separate", "demo", [], ["nit_clamp"], "clipsep")
     with pytest.raises(ConfigError, match="'samplez' is no option"):
@@ -201,9 +222,9 @@ def test_without_labels_partners_or_vectors_nothing_is_trained(house: tuple, tmp
     assert load("query-separate", "demo", [], ["nit_clamp"]).faithful == ("nit_clamp",)
 
 
-def test_a_checkpoint_of_another_encoder_is_refused(house: tuple, tmp_path: Path) -> None:
-    lake, deployed, path = house
-    _train(house, "query-separate", "encoded", epochs=1)
+def test_a_checkpoint_of_another_encoder_is_refused(made_lake: tuple, tmp_path: Path) -> None:
+    lake, deployed, path = made_lake
+    _train(made_lake, "query-separate", "encoded", epochs=1)
     run = runs.Run(lake, "query-separate", "encoded")
     text = (run.home / runs.CARD).read_text()
     wide = planted.write_vectors(tmp_path / "w.parquet", sounding.clips(), {"query": np.ones((32, 1, 9), np.float32)})

@@ -87,10 +87,14 @@ def test_all_of_a_network_learns_and_the_loss_begins_at_chance(model: str) -> No
     torch.manual_seed(0)
     config, of = TrainConfig(model=model), GEOMETRIES["tiny"]
     net, count = contrast.build(config, Sizes(20, 24, 1, 1, 0)), 64 if model == "frozen" else 6
-    given = {"audio": torch.randn(count, 20), "visual": torch.randn(count, 24)} if model == "frozen" else {
-        "pictures": torch.randint(0, 256, (count, 3, of.side, of.side, 3), dtype=torch.uint8),
-        "sound": torch.randn(count, of.samples),
-    }  # fmt: skip
+    given = (
+        {"audio": torch.randn(count, 20), "visual": torch.randn(count, 24)}
+        if model == "frozen"
+        else {
+            "pictures": torch.randint(0, 256, (count, 3, of.side, of.side, 3), dtype=torch.uint8),
+            "sound": torch.randn(count, of.samples),
+        }
+    )
     weight, loss = contrast.terms(config, net(**given), {"video": torch.arange(count)})["pairs"]
     if model == "frozen":
         assert math.log(64) <= float(loss) <= math.log(64) + 0.5

@@ -164,11 +164,14 @@ SPOILED: dict[str, tuple[Callable[[dict], object], str]] = {
     "clock_restarts": (lambda t: t["fct_clips"]["clock_restarts"][0].update(end_s=2.0), "clips 0–2 s, not 0–4 s"),
     "slides": (lambda t: t["fct_clips"]["slides"].pop(), "clips 0–10 s, not 0–10 s and 10–13 s"),
     "half_zeros": (
-        lambda t: t["fct_candidates"]["half_zeros"][0].update(reason=None), "ends as None, not undecodable",
+        lambda t: t["fct_candidates"]["half_zeros"][0].update(reason=None),
+        "ends as None, not undecodable",
     ),
     "late_key_picture": (
-        lambda t: (t["fct_clips"]["late_key_picture"].clear(),
-                   t["fct_candidates"]["late_key_picture"][0].update(reason="undecodable", detail="damaged")),
+        lambda t: (
+            t["fct_clips"]["late_key_picture"].clear(),
+            t["fct_candidates"]["late_key_picture"][0].update(reason="undecodable", detail="damaged"),
+        ),
         "clips none, not 1–4 s (undecodable: damaged)",
     ),
     "interlaced": (lambda t: t["fct_clips"]["interlaced"][0].update(interlaced=None), "interlaced is null, not true"),
@@ -188,7 +191,7 @@ SPOILED: dict[str, tuple[Callable[[dict], object], str]] = {
         lambda t: (t["fct_clips"]["kinetics"].clear(), t["fct_candidates"]["kinetics"].clear()),
         "clips none, not 0.5–3.5 s (no candidate has its address)",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", SPOILED)

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from winnow.core.errors import ContractError
 from winnow.core.frozen_model import FrozenModel
 from winnow.core.lake import Lake
-from winnow.core.shard import Chain
-from winnow.core.stage import stage_names, stage_needs, stage_wants
+from winnow.core.shard import Lineage
+from winnow.core.stage import stage_names, stage_needs, stage_optional_needs
 from winnow.core.table import ok_rows
 from winnow.fitting import fit
 from winnow.fitting.calibration.classes import named
@@ -63,7 +63,7 @@ def ensembles(
     """What there is of every scorer and model; a scorer and why, where there is nothing. At most `clips` clips are
     looked at, chosen by the digest of their ids. ContractError for a batch that is not cut into clips or not
     measured."""
-    chains = {batch: Chain(lake, batch, stage_needs(), stage_wants()) for batch in batches}
+    chains = {batch: Lineage(lake, batch, stage_needs(), stage_optional_needs()) for batch in batches}
     chosen = _chosen(lake, chains, clips, seed)
     labels = _labels(lake, chains, set(chosen.values()))
     if named := [name for name in BUILTIN if name in scorers]:
@@ -74,9 +74,12 @@ def ensembles(
 
 
 def _builtin(
-    lake: Lake, batches: Sequence[str], chosen: Mapping[str, str], labels: Mapping[str, frozenset[str]],
+    lake: Lake,
+    batches: Sequence[str],
+    chosen: Mapping[str, str],
+    labels: Mapping[str, frozenset[str]],
     named: Sequence[str],
-) -> Iterator[Ensemble | tuple[str, str]]:  # fmt: skip
+) -> Iterator[Ensemble | tuple[str, str]]:
     import numpy as np
 
     from winnow.models.correspondence import Scorer
@@ -122,9 +125,12 @@ def _parts(scorer: Scorer, corpus: Corpus, fold: np.ndarray, places: np.ndarray)
 
 
 def _vectors(
-    lake: Lake, chains: Mapping[str, Chain], scorer: str, chosen: Mapping[str, str],
+    lake: Lake,
+    chains: Mapping[str, Lineage],
+    scorer: str,
+    chosen: Mapping[str, str],
     labels: Mapping[str, frozenset[str]],
-) -> Iterator[Ensemble | tuple[str, str]]:  # fmt: skip
+) -> Iterator[Ensemble | tuple[str, str]]:
     """A stage's models, each on the clips that it scored."""
     import numpy as np
     import pyarrow as pa
@@ -137,9 +143,9 @@ def _vectors(
         return
     clips: dict[str, dict[str, tuple]] = {}
     wanted = pa.array(sorted(chosen), pa.string())
-    for chain in chains.values():
-        for number in chain.numbers("clip"):
-            manifest = chain.committed(scorer, number)
+    for lineage in chains.values():
+        for number in lineage.numbers("clip"):
+            manifest = lineage.committed(scorer, number)
             if manifest is None:
                 continue
             rows = ok_rows(lake.read_table(manifest), ["video_id", "sound", "picture", "fold", "model"])
@@ -172,17 +178,17 @@ def _dots(scorer: str, picture: np.ndarray, sound: np.ndarray, places: np.ndarra
     return {scorer: out}
 
 
-def _chosen(lake: Lake, chains: Mapping[str, Chain], clips: int, seed: int) -> dict[str, str]:
+def _chosen(lake: Lake, chains: Mapping[str, Lineage], clips: int, seed: int) -> dict[str, str]:
     """Video by clip, of at most `clips` clips: those whose ids have the smallest digests, so the choice does not depend
     on batches, shards or order, and the clips of a grown corpus are mostly the same."""
 
     def every() -> Iterator[tuple[str, str, str]]:
-        for batch, chain in chains.items():
-            numbers = chain.numbers("clip")
+        for batch, lineage in chains.items():
+            numbers = lineage.numbers("clip")
             if not numbers:
                 raise ContractError(f"batch {batch} has no clips: run `winnow plan --batch {batch}` and what follows")
             for number in numbers:
-                manifest = chain.committed("clip", number)
+                manifest = lineage.committed("clip", number)
                 if manifest is None:
                     raise ContractError(f"shard {number} of batch {batch} is not cut: run `winnow run clip` on it")
                 rows = ok_rows(lake.read_table(manifest), ["video_id"])
@@ -192,12 +198,12 @@ def _chosen(lake: Lake, chains: Mapping[str, Chain], clips: int, seed: int) -> d
     return {clip: video for _, clip, video in heapq.nsmallest(clips, every())}
 
 
-def _labels(lake: Lake, chains: Mapping[str, Chain], videos: Container[str]) -> dict[str, frozenset[str]]:
+def _labels(lake: Lake, chains: Mapping[str, Lineage], videos: Container[str]) -> dict[str, frozenset[str]]:
     """What the labels name that lists give a video (`classes.named`); videos without any are left out."""
     out: dict[str, set[str]] = {}
-    for chain in chains.values():
-        for number in chain.numbers("ingest"):
-            manifest = chain.committed("ingest", number)
+    for lineage in chains.values():
+        for number in lineage.numbers("ingest"):
+            manifest = lineage.committed("ingest", number)
             rows = ok_rows(lake.read_table(manifest), ["video_id", "labels"]).to_pylist() if manifest else ()
             for row in rows:
                 if row["labels"] and row["video_id"] in videos:

@@ -50,10 +50,15 @@ def graph(tensors: Mapping[str, np.ndarray], where: str, size: int = SIZE, halvi
         pad = max((left - 1) * stride + kernel.shape[2] - side, 0)
         made.tensor(f"{name}.weight", kernel)
         out = made.node(
-            "Conv", [given, f"{name}.weight"], f"{name}.out", dilations=[1, 1], group=group,
-            kernel_shape=list(kernel.shape[2:]), pads=[pad // 2, pad // 2, pad - pad // 2, pad - pad // 2],
+            "Conv",
+            [given, f"{name}.weight"],
+            f"{name}.out",
+            dilations=[1, 1],
+            group=group,
+            kernel_shape=list(kernel.shape[2:]),
+            pads=[pad // 2, pad // 2, pad - pad // 2, pad - pad // 2],
             strides=[stride, stride],
-        )  # fmt: skip
+        )
         return out, left
 
     try:

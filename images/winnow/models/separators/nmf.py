@@ -92,9 +92,14 @@ def background(power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.exceptions import ConvergenceWarning
 
     model = NMF(
-        min(BACKGROUND, power.shape[1]), solver="mu", beta_loss="kullback-leibler", init="random", random_state=0,
-        max_iter=ITERATIONS, tol=0.0,
-    )  # fmt: skip
+        min(BACKGROUND, power.shape[1]),
+        solver="mu",
+        beta_loss="kullback-leibler",
+        init="random",
+        random_state=0,
+        max_iter=ITERATIONS,
+        tol=0.0,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         bases = model.fit_transform(power + _EPS)

@@ -104,9 +104,11 @@ class Centroids:
         arrays = {"names": np.frombuffer(json.dumps(list(self.layers)).encode(), np.uint8)}
         for place, layer in enumerate(self.layers.values()):
             arrays |= {
-                f"{place}_centre": layer.frame.centre, f"{place}_factor": layer.frame.factor,
-                f"{place}_step": np.array(layer.frame.step), f"{place}_centres": layer.centres,
-            }  # fmt: skip
+                f"{place}_centre": layer.frame.centre,
+                f"{place}_factor": layer.frame.factor,
+                f"{place}_step": np.array(layer.frame.step),
+                f"{place}_centres": layer.centres,
+            }
         file = io.BytesIO()
         np.savez(file, **arrays)
         return file.getvalue()

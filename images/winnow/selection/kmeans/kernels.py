@@ -131,9 +131,12 @@ def among_near(x, order, starts, near, centres, square, first, stride, labels, s
                 v0, v1, v2, v3 = x[row, i], x[row, i + 1], x[row, i + 2], x[row, i + 3]
                 for c in range(m):
                     value[c] = (
-                        value[c] + v0 * columns[i, c] + v1 * columns[i + 1, c]
-                        + v2 * columns[i + 2, c] + v3 * columns[i + 3, c]
-                    )  # fmt: skip
+                        value[c]
+                        + v0 * columns[i, c]
+                        + v1 * columns[i + 1, c]
+                        + v2 * columns[i + 2, c]
+                        + v3 * columns[i + 3, c]
+                    )
             for i in range(d - d % 4, d):
                 for c in range(m):
                     value[c] += x[row, i] * columns[i, c]

@@ -72,8 +72,11 @@ class UNet(nn.Module):
         for k, width in enumerate([*ups, CHANNELS]):
             last = k == len(ups)
             inputs = downs[-1] if k == 0 else ups[k - 1] + downs[-1 - k]
-            layers = [nn.ReLU(), nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
-                      nn.Conv2d(inputs, width, 3, 1, 1, bias=last)]  # fmt: skip
+            layers = [
+                nn.ReLU(),
+                nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
+                nn.Conv2d(inputs, width, 3, 1, 1, bias=last),
+            ]
             self.ups.append(nn.Sequential(*layers, *([] if last else [nn.BatchNorm2d(width)])))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -110,9 +113,10 @@ class ClipSep(nn.Module):
             return {"estimate": self._heard(mixed, asked[:, 0], sound.shape[-1]), "sources": sound}
         parts = warp @ spectrum(sound).abs()
         found = {
-            "asked": asked, "targets": (parts > 0.5 * magnitude[:, None]).to(sound.dtype),
+            "asked": asked,
+            "targets": (parts > 0.5 * magnitude[:, None]).to(sound.dtype),
             "weight": torch.log1p(magnitude).clamp(LEAST, MOST),
-        }  # fmt: skip
+        }
         if self.noise:
             mean = pooled.mean(1)
             heads = torch.stack([torch.sigmoid(head(mean)) for head in self.noise], 1)

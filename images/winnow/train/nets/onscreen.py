@@ -111,9 +111,18 @@ class Onscreen(nn.Module):
     first `alone` steps, in which the separator learns by itself)."""
 
     def __init__(
-        self, sizes: Sizes, kind: str, *, basis: str, blocks: int, repeats: int, layers: int, heads: int,
-        dropout: float, alone: int,
-    ) -> None:  # fmt: skip
+        self,
+        sizes: Sizes,
+        kind: str,
+        *,
+        basis: str,
+        blocks: int,
+        repeats: int,
+        layers: int,
+        heads: int,
+        dropout: float,
+        alone: int,
+    ) -> None:
         super().__init__()
         width = max(4 * heads, WIDTH // sizes.narrow // heads * heads)
         self.separator = Separator(SOURCES, basis, blocks, repeats, sizes.narrow)

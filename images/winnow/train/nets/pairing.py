@@ -87,9 +87,14 @@ class Ridge(nn.Module):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         self.width = min(DIRECTIONS, sizes.audio)
-        shapes = {"picture_mean": (sizes.visual,), "picture_scale": (sizes.visual,), "sound_mean": (sizes.audio,),
-                  "sound_scale": (sizes.audio,), "directions": (sizes.audio, self.width),
-                  "weights": (sizes.visual, self.width)}  # fmt: skip
+        shapes = {
+            "picture_mean": (sizes.visual,),
+            "picture_scale": (sizes.visual,),
+            "sound_mean": (sizes.audio,),
+            "sound_scale": (sizes.audio,),
+            "directions": (sizes.audio, self.width),
+            "weights": (sizes.visual, self.width),
+        }
         for name, shape in shapes.items():
             self.register_buffer(name, torch.zeros(shape))
 

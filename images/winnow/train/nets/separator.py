@@ -21,10 +21,14 @@ class Block(nn.Module):
     def __init__(self, channels: int, hidden: int, dilation: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv1d(channels, hidden, 1), nn.PReLU(), nn.GroupNorm(1, hidden),
+            nn.Conv1d(channels, hidden, 1),
+            nn.PReLU(),
+            nn.GroupNorm(1, hidden),
             nn.Conv1d(hidden, hidden, KERNEL, padding=dilation * (KERNEL // 2), dilation=dilation, groups=hidden),
-            nn.PReLU(), nn.GroupNorm(1, hidden), nn.Conv1d(hidden, channels, 1),
-        )  # fmt: skip
+            nn.PReLU(),
+            nn.GroupNorm(1, hidden),
+            nn.Conv1d(hidden, channels, 1),
+        )
         self.scale = nn.Parameter(torch.ones(channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:

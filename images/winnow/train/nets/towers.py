@@ -111,9 +111,12 @@ class Basic3d(nn.Module):
     def __init__(self, inputs: int, wide: int, stride: int) -> None:
         super().__init__()
         self.main = nn.Sequential(
-            nn.Conv3d(inputs, wide, 3, stride, 1, bias=False), nn.BatchNorm3d(wide), nn.ReLU(),
-            nn.Conv3d(wide, wide, 3, 1, 1, bias=False), nn.BatchNorm3d(wide),
-        )  # fmt: skip
+            nn.Conv3d(inputs, wide, 3, stride, 1, bias=False),
+            nn.BatchNorm3d(wide),
+            nn.ReLU(),
+            nn.Conv3d(wide, wide, 3, 1, 1, bias=False),
+            nn.BatchNorm3d(wide),
+        )
         self.short = _short3d(inputs, wide, (stride,) * 3)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -135,8 +138,10 @@ class Residual18(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = [
-            nn.Conv3d(3, 64, (3, 7, 7), (1, 2, 2), (1, 3, 3), bias=False), nn.BatchNorm3d(64), nn.ReLU(),
-        ]  # fmt: skip
+            nn.Conv3d(3, 64, (3, 7, 7), (1, 2, 2), (1, 3, 3), bias=False),
+            nn.BatchNorm3d(64),
+            nn.ReLU(),
+        ]
         inputs = 64
         for k, wide in enumerate((64, 128, 256, 512)):
             layers += [Basic3d(inputs, wide, 2 if k else 1), Basic3d(wide, wide, 1)]
@@ -155,11 +160,15 @@ class Bottleneck3d(nn.Module):
         super().__init__()
         outputs = 4 * inner
         self.main = nn.Sequential(
-            nn.Conv3d(inputs, inner, (time, 1, 1), padding=(time // 2, 0, 0), bias=False), nn.BatchNorm3d(inner),
+            nn.Conv3d(inputs, inner, (time, 1, 1), padding=(time // 2, 0, 0), bias=False),
+            nn.BatchNorm3d(inner),
             nn.ReLU(),
-            nn.Conv3d(inner, inner, (1, 3, 3), (1, stride, stride), (0, 1, 1), bias=False), nn.BatchNorm3d(inner),
-            nn.ReLU(), nn.Conv3d(inner, outputs, 1, bias=False), _norm(nn.BatchNorm3d, outputs, last=True),
-        )  # fmt: skip
+            nn.Conv3d(inner, inner, (1, 3, 3), (1, stride, stride), (0, 1, 1), bias=False),
+            nn.BatchNorm3d(inner),
+            nn.ReLU(),
+            nn.Conv3d(inner, outputs, 1, bias=False),
+            _norm(nn.BatchNorm3d, outputs, last=True),
+        )
         self.short = _short3d(inputs, outputs, (1, stride, stride))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -175,9 +184,11 @@ class Residual50(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = [
-            nn.Conv3d(3, 64, (5, 7, 7), 2, (2, 3, 3), bias=False), nn.BatchNorm3d(64), nn.ReLU(),
+            nn.Conv3d(3, 64, (5, 7, 7), 2, (2, 3, 3), bias=False),
+            nn.BatchNorm3d(64),
+            nn.ReLU(),
             nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
-        ]  # fmt: skip
+        ]
         inputs = 64
         for k, (blocks, time) in enumerate(zip((3, 4, 6, 3), (1, 1, 3, 3), strict=True)):
             for number in range(blocks):
@@ -194,9 +205,13 @@ class Residual50(nn.Module):
 def _apart(inner: int, stride: int) -> list[nn.Module]:
     """3×1 then 1×3, each normalised."""
     return [
-        nn.Conv2d(inner, inner, (3, 1), (stride, 1), (1, 0), bias=False), nn.BatchNorm2d(inner), nn.ReLU(),
-        nn.Conv2d(inner, inner, (1, 3), (1, stride), (0, 1), bias=False), nn.BatchNorm2d(inner), nn.ReLU(),
-    ]  # fmt: skip
+        nn.Conv2d(inner, inner, (3, 1), (stride, 1), (1, 0), bias=False),
+        nn.BatchNorm2d(inner),
+        nn.ReLU(),
+        nn.Conv2d(inner, inner, (1, 3), (1, stride), (0, 1), bias=False),
+        nn.BatchNorm2d(inner),
+        nn.ReLU(),
+    ]
 
 
 class Bottleneck2d(nn.Module):
@@ -205,13 +220,23 @@ class Bottleneck2d(nn.Module):
     def __init__(self, inputs: int, inner: int, stride: int, apart: bool) -> None:
         super().__init__()
         outputs = 4 * inner
-        middle = _apart(inner, stride) if apart else [
-            nn.Conv2d(inner, inner, 3, stride, 1, bias=False), nn.BatchNorm2d(inner), nn.ReLU(),
-        ]  # fmt: skip
+        middle = (
+            _apart(inner, stride)
+            if apart
+            else [
+                nn.Conv2d(inner, inner, 3, stride, 1, bias=False),
+                nn.BatchNorm2d(inner),
+                nn.ReLU(),
+            ]
+        )
         self.main = nn.Sequential(
-            nn.Conv2d(inputs, inner, 1, bias=False), nn.BatchNorm2d(inner), nn.ReLU(), *middle,
-            nn.Conv2d(inner, outputs, 1, bias=False), _norm(nn.BatchNorm2d, outputs, last=True),
-        )  # fmt: skip
+            nn.Conv2d(inputs, inner, 1, bias=False),
+            nn.BatchNorm2d(inner),
+            nn.ReLU(),
+            *middle,
+            nn.Conv2d(inner, outputs, 1, bias=False),
+            _norm(nn.BatchNorm2d, outputs, last=True),
+        )
         self.short = nn.Identity()
         if inputs != outputs or stride != 1:
             self.short = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
@@ -229,9 +254,13 @@ class Sound50(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = [
-            nn.Conv2d(1, 32, (9, 1), padding=(4, 0), bias=False), nn.BatchNorm2d(32), nn.ReLU(),
-            nn.Conv2d(32, 32, (1, 9), padding=(0, 4), bias=False), nn.BatchNorm2d(32), nn.ReLU(),
-        ]  # fmt: skip
+            nn.Conv2d(1, 32, (9, 1), padding=(4, 0), bias=False),
+            nn.BatchNorm2d(32),
+            nn.ReLU(),
+            nn.Conv2d(32, 32, (1, 9), padding=(0, 4), bias=False),
+            nn.BatchNorm2d(32),
+            nn.ReLU(),
+        ]
         inputs = 32
         for k, blocks in enumerate((3, 4, 6, 3)):
             for number in range(blocks):

@@ -147,10 +147,15 @@ def table(found: Mapping[str, np.ndarray], examples: Examples) -> pa.Table:
     names = np.array([*examples.categories, BACKGROUND], object)
     n, seconds, classes = found["scores"].shape
     flat = pa.array(found["scores"].astype(np.float32).ravel())
-    return pa.table({
-        "sample_id": np.repeat(examples.id, seconds), "clip": np.repeat(examples.clip, seconds),
-        "category": np.repeat(names[examples.target], seconds), "split": np.repeat(examples.split, seconds),
-        "segment": pa.array(np.tile(np.arange(seconds, dtype=np.int32), n)),
-        "predicted": names[found["predicted"].ravel()], "truth": names[truth(examples).ravel()],
-        "scores": pa.FixedSizeListArray.from_arrays(flat, classes),
-    })  # fmt: skip
+    return pa.table(
+        {
+            "sample_id": np.repeat(examples.id, seconds),
+            "clip": np.repeat(examples.clip, seconds),
+            "category": np.repeat(names[examples.target], seconds),
+            "split": np.repeat(examples.split, seconds),
+            "segment": pa.array(np.tile(np.arange(seconds, dtype=np.int32), n)),
+            "predicted": names[found["predicted"].ravel()],
+            "truth": names[truth(examples).ravel()],
+            "scores": pa.FixedSizeListArray.from_arrays(flat, classes),
+        }
+    )

@@ -21,9 +21,22 @@ from winnow.train.sizes import Sizes
 from winnow.train.tasks.retrieve import CEILING, Terms, answers, check, each, score, table, targets
 
 __all__ = [
-    "CEILING", "answers", "build", "check", "closed", "dealt", "each", "inputs", "score", "sizes", "table", "targets",
-    "terms", "views", "window",
-]  # fmt: skip
+    "CEILING",
+    "answers",
+    "build",
+    "check",
+    "closed",
+    "dealt",
+    "each",
+    "inputs",
+    "score",
+    "sizes",
+    "table",
+    "targets",
+    "terms",
+    "views",
+    "window",
+]
 
 
 def inputs(config: TrainConfig) -> dict[str, Sequence[str]]:

@@ -46,10 +46,16 @@ def inputs(config: TrainConfig) -> dict[str, Sequence[str]]:
 def build(config: TrainConfig, sizes: Sizes) -> nn.Module:
     """The network of a run."""
     return Onscreen(
-        sizes, config.model.removeprefix("mixit4-"), basis=config.basis, blocks=config.core_blocks,
-        repeats=config.core_repeats, layers=config.layers, heads=config.heads, dropout=config.dropout,
+        sizes,
+        config.model.removeprefix("mixit4-"),
+        basis=config.basis,
+        blocks=config.core_blocks,
+        repeats=config.core_repeats,
+        layers=config.layers,
+        heads=config.heads,
+        dropout=config.dropout,
         alone=config.alone_steps,
-    )  # fmt: skip
+    )
 
 
 def terms(
@@ -76,9 +82,12 @@ def answers(out: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     return {
         "gram": np.einsum("bmt,bnt->bmn", sources, sources) / samples,
         "cross": np.einsum("bmt,bt->bm", sources, first) / samples,
-        "own": np.mean(first**2, -1), "whole": np.mean(whole**2, -1), "logits": out["logits"].double().cpu().numpy(),
-        "mixit_db": separation.si_snr_db(first, best), "mixture_db": separation.si_snr_db(first, whole),
-    }  # fmt: skip
+        "own": np.mean(first**2, -1),
+        "whole": np.mean(whole**2, -1),
+        "logits": out["logits"].double().cpu().numpy(),
+        "mixit_db": separation.si_snr_db(first, best),
+        "mixture_db": separation.si_snr_db(first, whole),
+    }
 
 
 def calibrated(folder: Path, split: str) -> dict[str, np.ndarray]:
@@ -109,18 +118,24 @@ def score(config: TrainConfig, found: Mapping[str, np.ndarray], examples: SoundE
             raise ContractError(f"a suppression of {config.osr_db} dB was missed: {reached.suppression_db:.3f} dB")
         said["calibration"] = asdict(reached)
     bias = float(found["bias"]) if "bias" in found else reached.bias
-    value, ceiling, floor = (
-        values[on] for values in (at_bias(found, bias), found["mixit_db"], found["mixture_db"])
-    )  # fmt: skip
+    value, ceiling, floor = (values[on] for values in (at_bias(found, bias), found["mixit_db"], found["mixture_db"]))
     likely = found["logits"].max(1)
     mean = float(value.mean())
     return {
-        **said, "metric": METRIC, "value": mean, "chance": float(floor.mean()), "mixit_db": float(ceiling.mean()),
-        "median_db": float(np.median(value)), "uncalibrated_db": float(at_bias(found, 0.0)[on].mean()),
-        "osr_db": suppression.at_db(bias), "bias": bias, "onscreen": int(on.sum()), "offscreen": int(off.sum()),
+        **said,
+        "metric": METRIC,
+        "value": mean,
+        "chance": float(floor.mean()),
+        "mixit_db": float(ceiling.mean()),
+        "median_db": float(np.median(value)),
+        "uncalibrated_db": float(at_bias(found, 0.0)[on].mean()),
+        "osr_db": suppression.at_db(bias),
+        "bias": bias,
+        "onscreen": int(on.sum()),
+        "offscreen": int(off.sum()),
         "auc": float(auc(likely[on | off], on[on | off], np.ones(int((on | off).sum())))),
         "over_mixture_db": mean - float(floor.mean()),
-    }  # fmt: skip
+    }
 
 
 def at_bias(found: Mapping[str, np.ndarray], bias: float) -> np.ndarray:
@@ -146,8 +161,14 @@ def table(found: Mapping[str, np.ndarray], examples: SoundExamples) -> pa.Table:
     import pyarrow as pa
 
     logits = pa.array(found["logits"].astype(np.float32).ravel())
-    return pa.table({
-        "sample_id": examples.id, "clip": examples.clip, "split": examples.split, "label": examples.label,
-        "logits": pa.FixedSizeListArray.from_arrays(logits, found["logits"].shape[1]),
-        "mixit_db": found["mixit_db"], "mixture_db": found["mixture_db"],
-    })  # fmt: skip
+    return pa.table(
+        {
+            "sample_id": examples.id,
+            "clip": examples.clip,
+            "split": examples.split,
+            "label": examples.label,
+            "logits": pa.FixedSizeListArray.from_arrays(logits, found["logits"].shape[1]),
+            "mixit_db": found["mixit_db"],
+            "mixture_db": found["mixture_db"],
+        }
+    )

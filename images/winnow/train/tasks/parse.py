@@ -83,21 +83,27 @@ def score(config: TrainConfig, found: Mapping[str, np.ndarray], examples: Exampl
     guess = _majority(examples)
     chance = avvp.score(guess, guess, examples.heard, examples.seen)["segment"]["type_av"]
     return {
-        "videos": len(examples), "gate": gate, **said,
-        "metric": f"segment type_av, gate {gate}", "value": said["segment"]["type_av"], "chance": chance,
-    }  # fmt: skip
+        "videos": len(examples),
+        "gate": gate,
+        **said,
+        "metric": f"segment type_av, gate {gate}",
+        "value": said["segment"]["type_av"],
+        "chance": chance,
+    }
 
 
 def each(config: TrainConfig, found: Mapping[str, np.ndarray], examples: Examples) -> tuple[np.ndarray, np.ndarray]:
     """Value and chance of every example: (n,) float64 each; their means are those of `score`."""
     guess = _majority(examples)
     return tuple(
-        np.array([
-            avvp.score(*(side[k : k + 1] for side in (*given, examples.heard, examples.seen)))["segment"]["type_av"]
-            for k in range(len(examples))
-        ])
+        np.array(
+            [
+                avvp.score(*(side[k : k + 1] for side in (*given, examples.heard, examples.seen)))["segment"]["type_av"]
+                for k in range(len(examples))
+            ]
+        )
         for given in (_masks(gate_of(config), found), (guess, guess))
-    )  # fmt: skip
+    )
 
 
 def _masks(gate: str, found: Mapping[str, np.ndarray]) -> list[np.ndarray]:
@@ -123,10 +129,14 @@ def table(found: Mapping[str, np.ndarray], examples: Examples) -> pa.Table:
     def listed(values: np.ndarray) -> pa.Array:
         return pa.FixedSizeListArray.from_arrays(pa.array(values.astype(np.float32).ravel()), classes)
 
-    return pa.table({
-        "sample_id": np.repeat(examples.id, seconds), "clip": np.repeat(examples.clip, seconds),
-        "split": np.repeat(examples.split, seconds),
-        "segment": pa.array(np.tile(np.arange(seconds, dtype=np.int32), n)),
-        "heard": listed(found["segments"][:, :, 0]), "seen": listed(found["segments"][:, :, 1]),
-        "pooled": listed(np.repeat(found["clip"][:, None], seconds, 1)),
-    })  # fmt: skip
+    return pa.table(
+        {
+            "sample_id": np.repeat(examples.id, seconds),
+            "clip": np.repeat(examples.clip, seconds),
+            "split": np.repeat(examples.split, seconds),
+            "segment": pa.array(np.tile(np.arange(seconds, dtype=np.int32), n)),
+            "heard": listed(found["segments"][:, :, 0]),
+            "seen": listed(found["segments"][:, :, 1]),
+            "pooled": listed(np.repeat(found["clip"][:, None], seconds, 1)),
+        }
+    )

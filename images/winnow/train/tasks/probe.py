@@ -212,8 +212,9 @@ def build(config: TrainConfig, sizes: Sizes, under: Base | None) -> nn.Module:
         )
     tensors, _ = state.load(under.path.read_bytes(), str(under.path))
     net = contrast.build(under.config, own)
-    shifts, scales = ({n: tensors[f"{kind}_{n}"].numpy() for n in inputs(settled(config, under))}
-                      for kind in ("mean", "scale"))  # fmt: skip
+    shifts, scales = (
+        {n: tensors[f"{kind}_{n}"].numpy() for n in inputs(settled(config, under))} for kind in ("mean", "scale")
+    )
     model = state.Model(net, shifts, scales)
     model.load_state_dict(tensors)
     return Probe(model, net.widths, sizes.classes, config.sides, config.dropout)
@@ -240,9 +241,13 @@ def score(config: TrainConfig, found: Mapping[str, np.ndarray], examples: Exampl
     said = classes.score(found["scores"], examples.target)
     times, places = views(config)
     return {
-        **said, "sides": config.sides, "views": times * places, "metric": METRIC, "value": said["top_1"],
+        **said,
+        "sides": config.sides,
+        "views": times * places,
+        "metric": METRIC,
+        "value": said["top_1"],
         "chance": said["majority"],
-    }  # fmt: skip
+    }
 
 
 def each(config: TrainConfig, found: Mapping[str, np.ndarray], examples: Examples) -> tuple[np.ndarray, np.ndarray]:
@@ -259,8 +264,12 @@ def table(found: Mapping[str, np.ndarray], examples: Examples) -> pa.Table:
 
     names = np.array(examples.categories, object)
     flat = pa.array(found["scores"].astype(np.float32).ravel())
-    return pa.table({
-        "sample_id": examples.id, "split": examples.split, "category": names[examples.target],
-        "predicted": names[found["scores"].argmax(1)],
-        "scores": pa.FixedSizeListArray.from_arrays(flat, found["scores"].shape[1]),
-    })  # fmt: skip
+    return pa.table(
+        {
+            "sample_id": examples.id,
+            "split": examples.split,
+            "category": names[examples.target],
+            "predicted": names[found["scores"].argmax(1)],
+            "scores": pa.FixedSizeListArray.from_arrays(flat, found["scores"].shape[1]),
+        }
+    )

@@ -66,8 +66,13 @@ def answers(out: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     rows = []
     for estimate, both in zip(estimates, sources, strict=True):
         found = quality(both, np.stack([estimate, both.sum(0)]))
-        rows.append([np.nan if one is None else value for one in found
-                     for value in ((one.sdr_db, one.sir_db, one.sar_db) if one else (0.0,) * 3)])  # fmt: skip
+        rows.append(
+            [
+                np.nan if one is None else value
+                for one in found
+                for value in ((one.sdr_db, one.sir_db, one.sar_db) if one else (0.0,) * 3)
+            ]
+        )
     values = np.array(rows, np.float64).reshape(-1, len(FIGURES))
     return {name: values[:, k] for k, name in enumerate(FIGURES)}
 
@@ -85,8 +90,15 @@ def score(config: TrainConfig, found: Mapping[str, np.ndarray], examples: SoundE
         error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
         said[name] = {"mean": float(values.mean()), "standard_error": error, "median": float(np.median(values))}
     value, chance = said["sdr_db"]["mean"], said["mixture_sdr_db"]["mean"]
-    return {**said, "metric": METRIC, "value": value, "chance": chance, "over_mixture_db": value - chance,
-            "clips": int(heard.sum()), "silent": int((~heard).sum())}  # fmt: skip
+    return {
+        **said,
+        "metric": METRIC,
+        "value": value,
+        "chance": chance,
+        "over_mixture_db": value - chance,
+        "clips": int(heard.sum()),
+        "silent": int((~heard).sum()),
+    }
 
 
 def each(
@@ -101,7 +113,12 @@ def table(found: Mapping[str, np.ndarray], examples: SoundExamples) -> pa.Table:
     """Predictions: a row a clip."""
     import pyarrow as pa
 
-    return pa.table({
-        "sample_id": examples.id, "clip": examples.clip, "split": examples.split, "category": examples.label,
-        **{name: found[name] for name in FIGURES},
-    })  # fmt: skip
+    return pa.table(
+        {
+            "sample_id": examples.id,
+            "clip": examples.clip,
+            "split": examples.split,
+            "category": examples.label,
+            **{name: found[name] for name in FIGURES},
+        }
+    )

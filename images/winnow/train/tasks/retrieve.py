@@ -119,14 +119,21 @@ def score(config: TrainConfig, found: Mapping[str, np.ndarray], examples: Exampl
     """`winnow metrics retrieval` of the answers; `value` is R@5, the mean of both ways; `select` chooses between
     epochs: R@1, and of equal ones MRR."""
     said = retrieval.score(
-        found["audio"], found["visual"], labels=examples.target, groups=examples.video, ks=config.recall,
+        found["audio"],
+        found["visual"],
+        labels=examples.target,
+        groups=examples.video,
+        ks=config.recall,
         seed=config.seed,
-    )  # fmt: skip
+    )
     k = _main(config)
     return {
-        **said, "metric": f"R@{k} of {len(examples)}", "value": said[f"R@{k}"], "chance": k / len(examples),
+        **said,
+        "metric": f"R@{k} of {len(examples)}",
+        "value": said[f"R@{k}"],
+        "chance": k / len(examples),
         "select": said[f"R@{min(config.recall)}"] + 1e-6 * said["MRR"],
-    }  # fmt: skip
+    }
 
 
 def each(config: TrainConfig, found: Mapping[str, np.ndarray], examples: Examples) -> tuple[np.ndarray, np.ndarray]:
@@ -146,9 +153,14 @@ def table(found: Mapping[str, np.ndarray], examples: Examples) -> pa.Table:
         side: pa.FixedSizeListArray.from_arrays(pa.array(found[side].astype(np.float32).ravel()), found[side].shape[1])
         for side in ("audio", "visual")
     }
-    return pa.table({
-        "sample_id": examples.id, "video_id": examples.video, "split": examples.split,
-        "category": pa.array(names[examples.target].tolist(), pa.string()),
-        "rank_audio_to_visual": retrieval.ranks(found["audio"], found["visual"]),
-        "rank_visual_to_audio": retrieval.ranks(found["visual"], found["audio"]), **vectors,
-    })  # fmt: skip
+    return pa.table(
+        {
+            "sample_id": examples.id,
+            "video_id": examples.video,
+            "split": examples.split,
+            "category": pa.array(names[examples.target].tolist(), pa.string()),
+            "rank_audio_to_visual": retrieval.ranks(found["audio"], found["visual"]),
+            "rank_visual_to_audio": retrieval.ranks(found["visual"], found["audio"]),
+            **vectors,
+        }
+    )

@@ -38,13 +38,22 @@ def cut(lake: Lake, stage: str, batch: str, shards: list[list[tuple[str, str]]])
         name, sha256 = shard_name(number, {"rows": sha256_bytes(data)}), sha256_bytes(data)
         lake.commit(
             Manifest(
-                stage=stage, v="0" * 12, batch=batch, shard=name, file=f"{name}.{sha256[:8]}.parquet", sha256=sha256,
-                bytes=len(data), rows=len(rows), rows_in=len(rows), ok=len(rows), failed=0,
+                stage=stage,
+                fingerprint="0" * 12,
+                batch=batch,
+                shard=name,
+                file=f"{name}.{sha256[:8]}.parquet",
+                sha256=sha256,
+                bytes=len(data),
+                rows=len(rows),
+                rows_in=len(rows),
+                ok=len(rows),
+                failed=0,
             ),
             data,
-        )  # fmt: skip
+        )
         names.append(name)
-    lake.set_stand(stage, batch, {"v": "0" * 12, "shards": names})
+    lake.set_head(stage, batch, {"v": "0" * 12, "shards": names})
 
 
 class Count(Stage):
@@ -122,7 +131,7 @@ class Capitals(Stage):
 class Both(Stage):
     """Reads the files beside two tables, one of which it can do without."""
 
-    name, image, needs, wants = "both", "base", ("letters",), ("capitals",)
+    name, image, needs, optional_needs = "both", "base", ("letters",), ("capitals",)
     schema = {"both": "string"}
 
     def process(self, batch: Batch) -> Iterator[Outcome]:
@@ -132,13 +141,13 @@ class Both(Stage):
 
 
 NEEDS = {s.name: s.needs for s in (Count, Letters, Odd, Join, Capitals, Both)}
-WANTS = {s.name: s.wants for s in (Both,)}
+OPTIONAL_NEEDS = {s.name: s.optional_needs for s in (Both,)}
 
 
 def runtime(lake: Lake, stage: type[Stage], batch: str = "day", **params: object) -> Runtime:
     """A Runtime of a toy stage that logs nothing."""
     made = Runtime(stage(stage.Params(**params), lake, Settings()), lake, batch, log=lambda line: None)
-    made.chain.needs, made.chain.wants = NEEDS, WANTS
+    made.lineage.needs, made.lineage.optional_needs = NEEDS, OPTIONAL_NEEDS
     return made
 
 
@@ -148,8 +157,8 @@ def read(lake: Lake, runtime: Runtime, number: int = 0):
 
     import pyarrow.parquet as pq
 
-    chain = type(runtime.chain)(lake, runtime.batch, NEEDS, WANTS)
-    manifest = chain.committed(runtime.stage.name, number)
+    lineage = type(runtime.lineage)(lake, runtime.batch, NEEDS, OPTIONAL_NEEDS)
+    manifest = lineage.committed(runtime.stage.name, number)
     return manifest, pq.read_table(io.BytesIO(lake.read_table(manifest))).to_pylist()
 
 

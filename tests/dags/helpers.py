@@ -20,7 +20,7 @@ LATER = "benchmark"
 EMPTY_DAY = "2026-11-04"
 
 
-class StubHouse:
+class StubAirflow:
     """One Airflow with its lake and inbox in a folder."""
 
     def __init__(self, root: Path) -> None:

@@ -69,7 +69,7 @@ class Batches(Protocol):
         ...
 
 
-class House:
+class ExplorerContext:
     """One explorer: a lake, the deployment, where the pages are mounted, and what rooms above lend it: `batches`, and
     `draw`, which draws a sample of a release for an audit (its id, clips of each stratum); None without."""
 
@@ -150,11 +150,19 @@ class House:
         session = safety.session_of(request)
         fresh = session is None
         session = session or safety.new_session()
-        text = environment().get_template(template).render(
-            root=self.root(request), token=safety.token_of(session), person=self.person(request),
-            has_login=self.user(request) is not None, has_batches=self.batches is not None,
-            here=template.removesuffix(".html.j2"), **values,
-        )  # fmt: skip
+        text = (
+            environment()
+            .get_template(template)
+            .render(
+                root=self.root(request),
+                token=safety.token_of(session),
+                person=self.person(request),
+                has_login=self.user(request) is not None,
+                has_batches=self.batches is not None,
+                here=template.removesuffix(".html.j2"),
+                **values,
+            )
+        )
         answer = HTMLResponse(text, status)
         if fresh:
             self.set_cookie(request, answer, safety.SESSION_COOKIE, session)
@@ -163,9 +171,14 @@ class House:
     def set_cookie(self, request: Request, answer: HTMLResponse | RedirectResponse, name: str, value: str) -> None:
         """A cookie that no script reads and no other site's form carries."""
         answer.set_cookie(
-            name, quote(value), max_age=YEAR_S, path=self.root(request) or "/", httponly=True, samesite="lax",
+            name,
+            quote(value),
+            max_age=YEAR_S,
+            path=self.root(request) or "/",
+            httponly=True,
+            samesite="lax",
             secure=request.url.scheme == "https",
-        )  # fmt: skip
+        )
 
     def go(self, request: Request, where: str) -> RedirectResponse:
         """On to another page, by GET."""

@@ -191,5 +191,5 @@ def wait(condition, what: str, seconds: float) -> None:
 def missing() -> str:
     """What of the environment or the tools there is none of; '' where there is a cluster to ask."""
     names = [name for name in ABOUT if name not in os.environ]
-    unset = f"{', '.join(names)} not set (tests/cluster/house.py)" if names else ""
+    unset = f"{', '.join(names)} not set (tests/cluster/helpers.py)" if names else ""
     return "; ".join(filter(None, (needs.no_kubectl(), unset)))

@@ -21,7 +21,7 @@ from winnow.core.lake import Lake
 CLI = [sys.executable, "-m", "winnow.cli"]
 
 
-class House:
+class Deployment:
     """One lake and one inbox, with a world's server to fetch from."""
 
     def __init__(
