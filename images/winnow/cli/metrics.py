@@ -10,6 +10,7 @@ import click
 
 from winnow.cli.common import answer, comma_list
 from winnow.core.errors import ConfigError, ContractError
+from winnow.core.spreadsheet import harmless
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -204,4 +205,4 @@ def _items(path: Path | None, found: list[dict[str, object]]) -> None:
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, found[0], lineterminator="\n")
             writer.writeheader()
-            writer.writerows(found)
+            writer.writerows({name: harmless(cell) for name, cell in row.items()} for row in found)

@@ -2,7 +2,8 @@
 
 `<step>/<reason>.csv`, as `release/low_correspondence.csv` and `fetch/gone.csv`. An id stands in the file of every rule
 that fires for it and of every stage that failed on it; `is_first` is 1 in the one whose reason counts. Rows are ordered
-by the lists' ids, so that two releases can be compared line by line.
+by the lists' ids, so that two releases can be compared line by line. A text of others that a spreadsheet would compute
+has a ' before it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from pathlib import Path
 
 from winnow.core.errors import ContractError
+from winnow.core.spreadsheet import harmless
 
 #: Columns of fct_removed that the files hold; step and reason are their names.
 COLUMNS = (
@@ -33,7 +35,11 @@ COLUMNS = (
     "model",
     "detail",
 )
-_ORDER = "source_id nulls last, start_s nulls last, end_s nulls last, batch, candidate_id, sample_id"
+#: Those whose text comes from a list, or from what a site or a file answered.
+_FOREIGN = frozenset({"source_id", "url", "detail"})
+_ORDER = (
+    "removed.source_id nulls last, start_s nulls last, end_s nulls last, batch, candidate_id, sample_id"  # as listed
+)
 #: What may be a file's name; rules and Reasons are words.
 _NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
 
@@ -46,9 +52,11 @@ def write(tables: Path, out: Path) -> dict[str, int]:
     path = tables / "fct_removed.parquet"
     if not path.is_file():
         return {}
-    columns = ", ".join("cast(is_first as integer) as is_first" if name == "is_first" else name for name in COLUMNS)
+    shown = {"is_first": "cast(is_first as integer)"} | {name: f"harmless({name})" for name in _FOREIGN}
+    columns = ", ".join(f"{shown.get(name, name)} as {name}" for name in COLUMNS)
     written: dict[str, int] = {}
     with duckdb.connect() as con:
+        con.create_function("harmless", harmless, ["varchar"], "varchar")  # type: ignore[list-item, arg-type]
         quoted = str(path).replace("'", "''")
         con.execute(f"create view removed as select * from read_parquet('{quoted}')")
         found = con.execute("select step, reason, count(*) from removed group by all order by all").fetchall()

@@ -89,6 +89,20 @@ def test_a_rule_that_cannot_name_a_file_is_refused_and_nothing_is_left_out_witho
     assert not list(tmp_path.rglob("*evil*"))
 
 
+def test_what_a_spreadsheet_would_compute_is_shown_by_it_and_rows_keep_their_order(tmp_path):
+    evil = "=HYPERLINK(1)"
+    rows = [
+        row("c1", "release", "low", source_id=evil, url=evil, detail=evil, op="=", measured=-0.5),
+        row("c2", "release", "low", source_id="/", detail="-dQw4w9WgXc"),
+    ]
+    exports.write("removed", table_of(tmp_path / "tables", rows), tmp_path / "out")
+    with (tmp_path / "out/release/low.csv").open(newline="") as file:
+        second, first = csv.DictReader(file)
+    assert {first[name] for name in ("source_id", "url", "detail")} == {f"'{evil}"}
+    assert (first["op"], first["measured"]) == ("=", "-0.5")
+    assert (second["source_id"], second["url"], second["detail"]) == ("/", "", "-dQw4w9WgXc")
+
+
 def test_the_same_table_gives_the_same_bytes_and_none_gives_nothing(tables, tmp_path):
     for name in ("one", "two"):
         exports.write("removed", tables, tmp_path / name)
