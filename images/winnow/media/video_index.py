@@ -131,6 +131,23 @@ class VideoIndex:
         longest = max((b - a for a, b in pairwise(self.shown)), default=None)
         return longest is None or longest * self.video.time_base > 1
 
+    @cached_property
+    def silent_s(self) -> float:
+        """The longest that a picture stands without any sound, s."""
+        base, longest_s = float(self.video.time_base), 0.0
+        ends_s = [*(pts * base for pts in self.shown[1:]), self.end_s + self.zero_s]
+        for start_s, end_s in zip((pts * base for pts in self.shown), ends_s, strict=True):
+            if end_s - start_s > longest_s:
+                longest_s = max(longest_s, end_s - start_s - self._heard_s(start_s, end_s))
+        return longest_s
+
+    def _heard_s(self, start_s: float, end_s: float) -> float:
+        """How much sound begins in a stretch of the container's clock, s."""
+        if self.audio is None:
+            return 0.0
+        track, base = self.audio, float(self.audio.time_base)
+        return sum(track.lasts[bisect_left(track.pts, start_s / base) : bisect_left(track.pts, end_s / base)]) * base
+
     def _last_s(self) -> float:
         """How long the last picture stands, s: as declared if that is plausible, else the nominal time."""
         declared = float(self.video.lasts[self.video.pts.index(self.shown[-1])] * self.video.time_base)

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 ROUNDING_S = 0.002
 #: A clip is as long as its window to within this, or to within a picture.
 LENGTH_S = 0.1
+#: A picture that stands for longer without any sound, s, is a clock that nobody can believe: a file of a few packets
+#: would give clips without end.
+STANDS_S = 600.0
 #: Clips that could not be made and that a row names one by one.
 NAMED = 5
 
@@ -85,7 +88,8 @@ class Clip(Stage):
         every `hop_s` (AudioScope: 5 s every second). shot: the middle of each shot (`winnow.media.shots`). diverse: the
         middle of up to `max_clips` shots of at least that length that look different (`winnow.media.diverse_shots`,
         ACAV100M), shots found at `scene_threshold`, percent of change; `seed` draws the first. A video that would give
-        more than `max_windows` windows fails as too_large. Encoding: libx264's preset and crf."""
+        more than `max_windows` windows fails as too_large, as does one of fixed windows in which a picture stands for
+        ten minutes without sound. Encoding: libx264's preset and crf."""
 
         window: Literal["fixed", "shot", "diverse"] = "fixed"
         window_s: float = Field(10.0, gt=0, le=600)
@@ -192,8 +196,9 @@ class Clip(Stage):
             from winnow.media.diverse_shots import middle
             from winnow.media.shots import shots
 
-            found = enumerate(shots(index, self.params.shot_threshold, self.params.shot_min_s))
-            return [Window(*middle(start, end, length_s), "shot", shot) for shot, (start, end) in found]
+            found = shots(index, self.params.shot_threshold, self.params.shot_min_s)
+            self._bound(len(found))
+            return [Window(*middle(start, end, length_s), "shot", shot) for shot, (start, end) in enumerate(found)]
         if self.params.window == "diverse":
             from winnow.media.diverse_shots import scan_scenes, windows
 
@@ -205,6 +210,9 @@ class Clip(Stage):
             chosen = windows(scan_scenes(index), length_s=length_s, seed=seed, **limits)
             return [Window(found.start_s, found.end_s, "diverse", found.shot) for found in chosen]
         half_s, params = index.half_s, self.params
+        if index.silent_s > STANDS_S:
+            what = f"a picture stands for {index.silent_s:.0f} s without sound, by the file's clock: list times"
+            raise SampleFailed(Reason.too_large, what)
         if params.hop_s:
             count = int((end_s - first_s - length_s + half_s) / params.hop_s) + 1
             self._bound(count)

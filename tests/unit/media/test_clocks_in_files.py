@@ -13,6 +13,7 @@ import pytest
 from tests.unit.media.cut_files import PLAIN, clips, right
 from tests.unit.media.numbered import look, make, rewritten
 from winnow.core.sample import Reason
+from winnow.stages import clip
 
 
 def jumped(by_s: float, at_s: float = 3.0):
@@ -153,6 +154,22 @@ def test_more_windows_than_may_be_are_refused(tmp_path: Path) -> None:
     (failed,) = clips(make(PLAIN, tmp_path / "a.mp4"), hop_s=0.001, max_windows=100)
     assert failed.reason is Reason.too_large
     assert "max_windows" in failed.detail
+
+
+@pytest.mark.fault(
+    "an absurd clock", "clip, of a few pictures that stand for hours without sound", "`too_large`, whose text says so"
+)
+def test_pictures_hours_apart_give_windows_only_where_sound_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(PLAIN, seconds=9.0, times=(0.0, 1.0, 9.0), bframes=0, container="mkv")
+    hours = replace(recipe, times=(0.0, 1.0, 7200.0), audio=None)
+    (failed,) = clips(make(hours, tmp_path / "a.mkv"))
+    assert failed.reason is Reason.too_large
+    assert "a picture stands for 7199 s without sound" in failed.detail
+    monkeypatch.setattr(clip, "STANDS_S", 5.0)
+    assert {o.reason for o in clips(make(recipe, tmp_path / "b.mkv"))} == {None}
+    assert [o.reason for o in clips(make(replace(recipe, audio=None), tmp_path / "c.mkv"))] == [Reason.too_large]
 
 
 def test_rounding_does_not_decide_about_a_last_window(tmp_path: Path) -> None:
