@@ -46,7 +46,7 @@ MEGABYTE = 1 << 20
 CELL = 40_000
 #: Per case: the smallest size, that of --quick, and its unit.
 CASES = {
-    "video": (256, 8, "MB"),
+    "video": (250, 8, "MB"),
     "shard": (188, 8, "clips"),
     "list": (125_000, 2_500, "rows"),
     "cells": (500, 40, "rows"),

@@ -9,12 +9,17 @@ from __future__ import annotations
 import os
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import Mock, patch
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from tests.unit import deployment, exported, killed, measured, mixed, published
+from tests.unit import deployment, explored, exported, killed, measured, mixed, published
+from tests.unit.batch import test_plan
 from tests.unit.exports.test_removed import ROWS, table_of
 from tests.unit.gates.gated import DAY, commit
 from tests.unit.killed import Step
@@ -184,15 +189,106 @@ def export_clips(root: Path) -> object:
     return export(lake_in(root), str(root / "out"), Options(format="folder", shard_bytes=12_000))
 
 
+def decided(root: Path) -> None:
+    """What dbt would say of three candidates."""
+    rows = {"sample_id": ["a", "b", "c"], "outcome": ["ok"] * 3, "reason": pa.array([None] * 3, pa.string())}
+    pq.write_table(pa.table(rows), root / "decided.parquet")
+
+
+def decide(root: Path) -> object:
+    from winnow.batch import decide
+
+    @contextmanager
+    def said(*arguments: object) -> Iterator[Path]:
+        yield root / "decided.parquet"
+
+    begun = ({}, {"ingest-00000": "0" * 64}, "v")
+    with patch.object(decide, "_begin", lambda *arguments: begun), patch.object(decide, "_decided", said):
+        return decide.decide_fetch(DAY, settings_in(root), lake_in(root))
+
+
+def decisions(root: Path) -> None:
+    test_plan.decide(lake_in(root), [(f"{i:02}", f"v{i}", True) for i in range(6)])
+
+
+def plan(root: Path) -> object:
+    from winnow.batch.plan import plan
+
+    return plan(lake_in(root), "day", shard_size=2)
+
+
+def fitted_clips(root: Path) -> None:
+    from winnow.fitting.fit import fit
+
+    measured.write_batch(lake_in(root), DAY, range(30))
+    fit(lake_in(root), [DAY])
+
+
+def calibrate(root: Path) -> object:
+    from winnow.fitting.calibrate import calibrate
+
+    return calibrate(lake_in(root), [DAY], ["builtin"])
+
+
+def trust(root: Path) -> object:
+    from winnow.release.scorers import trust
+
+    return trust(lake_in(root), str(lake_in(root).model_current("correspond")), "looked at")
+
+
+def two_releases(root: Path) -> None:
+    for generation in (0, 1):
+        made = published.put(lake_in(root), generation, clips=20)
+        if generation == 0:
+            (root / "other").write_text(str(made["release"]))
+
+
+def use(root: Path) -> object:
+    from winnow.release.history import use
+
+    return use(lake_in(root), (root / "other").read_text(), "looked at")
+
+
+def a_release(root: Path) -> None:
+    exported.build(root / "lake", range(8))
+
+
+def a_release_to_judge(root: Path) -> None:
+    explored.build(root / "lake")
+
+
+def audit(root: Path) -> object:
+    from winnow.audit import sampling
+
+    params = sampling.AuditParams(by=("rule",), size=2)
+    rows = sampling.draw(lake_in(root), None, params)
+    sampling.write_csv(root / "audit.csv", rows)
+    return sampling.add(lake_in(root), rows, params)
+
+
+def take_down(root: Path) -> object:
+    from winnow.release.takedown import takedown
+
+    with patch("winnow.release.takedown.datetime", Mock(**{"now.return_value.isoformat.return_value": "2026-11-01"})):
+        return takedown(lake_in(root), "id", [exported.clip_id(0)], "asked")
+
+
 STEPS: dict[str, tuple[Callable[[Path], None], Step]] = {
     "ingest": (a_list, ingest),
+    "decide": (decided, decide),
+    "plan": (decisions, plan),
     "stage": (words, stage),
     "retry": (failed_rows, retry),
+    "calibrate": (fitted_clips, calibrate),
+    "trust": (fitted_clips, trust),
     "cluster": (measured_clips, cluster),
     "select": (clustered_clips, select),
     "gate": (a_batch, gate),
     "quarantine": (a_gated_batch, let_go),
     "publish": (a_work_folder, publish),
+    "use": (two_releases, use),
+    "audit": (a_release_to_judge, audit),
+    "take down": (a_release, take_down),
     "mix": (mixtures_listed, cut_mixtures),
     "annotate": (nothing, annotate),
     "export": (removed_rows, export),
@@ -202,7 +298,8 @@ STEPS: dict[str, tuple[Callable[[Path], None], Step]] = {
 
 @pytest.mark.fault(
     "kill -9",
-    "ingest, stages, retry, gate, quarantine, cluster, select, mix, publish, exports, annotate: before each write",
+    "ingest, decide, plan, stages, retry, gate, quarantine, calibrate, scorers, cluster, select, mix, publish, "
+    "releases use, takedown, exports, audit, annotate: before each write",
     "done again, it leaves what it leaves undisturbed, byte for byte",
 )
 @pytest.mark.parametrize("name", STEPS)

@@ -146,6 +146,8 @@ def use(lake: Lake, release: str, why: str) -> dict[str, Any]:
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     earlier = chosen(lake)
+    if earlier and all(earlier[-1][name] == entry[name] for name in ("release", "before", "why")):
+        del earlier[-1]  # noted by a command that was killed before it moved `current`
     _write(notes, [*earlier, entry], again)
     try:
         since.move(text_of(found, token), again)

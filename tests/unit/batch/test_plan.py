@@ -18,7 +18,7 @@ from winnow.core.planned_table import PLAN
 from winnow.core.shard import Lineage, shard_name
 
 
-def decide(lake: Lake, rows: list[tuple[str, str, bool]]) -> None:
+def decide(lake: Lake, rows: list[tuple[str, str, bool]], shards: int = 1) -> None:
     """Commit decisions: (sample_id, video_id, accepted)."""
     columns = {
         **{k: [None] * len(rows) for k in PLAN.columns},
@@ -31,16 +31,17 @@ def decide(lake: Lake, rows: list[tuple[str, str, bool]]) -> None:
         "reason": [None if r[2] else "declared_too_long" for r in rows],
         "detail": [None] * len(rows),
     }
-    data = table.to_bytes(pa.Table.from_pydict({**keys, **columns}, schema=table.arrow_schema(PLAN.columns)))
-    sha256 = sha256_bytes(data)
-    name = shard_name(0, {"rows": sha256})
-    lake.commit(
-        Manifest(
-            "decide", "d" * 12, "day", name, f"{name}.parquet", sha256, len(data), len(rows), len(rows), len(rows), 0
-        ),
-        data,
-    )
-    lake.set_head("decide", "day", {"v": "d" * 12, "shards": [name]})
+    whole, names = pa.Table.from_pydict({**keys, **columns}, schema=table.arrow_schema(PLAN.columns)), []
+    for number in range(shards):
+        own = whole.take(list(range(number, len(rows), shards)))
+        data, count = table.to_bytes(own), len(own)
+        sha256 = sha256_bytes(data)
+        names.append(shard_name(number, {"rows": sha256}))
+        file = f"{names[-1]}.parquet"
+        lake.commit(
+            Manifest("decide", "d" * 12, "day", names[-1], file, sha256, len(data), count, count, count, 0), data
+        )
+    lake.set_head("decide", "day", {"v": "d" * 12, "shards": names})
 
 
 def members(lake: Lake) -> dict[int, list[tuple[str, str]]]:
@@ -97,3 +98,22 @@ def test_a_plan_without_decisions_says_what_to_run(tmp_path: Path) -> None:
         plan(Lake(tmp_path), "day")
     with pytest.raises(ConfigError, match="at least one sample"):
         plan(Lake(tmp_path), "day", shard_size=0)
+
+
+@pytest.mark.parametrize("most", [1, 5, 100])
+def test_rows_are_read_in_parts_and_each_has_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr("winnow.batch.plan.PASS_ROWS", most)
+    lake = Lake(tmp_path)
+    decide(lake, [(f"{i:02}", f"v{(i * 7 % 20) // 3}", i % 6 != 4) for i in range(20)], shards=3)
+    wanted = sorted((f"v{(i * 7 % 20) // 3}", f"{i:02}") for i in range(20) if i % 6 != 4)
+    plan(lake, "day", shard_size=4)
+    cut = members(lake)
+    assert sorted((video, sample) for rows in cut.values() for sample, video in rows) == wanted
+    assert [{video for _, video in rows} for _, rows in sorted(cut.items())] == [
+        {"v0", "v1"},
+        {"v2", "v3"},
+        {"v4", "v5"},
+        {"v6"},
+    ]
