@@ -27,27 +27,43 @@ EXTENSIONS = {"webdataset": ".tar", "folder": "", "parquet": ".parquet"}
 #: Bytes of media, and rows, of a Parquet row group: what a reader holds at a time.
 GROUP_BYTES, GROUP_ROWS = 32 << 20, 256
 _BUFFER, _PARTS = 1 << 20, 1000
+#: Shorter parts are joined before they are hashed and written: a call each costs more than their bytes.
+_SHORT = 8192
 _TAR_BLOCK, _TAR_RECORD = 512, 10240
 _LARGEST = 8**11 - 1
 
 
 class _Hashed:
-    """A file that is written in large pieces, none copied, and hashed as it is written."""
+    """A file that is written in large pieces, hashed as it is written; no media are copied."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.sha256, self.bytes = file, hashlib.sha256(), 0
         self._parts: list[bytes] = []
+        self._short: list[bytes] = []
         self._held = 0
 
     def write(self, *parts: bytes) -> None:
         for part in parts:
-            self.sha256.update(part)
-            self._held += len(part)
-        self._parts += parts
-        if self._held >= _BUFFER or len(self._parts) > _PARTS:
+            if len(part) < _SHORT:
+                self._short.append(part)
+            else:
+                self._join()
+                self._take(part)
+        if self._held >= _BUFFER or len(self._parts) + len(self._short) > _PARTS:
             self.flush()
 
+    def _join(self) -> None:
+        if self._short:
+            self._take(b"".join(self._short))
+            self._short = []
+
+    def _take(self, part: bytes) -> None:
+        self.sha256.update(part)
+        self._held += len(part)
+        self._parts.append(part)
+
     def flush(self) -> None:
+        self._join()
         written = os.writev(self.file.fileno(), self._parts) if self._parts else 0
         if written != self._held:  # a disk that fills up takes a part, and says why at the next
             left = memoryview(b"".join(self._parts))[written:]
@@ -83,16 +99,16 @@ def folder(path: Path, shard: Shard, clips: Iterable[Clip]) -> dict[str, dict]:
     files: dict[str, dict] = {}
     rows = []
 
-    def put(name: str, data: bytes) -> None:
+    def put(name: str, data: bytes, digest: object = None) -> None:
         (path / name).write_bytes(data)
-        files[f"{shard.name}/{name}"] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        files[f"{shard.name}/{name}"] = {"bytes": len(data), "sha256": digest or hashlib.sha256(data).hexdigest()}
 
     for row, clip, residual in clips:
         name = str(row["id"])
         if residual is not None:
-            put(f"{name}.flac", residual)
+            put(f"{name}.flac", residual, row["residual_sha256"])
         put(f"{name}.json", str(row["json"]).encode())
-        put(f"{name}.mp4", clip)
+        put(f"{name}.mp4", clip, row["media_sha256"])  # which it was compared with
         residual_path = f"{name}.flac" if residual is not None else None
         rows.append({"file_name": f"{name}.mp4", "residual_path": residual_path, **json.loads(str(row["json"]))})
     kinds = pa.schema([("file_name", pa.string()), ("residual_path", pa.string()), *schema()])

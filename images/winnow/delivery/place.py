@@ -125,10 +125,14 @@ class Place:
         """Say that a shard is here."""
         self.store.write(_note(name), json.dumps({"files": files}, sort_keys=True).encode())
 
-    def finish(self, index: bytes) -> None:
-        """Write the index; from then on the export is whole. What is on its way to the disk is there before."""
-        if self.is_local:
+    def finish(self, index: bytes, each_synced: bool) -> None:
+        """Write the index; from then on the export is whole. What is on its way to the disk is there before: names, and
+        files too unless each was synced as it came."""
+        if self.is_local and not each_synced:
             os.sync()
+        elif self.is_local:
+            for folder in sorted(path for path in Path(self.store.full("")).rglob("*") if path.is_dir()):
+                sync(folder)
         self.store.write(INDEX, index)
         if self.is_local:
             sync(Path(self.store.full("")))

@@ -129,37 +129,35 @@ def prepare(
     picked = ", ".join(_column(name, known) for name in (*COLUMNS, *_PLACES) if name not in _COMPUTED)
     carried = {"shareable": "may_share", "all": "true", "none": "false"}[media]
     adapted = {"shareable": "may_share AND may_adapt", "all": "true", "none": "false"}[media]
-    con.execute(f"""
-        CREATE OR REPLACE TABLE rows AS
-        WITH said AS (
+    said = f"""
+        SELECT *, {carried} AS has_file, {carried} AND {adapted} AND coalesce(is_recycled, false)
+            AND residual_tar IS NOT NULL AS has_residual
+        FROM (
             SELECT {picked}, rights.rights, rights.may_share, rights.may_adapt, {quoted(release.name)} AS release
             FROM clips
             LEFT JOIN files USING (sample_id)
             JOIN rights ON rights.license IS NOT DISTINCT FROM clips.license AND rights.own = ({_OWN})
             WHERE clips.status = 'kept' AND clips.split IN ({wanted})
-        ),
-        carried AS (
-            SELECT *, {carried} AS has_file, {carried} AND {adapted} AND coalesce(is_recycled, false)
-                AND residual_tar IS NOT NULL AS has_residual
-            FROM said
-        ),
-        sized AS (
-            SELECT *, {BESIDE_BYTES} + coalesce(media_bytes, 0)
+        )"""
+    # Shards are counted over three columns: windows over all of them would sort every title and label twice.
+    con.execute(f"""
+        CREATE OR REPLACE TABLE rows AS
+        WITH sized AS (
+            SELECT id, split, {BESIDE_BYTES} + coalesce(media_bytes, 0)
                 + if(has_residual, coalesce(residual_bytes, 0), 0) AS size
-            FROM carried
+            FROM ({said}) WHERE has_file
         ),
         placed AS (
-            SELECT *, if(has_file, (sum(if(has_file, size, 0)) OVER (
-                PARTITION BY split ORDER BY id ROWS UNBOUNDED PRECEDING) - size) // {int(shard_bytes)}, null) AS raw
+            SELECT *, (sum(size) OVER (PARTITION BY split ORDER BY id ROWS UNBOUNDED PRECEDING) - size)
+                // {int(shard_bytes)} AS raw
             FROM sized
         ),
         numbered AS (
-            SELECT *, dense_rank() OVER (PARTITION BY split ORDER BY raw NULLS LAST) AS dense,
-                if(has_file, dense - 1, null)::INT AS number
-            FROM placed
+            SELECT id, size, (dense_rank() OVER (PARTITION BY split ORDER BY raw) - 1)::INT AS number FROM placed
         )
-        SELECT *, if(has_file, printf('data/%s/%s-%05d{ext}', split, split, number), null) AS shard
-        FROM numbered ORDER BY split, id
+        SELECT said.*, size, number,
+            if(has_file, printf('data/%s/%s-%05d{ext}', split, split, number), null) AS shard
+        FROM ({said}) AS said LEFT JOIN numbered USING (id) ORDER BY split, id
     """)
     lost = con.execute("SELECT id FROM rows WHERE has_file AND tar IS NULL ORDER BY id LIMIT 1").fetchone()
     if lost:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 ALONE_BYTES = 64 << 20
 #: Processes that write at most, however many CPUs there are: the disk is what they wait for then.
 MOST_WRITERS = 8
+#: Writers above the CPUs: while a shard is brought to the disk its writer waits.
+WAITING = 2
 #: What an export looks like: another number, other bytes for the same release and options.
 VERSION = 1
 
@@ -63,7 +65,7 @@ def export(lake: Lake, to: str, options: Options, release: str | None = None, jo
                 )
                 there = {shard: files for shard in shards if (files := place.note(shard.name)) is not None}
                 pool = enough([shard for shard in shards if shard not in there])
-                source.index(lake, con)
+                source.index(lake, con, map if pool is None else partial(pool.map, chunksize=16))
             try:
                 files = _write_shards(lake, place, base, shards, there, options, scratch, pool)
             finally:
@@ -78,7 +80,7 @@ def export(lake: Lake, to: str, options: Options, release: str | None = None, jo
                 place.put(scratch / name, name)
         index = {"plan": plan, "splits": facts.splits, "licences": facts.licences, "files": dict(sorted(files.items()))}
         text = sealed(index)
-        place.finish(text)
+        place.finish(text, each_synced=options.format != "folder")
     place.tidy()
     return _answer(place, json.loads(text), already=False)
 
@@ -136,7 +138,7 @@ def _write_shards(
 def _writers(jobs: int | None) -> Iterator[Callable[[list[rows.Shard]], ProcessPoolExecutor | None]]:
     """What gives the processes that write shards; None where one is enough. A process without threads forks them
     before it has any, which costs nothing; another one starts them where they are needed, which takes a second."""
-    many, pools = jobs or min(len(os.sched_getaffinity(0)), MOST_WRITERS), []
+    many, pools = jobs or min(len(os.sched_getaffinity(0)) + WAITING, MOST_WRITERS), []
 
     def begin(how: str) -> ProcessPoolExecutor:
         begun = {"initializer": _begin, "initargs": (os.getpid(),)}

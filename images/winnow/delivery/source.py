@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from winnow.core import shard_tar
@@ -22,11 +23,14 @@ if TYPE_CHECKING:
 
 #: Tars that are open at a time.
 OPEN_FILES = 64
+#: Clips whose bytes the kernel is asked for before their turn: they lie all over the lake.
+_AHEAD = 16
 
 
-def index(lake: Lake, con: duckdb.DuckDBPyConnection) -> None:
+def index(lake: Lake, con: duckdb.DuckDBPyConnection, each: Callable[..., Iterable] = map) -> None:
     """Make the table `places`: where the file of each clip that comes along lies in its tar, and where its residual.
-    ContractError for a tar, or a member, that is not there."""
+    `each` maps a function over the tars, as `map` does, in processes where there are some. ContractError for a tar, or
+    a member, that is not there."""
     con.execute(
         "CREATE OR REPLACE TABLE members (tar VARCHAR, name VARCHAR, begins BIGINT, length BIGINT);"
         "CREATE OR REPLACE TABLE places (split VARCHAR, number INTEGER, id VARCHAR, begins BIGINT, length BIGINT,"
@@ -47,8 +51,8 @@ def index(lake: Lake, con: duckdb.DuckDBPyConnection) -> None:
         for column in found:
             column.clear()
 
-    for tar in tars:
-        for member in members(lake, tar):
+    for tar, inside in zip(tars, each(partial(members, lake), tars), strict=True):
+        for member in inside:
             for column, value in zip(found, (tar, *member), strict=True):
                 column.append(value)
         if len(found[0]) > 50_000:
@@ -109,7 +113,7 @@ class Clips:
     def read(self, rows: Iterable[Mapping[str, object]]) -> Iterator[tuple[Mapping[str, object], bytes, bytes | None]]:
         """Each row with its clip's bytes and its residual's, None where it has none. ContractError for bytes that are
         not what the release says."""
-        for row in rows:
+        for row in self._asked_for(rows):
             clip, residual = self._read(row["tar"], row["begins"], row["length"]), None
             self._check(row, "mp4", clip, row["media_sha256"], row["tar"])
             if row["has_residual"]:
@@ -130,11 +134,29 @@ class Clips:
                 f"(sha256 {str(digest)[:12]}…): run `winnow verify --all`, which names what mends it"
             )
 
+    def _asked_for(self, rows: Iterable[Mapping[str, object]]) -> Iterator[Mapping[str, object]]:
+        """The rows, each some turns after the kernel was asked to read its clip."""
+        waiting: deque[Mapping[str, object]] = deque()
+        for row in rows:
+            self._ask(row["tar"], row["begins"], row["length"])
+            if row["has_residual"]:
+                self._ask(row["residual_tar"], row["residual_begins"], row["residual_length"])
+            waiting.append(row)
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft()
+        yield from waiting
+
+    def _ask(self, tar: str, at: int, length: int) -> None:
+        os.posix_fadvise(self._handle(tar), at, length, os.POSIX_FADV_WILLNEED)
+
     def _read(self, tar: str, at: int, length: int) -> bytes:
+        return os.pread(self._handle(tar), length, at)
+
+    def _handle(self, tar: str) -> int:
         handle = self._open.pop(tar, None)
         if handle is None:
             handle = os.open(_local(self.lake, tar), os.O_RDONLY)
             if len(self._open) >= OPEN_FILES:
                 os.close(self._open.popitem(last=False)[1])
         self._open[tar] = handle
-        return os.pread(handle, length, at)
+        return handle
