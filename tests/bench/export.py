@@ -55,7 +55,7 @@ RATIO, MEMORY_MB = 0.8, 1000
 A_TAR, KEPT = 80, 4
 SHARD_MB = 64
 #: Clips and their average size, kB: many, and such as the field has.
-CASES = ("100000x32", "16000x500")
+CASES = ("100000x32", "12000x500")
 
 
 def build(root: Path, clips: int, size: int) -> Lake:

@@ -44,12 +44,14 @@ def curate(
     `run` runs a stage, as `run_stage` does in this process.
 
     Returns what each step returned, by step. An empty partition ends after `ingest`; without a fitted scorer the batch
-    is measured as far as it can be and waits for `winnow fit`.
+    is measured as far as it can be and waits for `winnow fit`. Clips that are cut shorter than a release keeps them are
+    warned of before they are.
     """
     from winnow.batch.decide import decide_fetch, decide_separate
     from winnow.batch.ingest import ingest
     from winnow.batch.keys import nearest
     from winnow.batch.plan import plan
+    from winnow.batch.windows import dropped_by_length
     from winnow.fitting.calibrate import calibrate_once
     from winnow.gates import gate_batch
 
@@ -60,6 +62,9 @@ def curate(
         there = f"; there are {', '.join(near)}" if near else ""
         say(f"{batch}: nothing lies in {settings.inbox / batch}, nothing to do{there}")
         return done
+
+    for line in dropped_by_length(lake, settings, batch, params or {}):
+        say(line)
 
     def measure(stage: str) -> None:
         retried = retry if stage == "fetch" else ()

@@ -147,10 +147,11 @@ def curate(
         lake, settings = deployment()
         if dry_run or (sys.stdin.isatty() and not yes):
             from winnow.batch.preview import lines, preview
+            from winnow.batch.windows import dropped_by_length
 
             found = preview(lake, settings, batch, params)
             if dry_run:
-                click.echo("\n".join(lines(found)), err=True)
+                click.echo("\n".join(lines(found) + dropped_by_length(lake, settings, batch, params)), err=True)
                 answer({"batch": batch, "would": [asdict(one) for one in found]})
                 return
             if again := [one for one in found if one.params]:

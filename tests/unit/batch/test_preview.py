@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.batch.lists import DAY, URL, ingested
 from winnow.batch.preview import preview
+from winnow.batch.windows import dropped_by_length
 from winnow.cli.main import cli
 from winnow.core.lake import Lake
 from winnow.core.runtime import run_stage
@@ -51,3 +52,17 @@ def test_the_command_changes_nothing_and_asks_on_a_terminal(lake: Lake, capsys, 
         cli.main(options, standalone_mode=False)
     assert "screen had other parameters" in "".join(asked) + capsys.readouterr().err
     assert sorted(Path(lake.root).rglob("*")) == before
+
+
+@pytest.mark.parametrize(("window_s", "says"), [(2.5, "all of them"), (3, "measure a picture less"), (3.5, None)])
+def test_windows_that_a_rule_drops_are_warned_of_before_they_are_cut(
+    lake: Lake, window_s: float, says: str | None, capsys: pytest.CaptureFixture
+) -> None:
+    lake.write("winnow.toml", f"[stages.clip]\nwindow_s = {window_s}\n".encode())
+    found = dropped_by_length(lake, Settings(), DAY, {})
+    assert [says in line and "rule too_short" in line for line in found] == ([True] if says else [])
+    assert dropped_by_length(lake, Settings(), DAY, {"clip": {"window_s": 10}}) == [], (
+        "a run's own go before the lake's"
+    )
+    cli.main(["curate", "--batch", DAY, "--dry-run"], standalone_mode=False)
+    assert ("rule too_short" in capsys.readouterr().err) == bool(says)
