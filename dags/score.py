@@ -1,19 +1,19 @@
 """Score batches by further scorers of correspondence, tag them, calibrate the scorers, and admit the batches anew.
 
 `curate` scores every clip by the built-in scorer. Those of this DAG cost more or need weights, so somebody asks for
-them, for named batches or for all that are admitted: `two_tower` (contrastive, fitted on the corpus: by the first run,
-or again with `refit`), `ridge` (a map, fitted likewise, from `efficientnet`'s vectors to `yamnet`'s, which are made
-first), `bridge` (PANNs' tags, which `panns` makes first, as texts against open_clip's pictures) and `joint` (an
-exported audio-visual model). `panns` or `yamnet` alone give 520 tags a clip in place of the built-in tagger's four.
+them, for named batches or all admitted ones: `two_tower` (contrastive, fitted on the corpus: by the first run, or again
+with `refit`), `ridge` (a map, fitted likewise, from `efficientnet`'s vectors to `yamnet`'s, which are made first),
+`bridge` (PANNs' tags, which `panns` makes first, as texts against open_clip's pictures), `joint` (an exported model).
+`panns` or `yamnet` alone give 520 tags a clip, not the built-in tagger's four; `vggish` and `vgg19` vectors by second.
 
-Clips are flagged by their tags, so after those two other clips are flagged than before: what is flagged now is
+Clips are flagged by their tags, so after the taggers other clips are flagged than before: what is flagged now is
 separated and scored again before anything else is scored or admitted. `stages` repeats what `curate` was given for
 `separate`. Scorers score what is left of a separated sound too, so where that has changed a run names every scorer in
-use: the table of one that it does not name stands on what was separated before, and is not admitted.
+use: a table of one that it does not name stands on what was separated before, and is not admitted.
 
 A score means nothing before it is known how high a scorer scores pairs that do not belong together: `calibrate` draws
-such pairs from the same batches. At the end the gate checks the new tables and admits the batches with them, which
-triggers `release`; tables that are not there are not waited for.
+such pairs from the same batches. At the end the gate checks the new tables and admits the batches with them, and so
+triggers `release`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from winnow_stage import BATCHES, DEFAULT_ARGS, BatchesOperator, chosen, command
 
 KEYS = "{{ params.batches | sort | join(',') }}"
 NAMED = "{{ ti.xcom_pull(task_ids='batches') | join(',') }}"
-SCORERS, ENCODERS = ("bridge", "joint", "ridge", "two_tower"), ("efficientnet", "panns", "yamnet")
+SCORERS, ENCODERS = ("bridge", "joint", "ridge", "two_tower"), ("efficientnet", "panns", "vgg19", "vggish", "yamnet")
 #: What a run does not ask for is skipped, and what follows goes on; without batches nothing follows.
 ANYWAY = {"trigger_rule": "none_failed_min_one_success"}
 
@@ -50,7 +50,7 @@ with DAG(
             items={"enum": [*ENCODERS, *SCORERS]},
             minItems=1,
             uniqueItems=True,
-            description="Which: two_tower, ridge, bridge, joint; yamnet or panns for tags alone",
+            description="Which: two_tower, ridge, bridge, joint; yamnet or panns for tags; vgg19, vggish for training",
         ),
         "refit": Param(False, type="boolean", description="Fit two_tower and ridge anew although they are fitted"),
         "seed": Param(0, type="integer", minimum=0, description="Seed of the fit and of the pairs"),
@@ -72,9 +72,10 @@ with DAG(
         panns = stage("panns", batch=batch, pre_execute=unless_chosen("scorers", "panns", "bridge"), **ANYWAY)
         flag = command("decide", "--point", "separate", "--batch", batch, task_id="flag", **ANYWAY)
         separate, rescore = stage("separate", batch=batch), stage("rescore", needs_model=True, batch=batch)
-        scorers = [stage(name, batch=batch, pre_execute=unless_chosen("scorers", name), **ANYWAY) for name in SCORERS]
+        names = (*SCORERS, "vgg19", "vggish")
+        asked = [stage(name, batch=batch, pre_execute=unless_chosen("scorers", name), **ANYWAY) for name in names]
 
-        [batches, panns] >> flag >> separate >> [rescore, *scorers]
+        [batches, panns] >> flag >> separate >> [rescore, *asked]
 
     seed = chosen("seed")
     batches = command(

@@ -35,7 +35,7 @@ import pyarrow as pa
 from tests.bench.figures import show
 from winnow.train.config import TrainConfig
 from winnow.train.loader import AHEAD, Loader, Vectors
-from winnow.train.store import make
+from winnow.train.store import Block, make
 
 RATIO, GROWTH_MB, EPOCHS = 0.9, 200, 5
 CLASSES, SECONDS = 28, 10
@@ -68,9 +68,10 @@ def main() -> int:
 def _store(folder: Path, clips: int, audio: int, positions: int, visual: int) -> Vectors:
     rng, shapes = np.random.default_rng(0), {"audio": (SECONDS, audio), "visual": (SECONDS, positions, visual)}
 
-    def blocks(shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    def blocks(shape: tuple[int, ...]) -> Iterator[Block]:
         for at in range(0, clips, 64):
-            yield rng.standard_normal((min(64, clips - at), *shape), dtype=np.float32)
+            rows = np.arange(at, min(at + 64, clips))
+            yield rows, slice(None), rng.standard_normal((len(rows), *shape), dtype=np.float32)
 
     make(folder, pa.array([f"{k:020x}" for k in range(clips)]), {n: blocks(s) for n, s in shapes.items()}, shapes, {})
     return Vectors.open(folder)

@@ -26,7 +26,7 @@ def score(described: dict) -> dict:
 
 def test_order_and_mapping(score: dict) -> None:
     tasks = score["tasks"]
-    scorers = {"bridge", "two_tower", "ridge", "joint"}
+    scorers = {"bridge", "two_tower", "ridge", "joint", "vgg19", "vggish"}
     for before, after in pairwise(["batches", "yamnet", "fit_ridge", "panns", "flag", "separate", "ridge"]):
         assert after in reachable(tasks, before)
     assert "fit_ridge" in tasks["efficientnet"]["downstream"]
@@ -72,6 +72,8 @@ def test_params_are_typed_and_said(score: dict) -> None:
         "panns",
         "efficientnet",
         "yamnet",
+        "vgg19",
+        "vggish",
         "bridge",
         "two_tower",
         "ridge",

@@ -24,6 +24,16 @@ NETWORK = {
     "checkpoint_is_named": broken("model", "'net'"),
     "checkpoint_is_there": broken("model", "NULL"),
 }
+#: What the suites of features by second ask alike.
+SECONDS = {
+    "features_are_there": broken("features", "NULL"),
+    "features_are_whole": broken("features", "features[2:]"),
+    "features_have_one_shape": broken("features", "list_concat(features, features)"),
+    "features_are_finite": broken("features", "list_transform(features, lambda x: 'inf'::float)"),
+    "seconds_were_measured": broken("n_seconds", "0"),
+    "checkpoint_is_named": broken("model", "'net'"),
+    "checkpoint_is_there": broken("model", "NULL"),
+}
 #: Scorers of vectors that are fitted on nothing.
 PAIRED = ("bridge", "joint")
 #: A scorer whose interval touches chance, and nobody has said why it may decide.
@@ -143,6 +153,8 @@ BATCH = {
         "scores_are_of_every_class": broken("scores", "scores[2:]"),
         "tags_are_the_highest_scores": broken("tag_scores", "[0.0, 0.0]"),
     },
+    "vggish": SECONDS,
+    "vgg19": SECONDS,
     "panns": {
         "layers_are_there": broken("layer_3", "NULL"),
         "layers_are_not_empty": broken("layer_0", "[]"),

@@ -153,6 +153,8 @@ def rows(listed: list[Candidate]) -> dict[str, list[dict]]:
         "panns": {"n_windows": 10, "model": "net@0123456789ab"},
         "efficientnet": {"n_frames": 10, "model": "net@0123456789ab"},
         "yamnet": {"n_patches": 20, "model": "net@0123456789ab"},
+        "vggish": {"seconds": 4, "positions": 1, "n_seconds": 3, "model": "net@0123456789ab"},
+        "vgg19": {"seconds": 4, "positions": 2, "n_seconds": 4, "model": "net@0123456789ab"},
         **{name: {"model": "net@0123456789ab"} for name in ("bridge", "joint", "ridge", "two_tower")},
     }.items():
         for clip in out["clip"]:
@@ -186,7 +188,7 @@ def _said(stage: str, clip: dict) -> dict:
         return said if stage == "panns" else {**said, "scores": said["scores"][:521]}
     if stage == "efficientnet":
         return {"tag_names": ["bus", "tram"], "tag_scores": [0.5, 0.25]}
-    return {} if stage == "open_clip" else _scored(stage, clip)
+    return {} if stage in ("open_clip", "vggish", "vgg19") else _scored(stage, clip)
 
 
 def _scored(stage: str, clip: dict) -> dict:

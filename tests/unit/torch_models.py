@@ -43,6 +43,8 @@ NEEDS = {
     "panns": ("clip",),
     "bridge": ("clip", "panns"),
     "joint": ("clip",),
+    "vggish": ("clip",),
+    "vgg19": ("clip",),
     "efficientnet": ("clip",),
     "yamnet": ("clip",),
     "ridge": ("clip", "efficientnet", "yamnet"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -35,13 +36,20 @@ def pictures(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pictures of a clip's file, scaled (bicubic) and cut to size: uint8, (n, height, width, 3), RGB; and when each is
     shown, s, (n,). SampleFailed with no_video_stream or undecodable where it has none."""
+    return at_times(data, lambda duration_s: shown_at(duration_s, params), params.decode, height, width, resize)
+
+
+def at_times(
+    data: bytes, times: Callable[[float], list[float]], decode: str, height: int, width: int, resize: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures at the times, s on its clock, that `times` names of a clip's duration: as `pictures` gives them."""
     import numpy as np
 
     from winnow.media import decode as media
 
     out: list[np.ndarray] = []
-    with media.opened(data, skip="NONREF" if params.decode == "nonref" else None) as clip:
-        times_s = shown_at(clip.duration_s, params)
+    with media.opened(data, skip="NONREF" if decode == "nonref" else None) as clip:
+        times_s = times(clip.duration_s)
         scale, shown = Scaler(height, width, resize), None
         for frame in clip.frames(clip.require_video()):
             at_s = clip.time_s(frame)

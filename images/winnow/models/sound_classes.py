@@ -15,12 +15,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic import Field, PositiveFloat
 
 from winnow.core.errors import ContractError
 from winnow.models import graphs
 from winnow.models.audioset import AudioClass, classes
-from winnow.models.mel import triangles
+from winnow.models.mel import Spectra
 from winnow.models.weights import Weights
 
 #: Classes of AudioSet that YAMNet was not trained on: male and female speech, battle cry, male and female singing,
@@ -30,40 +30,19 @@ NOT_KNOWN = frozenset({"/m/05zppz", "/m/02zsn", "/m/04gy_2", "/t/dd00003", "/t/d
 PATCHES_HEARD = 2
 
 
-class Preprocessing(BaseModel):
+class Preprocessing(Spectra):
     """What a sound becomes: patches of `frames` log-mel spectra, one every `step`, as whole numbers: log-mel / scale +
     zero, 0 … 255; and what the graph's whole numbers mean: logit_scale · (q − logit_zero)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    rate_hz: int = Field(gt=0, le=192_000)
-    window_s: PositiveFloat
-    hop_s: PositiveFloat
-    fft: int = Field(gt=0, le=65_536)
-    mel_bins: int = Field(gt=0, le=1024)
-    fmin_hz: float = Field(ge=0)
-    fmax_hz: PositiveFloat
-    offset: PositiveFloat
-    frames: int = Field(gt=0, le=10_000)
     step: int = Field(gt=0, le=10_000)
     scale: PositiveFloat
     zero: int = Field(ge=0, le=255)
     logit_scale: PositiveFloat
     logit_zero: int = Field(ge=0, le=255)
 
-    def log_mel(self, wave: np.ndarray) -> np.ndarray:
-        """float32, (samples,), full scale 1, at rate_hz → float64, (frames, mel_bins): frames that fit whole."""
-        window, hop = round(self.window_s * self.rate_hz), round(self.hop_s * self.rate_hz)
-        frames = np.lib.stride_tricks.sliding_window_view(np.asarray(wave, np.float64), window)[::hop]
-        hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
-        spectrum = np.abs(np.fft.rfft(frames * hann, self.fft)[:, : self.fft // 2])
-        mel = spectrum @ triangles(self.mel_bins, self.fft, self.rate_hz, self.fmin_hz, self.fmax_hz).T
-        return np.log(mel + self.offset)
-
     def __call__(self, wave: np.ndarray) -> np.ndarray:
         """The same sound → uint8, (patches, 1, frames, mel_bins), one patch at least."""
-        window, hop = round(self.window_s * self.rate_hz), round(self.hop_s * self.rate_hz)
-        first, later = window + (self.frames - 1) * hop, self.step * hop
+        first, later = self.patch, self.step * self.hop
         count = 1 + max(0, -(-(len(wave) - first) // later))
         filled = np.zeros(first + (count - 1) * later, np.float32)
         filled[: len(wave)] = wave

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,30 +20,31 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LAYOUT = "channels_last"
+#: Some rows of an array: which (n,), where on its last axis, and their values.
+Block = tuple[np.ndarray, slice, np.ndarray]
 
 
 def make(
     target: Path,
     ids: pa.Array,
-    blocks: Mapping[str, Iterator[np.ndarray]],
+    blocks: Mapping[str, Iterable[Block]],
     shapes: Mapping[str, tuple[int, ...]],
     source: Mapping[str, object],
 ) -> None:
-    """Write a store beside its place and rename it there; of two that make the same one the first counts."""
+    """Write a store beside its place and rename it there; of two that make the same one the first counts. Blocks, in
+    any order, fill each array."""
     with placed(target) as scratch:
         for name, found in blocks.items():
             if not len(ids):
                 raise ContractError("no clip has all of the vectors that are asked for")
             shape = (len(ids), *shapes[name])
             array = np.lib.format.open_memmap(scratch / f"{name}.npy", "w+", np.float32, shape)
-            at = 0
-            for block in found:
+            for rows, last, block in found:
                 wrong = ~np.isfinite(block).reshape(len(block), -1).all(1)
                 if wrong.any():
-                    clip = ids[at + int(np.flatnonzero(wrong)[0])].as_py()
+                    clip = ids[int(rows[np.flatnonzero(wrong)[0]])].as_py()
                     raise ContractError(f"{name} of clip {clip} has values that are not finite (NaN or infinity)")
-                array[at : at + len(block)] = block
-                at += len(block)
+                array[rows, ..., last] = block
             array.flush()
             del array
         describe(scratch, ids, shapes, source)

@@ -1,7 +1,8 @@
 """Where vectors by second come from: stage tables of a release, or a Parquet file; both become one mapped store.
 
 From stage tables, each input is a list of `stage.column`. An envelope on a grid (`visual.motion`, `audio.onset`) gives
-the cells of each second; a layer that describes a whole clip is repeated in every second. A Parquet file has
+the cells of each second, and features by second (`vggish.features`, `vgg19.features`) those of each; a layer that
+describes a whole clip is repeated in every second. A Parquet file has
 `sample_id` and one column an input, flat lists of float32, and says in its schema's metadata what they are: `shape` by
 input (JSON, without rows: [10, 49, 512], channels last) and `layout`, which is `channels_last` and nothing else; and in
 `encoders` (JSON, network by input), where it is to be known, whose vectors they are.
@@ -23,7 +24,7 @@ from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, digest, sha256_file
 from winnow.train.loader import CARD, Vectors
 from winnow.train.stage_vectors import of_stages, shards
-from winnow.train.store import LAYOUT, make
+from winnow.train.store import LAYOUT, Block, make
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -134,7 +135,7 @@ def of_file(lake: Lake, path: Path, inputs: tuple[str, ...]) -> Path:
     return target
 
 
-def _column(path: Path, file: object, name: str, shape: tuple[int, ...], names: list[str]) -> Iterator[np.ndarray]:
+def _column(path: Path, file: object, name: str, shape: tuple[int, ...], names: list[str]) -> Iterator[Block]:
     width, at = int(np.prod(shape)), 0
     for batch in file.iter_batches(batch_size=max(1, BLOCK_BYTES // (4 * width)), columns=[name]):
         values = batch.column(0)
@@ -145,5 +146,5 @@ def _column(path: Path, file: object, name: str, shape: tuple[int, ...], names: 
                     f"{path}: {name} of clip {names[at + k]} has {size} values; shape {list(shape)} is {width}"
                 )
         flat = np.asarray(values.flatten().to_numpy(zero_copy_only=False), np.float32)
-        yield flat.reshape(len(batch), *shape)
+        yield np.arange(at, at + len(batch)), slice(None), flat.reshape(len(batch), *shape)
         at += len(batch)
