@@ -36,14 +36,17 @@ with DAG(
         "tasks": Param(
             [],
             type="array",
-            items={"type": "string", "enum": ["avel", "parse", "retrieve", "contrast", "probe"]},
+            items={
+                "type": "string",
+                "enum": ["avel", "parse", "retrieve", "contrast", "probe", "onscreen", "query-separate"],
+            },
             uniqueItems=True,
             description="What is learned; the deployment's tasks if empty, and nothing where it names none",
         ),
         "models": Param(
             [],
             type="array",
-            items={"type": "string", "pattern": "^[a-z0-9]+$"},
+            items={"type": "string", "pattern": "^[a-z0-9-]+$"},
             uniqueItems=True,
             description="Which models of these tasks; all if empty",
         ),

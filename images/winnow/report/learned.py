@@ -69,7 +69,9 @@ def collect(con: duckdb.DuckDBPyConnection, base: str | None = None) -> Learned 
 
 
 def _scaled(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row in percent of the ceiling, and its places on the bar."""
+    """A row in percent of the ceiling; what has none, as a figure in dB, as it is, without places on the bar."""
+    if row["ceiling"] is None:
+        return {**row, "words": WORDS.get(row["set"], row["set"])}
     names = ("mean", "low", "high", "deviation", "chance", "gain", "gain_low", "gain_high")
     scale = 100 / row["ceiling"]
     percents = {name: None if row[name] is None else scale * row[name] for name in names}

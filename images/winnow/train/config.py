@@ -51,8 +51,6 @@ AT_FIRST: Mapping[str, Mapping[str, object]] = {
         "select": "last",
     },
 }
-#: Tasks that a benchmark cannot train: their sets are mixed of what a release keeps, and of nothing else.
-KEPT_ONLY = ("onscreen", "query-separate")
 #: Deviations of released code that still run here, by name: what is done then, and for which models.
 FAITHFUL: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "spsa_axis": ("the segment contrast sums the wrong axis: a constant without a gradient", ("avel.cpsp",)),

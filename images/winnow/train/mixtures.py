@@ -119,12 +119,13 @@ class Mixed:
         return found
 
 
-def prepare(lake: Lake, folder: Path, name: str, config: TrainConfig, *, test: bool) -> Prepared:
-    """Everything of a run. ContractError where nothing is rendered or labelled, where a mixture is of one clip with
-    itself, and where too much cannot be decoded."""
-    taught = sounds.examples(sounds.kept(folder, ("train",)))
+def prepare(lake: Lake, folder: Path, name: str, config: TrainConfig, *, test: bool, every: bool = False) -> Prepared:
+    """Everything of a run; with `every` also clips that the release does not keep, as clips of train, and of a list
+    whichever it names of train. ContractError where nothing is rendered or labelled, where a mixture is of one clip
+    with itself, and where too much cannot be decoded."""
+    taught = sounds.examples(sounds.clips(folder, ("train",), every=every or bool(config.clips)))
     if config.clips:
-        taught = sets.listed(taught, Path(config.clips), test=False)
+        taught = sets.listed(taught, Path(config.clips), ("train",))
     if not len(taught):
         raise ContractError(f"release {name} keeps no clip in train")
     batch = config.mixtures or f"mix-{name}"

@@ -21,8 +21,8 @@ from winnow import __version__
 from winnow.core.errors import ConfigError
 from winnow.core.lake import Lake, digest, sha256_bytes, sha256_file
 from winnow.release import publish
-from winnow.train import drawing, ties
-from winnow.train.config import KEPT_ONLY, ON_REQUEST, TASKS, TrainConfig, load
+from winnow.train import drawing, sounding, ties
+from winnow.train.config import ON_REQUEST, TASKS, TrainConfig, load
 from winnow.train.drawing import Pool
 from winnow.train.prepare import code_of, joined_to
 from winnow.train.sets import Examples
@@ -47,11 +47,6 @@ def configs(
     for task in tasks:
         if task not in TASKS:
             raise ConfigError(f"there is no task {task!r}; there are {', '.join(TASKS)}")
-        if task in KEPT_ONLY:
-            raise ConfigError(
-                f"task {task} is no task of a benchmark: it mixes clips that the release keeps, so there are no other "
-                f"sets to compare with; run `winnow train {task}`"
-            )
     chosen = {
         task: [name for name in TASKS[task] if (name in models if models else name not in ON_REQUEST.get(task, ()))]
         for task in dict.fromkeys(tasks)
@@ -77,6 +72,9 @@ def features(
     facts, groups = ties.facts(folder)
     found = {}
     for task, by_model in wanted.items():
+        if hasattr(module := task_module(task), "prepare"):
+            found[task] = sounding.found(lake, folder, name, module, by_model, facts, groups)
+            continue
         first = next(iter(by_model.values()))
         examples = read_examples(folder, task, first, every=True)
         known = [clip in facts for clip in examples.id.tolist()]
@@ -84,14 +82,7 @@ def features(
         examples = examples.take(np.flatnonzero(known))
         examples, why = _with_vectors(lake, folder, task, examples, by_model, facts)
         ids, at = np.unique(examples.id.astype(str), return_index=True)
-        listed = ids.tolist()
-        pool = Pool(
-            np.array(listed, object),
-            examples.split[at],
-            np.array([facts[i]["status"] for i in listed], object),
-            np.array([np.nan if facts[i]["score"] is None else facts[i]["score"] for i in listed], np.float64),
-            np.array([groups[i] for i in listed], object),
-        )
+        pool = ties.pool(ids.tolist(), examples.split[at].tolist(), ids.tolist(), facts, groups)
         found[task] = (examples, pool, {k: v for k, v in {**left, **why}.items() if v})
     return name, found
 
@@ -252,5 +243,7 @@ def _taught(examples: Examples, ids: np.ndarray) -> np.ndarray:
 
 def _untaught(task: str, taught: Examples) -> list[str]:
     """Categories without a training clip in a set: its models cannot learn them, and that counts against it."""
+    if not taught.categories:
+        return []
     there = taught.target.any(0) if task == "parse" else np.isin(np.arange(len(taught.categories)), taught.target)
     return [name for name, has in zip(taught.categories, there, strict=True) if not has]

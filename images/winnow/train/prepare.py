@@ -17,6 +17,7 @@ from winnow import __version__
 from winnow.core.errors import ContractError
 from winnow.core.fingerprint import code_digest
 from winnow.core.lake import Lake, digest, sha256_file
+from winnow.exports.read_avel import SPLITS
 from winnow.release import publish
 from winnow.train import sets
 from winnow.train.config import TrainConfig
@@ -61,7 +62,7 @@ def prepare(
         return module.prepare(lake, folder, name, config, test=test)
     found = examples(folder, task, config, test=test, every=bool(config.clips))
     if config.clips:
-        found = sets.listed(found, Path(config.clips), test=test)
+        found = sets.listed(found, Path(config.clips), SPLITS if test else SPLITS[:2])
     base, left = None, {}
     if hasattr(module, "base"):
         base = module.base(lake, config)

@@ -15,6 +15,7 @@ import numpy as np
 from winnow.core.errors import ContractError
 from winnow.core.lake import Lake, digest
 from winnow.core.sample import Reason, SampleFailed
+from winnow.exports.read_avel import SPLITS
 from winnow.media import mixture_render
 from winnow.train import sets, sounds
 from winnow.train.clip_store import decoded
@@ -108,13 +109,15 @@ class Queried:
         return {"sound": sound, "query": query}
 
 
-def prepare(lake: Lake, folder: Path, name: str, config: TrainConfig, *, test: bool) -> Prepared:
-    """Everything of a run: clips that have sound, query vector and partner. ContractError where too many have none."""
+def prepare(lake: Lake, folder: Path, name: str, config: TrainConfig, *, test: bool, every: bool = False) -> Prepared:
+    """Everything of a run: clips that have sound, query vector and partner; with `every` also clips that the release
+    does not keep, as clips of train, and of a list whichever it names. ContractError where too many have none."""
     if config.samples > round(config.source_s * config.rate_hz):
         raise ContractError(f"samples={config.samples} are more than source_s={config.source_s} s hold")
-    found = sounds.examples(sounds.kept(folder, ("train", "val", "test") if test else ("train", "val")))
+    splits = SPLITS if test else SPLITS[:2]
+    found = sounds.examples(sounds.clips(folder, splits, every=every or bool(config.clips)))
     if config.clips:
-        found = sets.listed(found, Path(config.clips), test=test)
+        found = sets.listed(found, Path(config.clips), splits)
     inputs = {"query": config.query}
     if config.vectors:
         store, failed, encoders = of_file(lake, Path(config.vectors), ("query",)), {}, None

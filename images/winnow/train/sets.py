@@ -7,6 +7,7 @@ that names table, clip and reason, before anything is trained.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -197,8 +198,8 @@ def _names(rows: list[dict]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return tuple(np.array([row[name] or "" for row in rows], object) for name in ("sample_id", "clip", "split"))
 
 
-def listed(found: Examples, path: Path, *, test: bool) -> Examples:
-    """Those of a list's clips alone (Parquet: sample_id, split). Without `test` its rows of that split are passed over.
+def listed(found: Examples, path: Path, splits: Sequence[str]) -> Examples:
+    """Those of a list's clips alone (Parquet: sample_id, split). Its rows of other splits than these are passed over.
     ContractError for a clip that has no label in this release, or that stands in another split there."""
     import pyarrow.parquet as pq
 
@@ -207,7 +208,7 @@ def listed(found: Examples, path: Path, *, test: bool) -> Examples:
     except (OSError, ValueError, KeyError) as error:
         why = str(error).splitlines()[0]
         raise ContractError(f"--set clips={path}: a Parquet of sample_id and split is wanted: {why}") from error
-    wanted = {row["sample_id"]: row["split"] for row in rows if test or row["split"] != "test"}
+    wanted = {row["sample_id"]: row["split"] for row in rows if row["split"] in splits}
     where = dict(zip(found.id.tolist(), found.split.tolist(), strict=True))
     for clip, split in wanted.items():
         if where.get(clip) != split:

@@ -70,9 +70,10 @@ def joined(parts: list[SoundExamples]) -> SoundExamples:
     return SoundExamples(*(np.concatenate([getattr(part, n) for part in parts]) for n in names))
 
 
-def kept(folder: Path, splits: tuple[str, ...]) -> list[dict[str, object]]:
-    """The clips that a release keeps, of these splits. ContractError for a release without clips, and for a group in
-    two splits: it would be tried on what it was taught by."""
+def clips(folder: Path, splits: tuple[str, ...], *, every: bool = False) -> list[dict[str, object]]:
+    """The clips that a release keeps, of these splits; with `every` what it does not keep as well, as clips of train.
+    ContractError for a release without clips, and where a group of kept ones is in two splits: it would be tried on
+    what it was taught by."""
     import pyarrow.parquet as pq
 
     path = folder / CLIPS
@@ -82,18 +83,19 @@ def kept(folder: Path, splits: tuple[str, ...]) -> list[dict[str, object]]:
     names = [n for n in ("sample_id", "video_id", "group_id", "label", "split", "status") if n in there]
     rows, where = [], {}
     for row in pq.read_table(path, columns=names).to_pylist():
-        if row["status"] != "kept" or row["split"] is None:
+        kept, group = row["status"] == "kept" and row["split"] is not None, row.get("group_id") or row["video_id"]
+        if not kept and (not every or row["status"] == "kept" or group is None):
             continue
-        group = row.get("group_id") or row["video_id"]
-        if where.setdefault(group, row["split"]) != row["split"]:
-            raise ContractError(f"{path}: group {group} stands in {where[group]} and {row['split']}")
-        if row["split"] in splits:
+        split = row["split"] if kept else "train"
+        if kept and where.setdefault(group, split) != split:
+            raise ContractError(f"{path}: group {group} stands in {where[group]} and {split}")
+        if split in splits:
             label = row.get("label")
             rows.append(
                 {
                     "id": row["sample_id"],
                     "clip": row["sample_id"],
-                    "split": row["split"],
+                    "split": split,
                     "group": group,
                     "label": None if label == "unlabelled" else label,
                 }

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from winnow.core.errors import ContractError
 from winnow.train import drawing
+from winnow.train.drawing import Pool
 
 
 def facts(folder: Path) -> tuple[dict[str, dict], dict[str, str]]:
@@ -24,3 +28,21 @@ def facts(folder: Path) -> tuple[dict[str, dict], dict[str, str]]:
     shared = {row["sample_id"]: (row["video_id"], row["uploader"]) for row in rows}
     facts = {row["sample_id"]: {"status": row["status"], "score": row["effective_z"]} for row in rows}
     return facts, drawing.groups(shared, alike)
+
+
+def pool(
+    ids: Sequence[str],
+    splits: Sequence[str],
+    clips: Sequence[str],
+    facts: Mapping[str, Mapping],
+    groups: Mapping[str, str],
+) -> Pool:
+    """The pool of these examples, each of a clip: what is known of the clip holds of it."""
+    scores = [facts[clip]["score"] for clip in clips]
+    return Pool(
+        np.array(ids, object),
+        np.array(splits, object),
+        np.array([facts[clip]["status"] for clip in clips], object),
+        np.array([np.nan if score is None else score for score in scores], np.float64),
+        np.array([groups[clip] for clip in clips], object),
+    )

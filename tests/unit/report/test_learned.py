@@ -64,6 +64,21 @@ AVEL = {
     "deviation": 0.01,
     "verdict": "worse",
 }
+HEARD = {
+    **AVEL,
+    "task": "query-separate",
+    "model": "clipsep",
+    "metric": "sdr_db",
+    "ceiling": None,
+    "mean": -1.5,
+    "low": -3.0,
+    "high": 0.5,
+    "chance": -4.0,
+    "gain": 0.5,
+    "gain_low": -1.0,
+    "gain_high": 2.0,
+    "verdict": "not significant",
+}
 
 
 def page(rows: list[dict], base: str | None = None) -> str:
@@ -95,6 +110,13 @@ def test_figures_stand_in_percent_with_interval_chance_and_ceiling() -> None:
         assert text in html, text
     places = [html.index(word) for word in ("avel, cpsp", "parse, han", "random candidates</th>", "highest scores")]
     assert places == sorted(places), "release, random, rejected, top"
+
+
+def test_figures_in_decibels_stand_as_they_are_and_have_no_place_between_chance_and_ceiling() -> None:
+    html = page([HEARD])
+    assert "−1.5<small>−3.0 – 0.5</small>" in html
+    assert '<td class="n">−4.0</td><td class="n">–</td>' in html
+    assert "aria-label" not in html
 
 
 @pytest.mark.parametrize("base", [None, "r0"])

@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from tests.unit.train import planted
+from tests.unit.train import planted, sounding
 from winnow.core import corpus_table
 from winnow.core import settings as deployed
 from winnow.core.errors import ConfigError, ContractError
+from winnow.core.sample import sid
 from winnow.train import drawing, plan, runs
 
 WHAT = {"models": ["cpsp"], "seeds": 1, "preset": "demo"}
@@ -181,6 +182,105 @@ def test_what_cannot_be_a_benchmark_says_why(world: tuple) -> None:
     made = plan.make(lake, None, ["avel"], settings=settings, **WHAT)
     with pytest.raises(ConfigError, match="no cell 'avel/cpsp/best/0'; the first of 4 is avel/cpsp/random/0"):
         plan.cell_of(plan.read(lake, made["plan"]), "avel/cpsp/best/0")
+
+
+# -- tasks that take sounds apart --------------------------------------------------------------------------------------
+def _heard(folder: Path) -> tuple:
+    """Clips of which the release drops ten more, that score lowest; one of those is of the video of a test clip."""
+    rows = sounding.clips()
+    mixes = sounding.mixtures(rows)
+    for k in range(10):
+        name, label = f"dropped-{k}", sounding.LABELS[k % 2]
+        rows.append(
+            {
+                **rows[k],
+                "name": name,
+                "sample_id": sid("clip", name),
+                "video_id": f"v-{name}",
+                "group_id": f"g-{name}",
+                "label": label,
+                "split": None,
+                "status": "dropped",
+                "data": sounding.mp4(100 + k, label, False),
+            }
+        )
+    rows[-1]["video_id"] = next(row["video_id"] for row in rows if row["split"] == "test")
+    for k, row in enumerate(rows):
+        row |= {"uploader": None, "effective_z": float(-k)}
+    return sounding.make_lake(folder, rows, mixes)
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory: pytest.TempPathFactory) -> tuple:
+    return _heard(tmp_path_factory.mktemp("heard"))
+
+
+@pytest.mark.parametrize(("task", "model"), [("query-separate", "clipsep"), ("onscreen", "mixit4-cross")])
+def test_sounds_are_mixed_of_each_sets_own_clips_and_tried_on_what_the_task_is(
+    heard: tuple, task: str, model: str
+) -> None:
+    from winnow.train.cells import collect, evaluate, train
+
+    lake, settings, query = heard
+    options = (
+        "rate_hz=8000",
+        "batch=8",
+        "narrow=32",
+        "epochs=1",
+        "clip_s=1.0",
+        "per_s=8",
+        "samples=7936",
+        "source_s=1.0",
+        *([f"vectors={query}"] if task == "query-separate" else []),
+    )
+    made = plan.make(lake, None, [task], models=[model], seeds=1, settings=options)
+    assert made["cells"] == [f"{task}/{model}/{name}/0" for name in drawing.SETS]
+    told = made["tasks"][task]
+    assert told["size"] == 9, "of ten dropped clips one is of a test clip's video"
+    assert told["tied"] == 1
+    assert told["candidates"]["random"] == 16 + 9
+    assert told["tried_on"] == ({"val": 8, "test": 8} if task == "query-separate" else {"val": 16, "test": 16})
+    lists = _lists(lake, made)
+    for name, cell in plan.read(lake, made["plan"])["cells"].items():
+        train(lake, settings, made["plan"], name)
+        evaluate(lake, settings, made["plan"], name)
+        run = runs.Run(lake, task, cell["run"])
+        assert run.card()["counts"]["examples"]["train"] == 9
+        drawn = {clip for clip, row in lists[name].items() if row["split"] == "train"}
+        assert {clip.startswith("dropped") for clip in _names(drawn)} == {
+            "release": {False},
+            "random": {False, True},
+            "rejected": {True},
+            "top": {False},
+        }[cell["set"]]
+    collect(lake, made["plan"])
+    rows = [row for row in corpus_table.read(lake, "run_metrics").to_pylist() if row["task"] == task]
+    assert {row["ceiling"] for row in rows} == {None}
+    assert {row["clips"] for row in rows} == {9}
+    groups = [{row["group_id"] for row in rows if row["set"] == name} for name in drawing.SETS]
+    assert len(groups[0]) == (8 if task == "query-separate" else 4), "of mixtures the clip that is seen"
+    assert all(one == groups[0] for one in groups)
+
+
+def _names(ids: set[str]) -> set[str]:
+    known = {sid("clip", f"{kind}-{k}"): f"{kind}-{k}" for kind in ("train", "dropped") for k in range(16)}
+    return {known[one] for one in ids}
+
+
+def test_too_many_kept_clips_that_cannot_be_mixed_are_told_before_a_set_is_drawn(heard: tuple) -> None:
+    lake, _, query = heard
+    few = planted.write_vectors(
+        Path(query).with_name("few.parquet"), sounding.clips()[:20], {"query": np.zeros((20, 1, 8), np.float32)}
+    )
+    with pytest.raises(ContractError, match=r"12 of 32 clips that the release keeps cannot be mixed, .*: missing"):
+        plan.make(
+            lake,
+            None,
+            ["query-separate"],
+            models=["clipsep"],
+            seeds=1,
+            settings=(f"vectors={few}", "rate_hz=8000", "samples=7936", "source_s=1.0"),
+        )
 
 
 # -- clips of a list ---------------------------------------------------------------------------------------------------

@@ -258,11 +258,3 @@ def test_a_store_of_clips_is_made_once_without_those_that_cannot_be_decoded(tmp_
         assert (store.arrays["sound"][at] == sounding.part(row["data"])["sound"]).all()
     again, _ = decoded(lake, files, part, ("sound", "pictures"), 0.2)
     assert again.card == store.card
-
-
-def test_a_benchmark_says_that_it_has_no_sets_for_these_tasks() -> None:
-    from winnow.train.plan import configs
-
-    for task in FIRST:
-        with pytest.raises(ConfigError, match=f"task {task} is no task of a benchmark"):
-            configs([task], [], "demo")

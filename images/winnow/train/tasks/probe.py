@@ -149,7 +149,7 @@ def _tied(lake: Lake, folder: Path, found: Examples, under: Base | None) -> np.n
     home = publish.folder(lake, publish.resolve(lake, under.card["release"]))
     corpus = pairs.read(home, every=bool(under.config.clips), leaks=True, test=False)
     if under.config.clips:
-        corpus = sets.listed(corpus, Path(under.config.clips), test=False)
+        corpus = sets.listed(corpus, Path(under.config.clips), ("train", "val"))
     _, groups = ties.facts(folder)
     learned = {groups.get(name, name) for name in corpus.id[corpus.of("train")].tolist()}
     return np.array([groups.get(name, name) in learned for name in found.id.tolist()], bool)
