@@ -142,7 +142,7 @@ def test_every_library_that_the_package_imports_has_its_extra() -> None:
     kernel = {re.match(r"[\w-]+", one)[0].replace("-", "_") for one in PROJECT["dependencies"]} | {"botocore"}
     graph = grimp.build_graph("winnow", include_external_packages=True, cache_dir=None)
     outside = {module.partition(".")[0] for module in graph.modules} - {"winnow"} - sys.stdlib_module_names - kernel
-    optional = {"h11", "soundfile", "tensorboard", "torchmetrics"}
+    optional = {"h11", "soundfile", "torchmetrics"}
     assert {"av", "duckdb", "torch"} <= outside
     assert {name for name in outside - optional if not extras.extras_of(name)} == set()
     assert set(extras.MODULES) < set(PROJECT["optional-dependencies"])

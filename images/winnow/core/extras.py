@@ -24,6 +24,7 @@ MODULES = {
         "pandas parsedatetime scipy starlette uvicorn yaml"
     ),
     "airflow": "airflow psutil",
+    "tensorboard": "tensorboardX",
 }
 #: The extras that `all` stands for: what the README's commands need.
 ALL = frozenset({"fetch", "media", "corpus", "warehouse"})

@@ -51,15 +51,17 @@ def mean_pace(pace: list[dict]) -> float | None:
 
 def need_tensorboard() -> None:
     """ConfigError where its files cannot be written: to be asked before anything is trained."""
-    if find_spec("tensorboard") is None:
-        raise ConfigError("--set tensorboard=true needs the package tensorboard, which is not installed")
+    if find_spec("tensorboardX") is None:
+        raise ConfigError(
+            "--set tensorboard=true needs tensorboardX, which is not installed: `pip install 'winnow[tensorboard]'`"
+        )
 
 
 def tensorboard(work: Path) -> None:
     """Loss by step as TensorBoard files."""
-    from torch.utils.tensorboard import SummaryWriter
+    from tensorboardX import SummaryWriter
 
-    with SummaryWriter(work / "tensorboard") as writer:
+    with SummaryWriter(str(work / "tensorboard")) as writer:
         for row in whole(work / f"{PROGRESS}.jsonl"):
             writer.add_scalar("loss", row["loss"], row["step"])
             for name, value in row["terms"].items():

@@ -143,7 +143,7 @@ def test_tensorboard_that_is_not_installed_is_said_before_anything_is_trained(tm
     from winnow.train import record
 
     monkeypatch.setattr(record, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="package tensorboard"):
+    with pytest.raises(ConfigError, match=r"pip install 'winnow\[tensorboard\]'"):
         _train((Lake(tmp_path), Settings(lake=str(tmp_path)), "none"), tensorboard=True)
 
 
