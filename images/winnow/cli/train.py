@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from winnow.cli.common import answer, comma_list, deployment, table
@@ -121,4 +123,6 @@ def compare(task: str, names: list[str], split: str) -> None:
 
 
 def _note(text: str) -> None:
-    click.echo(text, err=True)
+    """A line for a person; on a terminal over the bar, which is drawn again below."""
+    over = "\r\x1b[K" if sys.stderr.isatty() else ""
+    click.echo(over + text, err=True)

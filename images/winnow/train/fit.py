@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from winnow.core import cpu
+from winnow.core import cpu, progress
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, digest, sha256_bytes
 from winnow.core.settings import Settings
@@ -135,7 +135,8 @@ class _Loop:
         """All steps that are not done."""
         self._resume()
         began, waited, clips = time.perf_counter(), 0.0, 0
-        for batch in self.loader.steps(self.position.step):
+        done, label = self.position.step, f"train {self.config.model}"
+        for batch in progress.counted(self.loader.steps(done), label, self.last, done):
             if batch.step >= self.last:
                 break
             row = self._step(batch)
