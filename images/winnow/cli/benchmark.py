@@ -97,11 +97,16 @@ def retrieval(
 )
 def pairs(folder: Path, without: tuple[str, ...], seeds: tuple[int, ...]) -> None:
     """Pictures of FOLDER, each with a sound of its name beside it: can `ridge` tell which belong together? Fitted and
-    judged in four folds, against the same sounds shuffled. Needs `winnow weights install efficientnet-lite0 yamnet`."""
+    judged in four folds, against the same sounds shuffled: AUC, retrieval, precision and recall of the rule at its
+    threshold, and the calibration curve. Needs `winnow weights install efficientnet-lite0 yamnet`."""
     from winnow.benchmark.pairs import pairs as body
-    from winnow.cli.common import deployment
+    from winnow.cli.common import deployment, table
 
-    answer(body(folder, deployment()[1].weights, without=without, seeds=seeds))
+    found = body(folder, deployment()[1].weights, without=without, seeds=seeds)
+    names = ("auc", "auc_low", "auc_high", "recall_1", "recall_5", "precision", "recall", "false_accept")
+    table([{"pairs": kind, **found[kind]} for kind in ("ridge", "shuffled")], ("pairs", *names))
+    table(found["curve"], ("from", "to", "pairs", "true_pairs", "said", "share_true"))
+    answer(found)
 
 
 @benchmark.command()

@@ -9,7 +9,7 @@ import pytest
 
 from tests import needs
 from tests.unit import encoders
-from winnow.benchmark.pairs import Pairs, averaged, encode, judged, paired
+from winnow.benchmark.pairs import Pairs, averaged, curve, encode, judge, judged, paired, ruled
 from winnow.core.errors import ContractError
 from winnow.media.ffmpeg import av
 
@@ -29,6 +29,27 @@ def test_pairs_are_told_from_shuffled_ones() -> None:
     assert abs(dealt["auc"] - 0.5) < 0.1
     assert (own["gallery"], own["chance_1"]) == (15, 0.0667)
     assert judged(made(), seed=3) == judged(made(), seed=3)
+
+
+def test_what_the_rule_takes_and_what_is_said_of_a_pair_are_told() -> None:
+    own, dealt = (judge(made(), seed=1, shuffled=shuffled) for shuffled in (False, True))
+    assert dealt.sigma[~dealt.true].mean() == pytest.approx(0, abs=0.02)
+    taken = own.sigma >= 1.645
+    told = ruled(own)
+    assert told["recall"] == pytest.approx(taken[own.true].mean(), abs=1e-4)
+    accepted = taken[~own.true].mean()
+    assert told["precision"] == pytest.approx(told["recall"] / (told["recall"] + accepted), abs=1e-4)
+    assert told["precision_low"] < told["precision"] < told["precision_high"]
+    assert told["precision"] > 0.8
+    assert ruled(dealt)["precision_low"] < 0.5, "of shuffled pairs the rule takes what it is dealt"
+
+
+def test_what_is_said_of_a_pair_is_how_often_it_is_true() -> None:
+    rows = curve([judge(made(), seed=seed) for seed in range(3)])
+    assert sum(row["weight"] for row in rows) == pytest.approx(1, abs=1e-3)
+    assert sum(row["true_pairs"] for row in rows) == 3 * 60
+    assert sum(row["weight"] * abs(row["said"] - row["share_true"]) for row in rows) < 0.1
+    assert rows[-1]["share_true"] > rows[0]["share_true"] + 0.5
 
 
 def write(path: Path, picture: np.ndarray | None = None, wave: np.ndarray | None = None) -> None:
