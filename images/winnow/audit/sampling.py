@@ -7,9 +7,10 @@ in one stratum. Of each stratum the clips whose hash with the seed is smallest a
 and seed give the same clips on every machine, and a larger size adds clips to those of a smaller one.
 
 Only clips with a file can be drawn, because only they can be played, and recycled ones only with what was left of their
-sound, because that is what they were scored for; `population` counts those. The rows go into the
-corpus table `audit_sample`; what reviewers are given (`write_csv`, the explorer) names no stratum and stands in an
-order of its own, so that nobody sees what was decided before the verdict.
+sound, because that is what they were scored for. One without sound, or a silent one, is not drawn, because nobody can
+say whether it matches; nor is one that is undecided, because nothing was decided. `population` counts the others. The
+rows go into the corpus table `audit_sample`; what reviewers are given (`write_csv`, the explorer) names no stratum and
+stands in an order of its own, so that nobody sees what was decided before the verdict.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 # -- strata ------------------------------------------------------------------------------------------------------------
 def _clips(con: duckdb.DuckDBPyConnection, release: str, params: AuditParams) -> list[dict[str, Any]]:
-    """Kept and dropped clips that have a file, each with its stratum, in the order of their ids."""
+    """Kept and dropped clips that have a file and can be heard, each with its stratum, in the order of their ids."""
     there = {name for (name,) in con.execute("select column_name from (describe fct_clips)").fetchall()}
     tables = {name for (name,) in con.execute("select table_name from duckdb_tables() where not internal").fetchall()}
     known = there | {"rule", "band"} | ({"subset"} if "avset_clips" in tables else set())
@@ -143,8 +144,10 @@ def _clips(con: duckdb.DuckDBPyConnection, release: str, params: AuditParams) ->
             if({recycled}, 'residual', 'mixture') as sound, if(isfinite({value}), {value}, null) as score,
             coalesce(t.measure in {(*measures, score)}, false) as on_score{chosen}
         from fct_clips c join ops.fct_clip_files f using (sample_id)
-        left join thresholds t on t.rule = c.first_failed_rule {join}
-        where c.status in ('kept', 'dropped') and (not {recycled} or {residual} is not null) order by c.sample_id"""
+        left join thresholds t on t.rule = c.first_failed_rule left join thresholds s on s.rule = 'silent' {join}
+        where c.status in ('kept', 'dropped') and (not {recycled} or {residual} is not null)
+            and coalesce(c.has_audio, true) and coalesce(c.silence_ratio <= s.value, true)
+            and coalesce(c.first_failed_rule not in ('no_audio', 'silent'), true) order by c.sample_id"""
     )
     names = [column[0] for column in con.description]
     clips = [dict(zip(names, row, strict=True)) for row in con.fetchall()]

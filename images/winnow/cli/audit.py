@@ -15,7 +15,7 @@ def _sizes(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...])
     for one in given:
         name, _, count = one.rpartition("=")
         if not name or not count.strip().isdecimal():
-            raise click.BadParameter(f"{one!r}: STRATUM=COUNT is wanted, as in 'dropped / silent=5'")
+            raise click.BadParameter(f"{one!r}: STRATUM=COUNT is wanted, as in 'dropped / frozen=5'")
         found[name.strip()] = int(count)
     return found
 
