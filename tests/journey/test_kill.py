@@ -64,7 +64,7 @@ def kill_all(deployment: Deployment, undisturbed: Deployment) -> tuple[int, int]
     chance, killed, partial = random.Random(7), 0, 0
     plan(deployment, DAYS[0])
     for stage in STAGES:
-        killed += kill_9(deployment, stage, after_s=1.0 + seconds(undisturbed, stage) * chance.uniform(0.2, 0.8))
+        killed += kill_9(deployment, stage, after_s=seconds(undisturbed, stage) * chance.uniform(0.2, 0.8))
         before = len(manifests(deployment))
         killed += kill_9(deployment, stage, committed=before)
         made = len(manifests(deployment))
@@ -73,13 +73,20 @@ def kill_all(deployment: Deployment, undisturbed: Deployment) -> tuple[int, int]
     return killed, partial
 
 
+def at_work(deployment: Deployment, stage: str) -> bool:
+    """Whether a process has taken a shard of the stage, first day."""
+    return any((deployment.root / "lake").glob(f"{stage}/v=*/batch={DAYS[0]}/*.lock"))
+
+
 def kill_9(deployment: Deployment, stage: str, after_s: float = 120.0, committed: int | None = None) -> bool:
-    """Start a stage and kill it and all its processes after a while, or as soon as more than `committed` shards are;
-    whether it was still at work.
+    """Start a stage and kill it and all its processes a while after it began to work, or as soon as more than
+    `committed` shards are; whether it was still at work.
     """
     process = deployment.start("run", stage, "--batch", DAYS[0])
-    end = time.monotonic() + after_s
-    while process.poll() is None and time.monotonic() < end:
+    began = end = 0.0
+    while process.poll() is None and not (began and time.monotonic() >= end):
+        if not began and at_work(deployment, stage):
+            began, end = time.monotonic(), time.monotonic() + after_s
         if committed is not None and len(manifests(deployment)) > committed:
             break
         time.sleep(0.005)

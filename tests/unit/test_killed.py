@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.unit import deployment, explored, exported, killed, measured, mixed, published
+from tests.unit import explored, exported, helpers, killed, measured, mixed, published
 from tests.unit.batch import test_plan
 from tests.unit.exports.test_removed import ROWS, table_of
 from tests.unit.gates.gated import DAY, commit
@@ -55,25 +55,25 @@ def ingest(root: Path) -> object:
 
 
 def words(root: Path) -> None:
-    deployment.cut(lake_in(root), "words", "day", [[("a", "bee"), ("b", "deer")], [("c", "eel")]])
+    helpers.cut(lake_in(root), "words", "day", [[("a", "bee"), ("b", "deer")], [("c", "eel")]])
 
 
 def stage(root: Path) -> object:
     """A fan-out with a tar, and so with the longest way from a sample to a manifest."""
-    return deployment.runtime(lake_in(root), deployment.Letters).run()
+    return helpers.runtime(lake_in(root), helpers.Letters).run()
 
 
 def failed_rows(root: Path) -> None:
-    deployment.Count.cured = set()
-    deployment.cut(lake_in(root), "words", "day", [[("a", "bee"), ("b", "!internal_error")]])
-    deployment.runtime(lake_in(root), deployment.Count).run()
+    helpers.Count.cured = set()
+    helpers.cut(lake_in(root), "words", "day", [[("a", "bee"), ("b", "!internal_error")]])
+    helpers.runtime(lake_in(root), helpers.Count).run()
 
 
 def retry(root: Path) -> object:
     from winnow.core.sample import Reason
 
-    deployment.Count.cured = {"b"}
-    return deployment.runtime(lake_in(root), deployment.Count).try_again(frozenset({Reason.internal_error}))
+    helpers.Count.cured = {"b"}
+    return helpers.runtime(lake_in(root), helpers.Count).try_again(frozenset({Reason.internal_error}))
 
 
 def measured_clips(root: Path) -> None:

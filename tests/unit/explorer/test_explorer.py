@@ -73,7 +73,7 @@ def test_a_clip_is_left_for_later_and_comes_again_when_nothing_else_is_left(lake
             break
         seen.append(shown(text))
         path = html.unescape(re.search(r'id="skip" href="([^"]+)"', text)[1])
-    asked = {"rate": len(HEARD) - 1, "annotate": 4, "audit": len(HEARD)}[page]
+    asked = {"rate": len(HEARD) - 1, "annotate": 4, "audit": len(HEARD) - 1}[page]  # one has no sound
     assert len(seen) == asked
     assert shown(text) == seen[0]
     assert ann.get(f"/{page}?skip=x").status_code == 422
