@@ -94,7 +94,7 @@ def test_precision_changes_values_a_little_and_the_version(name: str, clips: dic
     commit_clips(lake, "day", [{IDS[0]: clips[IDS[0]]}], tmp_path)
     versions, tables = [], []
     for precision in ("fp32", "bf16"):
-        versions.append(run(lake, name, "day", settings(lake), precision=precision, **SHORT[name]).fingerprint)
+        versions.append(run(lake, name, "day", settings(lake), precision=precision, **SHORT[name]).v)
         tables.append(vectors(read(lake, name, "day")[1], name)[0])
     assert versions[0] != versions[1]
     for column in WIDTHS[name]:
