@@ -16,6 +16,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from winnow.annotations.segments import covered, runs
 
@@ -177,11 +178,12 @@ def _answer(answer: object, kind: str) -> dict[str, object]:
     marks: dict[str, list[tuple[float, float]]] = {}
     for result in answer["result"]:
         value = result.get("value") if isinstance(result, dict) else None
-        said = value.get("labels") if isinstance(value, dict) else None
-        for one in said if isinstance(said, list) else []:
+        if not isinstance(value, dict) or not isinstance(said := value.get("labels"), list):
+            continue
+        for one in said:
             if str(one).lower() not in MARKS:
                 raise ValueError(f"a mark says {str(one)[:40]!r}: {', '.join(MARKS)} are known")
-            times = (value.get("start"), value.get("end"))
+            times: tuple[Any, Any] = (value.get("start"), value.get("end"))
             if any(isinstance(t, bool) or not isinstance(t, (int, float)) or not 0 <= t <= 1e7 for t in times):
                 raise ValueError(f"a mark from {times[0]!r} to {times[1]!r}: seconds are wanted")
             marks.setdefault(MARKS[str(one).lower()], []).append((float(times[0]), float(times[1])))

@@ -20,6 +20,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from winnow.core.errors import ContractError
 from winnow.sources.row import Row
@@ -70,9 +71,13 @@ def below(children: Mapping[str, Iterable[str]], top: str) -> set[str]:
     return found
 
 
+def _read(ontology: Path) -> list[Mapping[str, Any]]:
+    return [row.values for row in read_ontology(ontology) if row.values]
+
+
 def classes(class_list: Path, ontology: Path) -> list[dict[str, object]]:
     """Rows of the seed audioset_classes: index, mid, name, under_speech, under_music (0 or 1), in the list's order."""
-    children = {row.values["mid"]: row.values["child_mids"] for row in read_ontology(ontology) if row.values}
+    children = {row["mid"]: row["child_mids"] for row in _read(ontology)}
     speech, music = below(children, SPEECH), below(children, MUSIC)
     with class_list.open(newline="", encoding="utf-8") as file:
         rows = [
@@ -102,7 +107,7 @@ def seed(class_list: Path, ontology: Path) -> str:
 
 def parents(ontology: Path) -> str:
     """The text of calibration/audioset_parents.csv: one line per class, the ids right above it joined by spaces."""
-    rows = [row.values for row in read_ontology(ontology) if row.values]
+    rows = _read(ontology)
     above: dict[str, list[str]] = {row["mid"]: [] for row in rows}
     for row in rows:
         for child in row["child_mids"]:
@@ -134,7 +139,7 @@ def _slices(path: Path, text: str) -> Iterator[tuple[int, object, str]]:
         raise ContractError(f"{path} has no class")
 
 
-def _class(path: Path, item: object, at: int, text: str) -> dict[str, object]:
+def _class(path: Path, item: object, at: int, text: str) -> dict[str, Any]:
     what = f"{path}: class {at}"
     if not isinstance(item, dict) or not isinstance(item.get("id"), str) or not MID.match(item["id"]):
         raise ContractError(f"{what} has no id such as {SPEECH}")

@@ -12,7 +12,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from winnow.annotations import label_studio, values
 from winnow.core.sample import SampleFailed, clip_id, sid
@@ -106,7 +108,7 @@ def _csv(path: Path) -> Iterator[Row]:
         else:
             pairs = zip(header, cells, strict=True)
             given = {column: cell for column, cell in pairs if column}
-            yield _row(number, f"line {line}", lambda given=given: given)
+            yield _row(number, f"line {line}", partial(dict, given))
         number += 1
 
 
@@ -138,14 +140,14 @@ def _label_studio(path: Path) -> Iterator[Row]:
         for annotation in annotations:
             if isinstance(annotation, dict) and annotation.get("was_cancelled"):
                 continue
-            yield _row(number, where, lambda data=data, annotation=annotation: _annotation(data, annotation))
+            yield _row(number, where, partial(_annotation, data, annotation))
             number += 1
 
 
 def _annotation(data: Mapping[str, object], annotation: object) -> dict[str, object]:
     if not isinstance(annotation, dict) or not isinstance(annotation.get("result"), list):
         raise ValueError("an annotation without a list of results")
-    given = {_COLUMNS.get(plain(str(name))): value for name, value in data.items()}
+    given = {column: value for name, value in data.items() if (column := _COLUMNS.get(plain(str(name))))}
     who = annotation.get("completed_by")
     if isinstance(who, dict):
         who = who.get("email") or who.get("id")
@@ -153,7 +155,7 @@ def _annotation(data: Mapping[str, object], annotation: object) -> dict[str, obj
     return {**given, "rater_id": who, "created_at": when, **_choices(annotation["result"])}
 
 
-def _choices(results: list[object]) -> dict[str, object]:
+def _choices(results: list[Any]) -> dict[str, object]:
     """The two answers in an annotation's results."""
     answers: dict[str, object] = {}
     for result in results:

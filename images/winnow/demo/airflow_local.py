@@ -41,7 +41,7 @@ def free_port() -> int:
 def settings(home: Path, port: int) -> dict[str, str]:
     """Airflow's configuration as environment: what a small machine needs to differ from its defaults."""
     url = f"http://127.0.0.1:{port}"
-    chosen = {
+    chosen: dict[str, dict[str, object]] = {
         "CORE": {
             "DAGS_FOLDER": DAGS,
             "PLUGINS_FOLDER": PLUGINS,

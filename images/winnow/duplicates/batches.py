@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from winnow.core.admitted import shards_of
 from winnow.core.fingerprint import code_digest
@@ -86,7 +86,7 @@ class _Batch:
         return Pairs(self.batch, self.seq, key, str(sha256))
 
     @property
-    def done(self) -> dict[str, object]:
+    def done(self) -> dict[str, Any]:
         """What was committed: digests by file, versions and counts; {} for nothing that can be read."""
         try:
             return json.loads(self.lake.read_or_none(f"{self.folder}/done.json") or b"{}")
@@ -170,7 +170,7 @@ class _Batch:
         import numpy as np
 
         out = []
-        for number, version in enumerate(self.done.get("versions", [])):  # type: ignore[arg-type]
+        for number, version in enumerate(self.done.get("versions", [])):
 
             def load(name: str, number: int = number) -> np.ndarray:
                 key = f"{self.folder}/{number}-{name}.npy"

@@ -86,7 +86,7 @@ def _figures(name: str, sets: dict[str, dict[int, dict]]) -> dict[str, object]:
     if name == REFERENCE:
         return {**said, "verdict": "reference"}
     both = [s for s in seeds if other and s in other]
-    if not both:
+    if other is None or not both:
         return said
     gap = _matrix(own, both, groups, "value") - _matrix(other, both, groups, "value")
     drawn = _resampled(gap, weight)

@@ -58,7 +58,7 @@ class Answers:
         """Write one person's answer about one clip, a row or several, stamped with times in their order; it is on disk
         before this returns."""
         before = self.of_clip(str(self._about(rows[0]))).get(str(rows[0][self.person]))
-        first = _later(before and before["created_at"])
+        first = _later(before["created_at"] if before else None)
         stamped = [
             {**row, "created_at": (first + timedelta(microseconds=i)).strftime(TIME)} for i, row in enumerate(rows)
         ]

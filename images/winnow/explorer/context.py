@@ -48,7 +48,8 @@ _CLIP, _SHORT = "^[0-9a-f]{20}$", "^[0-9a-f]{12}$"
 SampleId = Annotated[str, PathParameter(pattern=_CLIP)]
 #: Ids in an address after `?`, where any may be left out, and in a form, where none may.
 ClipAsked = Annotated[str | None, Query(pattern=_CLIP)]
-ReleaseId = AuditAsked = Annotated[str | None, Query(pattern=_SHORT)]
+ReleaseId = Annotated[str | None, Query(pattern=_SHORT)]
+AuditAsked = Annotated[str | None, Query(pattern=_SHORT)]
 ClipAnswered = Annotated[str, Field(pattern=_CLIP)]
 #: Clips that somebody would rather see later, in an address.
 MOST_SKIPPED = 40

@@ -9,7 +9,7 @@ made when somebody asks. Facets of many values (labels, classes) have a page of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import lru_cache
 from threading import Lock, Thread
@@ -30,7 +30,8 @@ COUNTED_CLIPS = 50_000
 WAIT_S = 2.0
 #: Combinations by view that are kept in memory.
 KEPT = 32
-Named = dict[str | None, int]
+#: Clips by value, None where nobody counted.
+Named = Mapping[str | None, int | None]
 
 
 class Combinations:
@@ -52,7 +53,7 @@ class Combinations:
         chosen of the other facets, most first."""
         wrong = {name: ~self._having(name, value_of(text)) for name, text in chosen.items() if name in self.codes}
         misses = np.sum(list(wrong.values()), axis=0) if wrong else np.zeros(len(self.counts), np.int64)
-        found = {}
+        found: dict[str, Named] = {}
         for name, codes in self.codes.items():
             rest = misses - wrong[name] if name in wrong else misses
             by_code = np.bincount(codes, np.where(rest == 0, self.counts, 0), len(self.values[name])).astype(np.int64)
@@ -65,9 +66,12 @@ class Combinations:
         return np.array([*fits, False])[self.codes[name]]
 
     def _named(self, name: str, by_code: np.ndarray) -> dict[str | None, int]:
-        found: Named = {}
+        found: dict[str | None, int] = {}
         for value, clips in zip(self.values[name], by_code.tolist(), strict=True):
-            for part in value.split(",") if value is not None and FACETS[name].many_a_clip else [value]:
+            parts: Sequence[str | None] = [value]
+            if value is not None and FACETS[name].many_a_clip:
+                parts = value.split(",")
+            for part in parts:
                 if clips:
                     found[part] = found.get(part, 0) + clips
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0] is None, item[0] or "")))

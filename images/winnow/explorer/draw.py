@@ -15,10 +15,9 @@ import io
 import os
 import signal
 import struct
-import sys
 import zlib
 from fractions import Fraction
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
@@ -26,6 +25,10 @@ from winnow.core import confine, cpu
 from winnow.core.sample import SampleFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from av import AudioFrame
+
     from winnow.media.decode import Clip
 
 #: Task: kind, middle of the clip (s), bytes of the file. Answer: bytes of the picture.
@@ -86,7 +89,8 @@ def sound(data: bytes) -> np.ndarray:
     from winnow.media import decode
 
     with decode.opened(data) as clip:
-        wave = decode.waveform(clip.frames(clip.require_audio()), rate_hz=RATE_HZ, mono=True)[0]
+        frames = cast("Iterator[AudioFrame]", clip.frames(clip.require_audio()))
+        wave = decode.waveform(frames, rate_hz=RATE_HZ, mono=True)[0]
     if not len(wave):
         raise ValueError("no sound can be decoded")
     return wave
@@ -171,4 +175,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -51,7 +51,7 @@ def routes(context: ExplorerContext) -> APIRouter:
     def values(request: Request, facet: Short = None, like: Short = None) -> Response:
         """All values of one facet, with their counts among the clips that the rest of the view has."""
         published = context.releases.current()
-        if facet not in FACETS or not FACETS[facet].is_there(published.tables):
+        if facet is None or facet not in FACETS or not FACETS[facet].is_there(published.tables):
             raise HTTPException(404, f"There is no filter {facet}.")
         view = asked(published, request, but=("facet", "like"))
         found = context.counts(published).values(view, facet, (like or "").strip(), VALUES + 1)

@@ -23,7 +23,7 @@ class Queue:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def among(self, ids: Collection[str]) -> set[str]:
+    def among(self, ids: Collection[str]) -> frozenset[str]:
         """Those of some clips that are in it."""
         return self._known.intersection(ids)
 

@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from winnow.sources import yfcc_path
 from winnow.sources.cells import records
@@ -107,7 +108,7 @@ def _values(file: ListFile, cells: list[str]) -> dict[str, object]:
     """A record by columns; ValueError says what does not fit."""
     if len(cells) != len(file.columns):
         raise ValueError(f"{len(cells)} cells; {Path(file.name).name} has {len(file.columns)} columns")
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     for column, cell in zip(file.columns, cells, strict=True):
         if column.startswith("video"):
             yfcc_path.video_hash(cell)

@@ -176,10 +176,10 @@ def _answer(downloader, url: str, folder: Path, guard: Guard, pace: Callable[[],
         if any(isinstance(link, MemoryError) for link in own_fault.chain(error)):
             return _FAILED, (Reason.over_limit, _MEMORY)
         try:
-            failure = own_fault.internal_error(error)
+            unknown = own_fault.internal_error(error)
         except TransientError as ours:
             return _OURS, str(ours)
-        return _FAILED, (failure.reason, failure.detail)
+        return _FAILED, (unknown.reason, unknown.detail)
 
 
 def _address_space() -> int:

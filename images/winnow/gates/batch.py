@@ -71,7 +71,7 @@ def gate_batch(batches: Sequence[str], settings: Settings, lake: Lake) -> dict[s
             "page": lake.full(f"gates/{key}/index.html"),
         }
         for key in heads
-        for admitted in [batch_head(lake, key)]
+        if (admitted := batch_head(lake, key))
     ]
     return {"batches": batches_done, "computed": len(fresh)}
 

@@ -41,8 +41,9 @@ def _frames() -> Any:
         import great_expectations as gx
         from great_expectations.expectations.expectation import Expectation
 
-        Expectation.configuration = property(_Configurations(Expectation.configuration.fget))
-        context = gx.get_context(mode="ephemeral")
+        patched: Any = Expectation
+        patched.configuration = property(_Configurations(patched.configuration.fget))
+        context: Any = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     asset = context.data_sources.add_pandas("frames").add_dataframe_asset("frames")
     return asset.add_batch_definition_whole_dataframe("whole")
@@ -104,7 +105,10 @@ def _run(suite: Suite, rules: list[Rule], frame: pd.DataFrame, result_format: st
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            expectations = [get_expectation_impl(r.expectation)(**r.kwargs, meta={"rule": r.name}) for r in rules]
+            kinds: list[Any] = [get_expectation_impl(rule.expectation) for rule in rules]
+            expectations = [
+                kind(**rule.kwargs, meta={"rule": rule.name}) for kind, rule in zip(kinds, rules, strict=True)
+            ]
         except Exception as error:  # an unknown expectation or a wrong argument: GX and pydantic raise many kinds
             raise ConfigError(f"suite {suite.table} names an expectation that GX refuses: {error}") from error
         done = frames.get_batch(batch_parameters={"dataframe": frame}).validate(

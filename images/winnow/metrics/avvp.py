@@ -84,7 +84,8 @@ def event_counts(predicted: np.ndarray, truth: np.ndarray) -> Counts:
     for at in range(0, len(busy), _CHUNK):
         rows = busy[at : at + _CHUNK]
         counts[:, rows] = _compare(_runs(ours[rows]), _runs(theirs[rows]))
-    return tuple(row.reshape(videos, classes) for row in counts)
+    hits, extra, missed = counts.reshape(3, videos, classes)
+    return hits, extra, missed
 
 
 def _runs(rows: np.ndarray) -> np.ndarray:
