@@ -5,11 +5,9 @@
 -- reproduces; its authors have not published their rule. Labelled by a tagger: flagged where speech or music, and some
 -- other class, reach their thresholds (thresholds.csv, point `separate`).
 --
--- Three things the rule leaves open, and how they are answered here. (1) Speech or music that is heard and not listed is what
--- a voice-over is: flagged, "heard, not listed". (2) Where an instrument is listed and Music is heard, people would have listed
--- both, and two of the published rows that do are flagged: a band over a drum is no drum. (3) A tagger that knows no other
--- class cannot hear one: a label that is neither speech nor music says that something else is there, and so does sound
--- outside the spans of speech.
+-- Two things the rule leaves open, and how they are answered here. (1) Speech or music that is heard and not listed is what
+-- a voice-over is: flagged, "heard, not listed". (2) A tagger that knows no other class cannot hear one: a label that is
+-- neither speech nor music says that something else is there, and so does sound outside the spans of speech.
 --
 -- A clip that no tagger has heard is not flagged (why: `no tags`), so a lake measured before there were tags stays as it was.
 with least as (
@@ -58,7 +56,6 @@ judged as (
             when is_labelled and lists_music and labels > 1 then 'Music listed beside another class'
             when is_labelled and has_speech and not lists_under_speech then 'speech heard, not listed'
             when is_labelled and has_music and not lists_under_music then 'music heard, not listed'
-            when is_labelled and has_music and not lists_music then 'music heard beside a listed instrument'
             when is_labelled then null
             when has_speech and has_other then 'speech heard beside another class'
             when has_speech and has_music then 'speech heard beside music'

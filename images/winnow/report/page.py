@@ -66,7 +66,8 @@ def doubts(facts: Facts, audits: Sequence[audit.Shown]) -> list[str]:
     (answer,) = facts["answer"]
     deciding = [row for row in facts["scorers"] if row["decides"] is not None]
     found = [
-        f"the scorer {row['scorer']} is near chance" + (" and decides all the same" if row["trusted_because"] else "")
+        f"the scorer {row['scorer']} {_doubted(str(row['near_chance']))}"
+        + (" and decides all the same" if row["trusted_because"] else "")
         for row in deciding
         if row["near_chance"]
     ]
@@ -79,6 +80,10 @@ def doubts(facts: Facts, audits: Sequence[audit.Shown]) -> list[str]:
     if not any(map(_is_judged, audits)):
         found.append("nobody has judged a sample of it, so its precision is not known")
     return found
+
+
+def _doubted(rule: str) -> str:
+    return f"is not stable ({rule})" if rule.startswith("flipped_share") else "is near chance"
 
 
 def _is_judged(one: audit.Shown) -> bool:

@@ -95,6 +95,7 @@ def test_the_first_thing_it_says_is_how_good_the_release_is(page) -> None:
         ({}, {}, 0.9, []),
         ({"near_chance": True}, {"undecided": 4}, 0.9, ["near chance", "4 of 10 clips"]),
         ({"near_chance": True, "trusted_because": "I looked"}, {}, 0.9, ["near chance and decides all the same"]),
+        ({"near_chance": "flipped_share 0.3 > 0.2"}, {}, 0.9, ["builtin is not stable (flipped_share 0.3 > 0.2)"]),
         ({"auc": None}, {}, 0.9, ["was not measured"]),
         ({}, {"leaks": 2}, None, ["2 groups or pairs", "nobody has judged"]),
     ],
