@@ -39,7 +39,7 @@ def run(lake: Lake, *arguments: str, inbox: Path | None = None) -> dict[str, Any
         out.seek(0)
         printed = out.read()
     if done.returncode:
-        raise _error(done.returncode, "".join(said), arguments)
+        raise failure_of(done.returncode, "".join(said), arguments)
     answer: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return answer
 
@@ -59,7 +59,7 @@ def _whole(lake: Lake) -> str:
     return str(Path(lake.root).resolve()) if lake.is_local and "://" not in lake.root else lake.root
 
 
-def _error(code: int, said: str, arguments: tuple[str, ...]) -> WinnowError:
+def failure_of(code: int, said: str, arguments: tuple[str, ...]) -> WinnowError:
     """The exception that a command's last words stand for."""
     found = list(_SAID.finditer(said))
     name, text = found[-1].groups() if found else ("", said.strip()[-2000:])

@@ -76,14 +76,14 @@ def encode(found: Sequence[tuple[Path, Path]], weights: Path, models: tuple[str,
             silent.append(picture.stem)
             continue
         names.append(picture.stem)
-        seen.append(see(_picture(picture, see.preprocessing.size))[0].mean(axis=0))
+        seen.append(see(flattened(picture, see.preprocessing.size))[0].mean(axis=0))
         heard.append(hear(wave)[0].mean(axis=0))
     if len(names) < 3 * LEAST:
         raise ContractError(f"{len(names)} pairs with sound, and the benchmark needs {3 * LEAST}")
     return Pairs(names, np.stack(seen), np.stack(heard), silent)
 
 
-def _picture(path: Path, size: int) -> np.ndarray:
+def flattened(path: Path, size: int) -> np.ndarray:
     """A picture as one clip's: uint8, (1, size, size, 3); what is transparent is white."""
     from winnow.media.ffmpeg import av
     from winnow.models.pictures import Scaler

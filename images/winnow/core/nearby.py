@@ -61,7 +61,7 @@ class Nearby:
         """Have copies of these files; what is wrong with those of which there is none, in a word: "missing", or
         "changed" where the digest is another. ConfigError where they would take more than copies may."""
         files = list(dict.fromkeys(files))
-        _hold(self.scratch)
+        hold(self.scratch)
         todo = [file for file in files if not self._is_there(file)]
         wrong: dict[Wanted, str] = {}
         own = {self.path(file) for file in files}
@@ -185,7 +185,7 @@ _held: dict[tuple[int, Path], IO[str]] = {}
 _guard = threading.Lock()
 
 
-def _hold(folder: Path) -> IO[str]:
+def hold(folder: Path) -> IO[str]:
     """The lock of all that use copies, shared; this process holds it until it ends."""
     with _guard:
         if (os.getpid(), folder) not in _held:
@@ -198,7 +198,7 @@ def _hold(folder: Path) -> IO[str]:
 @contextmanager
 def _alone(folder: Path) -> Iterator[bool]:
     """Whether no other process uses copies, and none begins to meanwhile."""
-    file = _hold(folder)
+    file = hold(folder)
     with _guard:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -206,7 +206,7 @@ class Runtime:
         clock, busy, at = time.perf_counter(), time.process_time(), datetime.now(UTC)
         with ExitStack() as stack:
             work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"winnow-{self.stage.name}-")))
-            samples, missing = self._read(inputs, stack)
+            samples, missing = self.read_samples(inputs, stack)
             kept, only = (None, None) if done is None or self.stage.sidecar else self._kept(done, again)
             if only is not None:
                 samples = [s for s in samples if s.id in only]
@@ -273,7 +273,7 @@ class Runtime:
             )
             return self.lake.commit(manifest, data, tar)
 
-    def _read(self, inputs: dict[str, Manifest], stack: ExitStack) -> tuple[list[Sample], list[Outcome]]:
+    def read_samples(self, inputs: dict[str, Manifest], stack: ExitStack) -> tuple[list[Sample], list[Outcome]]:
         """The shard's samples, ordered by id; and failed outcomes for those whose row in another table failed."""
         from winnow.core.rows import Rows
 

@@ -63,7 +63,7 @@ def compare(world: Path, lake: Path) -> dict:
         "missing_rows": len(bad_rows) - sum(sum(found.values()) for found in rows.values()),
         "auc": _aucs(videos, scores),
         "flags": _flags(videos, _rows(store, FLAGS)),
-        "near_duplicates": _copies(videos, _rows(store, DUPLICATES)),
+        "near_duplicates": copies_found(videos, _rows(store, DUPLICATES)),
         "uploaders_in_two_splits": _rows(store, LEAKS)[0]["leaks"],
         "real_world_kinds": kinds.compare(world, lambda sql: _rows(store, sql)),
     }
@@ -108,7 +108,7 @@ def _flags(videos: Sequence[Mapping], clips: Sequence[Mapping]) -> dict[str, dic
     return found
 
 
-def _copies(videos: Sequence[Mapping], pairs: Sequence[Mapping]) -> dict[str, object]:
+def copies_found(videos: Sequence[Mapping], pairs: Sequence[Mapping]) -> dict[str, object]:
     """Planted copies that are in a pair with their original, by how they were made; and pairs of two videos of which
     neither was copied from the other, nor both from a third."""
     url = {video["video"]: video["url"] for video in videos}

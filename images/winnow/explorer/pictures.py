@@ -48,7 +48,7 @@ class Pictures:
         self._drawing, self._keeping = Lock(), Lock()
 
     def __del__(self) -> None:
-        self._stop()
+        self.close()
 
     @cached_property
     def can_draw(self) -> bool:
@@ -109,7 +109,7 @@ class Pictures:
             (length,) = ANSWER.unpack(self._answer(ANSWER.size))
             return self._answer(length)
         except (OSError, EOFError, TimeoutError):
-            self._stop()
+            self.close()
             return b""
 
     def _answer(self, length: int) -> bytes:
@@ -128,7 +128,8 @@ class Pictures:
                 raise TimeoutError
         return out
 
-    def _stop(self) -> None:
+    def close(self) -> None:
+        """End the process that draws; the next picture starts another."""
         process, self._process = getattr(self, "_process", None), None
         if process is not None:
             process.kill()

@@ -56,7 +56,7 @@ def gate_batch(batches: Sequence[str], settings: Settings, lake: Lake) -> dict[s
         tables = _compacted(lake, key, found[key], known)
         head = {**(known or {}), **tables}
         if key in fresh:
-            head = {**heads[key], **tables, "seq": _seq(lake, key)}
+            head = {**heads[key], **tables, "seq": admission_number(lake, key)}
             if aside := quarantine.set_aside(results[key]):
                 head["quarantined"] = aside
         data = (json.dumps(head, indent=1, sort_keys=True) + "\n").encode()
@@ -142,7 +142,7 @@ def _admitted(lake: Lake, head: dict) -> bool:
     return known is not None and head["gate"]["whole"] and known.get("gate") == head["gate"]
 
 
-def _seq(lake: Lake, batch: str) -> int:
+def admission_number(lake: Lake, batch: str) -> int:
     """The batch's number in the order of admission, from 1. Each number is a file created exclusively, so two gates at
     a time take different ones; which one a gate is about to take is noted before, so one that died after taking it, or
     never heard that it had, finds it again. One that is admitted keeps its own."""

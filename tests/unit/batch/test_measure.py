@@ -62,6 +62,8 @@ def test_a_command_raises_what_it_ends_with(tmp_path: Path) -> None:
         ("winnow: StaleWriter: another was there\n", 75, TransientError),
         ("Killed\n", -9, winnow.WinnowError),
     ):
-        error = command._error(code, said, ("run",))
+        error = command.failure_of(code, said, ("run",))
         assert type(error) is kind
-    assert str(command._error(65, "a: 1 failed\nwinnow: GateFailed: rows\nof two lines\n", ())) == "rows\nof two lines"
+    assert (
+        str(command.failure_of(65, "a: 1 failed\nwinnow: GateFailed: rows\nof two lines\n", ())) == "rows\nof two lines"
+    )

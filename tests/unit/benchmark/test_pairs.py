@@ -91,11 +91,11 @@ def test_files_are_found_by_name_and_silent_ones_left_out(tmp_path: Path) -> Non
 
 
 def test_what_is_transparent_is_white(tmp_path: Path) -> None:
-    from winnow.benchmark.pairs import _picture
+    from winnow.benchmark.pairs import flattened
 
     clear = np.zeros((8, 8, 4), np.uint8)
     clear[:, :4] = (200, 0, 0, 255)
     write(tmp_path / "a.png", clear)
-    found = _picture(tmp_path / "a.png", 8)[0]
+    found = flattened(tmp_path / "a.png", 8)[0]
     assert found[4, 6].tolist() == [255, 255, 255]
     assert found[4, 1].tolist() == [200, 0, 0]

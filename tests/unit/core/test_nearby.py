@@ -62,7 +62,7 @@ def test_what_another_process_uses_stays(lake: Lake, tmp_path: Path) -> None:
         import sys
         from pathlib import Path
         from winnow.core import nearby
-        nearby._hold(Path(sys.argv[1]))
+        nearby.hold(Path(sys.argv[1]))
         print("holds", flush=True)
         sys.stdin.readline()
     """

@@ -19,7 +19,7 @@ from winnow.core.errors import ContractError, TransientError, WinnowError
 from winnow.core.frozen_model import FrozenModel
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
-from winnow.gates.batch import _seq
+from winnow.gates.batch import admission_number
 from winnow.release import build, publish, query
 from winnow.release.inputs import published_files
 from winnow.release.verify import lines, verify
@@ -125,7 +125,7 @@ def _commands(lake: Lake, tmp_path: Path) -> list[Callable[[], object]]:
         lambda: plan(lake, "day"),
         lambda: batch_heads(lake),
         lambda: admitted_with(lake, "count"),
-        lambda: _seq(lake, "day"),
+        lambda: admission_number(lake, "day"),
         lambda: MODEL.current_card(lake),
         lambda: corpus_table.read(lake, "ontology"),
         lambda: corpus_table.provenance(lake, corpus_table.files(lake, "ontology")[0]),

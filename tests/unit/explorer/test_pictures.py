@@ -27,7 +27,7 @@ def clip() -> bytes:
 def drawing(clip: bytes):
     made = Pictures(lambda key: {"good": clip, "bad": b"no media" * 99}.get(key[1]))
     yield made
-    made._stop()
+    made.close()
 
 
 def seen(data: bytes, kind: str) -> np.ndarray:

@@ -284,7 +284,7 @@ def read_by_a_stage(lake: Lake) -> None:
     """A stage that is run again has a row for it, and asks no tar."""
     runtime = Runtime(stage_class("probe")(stage_class("probe").Params(), lake, Settings(lake=lake.root)), lake, DAY)
     with ExitStack() as stack:
-        samples, missing = runtime._read({"clip": manifest(lake)}, stack)
+        samples, missing = runtime.read_samples({"clip": manifest(lake)}, stack)
     assert [sample.id for sample in samples] == ["a"]
     assert [(one.sample_id, one.reason) for one in missing] == [("b", Reason.taken_down)]
     assert missing[0].detail.startswith("its file was taken down on 20")
@@ -314,6 +314,6 @@ def test_a_source_video_goes_when_no_clip_of_it_stays(taken: Lake) -> None:
     clip = stage_class("clip")
     runtime = Runtime(clip(clip.Params(), taken, Settings(lake=taken.root)), taken, DAY)
     with ExitStack() as stack:
-        samples, missing = runtime._read({"fetch": fetched}, stack)
+        samples, missing = runtime.read_samples({"fetch": fetched}, stack)
     assert (samples, [one.values for one in missing]) == ([], [{"candidate_id": "c", "video_id": None}])
     assert taking.rows_of(taken, fetched, ["url"]), "its row stays"

@@ -20,7 +20,7 @@ def test_found_copies_are_counted_by_way_and_other_pairs_apart() -> None:
         {"first_url": "u/a", "second_url": "u/a", "kind": "both"},
         {"first_url": "u/e", "second_url": "u/d", "kind": "picture"},
     ]
-    assert truth._copies(videos, pairs) == {
+    assert truth.copies_found(videos, pairs) == {
         "by_way": {"mirrored": {"planted": 2, "found": 1}, "plain": {"planted": 1, "found": 0}},
         "other_videos": 1,
     }
