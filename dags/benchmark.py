@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, Param, task_group
 
-from winnow_stage import DEFAULT_ARGS, CellsOperator, command
+from winnow_stage import DEFAULT_ARGS, CellsOperator, chosen, command
 
 FOUND = "ti.xcom_pull(task_ids='features', key='summary')"
 PLAN = "{{ ti.xcom_pull(task_ids='sets', key='summary')['plan'] }}"
-WHAT = ("--models", "{{ params.models | join(',') }}", "--preset", "{{ params.preset }}")
+WHAT = ("--models", "{{ params.models | join(',') }}", *chosen("preset"))
 
 with DAG(
     "benchmark",
@@ -60,23 +60,13 @@ with DAG(
     @task_group(prefix_group_id=False)
     def learn(cell: str):
         """One model on one set with one seed."""
-        train = command(
-            "benchmark train",
-            "--plan",
-            PLAN,
-            "--cell",
-            cell,
-            "--preset",
-            "{{ params.preset }}",
-            task_id="train",
-            pool="decode",
-        )
-        train >> command("benchmark evaluate", "--plan", PLAN, "--cell", cell, task_id="evaluate", pool="decode")
+        own = ("--plan", PLAN, "--cell", cell)
+        train = command("benchmark train", *own, *chosen("preset"), task_id="train", pool="decode")
+        train >> command("benchmark evaluate", *own, task_id="evaluate", pool="decode")
 
     features = command(
         "benchmark features",
-        "--release",
-        "{{ params.release }}",
+        *chosen("release"),
         "--tasks",
         "{{ params.tasks | join(',') }}",
         *WHAT,
@@ -91,8 +81,7 @@ with DAG(
         "--tasks",
         f"{{{{ {FOUND}['tasks'] | join(',') }}}}",
         *WHAT,
-        "--seeds",
-        "{{ params.seeds }}",
+        *chosen("seeds"),
         task_id="sets",
         operator=CellsOperator,
         pool="decode",

@@ -77,37 +77,20 @@ with DAG(
 
         [batches, panns] >> flag >> separate >> [rescore, *asked]
 
-    seed = chosen("seed")
+    named = ("--batches", NAMED, *chosen("seed"))
     batches = command(
         "cluster", "--dry-run", "--batches", KEYS, task_id="batches", operator=BatchesOperator, skip_on="empty"
     )
-    when = "{{ '--always' if params.refit else '--if-unfitted' }}"
+    fits = (*named, "{{ '--always' if params.refit else '--if-unfitted' }}")
     fit, fit_ridge = (
         command(
-            "fit",
-            "--scorer",
-            scorer,
-            "--batches",
-            NAMED,
-            *seed,
-            when,
-            task_id=task,
-            pool="decode",
-            pre_execute=unless_chosen("scorers", scorer),
+            "fit", "--scorer", scorer, *fits, task_id=task, pool="decode", pre_execute=unless_chosen("scorers", scorer)
         )
         for scorer, task in (("two_tower", "fit"), ("ridge", "fit_ridge"))
     )
-    calibrate = command(
-        "calibrate",
-        "--batches",
-        NAMED,
-        *seed,
-        "--scorers",
-        f"{{{{ params.scorers | reject('in', {list(ENCODERS)}) | sort | join(',') }}}}",
-        pool="decode",
-        pre_execute=unless_chosen("scorers", *SCORERS),
-        **ANYWAY,
-    )
+    them = f"{{{{ params.scorers | reject('in', {list(ENCODERS)}) | sort | join(',') }}}}"
+    some = unless_chosen("scorers", *SCORERS)
+    calibrate = command("calibrate", *named, "--scorers", them, pool="decode", pre_execute=some, **ANYWAY)
     gate = command("gate", "--batch", NAMED, admits=NAMED, outlets=[BATCHES], **ANYWAY)
 
     batches >> encode.expand(batch=batches.output) >> fit_ridge

@@ -19,12 +19,8 @@ from airflow.sdk import DAG, CronPartitionTimetable, Param, task_group
 from winnow_stage import BATCHES, DEFAULT_ARGS, BatchesOperator, chosen, command, stage, unless_asked
 
 KEYS = "{{ params.batches | sort | join(',') }}"
-LAYERS = (
-    "--visual",
-    "{{ 'open_clip' if params.pretrained else 'visual' }}",
-    "--audio",
-    "{{ 'panns' if params.pretrained else 'audio' }}",
-)
+LAYER = "{{ '%s' if params.pretrained else '%s' }}"
+LAYERS = ("--visual", LAYER % ("open_clip", "visual"), "--audio", LAYER % ("panns", "audio"))
 NAMED = "{{ ti.xcom_pull(task_ids='batches') | join(',') }}"
 
 with DAG(
@@ -80,17 +76,11 @@ with DAG(
     batches = command(
         "cluster", "--dry-run", "--batches", KEYS, *LAYERS, task_id="batches", operator=BatchesOperator, skip_on="empty"
     )
+    how = (*LAYERS, *chosen("clusters", "seed"), "{{ '--keep' if params.incremental else '--refit' }}")
+    # features are skipped unless asked for; nothing follows no batches
+    anyway = {"trigger_rule": "none_failed_min_one_success"}
     centres = command(
-        "cluster",
-        "--batches",
-        NAMED,
-        *LAYERS,
-        *chosen("clusters", "seed"),
-        "{{ '--keep' if params.incremental else '--refit' }}",
-        task_id="centres",
-        operator=BatchesOperator,
-        pool="decode",
-        trigger_rule="none_failed_min_one_success",  # features are skipped unless asked for; nothing follows no batches
+        "cluster", "--batches", NAMED, *how, task_id="centres", operator=BatchesOperator, pool="decode", **anyway
     )
     gate = command("gate", "--batch", NAMED)
     select = command(
