@@ -11,8 +11,6 @@ it depends on, and with it goes the digest of the tables it read: while neither 
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import tempfile
@@ -29,6 +27,7 @@ from winnow.core.planned_table import DECIDE, FLAG, Began, PlannedTable, again
 from winnow.core.sample import check_batch
 from winnow.core.shard import Lineage, shard_name
 from winnow.core.stage import stage_columns, stage_needs, stage_optional_needs
+from winnow.core.thresholds import rows_of, threshold_rows
 from winnow.release.behaviour import file_behaviour, sql_behaviour
 
 if TYPE_CHECKING:
@@ -166,15 +165,10 @@ def deciding_rules(dbt_dir: Path, point: DecisionPoint) -> list[dict[str, object
 
     asked = yaml.safe_load((dbt_dir / "dbt_project.yml").read_text())["vars"]["fetch_points"]
     points = asked if point is FETCH else point.table.rule_points
-    rows = _rules((dbt_dir / "seeds" / "thresholds.csv").read_text(encoding="utf-8"), points)
+    rows = threshold_rows(dbt_dir, points)
     kinds = {"position": int, "value": float}
     fields = ("point", "position", "rule", "measure", "op", "value", "unit")
     return [{name: kinds.get(name, str)(row[name]) for name in fields} for row in rows]
-
-
-def _rules(text: str, points: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of thresholds.csv of these decision points."""
-    return [row for row in csv.DictReader(io.StringIO(text)) if row["point"] in points]
 
 
 def rules_digest(dbt_dir: Path, model: str = FETCH.model, points: Sequence[str] = DECIDE.rule_points) -> str:
@@ -197,7 +191,7 @@ def rules_digest(dbt_dir: Path, model: str = FETCH.model, points: Sequence[str] 
             continue
         text = known[name].read_text()
         if name == "thresholds":
-            parts[name] = sha256_bytes(str(_rules(text, points)).encode())
+            parts[name] = sha256_bytes(str(rows_of(text, points)).encode())
         else:
             todo += _REF.findall(text)
             parts[name] = file_behaviour(known[name])

@@ -13,7 +13,6 @@ before there were any are made.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from winnow.core.planned_table import DECIDE
 from winnow.core.sample import Reason, check_batch
 from winnow.core.settings import Settings
 from winnow.core.stage import stage_columns
+from winnow.core.thresholds import threshold_rows
 from winnow.gates import quarantine
 from winnow.gates.results import GateResult
 from winnow.gates.suites import load_suites, suites_digest
@@ -101,8 +101,7 @@ def check_tables(lake: Lake, settings: Settings, batch: str, tables: Mapping[str
 
 def fetch_rules(settings: Settings) -> list[str]:
     """Names of the rules that may reject a candidate before it is fetched: the reasons of the table `decide`."""
-    with (Path(settings.dbt_dir) / "seeds" / "thresholds.csv").open(encoding="utf-8", newline="") as file:
-        return [row["rule"] for row in csv.DictReader(file) if row["point"] in DECIDE.rule_points]
+    return [row["rule"] for row in threshold_rows(Path(settings.dbt_dir), DECIDE.rule_points)]
 
 
 def _head(lake: Lake, batch: str, tables: Mapping[str, Table], suites: str) -> dict[str, object]:
