@@ -26,6 +26,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that the file runs by its path too
 
+from tests.unit.manifests import manifest_of
 from winnow.core import cpu
 
 cpu.pin()  # as the command line does
@@ -35,7 +36,6 @@ import pyarrow as pa
 
 from winnow.core import corpus_table, table
 from winnow.core.lake import Lake, sha256_bytes
-from winnow.core.manifest import Manifest
 from winnow.core.planned_table import INGEST
 from winnow.core.settings import Settings
 from winnow.release.build import build_release
@@ -195,20 +195,7 @@ def _admit(lake: Lake, rows: pa.Table) -> None:
     ]
     data = table.to_bytes(pa.Table.from_arrays(arrays, schema=schema))
     sha256, shard = sha256_bytes(data), "00000-avel"
-    manifest = Manifest(
-        stage="ingest",
-        fingerprint=V,
-        batch=BATCH,
-        shard=shard,
-        file=f"{shard}.{sha256[:8]}.parquet",
-        sha256=sha256,
-        bytes=len(data),
-        rows=rows.num_rows,
-        rows_in=rows.num_rows,
-        ok=rows.num_rows,
-        failed=0,
-        at="2026-11-02T00:00:00+00:00",
-    )
+    manifest = manifest_of(data, "ingest", BATCH, shard, rows.num_rows, fingerprint=V, at="2026-11-02T00:00:00+00:00")
     lake.commit(manifest, data)
     file = {"shard": shard, "path": lake.table_key(manifest), "sha256": sha256, "rows": rows.num_rows}
     head = {"batch": BATCH, "seq": 1, "stages": {"ingest": {"v": V, "files": [file]}}}

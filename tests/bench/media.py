@@ -38,6 +38,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that the file runs by its path too
 
+from tests.unit.manifests import manifest_of
 from winnow.core import cpu
 
 cpu.pin()  # as the command line does
@@ -48,7 +49,6 @@ from tests.bench.figures import show
 from tests.world.make import World, make_world
 from tests.world.video import HOST
 from winnow.core.lake import Lake, sha256_bytes
-from winnow.core.manifest import Manifest
 from winnow.core.runtime import Runtime
 from winnow.core.sample import candidate_id, sid
 from winnow.core.settings import Settings
@@ -83,19 +83,7 @@ def cut_plan(lake: Lake, urls: list[str], batch: str = BATCH, shard_size: int = 
         data = table.to_bytes(pa.Table.from_pylist(rows, schema=table.arrow_schema(PLAN.columns)))
         sha256 = sha256_bytes(data)
         name = shard_name(number, {"rows": sha256})
-        manifest = Manifest(
-            stage="plan",
-            fingerprint="0" * 12,
-            batch=batch,
-            shard=name,
-            file=f"{name}.{sha256[:8]}.parquet",
-            sha256=sha256,
-            bytes=len(data),
-            rows=len(rows),
-            rows_in=len(rows),
-            ok=len(rows),
-            failed=0,
-        )
+        manifest = manifest_of(data, "plan", batch, name, len(rows))
         lake.commit(manifest, data)
         names.append(name)
     lake.set_head("plan", batch, {"v": "0" * 12, "shards": names})

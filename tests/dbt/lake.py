@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.unit.manifests import manifest_of
 from tests.unit.sketched import levels, pictures
 from winnow.core import compact, shard_tar, table
 from winnow.core.admitted import shards_of, tables_of
@@ -345,18 +346,14 @@ def write_table(
     sha256 = sha256_bytes(data)
     failed = sum(row["outcome"] == "failed" for row in rows)
     name = name or shard_name(number, {"rows": sha256})
-    manifest = Manifest(
-        stage=stage,
-        fingerprint=V,
-        batch=batch,
-        shard=name,
-        file=f"{name}.{sha256[:8]}.parquet",
-        sha256=sha256,
-        bytes=len(data),
-        rows=len(rows),
-        rows_in=len(rows),
-        ok=len(rows) - failed,
+    manifest = manifest_of(
+        data,
+        stage,
+        batch,
+        name,
+        len(rows),
         failed=failed,
+        fingerprint=V,
         at="2026-11-01T00:00:00+00:00",
         seconds=0.5,
         cpu_seconds=0.25,

@@ -9,9 +9,9 @@ from pathlib import Path
 import duckdb
 
 from tests.dbt.lake import V
+from tests.unit.manifests import manifest_of
 from winnow.core import table
 from winnow.core.lake import Lake, sha256_bytes
-from winnow.core.manifest import Manifest
 from winnow.core.stage import stage_columns
 
 CLIPS_A_VIDEO = 4
@@ -104,20 +104,7 @@ def _commit(con: duckdb.DuckDBPyConnection, lake: Lake, stage: str, batch: str, 
     ).to_arrow_table()
     data = table.to_bytes(found.cast(table.arrow_schema(stage_columns()[stage])))
     sha256, shard, rows = sha256_bytes(data), f"{number:05d}-{layout:0>8}", found.num_rows
-    manifest = Manifest(
-        stage=stage,
-        fingerprint=V,
-        batch=batch,
-        shard=shard,
-        file=f"{shard}.{sha256[:8]}.parquet",
-        sha256=sha256,
-        bytes=len(data),
-        rows=rows,
-        rows_in=rows,
-        ok=rows,
-        failed=0,
-        at="2026-11-01T00:00:00+00:00",
-    )
+    manifest = manifest_of(data, stage, batch, shard, rows, fingerprint=V, at="2026-11-01T00:00:00+00:00")
     Path(path := lake.full(lake.table_key(manifest))).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_bytes(data)  # nothing here need outlive a power cut
     Path(path).with_name(f"{shard}.json").write_bytes(manifest.dumps())

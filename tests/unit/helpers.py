@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from tests.unit.manifests import manifest_of
 from winnow.core import table
 from winnow.core.lake import Lake, digest, sha256_bytes
-from winnow.core.manifest import Manifest
 from winnow.core.runtime import Runtime
 from winnow.core.sample import Outcome, Reason
 from winnow.core.settings import Settings
@@ -35,21 +35,9 @@ def cut(lake: Lake, stage: str, batch: str, shards: list[list[tuple[str, str]]])
                 schema=table.arrow_schema(COLUMNS),
             )
         )
-        name, sha256 = shard_name(number, {"rows": sha256_bytes(data)}), sha256_bytes(data)
+        name = shard_name(number, {"rows": sha256_bytes(data)})
         lake.commit(
-            Manifest(
-                stage=stage,
-                fingerprint="0" * 12,
-                batch=batch,
-                shard=name,
-                file=f"{name}.{sha256[:8]}.parquet",
-                sha256=sha256,
-                bytes=len(data),
-                rows=len(rows),
-                rows_in=len(rows),
-                ok=len(rows),
-                failed=0,
-            ),
+            manifest_of(data, stage, batch, name, len(rows)),
             data,
         )
         names.append(name)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tests.unit.manifests import manifest_of
 from winnow.core import table
 from winnow.core.lake import Lake, sha256_bytes
 from winnow.core.manifest import Manifest
@@ -87,19 +88,6 @@ def commit(
     digests = {need: m.sha256 for need, m in inputs.items()} or {"rows": sha256}
     name, failed = shard_name(number, digests), sum(o.reason is not None for o in outcomes)
     return lake.commit(
-        Manifest(
-            stage=stage,
-            fingerprint=v,
-            batch=batch,
-            shard=name,
-            file=f"{name}.{sha256[:8]}.parquet",
-            sha256=sha256,
-            bytes=len(data),
-            rows=len(outcomes),
-            rows_in=len(outcomes),
-            ok=len(outcomes) - failed,
-            failed=failed,
-            inputs=digests,
-        ),
+        manifest_of(data, stage, batch, name, len(outcomes), failed=failed, fingerprint=v, inputs=digests),
         data,
     )

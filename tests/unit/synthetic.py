@@ -22,9 +22,9 @@ import pyarrow as pa
 
 from tests import parsed
 from tests.dbt.lake import Candidate, Clip, rows_of
+from tests.unit.manifests import manifest_of
 from winnow.core import table
 from winnow.core.lake import Lake, sha256_bytes
-from winnow.core.manifest import Manifest
 from winnow.core.settings import Settings
 from winnow.core.shard import shard_name
 from winnow.core.stage import stage_columns, stage_needs, stage_optional_needs
@@ -234,18 +234,14 @@ def commit(lake: Lake, batch: str, by_stage: dict[str, list[dict]], skip: tuple[
         read = [*needs[stage], *(want for want in optional_needs[stage] if want in done)] if stage in needs else []
         inputs = {name: done[name] for name in read} or {"rows": sha256}
         name, failed = shard_name(0, inputs), sum(row["outcome"] == "failed" for row in listed)
-        manifest = Manifest(
-            stage=stage,
-            fingerprint=V,
-            batch=batch,
-            shard=name,
-            file=f"{name}.{sha256[:8]}.parquet",
-            sha256=sha256,
-            bytes=len(data),
-            rows=len(listed),
-            rows_in=len(listed),
-            ok=len(listed) - failed,
+        manifest = manifest_of(
+            data,
+            stage,
+            batch,
+            name,
+            len(listed),
             failed=failed,
+            fingerprint=V,
             inputs=inputs,
             model="5eed5eed5eed" if stage == "correspond" else None,
             sidecar="tar" if stage == "clip" else None,

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.unit.manifests import manifest_of
 from tests.unit.onnx_graphs import linear
 from winnow.core import table
 from winnow.core.lake import Lake, sha256_bytes
@@ -158,20 +159,7 @@ def commit_clips(
                 member = tarfile.TarInfo(f"{sample_id}.{'mp4' if stage == 'clip' else 'flac'}")
                 member.size = len(files[sample_id])
                 tar.addfile(member, io.BytesIO(files[sample_id]))
-        manifest = Manifest(
-            stage=stage,
-            fingerprint="0" * 12,
-            batch=batch,
-            shard=name,
-            file=f"{name}.{digest[:8]}.parquet",
-            sha256=digest,
-            bytes=len(data),
-            rows=len(rows),
-            rows_in=len(rows),
-            ok=len(rows),
-            failed=0,
-            sidecar="tar",
-        )
+        manifest = manifest_of(data, stage, batch, name, len(rows), sidecar="tar")
         lake.commit(manifest, data, tar_path)
         names.append(name)
     lake.set_head(stage, batch, {"v": "0" * 12, "shards": names})

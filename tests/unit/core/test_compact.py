@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.unit import killed
+from tests.unit.manifests import manifest_of
 from winnow.core import compact, table
 from winnow.core.admitted import batch_head, head_pointer, shards_of
 from winnow.core.errors import ContractError
@@ -52,19 +53,8 @@ def commit(lake: Lake, stage: str, rows: Sequence[dict], size: int) -> list[Mani
         data = table.to_bytes(pa.Table.from_pylist(part, schema=SCHEMA))
         sha256, failed = sha256_bytes(data), sum(row["outcome"] == "failed" for row in part)
         shard = f"{number:05d}-{sha256[8:16]}"
-        manifest = Manifest(
-            stage=stage,
-            fingerprint=V,
-            batch=DAY,
-            shard=shard,
-            file=f"{shard}.{sha256[:8]}.parquet",
-            sha256=sha256,
-            bytes=len(data),
-            rows=len(part),
-            rows_in=len(part),
-            ok=len(part) - failed,
-            failed=failed,
-            params={"small": 1e-05, "said": "é"},
+        manifest = manifest_of(
+            data, stage, DAY, shard, len(part), failed=failed, fingerprint=V, params={"small": 1e-05, "said": "é"}
         )
         made.append(lake.commit(manifest, data))
     return made
@@ -161,21 +151,8 @@ def test_a_stage_without_rows_or_without_shards_has_a_table_or_none(lake: Lake) 
 
 def _nothing() -> tuple[Manifest, bytes]:
     data = table.to_bytes(SCHEMA.empty_table())
-    sha256 = sha256_bytes(data)
     return (
-        Manifest(
-            stage="rescore",
-            fingerprint=V,
-            batch=DAY,
-            shard="00000-empty",
-            file=f"00000-empty.{sha256[:8]}.parquet",
-            sha256=sha256,
-            bytes=len(data),
-            rows=0,
-            rows_in=0,
-            ok=0,
-            failed=0,
-        ),
+        manifest_of(data, "rescore", DAY, "00000-empty", 0, fingerprint=V),
         data,
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.helpers import Join, Letters, Odd, cut, read, runtime
+from tests.unit.manifests import manifest_of
 from winnow.core import corpus_table
 from winnow.core.errors import ConfigError, TransientError
 from winnow.core.lake import Lake
@@ -16,24 +17,7 @@ from winnow.core.pointer import Pointer, StaleWriter
 
 
 def manifest(table: bytes, shard: str = "00000-abcd1234", rows: int = 1) -> Manifest:
-    from winnow.core.lake import sha256_bytes
-
-    sha256 = sha256_bytes(table)
-    return Manifest(
-        stage="probe",
-        fingerprint="0123456789ab",
-        batch="b",
-        shard=shard,
-        file=f"{shard}.{sha256[:8]}.parquet",
-        sha256=sha256,
-        bytes=len(table),
-        rows=rows,
-        rows_in=rows,
-        ok=rows,
-        failed=0,
-        inputs={},
-        code="c",
-    )
+    return manifest_of(table, "probe", "b", shard, rows, fingerprint="0123456789ab", inputs={}, code="c")
 
 
 def test_files_are_written_read_listed_and_created_once(bucket: str) -> None:

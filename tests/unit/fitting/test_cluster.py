@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from tests.unit.manifests import manifest_of
 from tests.unit.measured import V, write_batch
 from winnow.core import table
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake, sha256_bytes
-from winnow.core.manifest import Manifest
 from winnow.core.runtime import run_stage
 from winnow.core.sample import Outcome, Reason
 from winnow.core.settings import Settings
@@ -69,21 +69,9 @@ def add_features(lake: Lake, batch: str, stage: str, fails: int = 0, v: str = V)
             failed = Outcome.failed(clip, Reason.undecodable, "no picture could be decoded")
             rows.append(failed if place < fails else Outcome.ok(clip, values))
         data = table.to_bytes(table.from_outcomes(rows, stage_class(stage).schema, stage))
-        name, digest = shard_name(number, {"clip": clips.sha256}), sha256_bytes(data)
+        name = shard_name(number, {"clip": clips.sha256})
         lake.commit(
-            Manifest(
-                stage,
-                v,
-                batch,
-                name,
-                f"{name}.{digest[:8]}.parquet",
-                digest,
-                len(data),
-                len(ids),
-                len(ids),
-                len(ids),
-                0,
-            ),
+            manifest_of(data, stage, batch, name, len(ids), fingerprint=v),
             data,
         )
     lake.set_head(stage, batch, {"v": v})

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from tests.unit.manifests import manifest_of
 from winnow.core import table
-from winnow.core.lake import Lake, sha256_bytes
+from winnow.core.lake import Lake
 from winnow.core.manifest import Manifest
 from winnow.core.runtime import Runtime
 
@@ -28,19 +29,13 @@ def commit(
     data, name = table.to_bytes(pa.Table.from_pylist(rows)), f"00000-{stage[:8]:0<8}"
     outside = Path(lake.root).parent
     tar = Runtime._tar([_WithFiles(k, {ext: data}) for k, data in files.items()], outside) if files else None
-    sha256 = sha256_bytes(data)
-    manifest = Manifest(
-        stage=stage,
+    manifest = manifest_of(
+        data,
+        stage,
+        DAY,
+        name,
+        len(rows),
         fingerprint=fingerprint,
-        batch=DAY,
-        shard=name,
-        file=f"{name}.{sha256[:8]}.parquet",
-        sha256=sha256,
-        bytes=len(data),
-        rows=len(rows),
-        rows_in=len(rows),
-        ok=len(rows),
-        failed=0,
         model=model,
         sidecar="tar" if files else None,
         sidecar_bytes=tar.stat().st_size if tar else 0,
