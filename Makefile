@@ -37,7 +37,7 @@ clean: setup ## remove the demo's folder
 	@$(BIN)/winnow demo clean --dir '$(DIR)'
 
 test: export PYTHONDONTWRITEBYTECODE := # a test starts hundreds of processes: let them keep what they compile
-test: setup ## all tests (15 to 20 minutes on two cores); COVERAGE=1 prints which lines of winnow they reach
+test: setup ## all tests (8 to 12 minutes on two cores); COVERAGE=1 prints which lines of winnow they reach
 	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder --durations=30 -p tests.records \
 	  $(if $(COVERAGE),--cov=winnow --cov-report=term:skip-covered)
 

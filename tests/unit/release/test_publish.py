@@ -115,7 +115,7 @@ def test_names_that_name_nothing(lake):
 
 
 READER = """
-    import sys, duckdb, json
+    import sys, time, duckdb, json
     from pathlib import Path
     from winnow.release.steps import publish
     from winnow.core.lake import Lake
@@ -136,6 +136,7 @@ READER = """
         assert {count for *_, count in sides} == {2000}
         seen += [g for g in generations if not seen or seen[-1] != g]
         reads += 1
+        time.sleep(0.03)
     print(json.dumps({"seen": seen, "reads": reads}))
 """
 
