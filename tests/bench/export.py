@@ -58,8 +58,22 @@ SHARD_MB = 64
 CASES = ("100000x32", "12000x500")
 
 
-def build(root: Path, clips: int, size: int) -> Lake:
-    """A lake with one release that keeps so many clips of about so many bytes."""
+#: Which places of five have a residual, and what makes rows of many kinds of the plain ones.
+RECYCLED = (0, 2)
+VARIED = f"""
+    update fct_clips set
+        license = list_extract({["CC-BY-4.0", "CC0-1.0", "CC BY-ND 4.0", "unknown", "CC-BY-SA-4.0"]}, place % 5 + 1),
+        is_recycled = place % 5 in {RECYCLED}, flag = (place % 5 in {RECYCLED})::int,
+        caption = if(place % 1009 = 1008, 'A dog barks', null), fps = if(place % 3 = 0, 25, 29.97),
+        title = list_extract(['A "quoted" title', e'Zwei\\nZeilen', '犬 🐕 | pipe', null], place % 4 + 1),
+        labels = list_extract([['dog', 'a|b'], [], null], place % 3 + 1), z = if(place % 3 = 0, place, place / 7.0)
+    from listed where listed.sample_id = fct_clips.sample_id;
+"""
+
+
+def build(root: Path, clips: int, size: int, varied: bool = False) -> Lake:
+    """A lake with one release that keeps so many clips of about so many bytes; `varied`: under all kinds of licences,
+    two in five with what is left of their sound, and of rows whose first values mislead who takes types from them."""
     lake, pool = Lake(root), np.random.default_rng(0).bytes(64 << 20)
     folder = root / "releases" / exported.RELEASE
     (folder / "tables").mkdir(parents=True)
@@ -68,22 +82,28 @@ def build(root: Path, clips: int, size: int) -> Lake:
     whole = clips * 5 // KEPT
     lines = root / "clips.csv"
     with lines.open("w") as out:
-        out.write("sample_id,tar,place,bytes,sha256\n")
+        out.write("sample_id,tar,place,bytes,sha256,residual_tar,residual_bytes,residual_sha256\n")
         for first in range(0, whole, A_TAR):
-            tar, files = f"clip/v=0/batch=b/{first // A_TAR:05d}-0.1.tar", []
+            tar, rest = (f"{stage}/v=0/batch=b/{first // A_TAR:05d}-0.1.tar" for stage in ("clip", "separate"))
+            members: dict[str, list[tuple[str, bytes]]] = {tar: [], rest: []}
             for place in range(first, min(first + A_TAR, whole)):
                 length, at = int(size * rng.uniform(0.5, 1.5)), int(rng.integers(0, len(pool) - 2 * size))
                 data, name = pool[at : at + length], sid("clip", place)
-                files.append((f"{name}.mp4", data))
-                out.write(f"{name},{tar},{place},{length},{sha256_bytes(data)}\n")
-            path = Path(lake.full(tar))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            shard_tar.write(path, sorted(files))
+                members[tar].append((f"{name}.mp4", data))
+                row = [name, tar, place, length, sha256_bytes(data), "", "", ""]
+                if varied and place % 5 in RECYCLED:
+                    members[rest].append((f"{name}.flac", sound := data[: length // 8 + 1]))
+                    row[5:] = [rest, len(sound), sha256_bytes(sound)]
+                out.write(",".join(map(str, row)) + "\n")
+            for key, files in (one for one in members.items() if one[1]):
+                path = Path(lake.full(key))
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shard_tar.write(path, sorted(files))
     with duckdb.connect() as con:
         con.execute("create schema ops")
         filled.empty(con, "fct_clips", "marts/fct_clips.yml")
         filled.empty(con, "ops.fct_clip_files", "ops/fct_clip_files.yml")
-        kinds = "{'sample_id': 'VARCHAR', 'sha256': 'VARCHAR'}"
+        kinds = "{'sample_id': 'VARCHAR', 'sha256': 'VARCHAR', 'residual_sha256': 'VARCHAR'}"
         con.execute(f"create table listed as from read_csv('{lines}', types = {kinds})")
         con.execute(f"""
             insert into fct_clips by name
@@ -96,7 +116,9 @@ def build(root: Path, clips: int, size: int) -> Lake:
                 if(place % 5 < {KEPT}, 'kept', 'dropped') as status,
                 if(place % 5 < {KEPT}, if(place % 20 = 0, 'test', if(place % 20 = 1, 'val', 'train')), null) as split
             from listed;
-            insert into ops.fct_clip_files by name select sample_id, tar from listed;
+            {VARIED if varied else ""}
+            insert into ops.fct_clip_files by name
+            select sample_id, tar, residual_tar, residual_bytes, residual_sha256 from listed;
             copy (from fct_clips order by sample_id) to '{folder}/tables/fct_clips.parquet';
             copy (from ops.fct_clip_files order by sample_id) to '{folder}/ops/fct_clip_files.parquet'""")
     exported.seal(folder)

@@ -1,12 +1,15 @@
 """What the field's loaders read of an export: every row, its types, its split.
 
-    .venv/bin/python tests/bench/loaders.py [--venv DIR] [--export DIR …] [--quick] [--json]
+    .venv/bin/python tests/bench/loaders.py [--venv DIR] [--clips N | --lake DIR] [--format F …] [--loader L …]
+        [--dir DIR] [--quick] [--json]
 
 Exports a small release (licences of every kind, rows whose first values mislead a loader that guesses types) in each
 format, and AVSET-10M's files; then reads each with the pinned loaders in a virtual environment of their own: webdataset
 with torch's DataLoader, Hugging Face `datasets` (by the card's configs, without network), mlcroissant, DuckDB, pandas.
-A line a loader and format: rows wanted and read. Exit status 1 where a row, a type, a split or a file is another one.
---export: exports that lie there already, of any size, instead.
+A line a loader and format: rows wanted and read, and the seconds that a loader took. Exit status 1 where a row, a type,
+a split or a file is another one, or where a second export has other bytes.
+--clips: of so many synthetic clips of 2 kB instead; --lake: of that lake's release, as of the demo's (DIR/lake).
+--format and --loader: only these cases, each of which runs alone; --dir keeps what is exported for the next ones.
 
 The environment is made in a temporary folder, or in --venv, where it is kept: 1.2 GB, some minutes, and not part of
 --quick's 30 s. Where pip cannot install it, this skips and says why. --quick: without torch where it is not
@@ -21,6 +24,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that the file runs by its path too
@@ -31,11 +36,15 @@ cpu.pin()  # as the command line does
 
 import duckdb
 
+from tests.bench.export import build
 from tests.bench.figures import show
 from tests.bench.video2dataset import Skip
 from tests.unit import exported
+from winnow.core.lake import Lake
 from winnow.delivery.options import Options
 from winnow.delivery.run import export
+from winnow.release import copies
+from winnow.release.copies import LISTS
 
 PACKAGES = (
     "datasets==5.2.0",
@@ -46,7 +55,12 @@ PACKAGES = (
     "pyarrow==26.0.1",
 )
 TORCH = ("torch==2.13.0",)
-#: Run inside that environment: `reader.py EXPORT FORMAT`; prints {loader: {config/split: [rows, digest of ids and z]}}.
+#: What is exported, and what reads it; a release's references alone, and AVSET's files, are read as formats are.
+FORMATS = ("webdataset", "folder", "parquet", "references", "avset")
+LOADERS = ("datasets", "webdataset", "mlcroissant", "duckdb", "pandas")
+#: Bytes of a synthetic clip, on average, and of a shard: more than one of each split, in the small release too.
+CLIP_BYTES, SHARD_BYTES, SMALL_SHARD_BYTES = 2000, 32 << 20, 12_000
+#: Run inside that environment: `reader.py EXPORT FORMAT LOADER`.
 READER = Path(__file__).with_name("loaders_reader.py")
 
 
@@ -88,20 +102,22 @@ def wanted(folder: Path) -> dict[str, list]:
     return splits
 
 
-def compare(python: Path, folder: Path) -> list[dict[str, object]]:
-    """A figure a loader: rows wanted and read, and what differs."""
+def compare(python: Path, folder: Path, loader: str) -> list[dict[str, object]]:
+    """A figure for each thing that a loader opens of an export: rows wanted and read, and what differs."""
     form = json.loads((folder / "index.json").read_text())["plan"]["format"]
     rows = wanted(folder)
     with tempfile.TemporaryDirectory(prefix="winnow-loaders-") as home:
         alone = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "WINNOW"))}
         alone |= {"HF_HOME": home, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HOME": home, "TQDM_DISABLE": "1"}
-        ran = subprocess.run([python, READER, folder, form], env=alone, capture_output=True, text=True)
+        began = time.perf_counter()
+        ran = subprocess.run([python, READER, folder, form, loader], env=alone, capture_output=True, text=True)
+        took = round(time.perf_counter() - began, 1)
     if ran.returncode:
-        raise SystemExit(f"{READER.name} {form}: {ran.stderr[-3000:]}")
+        raise SystemExit(f"{READER.name} {form} {loader}: {ran.stderr[-3000:]}")
     figures = []
     for name, found in json.loads(ran.stdout.splitlines()[-1]).items():
         if "skipped" in found:
-            figures.append({"loader": name, "format": form, "skipped": found["skipped"]})
+            figures.append({"loader": name, "format": folder.name, "skipped": found["skipped"]})
             continue
         with_media = found.pop("media")
         expected = {split: [row[:2] for row in all_ if not with_media or row[2]] for split, all_ in rows.items()}
@@ -111,10 +127,11 @@ def compare(python: Path, folder: Path) -> list[dict[str, object]]:
         figures.append(
             {
                 "loader": name,
-                "format": form,
+                "format": folder.name,
                 "wanted": sum(map(len, expected.values())),
                 "read": sum(map(len, found["splits"].values())),
                 "wrong": ", ".join([*sorted(wrong), *found["wrong"]]),
+                "seconds": took,
             }
         )
     return figures
@@ -144,37 +161,66 @@ def avset(python: Path, folder: Path) -> dict[str, object]:
     return {"loader": "datasets", "format": "avset", "wanted": 11, "read": read, "wrong": wrong}
 
 
+def exports(lake: Lake, folder: Path, form: str, shard_bytes: int) -> list[dict[str, object]]:
+    """Export to `<folder>/<form>`, where it is not there yet, twice: a figure that says whether the bytes are equal."""
+    if (folder / form / "index.json").exists():
+        return []
+    options = Options(media="none") if form == "references" else Options(format=form, shard_bytes=shard_bytes)
+    export(lake, str(folder / form), options)
+    with tempfile.TemporaryDirectory(prefix="winnow-again-", dir=folder) as again:
+        export(lake, again, options)
+        lists = [(at / LISTS["export"]).read_bytes() for at in (folder / form, Path(again))]
+        same = lists[0] == lists[1] and all(bool(copies.verify(at)["ok"]) for at in (folder / form, again))
+    files = len(json.loads(lists[0])["files"])
+    return [{"loader": "twice", "format": form, "files": files, "wrong": "" if same else "other bytes"}]
+
+
+def cases(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, object]]:
+    """What each case of these options finds, one after the other."""
+    python = installed(options.venv or folder / "venv", torch=not options.quick)
+    lake = Lake(options.lake or folder / "lake")
+    if not lake.exists("releases/current"):
+        if options.clips:
+            build(folder / "lake", options.clips, CLIP_BYTES, varied=True)
+        else:
+            exported.build(folder / "lake")
+    for form in options.format:
+        if form == "avset":
+            if not options.lake and not options.clips and "datasets" in options.loader:
+                (folder / "avset").mkdir()
+                yield avset(python, folder / "avset")
+            continue
+        large = bool(options.clips or options.lake)
+        yield from exports(lake, folder, form, SHARD_BYTES if large else SMALL_SHARD_BYTES)
+        for loader in options.loader:
+            if loader != "webdataset" or form == "webdataset":
+                yield from compare(python, folder / form, loader)
+
+
 def main() -> int:
     """Run, print, and say whether everything was read."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--venv", type=Path, help="where the loaders are, or are to be, installed")
-    parser.add_argument("--export", type=Path, nargs="*", default=[], help="exports to read instead")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--clips", type=int, default=0, help="so many synthetic clips instead of the small release")
+    source.add_argument("--lake", type=Path, help="a lake whose release is read instead")
+    parser.add_argument("--format", nargs="+", choices=FORMATS, default=FORMATS)
+    parser.add_argument("--loader", nargs="+", choices=LOADERS, default=LOADERS)
+    parser.add_argument("--dir", type=Path, help="where exports lie and stay; of one source and size only")
     parser.add_argument("--quick", action="store_true", help="without torch where it is not installed")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
+    held = True
     with tempfile.TemporaryDirectory(prefix="winnow-bench-") as name:
-        folder = Path(name)
+        folder = (options.dir or Path(name)).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
         try:
-            python = installed(options.venv or folder / "venv", torch=not options.quick)
+            for figure in cases(options, folder):
+                show({"bench": "loaders", **figure}, options.json)
+                held &= not figure.get("wrong")
         except Skip as why:
             show({"bench": "loaders", "skipped": str(why)}, options.json)
-            return 0
-        exports = list(options.export)
-        figures = []
-        if not exports:
-            lake = exported.build(folder / "lake")
-            for form in ("webdataset", "folder", "parquet"):
-                export(lake, str(folder / form), Options(format=form, shard_bytes=12_000))
-                exports.append(folder / form)
-            export(lake, str(folder / "references"), Options(media="none"))
-            exports.append(folder / "references")
-            (folder / "avset").mkdir()
-            figures.append(avset(python, folder / "avset"))
-        for one in exports:
-            figures += compare(python, one.resolve())
-    for figure in figures:
-        show({"bench": "loaders", **figure}, options.json)
-    return 1 if any(figure.get("wrong") for figure in figures) else 0
+    return 0 if held else 1
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Reads an export with each loader that is installed; run by `loaders.py` in an environment without Winnow.
+"""Reads an export with one loader; run by `loaders.py` in an environment without Winnow.
 
-Prints one JSON object: by loader, rows (id and z) by split, whether it reads media (then rows with a file alone), and
-what is wrong beside rows, in words.
+Prints one JSON object: by what the loader can open (a format's clips, its tables), rows (id and z) by split, whether
+media are read (then rows with a file alone), and what is wrong beside rows, in words.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import importlib.util
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 FLOATS, TEXTS, LISTS = ("z", "start_s", "fps"), ("id", "caption", "title"), ("labels", "tag_scores")
@@ -138,14 +138,16 @@ def pandas(folder: Path, form: str) -> Iterable[tuple[str, dict]]:
             yield f"pandas {name}", {"splits": splits, "wrong": sorted(set(wrong)), "media": name == "clips"}
 
 
-def main(folder: Path, form: str) -> None:
-    """Print what each loader reads."""
-    found = dict(hugging_face(folder, form))
-    if form == "webdataset" and (folder / "data").exists():
-        found["webdataset"] = webdataset(folder)
-    found["mlcroissant"], found["duckdb"] = croissant(folder), duck(folder)
-    found |= dict(pandas(folder, form))
-    print(json.dumps(found))
+def main(folder: Path, form: str, loader: str) -> None:
+    """Print what a loader reads."""
+    loaders: dict[str, Callable[[], dict]] = {
+        "datasets": lambda: dict(hugging_face(folder, form)),
+        "webdataset": lambda: {"webdataset": webdataset(folder)},
+        "mlcroissant": lambda: {"mlcroissant": croissant(folder)},
+        "duckdb": lambda: {"duckdb": duck(folder)},
+        "pandas": lambda: dict(pandas(folder, form)),
+    }
+    print(json.dumps(loaders[loader]()))
 
 
-main(Path(sys.argv[1]), sys.argv[2])
+main(Path(sys.argv[1]), *sys.argv[2:])

@@ -392,6 +392,8 @@ class Lake:
             self.sync_folder(key)
         elif self.is_local:
             os.utime(self.full(key))  # as new: nothing may name it yet, and `winnow clean` leaves what is new
+        else:
+            self.put_file(path, key)
         return sha256
 
     @contextlib.contextmanager

@@ -85,6 +85,10 @@ class Nearby:
             raise ContractError(f"{self.lake.full(key)} {said}: run `winnow verify --all`, which says how to mend it")
         return self.path(wanted)
 
+    def forget(self, key: str) -> None:
+        """Remove the copy of a file that is no longer what it was."""
+        self.path(Wanted(key)).unlink(missing_ok=True)
+
     def _is_there(self, file: Wanted) -> bool:
         path = self.path(file)
         with suppress(FileNotFoundError):

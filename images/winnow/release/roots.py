@@ -16,14 +16,17 @@ from winnow.core import compact
 from winnow.core.admitted import batch_heads, shards_of
 from winnow.core.errors import ConfigError, ContractError
 from winnow.core.lake import Lake
+from winnow.core.nearby import Nearby, Wanted
 from winnow.core.planned_table import PLANNED_TABLES
 from winnow.core.shard import Lineage
 from winnow.core.stage import stage_columns, stage_needs, stage_optional_needs
-from winnow.release import publish
+from winnow.release import in_bucket, publish
 
 DAY_S = 86400.0
 #: Columns of a build's list of inputs that name compact files.
 _LISTED = ("path", "places", "shards")
+#: Files of a release that name tables and tars.
+_NAMING = ("ops/fct_shards.parquet", "ops/fct_clip_files.parquet")
 
 
 def family(key: str) -> str:
@@ -65,6 +68,13 @@ class Roots:
         self.compact = {
             path for head in self.heads.values() for at in head["stages"].values() for path, _ in compact.paths(at)
         }
+        #: Files by content, in a bucket, that kept releases, and the steps of one that is being made, name.
+        self.published = {
+            entry["key"]
+            for release in self.releases
+            for entry in publish.manifest(self.lake, release).get("files", {}).values()
+            if "key" in entry
+        } | {in_bucket.by_content(name, sha) for files in self._handed() for name, sha in files.items()}
         for work in self._work():
             self.compact |= set(column(work / "dbt" / "inputs.parquet", *_LISTED, below=self.lake.full("")))
 
@@ -73,9 +83,12 @@ class Roots:
             for at in head["stages"].values():
                 yield from (shard["path"] for shard in shards_of(self.lake, head["batch"], at))
         for release in self.releases:
-            root = publish.folder(self.lake, release)
+            root = publish.folder(self.lake, release, _NAMING)
             yield from column(root / "ops" / "fct_shards.parquet", "path")
             yield from column(root / "ops" / "fct_clip_files.parquet", "tar", "residual_tar")
+        for files in self._handed():
+            yield from column(self._step(files, "ops/fct_shards.parquet"), "path")
+            yield from column(self._step(files, "ops/fct_clip_files.parquet"), "tar", "residual_tar")
         for work in self._work():
             listed = work / "dbt" / "inputs.parquet"
             yield from column(listed, "path", below=self.lake.full(""))
@@ -83,15 +96,32 @@ class Roots:
                 yield from _shards(Path(path))
             yield from column(work / "ops" / "fct_clip_files.parquet", "tar", "residual_tar")
 
+    def _handed(self) -> list[dict[str, str]]:
+        """Of releases that are being made in a bucket, what each step left to the next: digests of files by name."""
+        if self.lake.is_local:
+            return []
+        keys = [f"releases/.work/{name}" for name in self.lake.list("releases/.work") if name.startswith("steps-")]
+        left = [self.lake.read_json(key, "remove it, then run `winnow release build`") or {} for key in keys]
+        return [dict(one.get("files", {})) for one in left]
+
+    def _step(self, files: dict[str, str], name: str) -> Path:
+        """A copy of a file that a step left; a path where nothing is, where it left none."""
+        near = Nearby(self.lake)
+        for one, sha256 in files.items():
+            if one.endswith(f"/{name}"):
+                return near.one(in_bucket.by_content(one, sha256), sha256)
+        return near.path(Wanted(f"none/{name}"))
+
     def _work(self) -> list[Path]:
-        """Folders of releases that are being made, step by step."""
+        """Folders of releases that are being made, step by step, on a disk."""
         return sorted(Path(self.lake.full("releases/.work")).glob("steps-*"))
 
     def clips(self) -> set[str]:
         """Clips whose files the kept releases, and those that are being made, name."""
-        folders = [publish.folder(self.lake, release) for release in self.releases]
-        folders += self._work()
-        return {clip for root in folders for clip in column(root / "ops" / "fct_clip_files.parquet", "sample_id")}
+        folders = [publish.folder(self.lake, release, _NAMING) for release in self.releases]
+        files = [root / "ops" / "fct_clip_files.parquet" for root in (*folders, *self._work())]
+        files += [self._step(left, "ops/fct_clip_files.parquet") for left in self._handed()]
+        return {clip for path in files for clip in column(path, "sample_id")}
 
     def head(self, stage: str, batch: str) -> dict[str, Any] | None:
         """Where a stage stands for a batch."""

@@ -22,6 +22,7 @@ from typing import Any
 from winnow.core import shard_tar
 from winnow.core.lake import Lake
 from winnow.core.manifest import Manifest
+from winnow.core.nearby import Nearby
 from winnow.core.pointer import Pointer
 from winnow.core.shard_tar import ShardTar
 from winnow.core.takedown import Tombstones
@@ -29,6 +30,7 @@ from winnow.release import publish
 from winnow.release.roots import Roots, column
 from winnow.release.takedown import note_copies
 
+CLIPS, FILES = "tables/fct_clips.parquet", "ops/fct_clip_files.parquet"
 #: Columns that name the clips that a row of a stage's table is, or is made of.
 _CLIPS = ("sample_id", "clip1_sample_id", "clip2_sample_id")
 
@@ -69,7 +71,7 @@ class Taking:
             note_copies(self.lake, current)
         import duckdb
 
-        path = publish.folder(self.lake, current) / "tables" / "fct_clips.parquet"
+        path = publish.folder(self.lake, current, (CLIPS,)) / CLIPS
         if not path.is_file():
             return set(), {}
         with duckdb.connect() as con:
@@ -77,7 +79,7 @@ class Taking:
             taken = {clip for (clip,) in con.execute(query, [str(path)]).fetchall()}
         waits = {}
         for release in self.roots.releases if taken else []:
-            files = publish.folder(self.lake, release) / "ops" / "fct_clip_files.parquet"
+            files = publish.folder(self.lake, release, (FILES,)) / FILES
             if held := taken & set(column(files, "sample_id")):
                 waits[release] = len(held)
         return taken, waits
@@ -85,16 +87,19 @@ class Taking:
     # -- tars ----------------------------------------------------------------------------------------------------------
     def _tar(self, manifest: Manifest) -> Manifest:
         """A shard's tar without what was taken down; what its manifest then is."""
-        key = self.lake.tar_key(manifest)
-        path = Path(self.lake.full(key))
-        if not path.is_file():
-            return manifest  # `winnow verify` names it
-        out = set()
+        key, out = self.lake.tar_key(manifest), set()
         if self.gone:
             rows = rows_of(self.lake, manifest, list(_CLIPS[1:]))
             out = {row["sample_id"] for row in rows if self.gone & {row.get(name) for name in _CLIPS}}
         if not out and not manifest.removed:  # one that was noted may still lie there: killed between note and tar
             return manifest
+        if not self.lake.exists(key):
+            return manifest  # `winnow verify` names it
+        with self.lake.local(key) as path:
+            return self._without(manifest, key, path, out)
+
+    def _without(self, manifest: Manifest, key: str, path: Path, out: set[str]) -> Manifest:
+        """A tar, of which `path` is a copy or the file itself, without these samples; what its manifest then is."""
         members, made = ShardTar(path), path.with_name(f".{path.name}.taking")
         try:
             gone = {name for name in members.names() if name.partition(".")[0] in out} | (
@@ -112,6 +117,8 @@ class Taking:
             manifest = self._note(manifest, noted, made.stat().st_size)
             self.lake.put_file(made, key, move=True)
             self.lake.sync_folder(key)
+            if not self.lake.is_local:
+                Nearby(self.lake).forget(key)
         finally:
             members.close()
             made.unlink(missing_ok=True)
