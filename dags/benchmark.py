@@ -48,7 +48,7 @@ with DAG(
             type="array",
             items={"type": "string", "pattern": "^[a-z0-9-]+$"},
             uniqueItems=True,
-            description="Which models of these tasks; all if empty",
+            description="Which models of these tasks; if empty all of each (avel: seven) but zeroshot and towers",
         ),
         "seeds": Param(3, type="integer", minimum=1, maximum=100, description="Draws of each set, and runs of each"),
         "preset": Param(

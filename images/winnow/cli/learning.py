@@ -22,7 +22,11 @@ def _what(command: Callable) -> Callable:
         click.option(
             "--tasks", callback=comma_list, help="As in avel,retrieve; those of WINNOW_BENCHMARK_TASKS by default."
         ),
-        click.option("--models", callback=comma_list, help="Only these models; all of the tasks by default."),
+        click.option(
+            "--models",
+            callback=comma_list,
+            help="Only these models; by default all of each task (avel: seven) but zeroshot and towers.",
+        ),
         click.option("--preset", default="demo", show_default=True, help="A preset (demo, paper) or a YAML file."),
         click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option, over the preset's."),
     )

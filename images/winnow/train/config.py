@@ -41,6 +41,8 @@ BUILT_IN = {
 AT_FIRST: Mapping[str, Mapping[str, object]] = {
     "retrieve": {**BUILT_IN, "optimiser": "adamw", "schedule": "cosine", "clip_norm": None, "temperature": 0.05},
     "retrieve.zeroshot": {"standardise": False},
+    "retrieve.audio": {"start": "ridge"},
+    "retrieve.both": {"start": "ridge"},
     "contrast": {**BUILT_IN, "optimiser": "adamw", "schedule": "linear", "clip_norm": None, "eps": 1e-6},
     "probe": {
         **BUILT_IN,
@@ -55,8 +57,12 @@ AT_FIRST: Mapping[str, Mapping[str, object]] = {
 FAITHFUL: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "spsa_axis": ("the segment contrast sums the wrong axis: a constant without a gradient", ("avel.cpsp",)),
     "squashed_loss": (
-        "scores pass a softmax and are squashed again inside the loss",
+        "scores pass a softmax and are squashed again inside the loss; weakly, a clip is the maximum of its seconds",
         ("avel.cpsp", "avel.sspsp", "avel.avatt", "avel.dmrn", "avel.avsdn", "avel.cmran"),
+    ),
+    "pooled_background": (
+        "weakly, background is pooled over a clip like a category, though no clip is of it, and is never answered",
+        ("avel.psp",),
     ),
     "vpsa_all_k": ("a batch with fewer than k clips of other classes has no video contrast", ("avel.cpsp",)),
     "fixed_batches": ("batches are never shuffled, and the remainder is dropped", ("avel.avatt", "avel.dmrn")),
@@ -131,6 +137,8 @@ class TrainConfig(SeparationOptions):
     pairs: float = Field(100.0, ge=0, description="weight of the pair similarity (psp, cpsp)")
     segments: float = Field(0.01, ge=0, description="weight of the contrast of segments (cpsp)")
     videos: float = Field(1.0, ge=0, description="weight of the contrast of videos (cpsp)")
+    rest: float = Field(0.5, ge=0, description="avel, weak: weight of what is said to be no event being of nothing")
+    share: float = Field(1.0, ge=0, description="avel, weak: weight of half of the seconds being an event")
     nce: float = Field(1.0, ge=0, description="weight of the label-free contrast (sspsp)")
     matching: float = Field(1.0, ge=0, description="weight of the time matching (parse, cpsp)")
     gate: Literal["video", "modality"] | None = Field(None, description="parse: pooled probability that gates segments")
@@ -139,6 +147,9 @@ class TrainConfig(SeparationOptions):
         (1, 5, 10), description="retrieve, contrast: k of R@k; a gallery has as many clips at least"
     )
     ridge: float = Field(1.0, gt=0, description="retrieve, ridge: penalty as a share of the features' mean variance")
+    start: Literal["random", "ridge"] = Field(
+        "random", description="retrieve, heads: from nothing, or beside the ridge's map of the training clips"
+    )
     cache: str | None = Field(None, description="contrast, probe: folder for decoded clips, for later epochs")
     untrained: bool = Field(False, description="contrast: keep the weights that it begins with")
     of: str | None = Field(None, description="probe: which run of contrast stands under it; vectors have none")

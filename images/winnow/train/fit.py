@@ -27,7 +27,7 @@ from winnow.train import record, runs
 from winnow.train.answering import answers, keep
 from winnow.train.config import TrainConfig
 from winnow.train.loader import Batch, Loader
-from winnow.train.prepare import Prepared, counts, identity, network, prepare
+from winnow.train.prepare import Prepared, counts, identity, network, prepare, some
 from winnow.train.runs import CARD, PACE, PROGRESS, STATE, TRIED, Run
 from winnow.train.state import Model, Position, dump, dump_state, load, load_state, optimiser, rate, standard, weights
 from winnow.train.tasks import task_module
@@ -113,8 +113,9 @@ class _Loop:
         names = list(module.inputs(config))
         on = config.standardise and not (hasattr(module, "raw") and module.raw(config))
         self.model = Model(net, *standard(self._blocks, names, on)).to(device)
-        if closed and hasattr(module, "fit"):
-            module.fit(net, config, self.model.standardised(self.vectors.take(places)))
+        self.begun = hasattr(module, "begun") and module.begun(config)
+        if (closed or self.begun) and hasattr(module, "fit"):
+            module.fit(net, config, self.model.standardised(self.vectors.take(some(places, config.seed))))
         if config.precision == "fp64":
             self.model.double()
         self.optimiser = optimiser(self.model, config)
@@ -134,6 +135,8 @@ class _Loop:
     def run(self) -> None:
         """All steps that are not done."""
         self._resume()
+        if self.begun and not self.position.step:
+            self._validate(-1)
         began, waited, clips = time.perf_counter(), 0.0, 0
         done, label = self.position.step, f"train {self.config.model}"
         for batch in progress.counted(self.loader.steps(done), label, self.last, done):

@@ -6,9 +6,13 @@ it says is corrected here, and named in `winnow.train.config.FAITHFUL` where it 
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from winnow.train.nets.common import weighted
 
 EPS = 1e-7
 SEGMENT_TEMPERATURE, NCE_TEMPERATURE, VIDEO_TEMPERATURE = 0.6, 0.1, 0.2
@@ -35,8 +39,31 @@ def seconds(scores: Tensor, target: Tensor, *, squashed: bool = False) -> Tensor
 
 
 def pooled(event: Tensor, category_logits: Tensor) -> Tensor:
-    """What a clip is said to be of, from seconds: (B, T), (B, C) → (B, C)."""
+    """What a clip is said to be of, from seconds, as released: (B, T), (B, C) → (B, C). Of a category whose logit is
+    below 0 the maximum is the second with the least of an event, which every wrong category then makes more of one."""
     return (torch.sigmoid(event)[..., None] * category_logits[:, None]).amax(1)
+
+
+def foreground(scores: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """What a clip is said to be of, and what the rest of it is, of scores of categories and, last, background:
+    (B, T, C + 1) → (B, C) twice: means of its seconds by how much, and how little, each is an event; the first also by
+    weights (B, T) that a network gives them."""
+    event = eventful(scores)
+    there = torch.sigmoid(event) if weights is None else torch.sigmoid(event) * weights
+    return weighted(scores[..., :-1], there), weighted(scores[..., :-1], torch.sigmoid(-event))
+
+
+def eventful(scores: Tensor) -> Tensor:
+    """Logit of a second being an event, above 0 where a category and not background is answered: of scores of
+    categories and, last, background, (B, T, C + 1) → (B, T)."""
+    return scores[..., :-1].amax(-1) - scores[..., -1]
+
+
+def half(event: Tensor) -> Tensor:
+    """How far the share of a batch's seconds that is an event is from a half, of logits (B, T): ln 2 less the entropy
+    of that share, 0 to ln 2. Means by weights do not say at which level an event begins; this does."""
+    share = torch.sigmoid(event).mean().clamp(EPS, 1 - EPS)
+    return math.log(2) + share * share.log() + (1 - share) * (1 - share).log()
 
 
 def whole(logits: Tensor, target: Tensor, *, squashed: bool = False) -> Tensor:

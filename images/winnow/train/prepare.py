@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 #: Options that change no number.
 _ASIDE = {"tensorboard", "checkpoint_every", "cache"}
+#: Clips that what is fitted at once (a ridge) is made of, at most: their vectors stand in memory together.
+FITTED = 50_000
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,13 @@ def identity(task: str, config: TrainConfig, prepared: Prepared, device: str) ->
         "winnow": __version__,
         "device": device,
     }
+
+
+def some(places: np.ndarray, seed: int) -> np.ndarray:
+    """Those of a store's rows that a fit at once is made of: all, or FITTED of them by lot."""
+    if len(places) <= FITTED:
+        return places
+    return np.sort(np.random.default_rng([seed, 2]).choice(places, FITTED, replace=False))
 
 
 def counts(prepared: Prepared) -> dict[str, object]:

@@ -210,6 +210,24 @@ def test_deviations_still_run_and_change_what_is_learned(made_lake: tuple, name:
     assert (losses[0] == losses[1]) is (name == "same_video"), "each clip here is of its own video"
 
 
+@pytest.mark.parametrize("model", ["both", "audio"])
+def test_heads_that_learn_nothing_good_stay_where_they_began_at_the_ridge(trained: tuple, model: str) -> None:
+    """With a rate that ruins them the best of val is what stood before the first step: of two heads the ridge itself,
+    to the figure; of one, a ridge from sound to picture."""
+    _train(trained, f"ridge-{model}", model="ridge")
+    said = _train(trained, f"ruined-{model}", "learning_rate=30", "epochs=3", model=model)
+    assert said["steps"] > 0
+    run = runs.Run(trained[0], "retrieve", f"ruined-{model}")
+    tried = pq.read_table(run.home / "validation.parquet").to_pylist()
+    assert (run.card()["checkpoint_step"], tried[0]["step"], tried[0]["epoch"]) == (0, 0, -1)
+    assert tried[0]["value"] > max(row["value"] for row in tried[1:])
+    ridge = runs.Run(trained[0], "retrieve", f"ridge-{model}").metrics("val")
+    if model == "both":
+        assert {k: ridge[k] for k in ("R@1", "R@5", "MRR")} == {k: run.metrics("val")[k] for k in ("R@1", "R@5", "MRR")}
+    assert run.metrics("val")["value"] > 2 * ridge["chance"]
+    assert load("retrieve", "paper", model=model).start == "random", "the published heads start from nothing"
+
+
 # -- sets --------------------------------------------------------------------------------------------------------------
 def test_what_the_release_does_not_keep_is_trained_on_by_a_list_alone(tmp_path: Path) -> None:
     rows = paired.clips(60, dropped=4)

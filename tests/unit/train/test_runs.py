@@ -198,19 +198,15 @@ def test_training_never_reads_the_test_split(trained: tuple) -> None:
 
 @pytest.mark.parametrize("supervision", ["full", "weak"])
 def test_a_model_beats_its_chance_line_and_shuffled_labels_do_not(made_lake: tuple, supervision: str) -> None:
-    """Fully supervised, segment accuracy over the share of background. Weakly, nothing says when there is no event, so
-    what the model says of event seconds counts, over a category drawn by lot."""
-    more = {"epochs": 20, "learning_rate": 3e-3, "clip_norm": 1.0, "supervision": supervision, "evaluate_every": 5}
+    """Segment accuracy over the share of background, whoever says when there is no event."""
+    epochs = 20 if supervision == "full" else 40
+    more = {"epochs": epochs, "learning_rate": 3e-3, "clip_norm": 1.0, "supervision": supervision, "evaluate_every": 5}
     found = {}
     for labels in ("true", "shuffled"):
         _train(made_lake, f"{labels}-{supervision}", labels=labels, select="last", **more)
         found[labels] = runs.Run(made_lake[0], "avel", f"{labels}-{supervision}").metrics("val")
-    if supervision == "full":
-        assert found["true"]["value"] >= found["true"]["chance"] + 0.1
-        assert found["shuffled"]["value"] <= found["shuffled"]["chance"] + 0.1
-    else:
-        assert found["true"]["event_accuracy"] >= 0.9
-        assert found["shuffled"]["event_accuracy"] <= 1 / 3 + 0.2
+    assert found["true"]["value"] >= found["true"]["chance"] + 0.1, found
+    assert found["shuffled"]["value"] <= found["shuffled"]["chance"] + 0.1
 
 
 MODELS = ["psp", "cpsp", "sspsp", "avatt", "dmrn", "avsdn", "cmran"]

@@ -31,12 +31,12 @@ class Attended(nn.Module):
 class DMRN(nn.Module):
     """The dual residual block over both recurrent layers; `event` and `category`."""
 
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, sizes: Sizes, pool: str = "mean") -> None:
         super().__init__()
         half = sizes.wide(128)
         self.attention = Attention(sizes.audio, sizes.visual, sizes.positions, sizes.wide(512))
         self.audio, self.visual = recurrent(sizes.audio, half), recurrent(sizes.visual, half)
-        self.block, self.heads = Residual(2 * half), Heads(2 * half, sizes.classes)
+        self.block, self.heads = Residual(2 * half), Heads(2 * half, sizes.classes, pool)
 
     def forward(self, audio: Tensor, visual: Tensor) -> dict[str, Tensor]:
         seen = self.visual(self.attention(audio, visual))[0]
@@ -47,13 +47,13 @@ class AVSDN(nn.Module):
     """Encoders of both sides; their last states, through one residual block, begin a decoder over sound and attended
     picture of each second; `event` and `category`."""
 
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, sizes: Sizes, pool: str = "mean") -> None:
         super().__init__()
         half = sizes.wide(128)
         self.attention = Attention(sizes.audio, sizes.visual, sizes.positions, sizes.wide(512))
         self.audio, self.visual = recurrent(sizes.audio, half), recurrent(sizes.visual, half)
         self.block = Residual(half)
-        self.decoder, self.heads = recurrent(sizes.audio + sizes.visual, half), Heads(2 * half, sizes.classes)
+        self.decoder, self.heads = recurrent(sizes.audio + sizes.visual, half), Heads(2 * half, sizes.classes, pool)
 
     def forward(self, audio: Tensor, visual: Tensor) -> dict[str, Tensor]:
         seen = self.attention(audio, visual)

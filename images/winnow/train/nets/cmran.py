@@ -54,9 +54,9 @@ class Across(nn.Module):
 
 
 class CMRAN(nn.Module):
-    """`event` (B, T) and `category` (B, C), the latter from the maximum over time."""
+    """`event` (B, T) and `category` (B, C), the latter from the maximum over time, or as `pool` says."""
 
-    def __init__(self, sizes: Sizes, weak: bool = False) -> None:
+    def __init__(self, sizes: Sizes, weak: bool = False, pool: str = "max") -> None:
         super().__init__()
         width, wide, seen = sizes.wide(256), sizes.wide(2048), sizes.wide(512)
         self.focus = Focus(sizes)
@@ -64,7 +64,7 @@ class CMRAN(nn.Module):
         self.ask_audio, self.ask_visual = Across(sizes.audio, width, wide), Across(seen, width, wide)
         self.meet = nn.MultiheadAttention(width, 2 if weak else HEADS, DROPOUT, batch_first=True)
         self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(DROPOUT)
-        self.heads = Heads(width, sizes.classes, pool="max")
+        self.heads = Heads(width, sizes.classes, pool)
 
     def forward(self, audio: Tensor, visual: Tensor) -> dict[str, Tensor]:
         seen = self.focus(audio, visual)

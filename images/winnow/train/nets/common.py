@@ -53,12 +53,23 @@ class Residual(nn.Module):
 
 class Heads(nn.Module):
     """An event logit a second and category logits a clip, from the mean over time (or the maximum): `event` (B, T),
-    `category` (B, C)."""
+    `category` (B, C). Pool `event`: from the mean weighted by how much of an event each second is; beside it `rest`
+    (B, C), from the mean weighted by how little, which is to be of nothing: so labels of clips teach events."""
 
     def __init__(self, width: int, classes: int, pool: str = "mean") -> None:
         super().__init__()
         self.event, self.category, self.pool = nn.Linear(width, 1), nn.Linear(width, classes), pool
 
     def forward(self, fused: Tensor) -> dict[str, Tensor]:
+        event = self.event(fused).squeeze(-1)
+        if self.pool == "event":
+            there, rest = (self.category(weighted(fused, torch.sigmoid(logits))) for logits in (event, -event))
+            return {"event": event, "category": there, "rest": rest}
         whole = fused.mean(1) if self.pool == "mean" else fused.amax(1)
-        return {"event": self.event(fused).squeeze(-1), "category": self.category(whole)}
+        return {"event": event, "category": self.category(whole)}
+
+
+def weighted(seconds: Tensor, weights: Tensor) -> Tensor:
+    """The mean over time of seconds (B, T, n) by weights (B, T) of 0 or more: (B, n)."""
+    shares = weights / weights.sum(1, keepdim=True).clamp_min(1e-6)
+    return torch.einsum("bt,btn->bn", shares, seconds)

@@ -43,18 +43,40 @@ def head(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 
 
 class Heads(nn.Module):
-    """A head on the sound, whose answer is a picture's vector; with `both` one on the picture too."""
+    """A head on the sound, whose answer is a picture's vector; with `both` one on the picture too.
 
-    def __init__(self, sizes: Sizes, both: bool, raw: bool = False) -> None:
+    `start`: beside them lies the map of a ridge regression (`begin`), of unit length, to which heads add from nothing:
+    what they answer before their first step is what the ridge answers."""
+
+    def __init__(self, sizes: Sizes, both: bool, raw: bool = False, start: bool = False) -> None:
         super().__init__()
         hidden, out, self.raw = sizes.wide(HIDDEN), sizes.wide(OUT) if both else sizes.visual, raw
         self.audio = head(sizes.audio, hidden, out)
         self.visual = head(sizes.visual, hidden, out) if both else nn.Identity()
+        # One head answers pictures, so its map goes from sound to picture; two meet where the house's ridge does.
+        self.ridge = None
+        if start:
+            self.ridge = Ridge(sizes.visual, sizes.audio, out) if both else Ridge(sizes.audio, sizes.visual)
+            for one in (self.audio, self.visual) if both else (self.audio,):
+                nn.init.zeros_(one[-1].weight)
+
+    def begin(self, audio: np.ndarray, visual: np.ndarray, ridge: float) -> None:
+        """Fit the map that lies beside the heads, from (n, …) of both sides, row by row pairs."""
+        if self.ridge is not None:
+            both = not isinstance(self.visual, nn.Identity)
+            self.ridge.fit(*((audio, visual) if both else (visual, audio)), ridge)
 
     def forward(self, audio: Tensor, visual: Tensor) -> dict[str, Tensor]:
         heard, seen = F.normalize(whole(audio), dim=-1), whole(visual)
         seen = seen if self.raw else F.normalize(seen, dim=-1)
-        return {"audio": F.normalize(self.audio(heard), dim=-1), "visual": self._seen(self.visual(seen))}
+        answer = {"audio": self.audio(heard), "visual": self.visual(seen)}
+        if self.ridge is not None and isinstance(self.visual, nn.Identity):
+            answer["audio"] = answer["audio"] + F.normalize(self.ridge.expected(audio), dim=-1)
+        elif self.ridge is not None:
+            for side, plain in self.ridge(audio, visual).items():
+                more = F.normalize(plain, dim=-1)
+                answer[side] = answer[side] + F.pad(more, (0, answer[side].shape[-1] - more.shape[-1]))
+        return {"audio": F.normalize(answer["audio"], dim=-1), "visual": self._seen(answer["visual"])}
 
     def _seen(self, seen: Tensor) -> Tensor:
         return seen if self.raw else F.normalize(seen, dim=-1)
@@ -84,16 +106,16 @@ class Ridge(nn.Module):
     """The map of `winnow.models.ridge_fit`: which sound a picture lets expect. Its numbers are buffers, fitted at once;
     directions that a small set does not have are 0."""
 
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, visual: int, audio: int, most: int = DIRECTIONS) -> None:
         super().__init__()
-        self.width = min(DIRECTIONS, sizes.audio)
+        self.width = min(DIRECTIONS, audio, most)
         shapes = {
-            "picture_mean": (sizes.visual,),
-            "picture_scale": (sizes.visual,),
-            "sound_mean": (sizes.audio,),
-            "sound_scale": (sizes.audio,),
-            "directions": (sizes.audio, self.width),
-            "weights": (sizes.visual, self.width),
+            "picture_mean": (visual,),
+            "picture_scale": (visual,),
+            "sound_mean": (audio,),
+            "sound_scale": (audio,),
+            "directions": (audio, self.width),
+            "weights": (visual, self.width),
         }
         for name, shape in shapes.items():
             self.register_buffer(name, torch.zeros(shape))
@@ -108,14 +130,19 @@ class Ridge(nn.Module):
             part = torch.from_numpy(np.ascontiguousarray(values))
             self.get_buffer(name)[..., : part.shape[-1]].copy_(part)
 
-    def forward(self, audio: Tensor, visual: Tensor) -> dict[str, Tensor]:
+    def _standard(self, values: Tensor, side: str) -> Tensor:
         from winnow.models.correspondence import FEATURE_LIMIT
 
-        def standard(values: Tensor, side: str) -> Tensor:
-            mean, scale = self.get_buffer(f"{side}_mean"), self.get_buffer(f"{side}_scale")
-            return ((values - mean) * scale).clamp(-FEATURE_LIMIT, FEATURE_LIMIT)
+        mean, scale = self.get_buffer(f"{side}_mean"), self.get_buffer(f"{side}_scale")
+        return ((whole(values) - mean) * scale).clamp(-FEATURE_LIMIT, FEATURE_LIMIT)
 
+    def expected(self, visual: Tensor) -> Tensor:
+        """The sound itself that a picture lets expect: (B, …, d) → (B, e)."""
+        found = self._standard(visual, "picture") @ self.weights @ self.directions.T
+        return found / self.sound_scale + self.sound_mean
+
+    def forward(self, audio: Tensor, visual: Tensor) -> dict[str, Tensor]:
         return {
-            "audio": standard(whole(audio), "sound") @ self.directions,
-            "visual": standard(whole(visual), "picture") @ self.weights,
+            "audio": self._standard(audio, "sound") @ self.directions,
+            "visual": self._standard(visual, "picture") @ self.weights,
         }

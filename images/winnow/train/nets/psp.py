@@ -58,9 +58,12 @@ class Propagation(nn.Module):
 
 class PSP(nn.Module):
     """Answers `scores` (B, T, C + 1) with head softmax, `event` and `category` with head event; and `fused`, `audio`,
-    `visual` (B, T, width) of the propagation. `weak_2021`: the weakly supervised network of PSP."""
+    `visual` (B, T, width) of the propagation. `weak_2021`: the weakly supervised network of PSP, which
+    also weighs seconds: `weights` (B, T) of 0.5 to 1."""
 
-    def __init__(self, sizes: Sizes, threshold_share: float, head: str = "event", weak_2021: bool = False) -> None:
+    def __init__(
+        self, sizes: Sizes, threshold_share: float, head: str = "event", weak_2021: bool = False, pool: str = "mean"
+    ) -> None:
         super().__init__()
         wide = sizes.wide
         half, width = wide(128), 2 * wide(128)
@@ -80,7 +83,7 @@ class PSP(nn.Module):
             if weak_2021:
                 self.weight = nn.Linear(sizes.classes + 1, 1)
         else:
-            self.heads = Heads(width, sizes.classes)
+            self.heads = Heads(width, sizes.classes, pool)
         self.head = head
 
     def forward(self, audio: Tensor, visual: Tensor) -> dict[str, Tensor]:
@@ -94,7 +97,7 @@ class PSP(nn.Module):
         scores = self.heads(fused)
         out["scores"] = scores
         if self.weak_2021:
-            out["pooled"] = (scores * torch.sigmoid(torch.relu(self.weight(scores)))).mean(1)
+            out["weights"] = torch.sigmoid(torch.relu(self.weight(scores))).squeeze(-1)
         return out
 
 

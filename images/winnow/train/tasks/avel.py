@@ -45,14 +45,16 @@ def build(config: TrainConfig, sizes: Sizes) -> nn.Module:
     """The network of a run."""
     weak = config.supervision == "weak"
     share = config.threshold_share or THRESHOLD[config.supervision]
+    released = not weak or "squashed_loss" in config.faithful
+    pool = {} if released else {"pool": "event"}
     return {
         "psp": lambda: PSP(sizes, share, head="softmax", weak_2021=weak),
-        "cpsp": lambda: PSP(sizes, share),
-        "sspsp": lambda: PSP(sizes, share),
+        "cpsp": lambda: PSP(sizes, share, **pool),
+        "sspsp": lambda: PSP(sizes, share, **pool),
         "avatt": lambda: Attended(sizes),
-        "dmrn": lambda: DMRN(sizes),
-        "avsdn": lambda: AVSDN(sizes),
-        "cmran": lambda: CMRAN(sizes, weak),
+        "dmrn": lambda: DMRN(sizes, **pool),
+        "avsdn": lambda: AVSDN(sizes, **pool),
+        "cmran": lambda: CMRAN(sizes, weak, **pool),
     }[config.model]()
 
 
@@ -97,12 +99,28 @@ def _full(config: TrainConfig, out: Mapping[str, Tensor], given: Mapping[str, Te
 
 
 def _weak(config: TrainConfig, out: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> Terms:
-    if "pooled" in out:  # psp: probabilities of labels
-        one_hot = nn.functional.one_hot(given["category"], out["pooled"].shape[-1])
-        return {"whole": (1.0, losses.probabilities(out["pooled"].softmax(-1), one_hot))}
-    logits = out["scores"].amax(1) if "scores" in out else losses.pooled(out["event"], out["category"])
+    """The clip's category for the seconds that are said to be an event, and for the rest (not as released) none."""
+    squashed, plain = "squashed_loss" in config.faithful, "pooled_background" in config.faithful
+    rest = None
+    if "weights" in out and plain:
+        logits = (out["scores"] * out["weights"][..., None]).mean(1)
+    elif "scores" in out and squashed:
+        logits = out["scores"].amax(1)
+    elif "scores" in out:
+        logits, rest = losses.foreground(out["scores"], out.get("weights"))
+    else:
+        logits = losses.pooled(out["event"], out["category"]) if squashed else out["category"]
+        rest = None if squashed else out["rest"]
     one_hot = nn.functional.one_hot(given["category"], logits.shape[-1])
-    return {"whole": (1.0, losses.whole(logits, one_hot, squashed="squashed_loss" in config.faithful))}
+    if "weights" in out:  # psp: probabilities of labels
+        found: Terms = {"whole": (1.0, losses.probabilities(logits.softmax(-1), one_hot))}
+    else:
+        found = {"whole": (1.0, losses.whole(logits, one_hot, squashed=squashed))}
+    if rest is not None:
+        event = out["event"] if "event" in out else losses.eventful(out["scores"])
+        found["rest"] = (config.rest, losses.whole(rest, torch.zeros_like(one_hot)))
+        found["share"] = (config.share, losses.half(event))
+    return found
 
 
 def answers(out: Mapping[str, Tensor]) -> dict[str, np.ndarray]:

@@ -1,7 +1,8 @@
 """Task retrieve: which picture is a sound's own, and which sound a picture's (AVSET-10M's benchmark).
 
 Vectors of two encoders are frozen; a head on the sound answers a picture's vector (audio), or one on each side meets
-the other half-way (both). Beside them stand what chance answers (random), the same head with the weights that it began
+the other half-way (both); either starts from the ridge's map of the training clips (`start`), or from nothing, as
+published. Beside them stand what chance answers (random), the same head with the weights that it began
 with (untrained), a ridge regression, and two encoders that share a space without any of this (zeroshot)."""
 
 from __future__ import annotations
@@ -52,10 +53,10 @@ def sizes(config: TrainConfig, arrays: Mapping[str, np.ndarray], found: Examples
 def build(config: TrainConfig, sizes: Sizes) -> nn.Module:
     """The network of a run."""
     if config.model == "ridge":
-        return Ridge(sizes)
+        return Ridge(sizes.visual, sizes.audio)
     if config.model in ("zeroshot", "random"):
         return Plain() if config.model == "zeroshot" else Random()
-    return Heads(sizes, config.model == "both", "raw_visual" in config.faithful)
+    return Heads(sizes, config.model == "both", "raw_visual" in config.faithful, begun(config))
 
 
 def closed(config: TrainConfig) -> bool:
@@ -63,10 +64,17 @@ def closed(config: TrainConfig) -> bool:
     return config.model not in ("audio", "both")
 
 
+def begun(config: TrainConfig) -> bool:
+    """Whether what is learned step by step starts from a fit; its validations then begin before the first step."""
+    return config.start == "ridge" and not closed(config)
+
+
 def fit(net: nn.Module, config: TrainConfig, given: Mapping[str, np.ndarray]) -> None:
-    """What a closed model makes of all training pairs at once."""
+    """What a model makes of training pairs at once: all of a ridge, and what heads start from."""
     if isinstance(net, Ridge):
         net.fit(given["audio"], given["visual"], config.ridge)
+    elif isinstance(net, Heads):
+        net.begin(given["audio"], given["visual"], config.ridge)
 
 
 def dealt(vectors: Vectors, rows: np.ndarray, seed: int) -> Vectors:
