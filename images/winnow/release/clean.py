@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from winnow.core.admitted import batch_head
 from winnow.core.errors import ConfigError
@@ -204,7 +205,7 @@ def clean(
     days: float | None = None,
     older_than_s: float = DAY_S,
     dry: bool = False,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Remove what nothing names any more; see `Clean.run`. ConfigError for a lake in a store and for a number of
     releases that keeps none; ContractError where a release or a head is damaged: then nothing is certain."""
     return Clean(lake, keep, days, older_than_s, dry).run()
