@@ -49,8 +49,8 @@ class Clip:
         """Duration that the container declares, else the longest of its streams, s (0 where nothing says)."""
         if self.container.duration is not None:
             return self.container.duration / av.time_base
-        streams = [s for s in (self.video, self.audio) if s is not None]
-        told = [s.duration * s.time_base for s in streams if s.duration is not None and s.time_base is not None]
+        plays = [s for s in (self.video, self.audio) if s is not None]
+        told = [s.duration * streams.clock(s) for s in plays if s.duration is not None]
         return max(map(float, told), default=0.0)
 
     def require_video(self) -> VideoStream:
