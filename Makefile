@@ -62,7 +62,7 @@ $(SBOM)/.ready: pyproject.toml constraints.txt
 test-cluster: setup ## the demo on the cluster that KUBECONFIG names, with the images of WINNOW_IMAGES and WINNOW_TAG
 	@$(BIN)/python -m pytest tests/cluster
 
-lint: setup ## style, imports, types of sixteen rooms (of core, batch and release strictly)
+lint: setup ## style, imports, types of package and plugins but the room train (core, batch and release strictly)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +115,8 @@ class JobTrigger(BaseTrigger):
         from winnow_watch import Refused, Unreachable
 
         began, said_at, said = time.monotonic(), 0.0, ""
-        refused: Counter[str] = Counter()  # s, by kind: a server that was away for long has refused nothing meanwhile
+        # s, by kind: a server that was away for long has refused nothing meanwhile
+        refused: defaultdict[str, float] = defaultdict(float)
         while True:
             now = time.monotonic()
             try:

@@ -66,7 +66,7 @@ def reaching():
 def status_of(error: ApiException) -> dict[str, Any]:
     """The server's own words, a `Status` object with `reason` and `message`; {} where its answer is none."""
     with contextlib.suppress(TypeError, ValueError):
-        found = json.loads(error.body)
+        found = json.loads(error.body or "")
         return found if isinstance(found, dict) else {}
     return {}
 

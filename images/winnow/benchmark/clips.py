@@ -65,7 +65,8 @@ def _measured(lake: Lake, batches: Sequence[str], stage: str, layers: Sequence[L
     from winnow.core.shard import Lineage
     from winnow.core.stage import stage_needs
 
-    columns, found = [layer.column for layer in layers], {}
+    columns = [layer.column for layer in layers]
+    found: dict[str, np.ndarray] = {}
     for batch in batches:
         lineage = Lineage(lake, batch, stage_needs())
         for number in lineage.numbers(stage):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from winnow.core.errors import ConfigError
 
@@ -48,10 +50,13 @@ def retrieval(
     command += ["--methods", "; ".join(methods)] if methods else []
     for name, values in (("variants", variants), ("clusters", clusters), ("seeds", seeds), ("per-class", [per_class])):
         command += [f"--{name}", ",".join(map(str, values))]
-    loaders = [lambda name=name: datasets.load(name, per_class, work, note) for name in data]
+    loaders: list[Callable[[], datasets.Dataset]] = [
+        partial(datasets.load, name, per_class, work, note) for name in data
+    ]
     if lake_root:
         loaders.append(lambda: clips.from_release(Lake(lake_root)))
-    sets, rows = [], []
+    sets: list[datasets.Dataset] = []
+    rows: list[table.Row] = []
     for load in loaders:
         clock = time.perf_counter()
         sets.append(load())
@@ -65,7 +70,7 @@ def retrieval(
         "per_class": per_class,
     }
     files = render.write(rows, sets, settings, out)
-    best = {}
+    best: dict[str, dict[str, Any]] = {}
     for row in rows:
         at = f"{row.data}, {row.variant}"
         if row.precision is None or row.learns or row.method.startswith("oracle"):

@@ -61,7 +61,8 @@ def scores(first: np.ndarray, second: np.ndarray, seed: int, epochs: int, batch:
             parts = rows[torch.randperm(len(rows), generator=generator)].split(batch)[:each]
             for step, part in enumerate(parts, epoch * each):
                 optimiser.param_groups[0]["lr"] = LEARNING_RATE * rate(step, each, epochs * each)
-                loss = info_nce(*(tower(side[part]) for tower, side in zip(towers, sides, strict=True)), TEMPERATURE)
+                one, other = (tower(side[part]) for tower, side in zip(towers, sides, strict=True))
+                loss = info_nce(one, other, TEMPERATURE)
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()

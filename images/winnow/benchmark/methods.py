@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,18 +24,23 @@ DRAWS = {"20/4": (20, 4), "100/25": (100, 25), "20/1": (20, 1), "all": None}
 class Run:
     """One draw of a data set, and the clusterings of its pairs.
 
-    assignments: int64 (n, layers of both views), one row a pair, None for methods that use features.
+    assignments: int64 (n, layers of both views), one row a pair; empty for methods that use features.
     """
 
     data: Dataset
     draw: Draw
     seed: int
-    assignments: np.ndarray | None = None
+    assignments: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
     @property
     def sides(self) -> tuple[int, int]:
         """Numbers of layers."""
         return len(self.data.first), len(self.data.second)
+
+
+#: What a method makes of a run, pairs of clusterings, (P, 2), and their weights, (P,), both empty for one that uses
+#: features: places of its pairs, the best first.
+Order = Callable[[Run, np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Method:
     """
 
     name: str
-    order: Callable[[Run, np.ndarray | None, np.ndarray | None], np.ndarray]
+    order: Order
     draws: str = "all"
     clustered: bool = False
     learns: bool = False
@@ -69,11 +74,12 @@ def pairs_of(name: str, run: Run) -> tuple[np.ndarray, np.ndarray]:
     return pairs, pair_weights("linear" if name == "weighted" else "uniform", pairs, run.sides[0])
 
 
-def _greedy(draws: str, objective: str = "mi") -> Callable[[Run, np.ndarray, np.ndarray], np.ndarray]:
+def _greedy(draws: str, objective: str = "mi") -> Order:
     def order(run: Run, pairs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        if draws == "all":
+        looked_at = DRAWS[draws]
+        if looked_at is None:
             return exact_greedy(run.assignments, pairs, run.draw.size, weights=weights, objective=objective)[0]
-        batch, take = DRAWS[draws]
+        batch, take = looked_at
         return batch_greedy(
             run.assignments, pairs, run.draw.size, batch, take, run.seed, weights=weights, objective=objective
         )[0]
@@ -81,15 +87,15 @@ def _greedy(draws: str, objective: str = "mi") -> Callable[[Run, np.ndarray, np.
     return order
 
 
-def _refined(prior: float) -> Callable[[Run, np.ndarray, np.ndarray], np.ndarray]:
+def _refined(prior: float) -> Order:
     def order(run: Run, pairs: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return refine(run.assignments, pairs, run.draw.size, weights=weights, prior=prior)[0]
 
     return order
 
 
-def _close(name: str) -> Callable[[Run, None, None], np.ndarray]:
-    def order(run: Run, _pairs: None, _weights: None) -> np.ndarray:
+def _close(name: str) -> Order:
+    def order(run: Run, _pairs: np.ndarray, _weights: np.ndarray) -> np.ndarray:
         first, second = run.sides
         pairs = [(i, j) for i in range(first) for j in range(second)]
         score = scoring.closeness(run.data.first, run.data.second, run.draw, pairs)[name]
@@ -98,8 +104,8 @@ def _close(name: str) -> Callable[[Run, None, None], np.ndarray]:
     return order
 
 
-def _contrast(epochs: int, batch: int) -> Callable[[Run, None, None], np.ndarray]:
-    def order(run: Run, _pairs: None, _weights: None) -> np.ndarray:
+def _contrast(epochs: int, batch: int) -> Order:
+    def order(run: Run, _pairs: np.ndarray, _weights: np.ndarray) -> np.ndarray:
         first, second = run.data.first[-1][run.draw.first], run.data.second[-1][run.draw.second]
         return scoring.ranked(contrastive.scores(first, second, run.seed, epochs, batch), run.seed)
 
@@ -109,9 +115,15 @@ def _contrast(epochs: int, batch: int) -> Callable[[Run, None, None], np.ndarray
 def oracle(run: Run, draws: str, knows: Callable[[Draw], np.ndarray] = scoring.knows_classes) -> np.ndarray:
     """What one who knows the classes chooses under the same draws."""
     score = knows(run.draw)
-    if DRAWS[draws] is None:
+    looked_at = DRAWS[draws]
+    if looked_at is None:
         return scoring.ranked(score, run.seed)
-    return scoring.ranked_in_batches(score, run.draw.size, *DRAWS[draws], run.seed)
+    batch, take = looked_at
+    return scoring.ranked_in_batches(score, run.draw.size, batch, take, run.seed)
+
+
+def _oracle(draws: str) -> Order:
+    return lambda run, _pairs, _weights: oracle(run, draws)
 
 
 SINGLE = tuple(name for name in PAIRINGS if name.startswith("layer_"))
@@ -152,7 +164,7 @@ METHODS = (
     *(
         Method(
             f"oracle: both classes, and which are kept{'' if draws == 'all' else ', batch ' + draws}",
-            lambda run, _p, _w, draws=draws: oracle(run, draws),
+            _oracle(draws),
             draws,
         )
         for draws in DRAWS

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from winnow.benchmark.datasets import Dataset
 from winnow.benchmark.methods import METHODS, PAIRINGS
@@ -59,7 +60,7 @@ def _csv(rows: Sequence[Row], path: Path) -> None:
             writer.writerow(plain)
 
 
-def markdown(rows: Sequence[Row], data: dict[str, str], settings: dict[str, object]) -> str:
+def markdown(rows: Sequence[Row], data: dict[str, str], settings: Mapping[str, Any]) -> str:
     """The table to read: per data set and variant one line a method and number of clusters, one column a pairing."""
     out = ["# Correspondence retrieval", ""]
     out += [
@@ -86,9 +87,9 @@ def markdown(rows: Sequence[Row], data: dict[str, str], settings: dict[str, obje
         out += ["", *notes(here)]
     there = {row.method for row in rows}
     said: dict[str, list[str]] = {}
-    for method in METHODS:
-        if method.says and method.name in there:
-            said.setdefault(method.says, []).append(method.name)
+    for known in METHODS:
+        if known.says and known.name in there:
+            said.setdefault(known.says, []).append(known.name)
     if said:
         out += ["", "## To be read beside the figures", ""]
         out += [f"- {'; '.join(names)}: {says}." for says, names in said.items()]
@@ -112,7 +113,9 @@ def notes(rows: Sequence[Row]) -> list[str]:
             kept = best.get(row.method)
             if kept is None or row.of_ceiling > (kept.of_ceiling or 0):
                 best[row.method] = row
-    there, more, less = [], [], []
+    there: list[str] = []
+    more: list[str] = []
+    less: list[str] = []
     for method, row in best.items():
         text = f"{method} ({row.pairing}, {row.clusters} clusters): {row.of_ceiling:.3f}"
         if (row.of_ceiling or 0) >= AIM:
@@ -182,14 +185,16 @@ def _plot(rows: Sequence[Row], path: Path) -> None:
 
     data, variants = (list(dict.fromkeys(getattr(row, name) for row in rows)) for name in ("data", "variant"))
     clusters = min((row.clusters for row in rows if row.clusters), default=None)
-    style = {
-        "svg.hashsalt": "winnow",
-        "svg.fonttype": "none",
-        "font.size": 8,
-        "axes.spines.top": False,
-        "lines.linewidth": 1.4,
-    }
-    with plt.rc_context(style | {"axes.spines.right": False}):
+    with plt.rc_context(
+        {
+            "svg.hashsalt": "winnow",
+            "svg.fonttype": "none",
+            "font.size": 8,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "lines.linewidth": 1.4,
+        }
+    ):
         size = (3.4 * len(data) + 2.4, 2.5 * len(variants) + 0.4)
         figure, axes = plt.subplots(len(variants), len(data), figsize=size, squeeze=False, sharex=True, sharey=True)
         for y, variant in enumerate(variants):

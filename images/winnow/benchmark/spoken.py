@@ -69,7 +69,7 @@ LONGEST_S, TIMEOUT_S = 3.0, 20.0
 
 def recipes(per_class: int, seed: int, speech: Speech = ENGLISH) -> list[tuple[str, ...]]:
     """Arguments of every call, class by class: per_class of each word; a longer list begins with a shorter one."""
-    out = []
+    out: list[tuple[str, ...]] = []
     for digit, word in enumerate(speech.words):
         rng = np.random.default_rng([seed, 64, digit])
         for _ in range(per_class):

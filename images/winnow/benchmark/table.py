@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -130,16 +130,18 @@ def _fill(
     """Run a method on every draw and write the figures into its row."""
     held, curves = [], []
     for draw, seed in zip(draws, seeds, strict=True):
-        pairs = weights = assignments = None
+        run, pairs, weights = Run(data, draw, seed), np.zeros((0, 2), np.int64), np.zeros(0)
         if row.clusters is not None:
             first, second = clustered(row.clusters, seed)
             assignments = np.concatenate([first[draw.first], second[draw.second]], axis=1)
-            pairs, weights = pairs_of(row.pairing, Run(data, draw, seed))
-        order = method.order(Run(data, draw, seed, assignments), pairs, weights)[: draw.size]
+            pairs, weights = pairs_of(row.pairing, run)
+            run = replace(run, assignments=assignments)
+        order = method.order(run, pairs, weights)[: draw.size]
         assert len(np.unique(order)) == draw.size, f"{method.name} selected {len(order)} of {draw.size}"
         row.each.append(round(protocol.precision(order, draw.true), 6))
         curves.append([protocol.precision(order[: max(round(s * len(draw)), 1)], draw.true) for s in SHARES])
-        if assignments is not None:
+        if row.clusters is not None:
+            assignments = run.assignments
             held.append([*_held(assignments, pairs, weights, order), *_held(assignments, pairs, weights, draw.true)])
     row.runs = len(row.each)
     row.precision = _mean(row.each)

@@ -14,6 +14,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -79,9 +80,7 @@ def match(labels: Mapping[str, VideoLabels], clips: Sequence[Mapping[str, object
     return [next(iter(_names(labels, stretches, clip)), None) for clip in clips]
 
 
-def _names(
-    labels: Mapping[str, VideoLabels], stretches: Mapping[str, list], clip: Mapping[str, object]
-) -> Iterable[str]:
+def _names(labels: Mapping[str, VideoLabels], stretches: Mapping[str, list], clip: Mapping[str, Any]) -> Iterable[str]:
     url, start_s, end_s = str(clip["url"]), float(clip["start_s"] or 0), float(clip["end_s"] or 0)
     file = PurePosixPath(unquote(urlsplit(url).path)).name
     for name in (str(clip["source_id"]), url, file, PurePosixPath(file).stem):

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from winnow.annotations.video_labels import VideoLabels, audioset_class
 from winnow.models.audioset import MUSIC, SPEECH
 
-Clip = Mapping[str, object]
+Clip = Mapping[str, Any]
 _SIGNS = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}
 
 
@@ -109,7 +110,8 @@ def cases(
     rule: Rule, clips: Sequence[Clip], labels: Sequence[VideoLabels], video: np.ndarray, op: str, limit: float
 ) -> Cases:
     """A rule's cases of clips, whose labels and numbers of videos stand beside them."""
-    rows, unknown = [], Counter()
+    rows: list[tuple] = []
+    unknown: Counter[str] = Counter()
     for clip, said, number in zip(clips, labels, video.tolist(), strict=True):
         true = rule.truth(said)
         if true is None:
@@ -127,7 +129,8 @@ def tag_cases(clips: Sequence[Clip], labels: Sequence[VideoLabels], video: np.nd
     and its tagger knows. Labels that are no class of AudioSet, nor an instrument that is one, are left out."""
     heard = [_heard(said) for said in labels]
     named = sorted(set().union(*heard))
-    rows, unknown = [], Counter()
+    rows: list[tuple] = []
+    unknown: Counter[str] = Counter()
     for clip, own, number in zip(clips, heard, video.tolist(), strict=True):
         if clip["tagger"] is None:
             unknown["no tagger has heard it"] += 1

@@ -93,7 +93,7 @@ class StageCommand(click.Command):
             return
         params = stage_class(name).Params
         with formatter.section(f"Parameters of {name}, for --params"):
-            for paragraph in inspect.getdoc(params).split("\n\n"):
+            for paragraph in (inspect.getdoc(params) or "").split("\n\n"):
                 formatter.write_text(" ".join(paragraph.split()))
             rows = [(key, told_of(field)) for key, field in params.model_fields.items()]
             if rows:

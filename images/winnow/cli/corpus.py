@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from winnow.cli.common import answer, comma_list, deployment
@@ -76,7 +78,7 @@ def cluster(
 @click.option("--seed", default=0, show_default=True)
 @click.option("--incremental/--from-scratch", default=False, help="Keep the selection that is there, and add to it.")
 def select(
-    batches: list[str], incremental: bool, preset: str, batch: int | None, take: int | None, **values: object
+    batches: list[str], incremental: bool, preset: str, batch: int | None, take: int | None, **values: Any
 ) -> None:
     """Order clips by the mutual information that they add between what is seen and what is heard."""
     from winnow.fitting.select import SelectParams

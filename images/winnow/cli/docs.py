@@ -54,8 +54,8 @@ def _section(path: Path) -> str:
 
 def _chains(tree: ast.Module) -> Iterator[ast.Expr]:
     """Statements of the form a >> b >> c, in order of the file."""
-    chains = [n for n in ast.walk(tree) if isinstance(n, ast.Expr) and isinstance(n.value, ast.BinOp)]
-    return (node for node in sorted(chains, key=lambda n: n.lineno) if isinstance(node.value.op, ast.RShift))
+    lines = sorted((n for n in ast.walk(tree) if isinstance(n, ast.Expr)), key=lambda n: n.lineno)
+    return (n for n in lines if isinstance(n.value, ast.BinOp) and isinstance(n.value.op, ast.RShift))
 
 
 def _params(tree: ast.Module) -> Iterator[tuple[str, str, str]]:

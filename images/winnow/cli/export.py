@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -41,7 +42,7 @@ def export(
         from winnow.delivery.run import export as body
         from winnow.release.takedown import held
 
-        given = {"splits": splits or None, "format": form, "media": media}
+        given: dict[str, Any] = {"splits": splits or None, "format": form, "media": media}
         if shard_mb is not None:
             given["shard_bytes"] = shard_mb << 20
         options = Options(**{name: value for name, value in given.items() if value is not None})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -44,10 +45,10 @@ def separation(estimate: Path, reference: Path | None, mixture: Path | None, ite
     for key, (made, *others) in files.pairs(*folders):
         row: dict[str, object] = {"id": key}
         if reference is not None:
-            row["si_snr_db"] = float(dbs.si_snr_db(others[0], made))
-            row["snr_db"] = float(dbs.snr_db(others[0], made))
+            si_snr_db = float(dbs.si_snr_db(others[0], made))
+            row |= {"si_snr_db": si_snr_db, "snr_db": float(dbs.snr_db(others[0], made))}
             if mixture is not None:
-                row["si_snr_improvement_db"] = row["si_snr_db"] - float(dbs.si_snr_db(others[0], others[1]))
+                row["si_snr_improvement_db"] = si_snr_db - float(dbs.si_snr_db(others[0], others[1]))
         else:
             row["suppression_db"] = float(dbs.suppression_db(others[0], made))
         found.append(row)
@@ -63,7 +64,7 @@ def separation(estimate: Path, reference: Path | None, mixture: Path | None, ite
 @click.option("--test", type=FOLDER, required=True, help="On-screen mixtures to score there.")
 @click.option("--target-db", type=float, required=True, help="Off-screen suppression to reach, dB.")
 @click.option("--statistic", type=click.Choice(["median", "mean"]), default="median", show_default=True)
-def calibrate(validation: Path, test: Path, target_db: float, statistic: str) -> None:
+def calibrate(validation: Path, test: Path, target_db: float, statistic: Literal["median", "mean"]) -> None:
     """Find the bias on the on-screen logits that reaches a suppression, then SI-SNR at that bias.
 
     Both folders hold sources/<id>.npy (sources, samples) and logits/<id>.npy (sources,); the validation one also
@@ -179,14 +180,15 @@ def retrieval(audio: Path, visual: Path, labels: Path | None, groups: Path | Non
         raise ContractError(f"{audio} has {len(heard)} rows and {visual} {len(seen)}: row by row they are one clip")
     if not all(k.isdigit() and int(k) for k in ks):
         raise ConfigError(f"--ks {','.join(ks)}: numbers from 1 are wanted, as in 1,5,10")
-    said = {}
+    said: dict[str, np.ndarray] = {}
     for name, path in (("labels", labels), ("groups", groups)):
         if path is not None:
             lines = path.read_text(encoding="utf-8").splitlines()
             if len(lines) != len(heard):
                 raise ContractError(f"{path} has {len(lines)} lines, and there are {len(heard)} clips")
             said[name] = np.unique(lines, return_inverse=True)[1]
-    answer(body.score(heard, seen, ks=[int(k) for k in ks] or body.KS, **said))
+    wanted = [int(k) for k in ks] or body.KS
+    answer(body.score(heard, seen, labels=said.get("labels"), groups=said.get("groups"), ks=wanted))
 
 
 @metrics.command()

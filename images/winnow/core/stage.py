@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -47,6 +47,19 @@ class StageParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+P = TypeVar("P", bound=StageParams, covariant=True)
+
+
+class HasParams(Protocol[P]):
+    """A stage as the type of its parameters sees it: by the class `Params` in it."""
+
+    _params: Any
+
+    @property
+    def Params(self) -> type[P]:
+        """The stage's own parameters."""
+
+
 @dataclass(frozen=True)
 class Resources:
     """What one process of a stage needs: requests and limits of its pod, and nothing a table depends on."""
@@ -62,8 +75,8 @@ class Sample:
     files beside these tables, with the SHA-256 that the tables say of each, by extension."""
 
     id: str
-    row: Mapping[str, object]
-    needs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    row: Mapping[str, Any]
+    needs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     members: ShardTar | None = None
     digests: dict[str, str] = field(default_factory=dict)
 
@@ -137,7 +150,13 @@ class Stage(ABC):
         """A stage's parameters; each stage that has any declares its own."""
 
     def __init__(self, params: StageParams, lake: Lake, settings: Settings) -> None:
-        self.params, self.lake, self.settings = params, lake, settings
+        self._params, self.lake, self.settings = params, lake, settings
+
+    @property
+    def params(self: HasParams[P]) -> P:
+        """What it was made with, of its own class `Params`."""
+        own: P = self._params
+        return own
 
     def setup(self) -> None:  # noqa: B027 (a stage may have nothing to set up)
         """Import what is heavy and load models; called once, before the first batch."""

@@ -79,8 +79,8 @@ class Place:
     def scratch(self) -> Iterator[Path]:
         """A folder to write in: of a local place its own, so that a rename moves what is done."""
         if not self.is_local:
-            with tempfile.TemporaryDirectory(prefix="winnow-export-") as folder:
-                yield Path(folder)
+            with tempfile.TemporaryDirectory(prefix="winnow-export-") as made:
+                yield Path(made)
             return
         folder = Path(self.store.full(f"{NOTES}/scratch-{os.getpid()}"))
         folder.mkdir(parents=True, exist_ok=True)

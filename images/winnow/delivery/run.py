@@ -73,9 +73,9 @@ def export(lake: Lake, to: str, options: Options, release: str | None = None, jo
         with rows.connect(base, read_only=True) as con:
             facts = card.Facts.read(con, root, options, files)
             files |= _tables(place, con, facts, scratch)
-            for name, text in (card.files(facts) | croissant.files(facts, files)).items():
+            for name, page in (card.files(facts) | croissant.files(facts, files)).items():
                 (scratch / name).parent.mkdir(exist_ok=True)
-                (scratch / name).write_text(text, encoding="utf-8")
+                (scratch / name).write_text(page, encoding="utf-8")
                 files[name] = {"bytes": (scratch / name).stat().st_size, "sha256": sha256_file(scratch / name)}
                 place.put(scratch / name, name)
         index = {"plan": plan, "splits": facts.splits, "licences": facts.licences, "files": dict(sorted(files.items()))}
@@ -138,11 +138,12 @@ def _write_shards(
 def _writers(jobs: int | None) -> Iterator[Callable[[list[rows.Shard]], ProcessPoolExecutor | None]]:
     """What gives the processes that write shards; None where one is enough. A process without threads forks them
     before it has any, which costs nothing; another one starts them where they are needed, which takes a second."""
-    many, pools = jobs or min(len(os.sched_getaffinity(0)) + WAITING, MOST_WRITERS), []
+    many = jobs or min(len(os.sched_getaffinity(0)) + WAITING, MOST_WRITERS)
+    pools: list[ProcessPoolExecutor] = []
 
     def begin(how: str) -> ProcessPoolExecutor:
-        begun = {"initializer": _begin, "initargs": (os.getpid(),)}
-        pools.append(ProcessPoolExecutor(many, mp_context=get_context(how), **begun))
+        context = get_context(how)
+        pools.append(ProcessPoolExecutor(many, mp_context=context, initializer=_begin, initargs=(os.getpid(),)))
         pools[-1].submit(os.getpid)
         return pools[-1]
 
@@ -175,7 +176,9 @@ def _has_no_threads() -> bool:
     return False
 
 
-def _by(pool: ProcessPoolExecutor, work: tuple, todo: list[rows.Shard]) -> Iterator[tuple[rows.Shard, dict]]:
+def _by(
+    pool: ProcessPoolExecutor, work: tuple[str, str, str, str, str], todo: list[rows.Shard]
+) -> Iterator[tuple[rows.Shard, dict]]:
     waiting = {pool.submit(write_shard, *work, shard): shard for shard in todo}
     for future in as_completed(waiting):
         yield waiting[future], future.result()

@@ -11,7 +11,7 @@ import tarfile
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from winnow.core import shard_tar
 from winnow.core.errors import ContractError
@@ -110,7 +110,7 @@ class Clips:
         self.lake = lake
         self._open: OrderedDict[str, int] = OrderedDict()
 
-    def read(self, rows: Iterable[Mapping[str, object]]) -> Iterator[tuple[Mapping[str, object], bytes, bytes | None]]:
+    def read(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], bytes, bytes | None]]:
         """Each row with its clip's bytes and its residual's, None where it has none. ContractError for bytes that are
         not what the release says."""
         for row in self._asked_for(rows):
@@ -127,16 +127,16 @@ class Clips:
             os.close(handle)
         self._open.clear()
 
-    def _check(self, row: Mapping[str, object], ext: str, data: bytes, digest: object, tar: object) -> None:
+    def _check(self, row: Mapping[str, Any], ext: str, data: bytes, digest: object, tar: object) -> None:
         if digest is not None and sha256_bytes(data) != digest:
             raise ContractError(
                 f"{self.lake.full(str(tar))} {row['id']}.{ext} is not what the release says "
                 f"(sha256 {str(digest)[:12]}…): run `winnow verify --all`, which names what mends it"
             )
 
-    def _asked_for(self, rows: Iterable[Mapping[str, object]]) -> Iterator[Mapping[str, object]]:
+    def _asked_for(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         """The rows, each some turns after the kernel was asked to read its clip."""
-        waiting: deque[Mapping[str, object]] = deque()
+        waiting: deque[Mapping[str, Any]] = deque()
         for row in rows:
             self._ask(row["tar"], row["begins"], row["length"])
             if row["has_residual"]:

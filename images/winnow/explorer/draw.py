@@ -17,7 +17,7 @@ import signal
 import struct
 import zlib
 from fractions import Fraction
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -25,10 +25,6 @@ from winnow.core import confine, cpu
 from winnow.core.sample import SampleFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from av import AudioFrame
-
     from winnow.media.decode import Clip
 
 #: Task: kind, middle of the clip (s), bytes of the file. Answer: bytes of the picture.
@@ -89,7 +85,7 @@ def sound(data: bytes) -> np.ndarray:
     from winnow.media import decode
 
     with decode.opened(data) as clip:
-        frames = cast("Iterator[AudioFrame]", clip.frames(clip.require_audio()))
+        frames = clip.frames(clip.require_audio())
         wave = decode.waveform(frames, rate_hz=RATE_HZ, mono=True)[0]
     if not len(wave):
         raise ValueError("no sound can be decoded")

@@ -57,6 +57,8 @@ def fit(
     from winnow.estimates.separation import separation
     from winnow.models import correspondence_fit
 
+    chosen = replace(params or correspondence_fit.FitParams(), seed=seed)
+
     def more(scorer: Scorer) -> dict[str, object]:
         """What its card says beside what every fitted model's says."""
         return {
@@ -75,11 +77,9 @@ def fit(
         group = looked_at.group[seen.astype(int)]
         said = separation(z, seen == heard, seen, group, rule=correspondence_fit.RULE_Z, seed=seed).row()
         figures = correspondence_fit.figures_of(pairs)
-        return {"training": figures, "quality": dict(said), "stability": stability(scorer, corpus, params)}
+        return {"training": figures, "quality": dict(said), "stability": stability(scorer, corpus, chosen)}
 
-    params = replace(params or correspondence_fit.FitParams(), seed=seed)
-
-    return freeze(lake, MODEL, batches, correspondence_fit, params, more=more, quality=quality)
+    return freeze(lake, MODEL, batches, correspondence_fit, chosen, more=more, quality=quality)
 
 
 def stability(scorer: Scorer, corpus: Corpus, params: FitParams) -> list[dict[str, object]]:

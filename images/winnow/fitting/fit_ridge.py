@@ -122,10 +122,11 @@ def read_corpus(lake: Lake, batches: Sequence[str]) -> tuple[Corpus, str]:
             silent = _silent(lake.read_table(inputs["yamnet"]))
             for clip in (video_of.keys() & sides[0].keys() & sides[1].keys()) - silent:
                 clips[clip] = video_of[clip], *(side[clip].astype(np.float32) for side in sides)
-    content, first = hashlib.sha256(), {}
+    content = hashlib.sha256()
+    first: dict[tuple[bytes, bytes], str] = {}
     for clip in sorted(clips):
-        video, seen, heard = clips[clip]
-        content.update(f"{clip}\x1f{video}\x1f".encode() + seen.tobytes() + heard.tobytes())
+        of, seen, heard = clips[clip]
+        content.update(f"{clip}\x1f{of}\x1f".encode() + seen.tobytes() + heard.tobytes())
         first.setdefault((seen.tobytes(), heard.tobytes()), clip)
     kept = sorted(first.values())
     video, picture, sound = (np.array([clips[clip][place] for clip in kept]) for place in range(3))

@@ -227,10 +227,11 @@ def _greedy(
     if params.method == "mixture":
         order, _ = refine(clusters, pairs, size, weights=weights, prior=math.inf)
         return order, gains(clusters, pairs, order, weights=weights)
-    more = {"selected": selected, "weights": weights, "objective": params.objective}
+    by = params.objective
     if params.method == "exact":
-        return exact_greedy(clusters, pairs, size, **more)
-    return batch_greedy(clusters, pairs, size, params.batch, params.take, params.seed, **more)
+        return exact_greedy(clusters, pairs, size, selected, weights=weights, objective=by)
+    batch, take, seed = params.batch, params.take, params.seed
+    return batch_greedy(clusters, pairs, size, batch, take, seed, selected, weights=weights, objective=by)
 
 
 def _curve(gain: np.ndarray, candidates: int) -> Mapping[str, float]:

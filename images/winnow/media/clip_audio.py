@@ -67,7 +67,8 @@ class SoundCopy:
         self._out, self._stream = out, out.add_stream_from_template(sound)
         self._next: int | None = None
         self._size = sound.codec_context.frame_size or AAC_SAMPLES
-        self._start, self._ahead = start, []
+        self._start = start
+        self._ahead: list[Packet] = []
         self.offset_s: float | None = None
 
     @staticmethod
@@ -82,7 +83,8 @@ class SoundCopy:
         return None if heard is None else (max(0, heard[0] - 1), heard[1])
 
     def packet(self, packet: Packet) -> None:
-        """Take one packet."""
+        """Take one packet, which has its time."""
+        assert packet.pts is not None
         position = round(packet.pts * self._tick - self._from)
         if self._next is not None and abs(position - self._next) <= self._slack:
             position = self._next
@@ -92,7 +94,7 @@ class SoundCopy:
         twin.duration, twin.time_base, twin.is_keyframe = self._size, self._base, True
         twin.stream = self._stream
         if self.offset_s is None:
-            if self._ahead and self._ahead[-1].pts + self._size != position:
+            if self._ahead and self._ahead[-1].pts != position - self._size:
                 self._ahead = []
             self._ahead.append(twin)
             if self._next <= 0:
@@ -121,7 +123,8 @@ class SoundEncoder:
         self._rate = sound.rate if sound.rate in AAC_RATES else 48000
         self._start_s, self._total, self._made = float(start), round((end - start) * self._rate), 0
         self._layout = "mono" if sound.codec_context.layout.nb_channels == 1 else "stereo"
-        self._resampler, self._shape = None, None
+        self._resampler: av.AudioResampler | None = None
+        self._shape: tuple[str, str, int] | None = None
         self._base, self._slack = Fraction(1, self._rate), float(CLOCK_S * self._rate)
         self._out = out
         self._stream = out.add_stream("aac", rate=self._rate, layout=self._layout, options=dict(AAC))
@@ -163,7 +166,7 @@ class SoundEncoder:
             wave = downmix.stereo(downmix.samples(frame), downmix.names_of(frame))
             frame = self._framed(downmix.as_many(wave, channels), frame.rate)
         shape = (frame.format.name, frame.layout.name, frame.rate)
-        if shape != self._shape:
+        if self._resampler is None or shape != self._shape:
             self._resampler, self._shape = av.AudioResampler("fltp", self._layout, self._rate), shape
         return self._resampler.resample(frame)
 

@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from winnow.core.sample import Reason, SampleFailed
 from winnow.media import h264
 from winnow.media.ffmpeg import av
+
+if TYPE_CHECKING:
+    from av.packet import Packet
 
 #: Share of a copied clip's pictures that is decoded, in runs from its keyframes on; of its packets of sound, one in
 #: so many, but of a few all.
@@ -40,7 +44,9 @@ def check(data: bytes, *, copied: bool, copied_sound: bool = True) -> Found:
         video = clip.streams.video[0]
         audio = clip.streams.audio[0] if clip.streams.audio else None
         copied_sound = copied_sound and audio is not None
-        shown, heard, damaged, mute = [], [], 0, 0
+        shown: list[Packet] = []
+        heard: list[Packet] = []
+        damaged = mute = 0
         if copied or copied_sound:
             for packet in clip.demux(*(s for s, wanted in ((video, copied), (audio, copied_sound)) if wanted)):
                 if packet.size:

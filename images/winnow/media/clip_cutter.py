@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow.core.sample import SampleFailed
+from winnow.media import streams
 from winnow.media.clip_writer import ClipFile, EncodedClip, Encoding
 from winnow.media.ffmpeg import av
 from winnow.media.packets import said
@@ -19,8 +20,10 @@ from winnow.media.picture_order import demuxed
 from winnow.media.video_index import VideoIndex, open_media
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
+    from av.video.stream import VideoStream
 
 __all__ = ["Encoding", "EncodedClip", "cut"]
 
@@ -49,16 +52,16 @@ class _Pass:
     however long one of its pictures stands."""
 
     def __init__(self, index: VideoIndex, container: InputContainer, waiting: list[tuple[int, ClipFile]]) -> None:
-        video = container.streams[index.video.index]
+        video = streams.pictures_of(container, index.video.index)
         self.index, self.container, self.video, self.waiting = index, container, video, dict(waiting)
-        self.audio = container.streams[index.audio.index] if index.audio is not None else None
+        self.audio = streams.sound_of(container, index.audio.index) if index.audio is not None else None
         self.tick_s = float(index.audio.time_base) if index.audio is not None else 0.0
         self.active: list[tuple[int, ClipFile]] = []
         self.broken: list[tuple[int, SampleFailed]] = []
         encoded, copied = ([i for i in waiting if (i[1].copied is None) is how] for how in (True, False))
         #: What begins clips: a picture that is shown, by its time; packets of copied pictures and of sound, by number.
         self.by_picture = sorted((clip.low, number) for number, clip in encoded)
-        self.by_packet = sorted((clip.copied[0], number) for number, clip in copied)
+        self.by_packet = sorted((clip.copied[0], number) for number, clip in copied if clip.copied)
         self.by_sound = sorted((clip.sounds[0], number) for number, clip in waiting if clip.sounds)
         self.pictures = _Ranges([clip.pictures for _, clip in encoded])
         self.sounds = _Ranges([clip.sounds for _, clip in waiting if clip.sounds and not index.copies_sound])
@@ -68,8 +71,8 @@ class _Pass:
     def run(self) -> Iterator[tuple[int, EncodedClip | SampleFailed]]:
         """Read on until every clip is done."""
         at_picture = at_sound = 0
-        streams = [self.video] if self.audio is None else [self.video, self.audio]
-        for packet in demuxed(self.container, *streams):
+        wanted: list[VideoStream | AudioStream] = [self.video] if self.audio is None else [self.video, self.audio]
+        for packet in demuxed(self.container, *wanted):
             if not (self.waiting or self.active or self.broken):
                 break
             if packet.stream_index == self.video.index:
@@ -153,6 +156,8 @@ class _Pass:
 
     def _sound(self, at: int, packet: Packet) -> None:
         track = self.index.audio
+        assert track is not None
+        assert self.audio is not None
         if at in track.hidden and not packet.is_discard:
             return
         packet.pts = packet.dts = track.pts[at]
@@ -194,10 +199,10 @@ def _finished(clip: ClipFile) -> EncodedClip | SampleFailed:
         return failure
     except av.error.FFmpegError as error:
         clip.abandon()
-        failure = said(error)
-        if failure is None:
+        found = said(error)
+        if found is None:
             raise
-        return failure
+        return found
 
 
 class _Ranges:

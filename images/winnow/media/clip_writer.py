@@ -139,12 +139,14 @@ class ClipFile:
         if self.copied is None or not self.copied[0] <= at < self.copied[1]:
             return
         assert self._out is not None
+        assert packet.pts is not None
+        assert packet.dts is not None
         twin = av.Packet(bytes(packet))
         twin.pts, twin.dts = packet.pts - self.low, packet.dts - self.low
         twin.duration, twin.time_base, twin.is_keyframe = packet.duration, packet.time_base, packet.is_keyframe
         twin.stream = self._video
         if at == self.copied[0]:
-            self._began = twin.dts
+            self._began = packet.dts - self.low
         if at + 1 == self.copied[1]:
             twin.duration = self._to_end(twin)
         self._out.mux(twin)
@@ -172,14 +174,14 @@ class ClipFile:
         """Write pictures, but for the last one: how long that stands is known at the end."""
         for packet in packets:
             if self._pending is None:
-                self._began = packet.dts
-            else:
+                self._began = packet.dts or 0
+            elif self._out is not None:
                 self._out.mux(self._pending)
             self._pending = packet
 
     def copy_sound(self, at: int, packet: Packet) -> None:
         """Take a packet of sound as it is, if this clip copies sound and it is one of its own."""
-        if self.copies_sound and self._sound is not None and self.sounds[0] <= at < self.sounds[1]:
+        if isinstance(self._sound, SoundCopy) and self.sounds and self.sounds[0] <= at < self.sounds[1]:
             self._sound.packet(packet)
 
     def lose_sound(self, at: int) -> None:
@@ -188,7 +190,7 @@ class ClipFile:
 
     def encode_sound(self, frame: AudioFrame, when_s: float) -> None:
         """Encode what of decoded sound, which starts at `when_s`, lies in this clip."""
-        if not self.copies_sound and self._sound is not None:
+        if isinstance(self._sound, SoundEncoder):
             self._sound.frame(frame, when_s)
 
     def finish(self) -> EncodedClip:
@@ -232,15 +234,15 @@ class ClipFile:
     def _put_last(self) -> None:
         """Write the last picture: it stands to the clip's end."""
         packet = self._pending
-        if packet is not None:
+        if packet is not None and self._out is not None:
             packet.duration = self._to_end(packet)
             self._out.mux(packet)
             self._pending = None
 
     def _to_end(self, packet: Packet) -> int:
         """How long the packet that is stored last lasts, so that the track is as long as the clip."""
-        lasts = round((self.end - self.start) / packet.time_base) - (packet.dts - self._began)
-        return lasts if lasts > 0 else packet.duration
+        lasts = round((self.end - self.start) / packet.time_base) - ((packet.dts or 0) - self._began)
+        return lasts if lasts > 0 else packet.duration or 0
 
     def abandon(self) -> None:
         """Leave nothing of a clip that cannot be written."""

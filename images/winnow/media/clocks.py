@@ -14,6 +14,7 @@ Times are in units of their track's `time_base`, on the container's clock.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -32,7 +33,8 @@ SENT = frozenset({"mpegts", "mpeg"})
 
 @dataclass
 class Track:
-    """Packets of one stream in file order: presentation times and durations in units of `time_base`. Packets that the
+    """Packets of one stream in file order: presentation times and durations in units of `time_base`; a time that is
+    missing stands as None among `pts` until the clock is repaired. Packets that the
     file says are only there to be decoded (before an edit), or that give no picture, are `hidden`; those whose picture
     refers to one that is missing are `orphans`."""
 
@@ -115,8 +117,10 @@ def _believed(
         return False
     if container not in SENT:
         return True
-    first_end = (jumps[0] if jumps else len(audio.pts)) - 1 if audio else 0
-    return bool(audio and audio.pts) and time * base <= audio.pts[first_end] * audio.time_base + FORWARD_S
+    if audio is None or not audio.pts:
+        return False
+    first_end = (jumps[0] if jumps else len(audio.pts)) - 1
+    return time * base <= audio.pts[first_end] * audio.time_base + FORWARD_S
 
 
 def _sound_jumps(audio: Track) -> list[int]:
@@ -128,26 +132,28 @@ def _sound_jumps(audio: Track) -> list[int]:
     return _jumps(audio.pts, audio.time_base)
 
 
-def without_flipped(times: list[int | None], step: int) -> list[int | None]:
+def without_flipped(times: Sequence[int | None], step: int) -> list[int | None]:
     """Times in order, without those that leave their clock for at most FLIPPED pictures and come back to it."""
     found: list[int | None] = list(times)
-    known = [at for at, time in enumerate(times) if time is not None]
-    place, kept = 0, []
+    given = {at: time for at, time in enumerate(times) if time is not None}
+    known = list(given)
+    place = 0
+    kept: list[int] = []
     while place < len(known):
         at = known[place]
-        if not kept or times[at] >= times[kept[-1]]:
+        if not kept or given[at] >= given[kept[-1]]:
             kept.append(at)
             place += 1
             continue
-        high = next((k for k in range(1, min(FLIPPED, len(kept) - 1) + 1) if times[kept[-k - 1]] < times[at]), None)
-        if high is not None and times[at] - times[kept[-high - 1]] <= (high + 2) * 3 * step:
+        high = next((k for k in range(1, min(FLIPPED, len(kept) - 1) + 1) if given[kept[-k - 1]] < given[at]), None)
+        if high is not None and given[at] - given[kept[-high - 1]] <= (high + 2) * 3 * step:
             for back in kept[-high:]:
                 found[back] = None
             kept[-high:] = []
             continue
         ahead = known[place + 1 : place + 1 + FLIPPED]
-        low = next((k for k, later in enumerate(ahead, 1) if times[later] > times[kept[-1]]), None)
-        if low is not None and times[ahead[low - 1]] - times[kept[-1]] <= (low + 2) * 3 * step:
+        low = next((k for k, later in enumerate(ahead, 1) if given[later] > given[kept[-1]]), None)
+        if low is not None and given[ahead[low - 1]] - given[kept[-1]] <= (low + 2) * 3 * step:
             for back in known[place : place + low]:
                 found[back] = None
             place += low
@@ -192,15 +198,16 @@ def plain_lasts(audio: Track) -> None:
 def rising_sound(audio: Track) -> None:
     """Give every packet a time, in place: one that has none, or starts well before the one before it ends, follows
     it."""
-    audio.pts = without_flipped(audio.pts, usual_step([t for t in audio.pts if t is not None]))
+    times = without_flipped(audio.pts, usual_step([t for t in audio.pts if t is not None]))
     expected: int | None = None
-    for at, pts in enumerate(audio.pts):
+    audio.pts = []
+    for at, pts in enumerate(times):
         last = audio.lasts[at]
         if at not in audio.hidden or pts is None:
             if pts is None or (expected is not None and pts < expected - last // 2):
                 pts = expected or 0
             expected = pts + max(1, last)
-        audio.pts[at] = pts
+        audio.pts.append(pts)
     for at in range(len(audio.pts) - 2, -1, -1):  # the times of hidden ones must not disturb the order
         if at in audio.hidden:
             audio.pts[at] = min(audio.pts[at], audio.pts[at + 1])

@@ -8,11 +8,14 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from winnow.media.ffmpeg import av
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from av.sidedata.sidedata import SideData
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -134,7 +137,7 @@ class Look:
 
 def _steps(picture: VideoFrame) -> tuple[tuple[tuple[str, str | None], ...], bool]:
     """What puts a picture upright, and whether it is mirrored."""
-    for data in picture.side_data:
+    for data in cast("Iterable[SideData]", picture.side_data):  # what it iterates over, whatever its types say
         if data.type is av.sidedata.sidedata.Type.DISPLAYMATRIX and len(bytes(data)) >= 36:
             a, b, _, c, d = struct.unpack("<9i", bytes(data)[:36])[:5]
             if abs(a) + abs(d) >= abs(b) + abs(c):

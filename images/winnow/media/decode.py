@@ -11,10 +11,10 @@ Times are s on the clip's own clock, where the container starts; both streams sh
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -49,8 +49,9 @@ class Clip:
         """Duration that the container declares, else the longest of its streams, s (0 where nothing says)."""
         if self.container.duration is not None:
             return self.container.duration / av.time_base
-        told = [s for s in (self.video, self.audio) if s is not None and s.duration is not None]
-        return max((float(s.duration * s.time_base) for s in told), default=0.0)
+        plays = [s for s in (self.video, self.audio) if s is not None]
+        told = [s.duration * streams.clock(s) for s in plays if s.duration is not None]
+        return max(map(float, told), default=0.0)
 
     def require_video(self) -> VideoStream:
         """The video stream, or the sample fails with `no_video_stream`."""
@@ -64,7 +65,13 @@ class Clip:
             raise SampleFailed(Reason.no_audio_stream, "no audio stream")
         return self.audio
 
-    def packets(self, *wanted: VideoStream | AudioStream) -> Iterator[Packet]:
+    @overload
+    def packets(self, *wanted: VideoStream) -> Iterator[Packet[VideoStream]]: ...
+    @overload
+    def packets(self, *wanted: AudioStream) -> Iterator[Packet[AudioStream]]: ...
+    @overload
+    def packets(self, *wanted: VideoStream | AudioStream) -> Iterator[Packet[Any]]: ...
+    def packets(self, *wanted: VideoStream | AudioStream) -> Iterator[Packet[Any]]:
         """Packets of the streams in file order, each stream's last one empty; ends early where a damaged file
         does."""
         packets = self.container.demux(*wanted)
@@ -74,6 +81,10 @@ class Clip:
             except (StopIteration, IndexError, av.error.FFmpegError):
                 return
 
+    @overload
+    def frames(self, stream: VideoStream) -> Iterator[VideoFrame]: ...
+    @overload
+    def frames(self, stream: AudioStream) -> Iterator[AudioFrame]: ...
     def frames(self, stream: VideoStream | AudioStream) -> Iterator[VideoFrame | AudioFrame]:
         """All that can be decoded of one stream, in the order in which it is shown or heard."""
         for packet in self.packets(stream):
@@ -84,7 +95,11 @@ class Clip:
         return 0.0 if frame.time is None else frame.time - self.start_s
 
 
-def decoded(packet: Packet) -> list[VideoFrame | AudioFrame]:
+@overload
+def decoded(packet: Packet[VideoStream]) -> list[VideoFrame]: ...
+@overload
+def decoded(packet: Packet[AudioStream]) -> list[AudioFrame]: ...
+def decoded(packet: Packet[Any]) -> Sequence[VideoFrame | AudioFrame]:
     """The frames that a packet releases; none for a damaged one: what is around it is still measured."""
     try:
         return packet.decode()
@@ -93,7 +108,7 @@ def decoded(packet: Packet) -> list[VideoFrame | AudioFrame]:
 
 
 @contextmanager
-def opened(data: bytes, *, skip: str | None = None) -> Iterator[Clip]:
+def opened(data: bytes, *, skip: Literal["NONREF", "BIDIR"] | None = None) -> Iterator[Clip]:
     """Open a clip's bytes for single-threaded decoding; fails as `undecodable` when no demuxer knows them.
 
     `skip` leaves pictures undecoded where the codec allows it, and with them the deblocking filter, for measures that
@@ -101,7 +116,7 @@ def opened(data: bytes, *, skip: str | None = None) -> Iterator[Clip]:
     ones. On H.264 it halves the time.
     """
     try:
-        container = av.open(io.BytesIO(data), format="mp4")
+        container = av.open(io.BytesIO(data), "r", format="mp4")
     except (av.error.FFmpegError, ValueError) as error:
         raise SampleFailed(
             Reason.undecodable, f"not a media file: {getattr(error, 'strerror', None) or error}"
@@ -111,7 +126,7 @@ def opened(data: bytes, *, skip: str | None = None) -> Iterator[Clip]:
         audio = streams.sound(container)
         for stream in (video, audio):
             if stream is not None:
-                stream.thread_type = "NONE"
+                stream.codec_context.thread_type = "NONE"
                 stream.codec_context.thread_count = 1
         if video is not None and skip is not None:
             video.codec_context.skip_frame = skip
@@ -160,7 +175,8 @@ class Sound:
         #: Runs of frames that follow each other in time and are of one shape: when each begins, s, and its samples.
         self._runs: list[tuple[float | None, av.AudioFifo]] = []
         self._rate, self._layout = 0, ""
-        self._tick_s, self._slack, self._expected = 0.0, 0.0, None
+        self._tick_s, self._slack = 0.0, 0.0
+        self._expected: float | None = None
 
     def __bool__(self) -> bool:
         return bool(self._runs)
@@ -214,6 +230,8 @@ class Sound:
         made = 0
         for start_s, queue in self._runs:
             whole = queue.read()
+            if whole is None:
+                continue
             wave = downmix.stereo(downmix.samples(whole), downmix.names_of(whole))
             if whole.rate != rate:
                 wave = _resampled(wave, whole.rate, rate)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from winnow.media import streams
 from winnow.media.ffmpeg import av
 from winnow.media.shots import pictures
 from winnow.media.video_index import VideoIndex, open_media
@@ -64,7 +65,7 @@ def scan_scenes(index: VideoIndex) -> Scenes:
     hash_times: list[float] = []
     small: list[np.ndarray] = []
     with open_media(index.path) as container:
-        stream = container.streams[index.video.index]
+        stream = streams.pictures_of(container, index.video.index)
         stream.thread_type, stream.codec_context.thread_count = "NONE", 1
         graph, shape = None, None
         shrink = av.video.reformatter.VideoReformatter()

@@ -9,7 +9,7 @@ Red, green and blue become BT.709 from 720 lines on and BT.601 below: 4:2:0 has 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from winnow.media import colour
 from winnow.media.ffmpeg import av
@@ -33,7 +33,7 @@ class Shape:
         self.pixels = "yuvj420p" if look.pixels.startswith("yuvj") else "yuv420p"
         self.full_range = look.full_range and not look.rgb
         self.matrix = look.matrix
-        self._convert: dict[str, object] = {}
+        self._convert: dict[str, Any] = {}
         if look.rgb or look.matrix == colour.RGB:
             hd = index.height >= HD_LINES
             self.matrix = colour.BT709 if hd else colour.SMPTE170M
@@ -62,7 +62,7 @@ class Shape:
         if self._graph is None:
             self._graph = self._made(frame)
         self._graph.push(frame)
-        return self._graph.pull()
+        return self._graph.vpull()
 
     def _made(self, frame: VideoFrame) -> av.filter.Graph:
         graph = av.filter.Graph()

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from winnow.core.sample import Reason, SampleFailed
+from winnow.media import streams
 from winnow.media.decode import opened, waveform
 from winnow.media.ffmpeg import av
 
@@ -84,7 +85,7 @@ def picture_s(data: bytes) -> float:
         video = clip.require_video()
         if video.duration is None or video.duration <= 0:
             raise SampleFailed(Reason.undecodable, "its picture has no duration")
-        return float(video.duration * video.time_base)
+        return float(video.duration * streams.clock(video))
 
 
 def sound(data: bytes, rate_hz: int, length_s: float, shift_s: float = 0.0) -> Sound:
@@ -134,10 +135,10 @@ def render(data: bytes, samples: np.ndarray, rate_hz: int, path: Path) -> tuple[
         video = out.add_stream_from_template(source)
         audio, packets = _flac(out, samples, rate_hz)
         pictures = [packet for packet in clip.packets(source) if packet.size]
-        for packet in pictures:
-            packet.stream = video
-        for packet in packets:
-            packet.stream = audio
+        for picture in pictures:
+            picture.stream = video
+        for piece in packets:
+            piece.stream = audio
         for packet in sorted([*pictures, *packets], key=_when):
             out.mux(packet)
     rendered = path.read_bytes()
@@ -179,7 +180,7 @@ def _when(packet: Packet) -> Fraction:
 def _zero_s(clip: Clip) -> float:
     """When the clip's first picture is shown, s on the container's clock; its start where it has no picture."""
     video = clip.video
-    return clip.start_s if video is None or video.start_time is None else float(video.start_time * video.time_base)
+    return clip.start_s if video is None or video.start_time is None else float(video.start_time * streams.clock(video))
 
 
 def _runs(clip: Clip, stream: AudioStream) -> list[list[AudioFrame]]:

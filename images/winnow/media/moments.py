@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from winnow.core.sample import Reason, SampleFailed
-from winnow.media import h264
+from winnow.media import h264, streams
 from winnow.media.decode import Clip, Shrinker, decoded, opened
 from winnow.media.ffmpeg import av
 
@@ -30,19 +30,21 @@ def pictures(data: bytes, times_s: Sequence[float], width: int, height: int, *, 
     side fits and cut around the middle. SampleFailed for a clip without pictures, or where one cannot be decoded."""
     with opened(data) as clip:
         video = clip.require_video()
+        tick_s = float(streams.clock(video))
         packets = [packet for packet in clip.packets(video) if packet.size]
         shown = np.unique([p.pts for p in packets if p.pts is not None and not p.is_discard]).astype(np.int64)
         if not len(shown):
             raise SampleFailed(Reason.undecodable, "no picture has a time")
-        ticks = shown[0] + np.asarray(times_s, np.float64) / float(video.time_base)
+        ticks = shown[0] + np.asarray(times_s, np.float64) / tick_s
         wanted = shown[np.clip(np.searchsorted(shown, ticks + 0.5, side="right") - 1, 0, len(shown) - 1)]
         found: dict[int, np.ndarray] = {}
         fit = _Fit(width, height, crop)
         for frame in _frames(clip, video, packets, {int(pts) for pts in wanted}):
-            found[frame.pts] = fit(frame)
+            if frame.pts is not None:
+                found[frame.pts] = fit(frame)
     lost = [int(pts) for pts in wanted if int(pts) not in found]
     if lost:
-        at_s = (lost[0] - int(shown[0])) * float(video.time_base)
+        at_s = (lost[0] - int(shown[0])) * tick_s
         raise SampleFailed(Reason.undecodable, f"its picture at {at_s:.3f} s cannot be decoded")
     return np.stack([found[int(pts)] for pts in wanted])
 

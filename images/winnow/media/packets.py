@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from winnow.core import own_fault
 from winnow.core.sample import Reason, SampleFailed
@@ -36,12 +36,13 @@ def read(
     picture, whole = None, True
     units = h264.unit_bytes(stream.codec_context.extradata)
     count, lost = h264.Count(stream.codec_context.extradata) if video.codec == "h264" else None, False
-    for packet in demuxed(container, *([stream] if sound is None else [stream, sound])):
+    wanted: list[VideoStream | AudioStream] = [stream] if sound is None else [stream, sound]
+    for packet in demuxed(container, *wanted):
         track = video if packet.stream_index == stream.index else audio
         if track is None:
             continue
         at = len(track.pts)
-        track.pts.append(packet.pts)
+        track.pts.append(cast("int", packet.pts))  # or None, as Track says
         track.lasts.append(packet.duration or 0)
         if packet.is_discard:
             track.hidden.add(at)

@@ -128,10 +128,11 @@ def retimed(video: Track, audio: Track | None, found: Order, told: Told) -> None
     """
     seen = [(at, own) for at, own in zip(found.packets, found.own, strict=True) if at not in video.hidden]
     order = [at for at, _ in seen]
-    times = [None if told.container == "avi" else video.pts[at] for at in order]
+    times: list[int | None] = [None if told.container == "avi" else video.pts[at] for at in order]
     times = [time if time is not None else video.dts[at] for time, at in zip(times, order, strict=True)]
-    if None not in times and (own := vop_times.places([time for _, time in seen], sorted(times))):
-        times = own
+    given = sorted(time for time in times if time is not None)
+    if len(given) == len(times) and (own := vop_times.places([time for _, time in seen], given)):
+        times = [*own]
     if times == sorted(times, key=lambda time: time or 0) or told.container != "avi":
         times = clocks.one_timeline(times, video.time_base, audio, told.container)
     known = sorted({t for t in times if t is not None})

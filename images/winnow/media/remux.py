@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import io
 from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 from winnow.core.errors import ConfigError, ContractError
+
+if TYPE_CHECKING:
+    from av.packet import Packet
 
 
 def dubbed(clip: bytes, sound: bytes, start_s: float) -> bytes:
@@ -23,18 +27,19 @@ def dubbed(clip: bytes, sound: bytes, start_s: float) -> bytes:
     made = io.BytesIO()
     try:
         with (
-            av.open(io.BytesIO(clip), format="mp4") as seen,
-            av.open(io.BytesIO(sound), format="flac") as heard,
+            av.open(io.BytesIO(clip), "r", format="mp4") as seen,
+            av.open(io.BytesIO(sound), "r", format="flac") as heard,
             av.open(made, "w", format="mp4", options={"fflags": "+bitexact"}) as out,
         ):
             video, audio = seen.streams.video[0], heard.streams.audio[0]
             twins = {stream: out.add_stream_from_template(stream) for stream in (video, audio)}
             zero_s = Fraction(seen.start_time or 0, av.time_base)
-            later = round((zero_s + Fraction(start_s)) / audio.time_base)
-            for packet in [*seen.demux(video), *heard.demux(audio)]:
+            packets: list[Packet[Any]] = [*seen.demux(video), *heard.demux(audio)]
+            for packet in packets:
                 if not packet.size:
                     continue
-                if packet.stream is audio:
+                if packet.stream is audio and packet.pts is not None and packet.dts is not None:
+                    later = round((zero_s + Fraction(start_s)) / packet.time_base)
                     packet.pts, packet.dts = packet.pts + later, packet.dts + later
                 packet.stream = twins[packet.stream]
                 out.mux(packet)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from scenedetect import FrameTimecode
 from scenedetect.detectors import ContentDetector
 
+from winnow.media import streams
 from winnow.media.ffmpeg import av
 from winnow.media.picture_order import demuxed
 from winnow.media.video_index import VideoIndex, open_media
@@ -35,7 +36,7 @@ def shots(index: VideoIndex, threshold: float, shortest_s: float) -> list[tuple[
     times: list[float] = []
     cuts: set[int] = set()
     with open_media(index.path) as container:
-        stream = container.streams[index.video.index]
+        stream = streams.pictures_of(container, index.video.index)
         stream.thread_type, stream.codec_context.thread_count = "NONE", 1
         stream.codec_context.options = {"skip_loop_filter": "all"}
         shrink = av.video.reformatter.VideoReformatter()

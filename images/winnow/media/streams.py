@@ -8,8 +8,10 @@ they are marked or not, whether they come first or last, and whatever their cont
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from winnow.core.sample import Reason, SampleFailed
 from winnow.media.ffmpeg import av
 
 if TYPE_CHECKING:
@@ -61,6 +63,23 @@ def moving(container: InputContainer) -> list[VideoStream]:
     says which of several has more than one picture."""
     able = [s for s in container.streams.video if s.codec_context is not None and not s.disposition & PICTURES_ONLY]
     return sorted(able, key=rank)
+
+
+def clock(stream: Stream) -> Fraction:
+    """What a stream counts time in, s; SampleFailed with `undecodable` where its file does not say."""
+    if stream.time_base is None:
+        raise SampleFailed(Reason.undecodable, f"stream {stream.index} has no unit of time")
+    return stream.time_base
+
+
+def pictures_of(container: InputContainer, track: int) -> VideoStream:
+    """The stream of pictures with this number, of another opening of its file."""
+    return next(stream for stream in container.streams.video if stream.index == track)
+
+
+def sound_of(container: InputContainer, track: int) -> AudioStream:
+    """The stream of sound with this number, of another opening of its file."""
+    return next(stream for stream in container.streams.audio if stream.index == track)
 
 
 def doubtful(streams: list[VideoStream]) -> bool:

@@ -19,7 +19,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from winnow.core.sample import Reason, SampleFailed
 from winnow.media import clocks, colour, packets, picture_order, streams
@@ -192,20 +192,21 @@ def _scan(path: Path) -> VideoIndex:
     with open_media(path) as container:
         stream = _film(path, container)
         sound = streams.sound(container)
-        video = Track(stream.time_base, stream.codec_context.name, stream.index)
-        audio = Track(sound.time_base, sound.codec_context.name, sound.index) if sound is not None else None
+        video = Track(streams.clock(stream), stream.codec_context.name, stream.index)
+        audio = Track(streams.clock(sound), sound.codec_context.name, sound.index) if sound is not None else None
         picture, whole = packets.read(container, stream, sound, video, audio)
         if picture is None:
             raise SampleFailed(Reason.undecodable, "its pictures cannot be decoded")
         audio = audio if audio and audio.pts else None
         _hide_headless(video)
         if audio:
-            audio.pts = clocks.without_flipped(audio.pts, clocks.usual_step([t for t in audio.pts if t is not None]))
+            step = clocks.usual_step([t for t in audio.pts if t is not None])
+            audio.pts = cast("list[int]", clocks.without_flipped(audio.pts, step))  # or None, as Track says
             clocks.plain_lasts(audio)
         repaired = clocks.is_set_anew(video)
         if repaired or picture_order.is_doubtful(video, stream, picture):
             with open_media(path) as again:
-                order = picture_order.decoded_order(again, again.streams[stream.index])
+                order = picture_order.decoded_order(again, streams.pictures_of(again, stream.index))
             before = list(video.pts)
             told = picture_order.Told(container.format.name, stream.guessed_rate or stream.average_rate)
             picture_order.retimed(video, audio, order, told)
@@ -245,7 +246,7 @@ def _film(path: Path, container: InputContainer) -> VideoStream:
     if found and streams.doubtful(found):
         with open_media(path) as again:
             film = streams.counted(again, streams.moving(again))
-            found = [] if film is None else [container.streams[film.index]]
+            found = [] if film is None else [streams.pictures_of(container, film.index)]
     if not found:
         unknown = [s for s in container.streams.video if s.codec_context is None]
         if unknown and len(unknown) == len(container.streams.video):
@@ -288,7 +289,7 @@ def _rate(stream: VideoStream, shown: list[int], base: Fraction) -> Fraction:
     median, else their mean, or their median where some stand for long."""
     mean = Fraction(len(shown) - 1) / ((shown[-1] - shown[0]) * base) if len(shown) > 1 else None
     usual = 1 / (clocks.usual_step(shown) * base) if len(shown) > 1 else None
-    if mean is not None and usual > 2 * mean:
+    if mean is not None and usual is not None and usual > 2 * mean:
         mean = usual
     for told in (stream.guessed_rate, stream.average_rate):
         if told and (mean is None or abs(told - mean) <= mean / 5) and 0 < told <= 1000:
@@ -300,7 +301,7 @@ def _require_whole(container: InputContainer, stream: VideoStream, index: VideoI
     """Fail as `undecodable` when the file ends well before the end that it declares."""
     end_s = index.end_s + index.zero_s
     if stream.duration is not None:
-        declared_s = float((stream.start_time or 0) * stream.time_base + stream.duration * stream.time_base)
+        declared_s = float(((stream.start_time or 0) + stream.duration) * streams.clock(stream))
     elif container.duration is not None:
         declared_s = container.duration / av.time_base
         if index.audio is not None:

@@ -73,11 +73,12 @@ def second(data: bytes) -> bytes:
 def places(times: list[int | None], slots: list[int]) -> list[int] | None:
     """Slots of pictures in the order in which they are shown, by their own times; None where these do not rise, or do
     not belong to the slots in which they came."""
-    if None in times or len(times) < 3 or any(b <= a for a, b in pairwise(times)):
+    known = [time for time in times if time is not None]
+    if len(known) < max(len(times), 3) or any(b <= a for a, b in pairwise(known)):
         return None
-    steps = sorted(b - a for a, b in pairwise(times))
+    steps = sorted(b - a for a, b in pairwise(known))
     step = steps[len(steps) // 2]
-    found = [slots[0] + round((time - times[0]) / step) for time in times]
+    found = [slots[0] + round((time - known[0]) / step) for time in known]
     rising = all(a < b for a, b in pairwise(found))
     return found if rising and max(abs(a - b) for a, b in zip(found, slots, strict=True)) <= HELD_BACK else None
 

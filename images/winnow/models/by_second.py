@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 class Placed(Encoder, Protocol):
     """An encoder whose one vector, `features`, is of so many `positions` of a picture (1 of a sound)."""
 
-    positions: int
+    @property
+    def positions(self) -> int:
+        """How many vectors a row has."""
 
 
 class SecondParams(StageParams):
@@ -46,14 +48,14 @@ class BySecond(Pretrained):
         "n_seconds": "int64",
         "model": "string",
     }
-    encoder: Placed | None = None
+    encoder: Placed
 
     class Params(PretrainedParams, SecondParams):
         """`PretrainedParams`, `SecondParams`."""
 
     def columns(self) -> Mapping[str, str]:
         """The schema, of as many numbers as seconds and network make."""
-        if self.encoder is None:
+        if not hasattr(self, "encoder"):
             return self.schema
         return {**self.schema, "features": f"float16[{self.params.seconds * self.encoder.widths['features']}]"}
 

@@ -57,12 +57,12 @@ def groups_of(videos: Iterable[str], ties: Iterable[Sequence[str]]) -> dict[str,
 
 
 def same(
-    video: Sequence[str], features: np.ndarray, says: np.ndarray, most: int | None = MOST_SHARERS
+    video: Sequence[str] | np.ndarray, features: np.ndarray, says: np.ndarray, most: int | None = MOST_SHARERS
 ) -> list[list[str]]:
     """Sets of videos that share a row of features (n, d), of those rows that say something (bool, n); what more than
     `most` videos share is left out, unless that is None."""
     found: dict[bytes, set[str]] = defaultdict(set)
-    for place in np.flatnonzero(says):
+    for place in np.flatnonzero(says).tolist():
         found[features[place].tobytes()].add(str(video[place]))
     return [sorted(videos) for videos in found.values() if 1 < len(videos) <= (most or len(videos))]
 
@@ -109,7 +109,9 @@ class Known:
                 return int(self.group[at]), int(self.fold[at])
         return UNKNOWN, key_of("picture", picture) % self.folds
 
-    def places(self, video: Sequence[str], picture: np.ndarray, sound: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def places(
+        self, video: Sequence[str] | np.ndarray, picture: np.ndarray, sound: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Groups and folds of n clips, each int64 (n,)."""
         found = [self.find(str(v), p, s) for v, p, s in zip(video, picture, sound, strict=True)]
         group, fold = np.array(found, np.int64).reshape(-1, 2).T

@@ -90,6 +90,10 @@ class FoldModel:
     null_std: float
 
 
+#: Fields of a fold's model that are no arrays.
+APART = frozenset({"picture", "sound", "null_mean", "null_std"})
+
+
 @dataclass(frozen=True)
 class Scorer:
     """All folds' models; `alike` is the share of the bank, by likeness of picture, that is no mismatch; `known`: the
@@ -127,7 +131,7 @@ class Scorer:
             "null_mean": mean,
             "null_std": std,
         }
-        return {name: round(value, 6) for name, value in values.items()} | {"fold": fold}
+        return {**{name: round(value, 6) for name, value in values.items()}, "fold": fold}
 
     def error(self, z: float, bank: int) -> float:
         """Standard error of a z whose null comes from so many clips: theirs and the fit's.
@@ -152,7 +156,7 @@ class Scorer:
                 )
                 arrays |= {f"{k}_{field.name}{part}": np.asarray(array) for part, array in parts.items()}
         file = io.BytesIO()
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
         return file.getvalue()
 
     @classmethod
@@ -161,13 +165,12 @@ class Scorer:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             models = []
             for k in range(int(arrays["folds"])):
-                towers = {
-                    side: Tower(*(arrays[f"{k}_{side}_{f.name}"] for f in fields(Tower)))
-                    for side in ("picture", "sound")
-                }
-                rest = {f.name: arrays[f"{k}_{f.name}"] for f in fields(FoldModel) if f.name not in towers}
-                rest |= {name: float(rest[name]) for name in ("null_mean", "null_std")}
-                models.append(FoldModel(**towers, **rest))
+                picture, sound = (
+                    Tower(*(arrays[f"{k}_{side}_{f.name}"] for f in fields(Tower))) for side in ("picture", "sound")
+                )
+                mean, std = (float(arrays[f"{k}_{name}"]) for name in ("null_mean", "null_std"))
+                rest = {f.name: arrays[f"{k}_{f.name}"] for f in fields(FoldModel) if f.name not in APART}
+                models.append(FoldModel(picture=picture, sound=sound, null_mean=mean, null_std=std, **rest))
             known = Known.read(arrays, len(models))
             return cls(models, float(arrays["alike"]), known, arrays["left_out"], float(arrays["refit_std"]))
 
@@ -210,7 +213,7 @@ def unlike(correlation: np.ndarray, picture: np.ndarray, bank: np.ndarray, alike
 
 def mismatches(
     model: FoldModel,
-    groups: Sequence[int],
+    groups: Sequence[int] | np.ndarray,
     a: np.ndarray,
     b: np.ndarray,
     motion: np.ndarray,
@@ -238,7 +241,7 @@ def mismatches(
 
 def null_of(
     model: FoldModel,
-    groups: Sequence[int],
+    groups: Sequence[int] | np.ndarray,
     a: np.ndarray,
     b: np.ndarray,
     motion: np.ndarray,

@@ -60,7 +60,7 @@ def _own_z(model: FoldModel, held: Corpus, group: np.ndarray, towers: tuple[Towe
         bank_group=group,
     )
     sides = list(zip(group, a, b, held.motion, held.onset, strict=True))
-    null = [mismatches(bank, [of], *clip, alike) for of, *clip in sides]
+    null = [mismatches(bank, [of], one, other, m, o, alike) for of, one, other, m, o in sides]
     every = np.concatenate(null)
     mean, deviation = (every.mean(), max(every.std(), MIN_NULL_STD)) if len(every) else (0.0, 1.0)
     semantic = np.array([information(one, other[None], model.correlation)[0] for _, one, other, *_ in sides])

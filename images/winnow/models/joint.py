@@ -41,7 +41,7 @@ class PicturePreprocessing(BaseModel):
 
     def __call__(self, pictures: np.ndarray) -> np.ndarray:
         """uint8, (n, size, size, 3) → float32, (n, 3, size, size)."""
-        scaled = (pictures.astype(np.float32) / 255 - np.float32(self.mean)) / np.float32(self.std)
+        scaled = (pictures.astype(np.float32) / 255 - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
 

@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    class ImageTower(torch.nn.Module):
+        """What open_clip, which has no types, says of its image towers."""
+
+        image_size: int | tuple[int, int]
+
+        def forward_intermediates(self, pictures: torch.Tensor, indices: list[int] | None = None) -> dict[str, Any]:
+            """`image_intermediates`: a list of (n, channels, height, width); `image_features`: (n, d)."""
+
+
 LAYERS = 5
 #: Operators that torchvision describes to torch at import and that exist only in a build made for this very torch.
 COMPILED_OPERATORS = ("nms", "qnms")
@@ -127,7 +136,7 @@ class OpenClipEncoder(PictureTower):
         return torch.cat([*(pooled.get(block, embedding) for block in self.blocks), embedding], dim=1)
 
 
-def image_tower(name: str) -> torch.nn.Module:
+def image_tower(name: str) -> ImageTower:
     """The image tower of an architecture that open_clip knows, untrained; ConfigError for an unknown one."""
     open_clip, config = _configured(name)
     picture = dict(config["vision_cfg"])

@@ -25,7 +25,9 @@ class Encoder(Protocol):
     """A network: `encode` turns a batch of rows into float32 (n, values); `widths` names the values' columns in order
     and says how many each has."""
 
-    widths: Mapping[str, int]
+    @property
+    def widths(self) -> Mapping[str, int]:
+        """Columns and how long each vector is."""
 
     def encode(self, rows: torch.Tensor) -> torch.Tensor:
         """One batch, on the network's device."""
@@ -44,11 +46,15 @@ class Pretrained(Stage):
     (which checkpoint)."""
 
     image = "model"
-    needs = ("clip",)
+    needs: ClassVar[tuple[str, ...]] = ("clip",)
     flow = "select"
     resources = Resources(cpu=8, memory_mb=8192, gpu=1)
     counted: ClassVar[str]
-    encoder: Encoder | None = None
+    #: The network, from `setup` on.
+    encoder: Encoder
+
+    class Params(PretrainedParams):
+        """`PretrainedParams`."""
 
     @abstractmethod
     def rows(self, data: bytes) -> np.ndarray | Decoded:
@@ -69,7 +75,7 @@ class Pretrained(Stage):
 
     def columns(self) -> Mapping[str, str]:
         """The schema, vectors at the network's widths once it is loaded."""
-        widths = self.encoder.widths if self.encoder else {}
+        widths = self.encoder.widths if hasattr(self, "encoder") else {}
         return {**self.schema, **{name: f"float16[{width}]" for name, width in widths.items()}}
 
     def setup(self) -> None:

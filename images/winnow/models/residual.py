@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from winnow.core.sample import Reason, SampleFailed
 
@@ -22,14 +22,14 @@ def waveform(data: bytes, rate_hz: int) -> np.ndarray:
     from winnow.media import decode
     from winnow.media.ffmpeg import av
 
-    with av.open(io.BytesIO(data), format="flac") as file:
+    with av.open(io.BytesIO(data), "r", format="flac") as file:
         frames = list(file.decode(audio=0))
     if not frames:
         raise SampleFailed(Reason.undecodable, "the residual holds no sound")
     return decode.waveform(frames, rate_hz=rate_hz, mono=True)[0]
 
 
-def described(wave: np.ndarray, separated: Mapping[str, object]) -> dict[str, object]:
+def described(wave: np.ndarray, separated: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The built-in layers of a residual at `builtin_audio.RATE_HZ`, as `audio` gives a clip's own; separated: its row
     of `separate`, which says when its first sample is heard and how long the clip is."""
     from winnow.models import builtin_audio

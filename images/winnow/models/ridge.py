@@ -92,7 +92,7 @@ class RidgeModel:
                 f"{k}_{f.name}": np.ascontiguousarray(getattr(one, f.name), np.float32) for f in fields(RidgeMap)
             }
         file = io.BytesIO()
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
         return file.getvalue()
 
     @classmethod

@@ -57,12 +57,7 @@ def fit(corpus: Corpus, params: FitParams) -> RidgeModel:
 
 def fit_map(picture: np.ndarray, sound: np.ndarray, params: FitParams) -> RidgeMap:
     """The map from pictures (n, d) to sounds (n, e) of the same clips."""
-    standard, plain = [], []
-    for vectors in (np.asarray(picture, np.float64), np.asarray(sound, np.float64)):
-        mean, scale = vectors.mean(axis=0), 1 / (vectors.std(axis=0) + 1e-3)
-        plain += [mean.astype(np.float32), scale.astype(np.float32)]
-        standard.append(cut_features(vectors, mean, scale))
-    seen, heard = standard
+    (seen, a_mean, a_scale), (heard, b_mean, b_scale) = _standardised(picture), _standardised(sound)
     directions = _principal(heard, min(params.width, len(heard)))
     target = heard @ directions
     penalty = params.ridge * np.square(seen).sum(axis=1).mean()
@@ -70,7 +65,14 @@ def fit_map(picture: np.ndarray, sound: np.ndarray, params: FitParams) -> RidgeM
         weights = seen.T @ np.linalg.solve(seen @ seen.T + penalty * np.eye(len(seen)), target)
     else:
         weights = np.linalg.solve(seen.T @ seen + penalty * np.eye(seen.shape[1]), seen.T @ target)
-    return RidgeMap(*plain, directions.astype(np.float32), weights.astype(np.float32))
+    return RidgeMap(a_mean, a_scale, b_mean, b_scale, directions.astype(np.float32), weights.astype(np.float32))
+
+
+def _standardised(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vectors (n, d) as the map takes them, float64, and the mean and the scale that they got so by: float32, (d,)."""
+    vectors = np.asarray(vectors, np.float64)
+    mean, scale = vectors.mean(axis=0), 1 / (vectors.std(axis=0) + 1e-3)
+    return cut_features(vectors, mean, scale), mean.astype(np.float32), scale.astype(np.float32)
 
 
 def _principal(vectors: np.ndarray, count: int) -> np.ndarray:

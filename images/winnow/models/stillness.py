@@ -70,7 +70,7 @@ class FreezeDetector:
             before, first = self._first
             if not self._moved[before]:
                 differ = np.count_nonzero(np.abs(picture.astype(np.int16) - first) > self._still_luma)
-                self._moved[before] = differ > self._still_share * picture.size
+                self._moved[before] = bool(differ > self._still_share * picture.size)
         if self._first is None or place != self._first[0]:
             self._first = place, picture.astype(np.int16)
         self._times_s.append(time_s)

@@ -20,7 +20,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -39,7 +40,8 @@ CPU_ROWS = 16
 GPU_TOLERANCE = 1e-3
 
 #: A clip's input: rows of equal shape (pictures, windows of sound), and what else `finish` wants of the file.
-Decode = Callable[[bytes], "np.ndarray | Decoded"]
+Rows: TypeAlias = "np.ndarray | Decoded"
+Decode = Callable[[bytes], Rows]
 #: A batch of rows to a table of values: (n, …) → float32 (n, values), on the model's device.
 Encode = Callable[[torch.Tensor], torch.Tensor]
 
@@ -154,14 +156,14 @@ class EncodePipeline:
                 yield clip
             else:
                 answered = Answered(clip.sample, np.concatenate(clip.values), clip.aside)
-                yield _outcome(batch, clip.sample, lambda _, answered=answered: finish(answered))
+                yield _outcome(batch, clip.sample, partial(finish, answered))
 
     def _clips(self, batch: Batch) -> Iterator[_Clip | Outcome]:
         flights: deque[_Flight] = deque()
         waiting: list[tuple[_Clip, np.ndarray]] = []
         held = 0
         for sample, future in self._ahead(batch):
-            decoded = _outcome(batch, sample, lambda _, future=future: {"rows": future.result()})
+            decoded = _outcome(batch, sample, partial(_rows, future))
             if decoded.reason is not None:
                 yield decoded
                 continue
@@ -181,10 +183,10 @@ class EncodePipeline:
         for flight in flights:
             yield from flight.land()
 
-    def _ahead(self, batch: Batch) -> Iterator[tuple[Sample, Future[np.ndarray]]]:
+    def _ahead(self, batch: Batch) -> Iterator[tuple[Sample, Future[Rows]]]:
         """Samples in order with their decoded rows to come; files are read here, since a shelf is one open file."""
         with ThreadPoolExecutor(self.threads, thread_name_prefix="decode") as pool:
-            coming: deque[tuple[Sample, Future[np.ndarray]]] = deque()
+            coming: deque[tuple[Sample, Future[Rows]]] = deque()
             try:
                 for sample in batch:
                     coming.append((sample, self._submit(pool, sample)))
@@ -195,11 +197,11 @@ class EncodePipeline:
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def _submit(self, pool: ThreadPoolExecutor, sample: Sample) -> Future[np.ndarray]:
+    def _submit(self, pool: ThreadPoolExecutor, sample: Sample) -> Future[Rows]:
         try:
             return pool.submit(self.decode, sample.media())
         except Exception as error:  # told as the sample's own failure, like one of `decode`
-            failed: Future[np.ndarray] = Future()
+            failed: Future[Rows] = Future()
             failed.set_exception(error)
             return failed
 
@@ -240,9 +242,13 @@ class EncodePipeline:
             ) from error
 
 
-def _outcome(batch: Batch, sample: Sample, measure: Callable[[Sample], Mapping[str, object]]) -> Outcome:
+def _outcome(batch: Batch, sample: Sample, measure: Callable[[], Mapping[str, object]]) -> Outcome:
     """One sample's outcome, its failures told as `Batch.map` tells them."""
-    return next(type(batch)([sample], batch.work, batch.shard).map(measure))
+    return next(type(batch)([sample], batch.work, batch.shard).map(lambda _: measure()))
+
+
+def _rows(future: Future[Rows]) -> dict[str, object]:
+    return {"rows": future.result()}
 
 
 def half(layers: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -93,11 +93,11 @@ class TwoTowerModel:
         try:
             tensors = load(data)
             folds = 1 + max(int(name.partition(".")[0]) for name in tensors if "." in name)
-            sides = [
+            picture, sound = (
                 [Tower(*(tensors[f"{k}.{side}.{f.name}"] for f in fields(Tower))) for k in range(folds)]
                 for side in ("picture", "sound")
-            ]
+            )
             known = Known.read(tensors, folds)
         except (SafetensorError, KeyError, ValueError) as error:
             raise ContractError(f"no two-tower model: {type(error).__name__}: {error}") from error
-        return cls(*sides, known)
+        return cls(picture, sound, known)

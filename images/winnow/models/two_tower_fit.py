@@ -119,14 +119,16 @@ def fit_fold(corpus: Corpus, params: FitParams, k: int) -> tuple[Tower, Tower]:
             for group in optimiser.param_groups:
                 group["lr"] = params.learning_rate * (1 + math.cos(math.pi * done / steps)) / 2
             never = (origin[part][:, None] == origin[part]) & ~torch.eye(len(part), dtype=torch.bool)
-            loss = info_nce(*(m(s[part]) for m, s in zip(modules, sides, strict=True)), params.temperature, never)
+            seen, heard = (m(s[part]) for m, s in zip(modules, sides, strict=True))
+            loss = info_nce(seen, heard, params.temperature, never)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
             done += 1
             if done == steps:
                 break
-    return tuple(m.frozen(*p) for m, p in zip(modules, plain, strict=True))
+    picture, sound = (m.frozen(*p) for m, p in zip(modules, plain, strict=True))
+    return picture, sound
 
 
 def figures(model: TwoTowerModel, corpus: Corpus, most: int = 500) -> dict[str, float]:

@@ -130,9 +130,13 @@ class Vgg19Encoder(_Stack):
         options = self.preprocessing = weights.options(Pictures)
         self.positions = (options.size // SMALLEST) ** 2
         self.widths = {"features": self.positions * VGG19[-2]}
-        net = nn.ModuleDict({"features": convolutions(VGG19, 3)})
+        self._features = convolutions(VGG19, 3)
         super().__init__(
-            net, {k: v for k, v in state.items() if not k.startswith("classifier.")}, weights, device, precision
+            nn.ModuleDict({"features": self._features}),
+            {k: v for k, v in state.items() if not k.startswith("classifier.")},
+            weights,
+            device,
+            precision,
         )
         mean, std = (torch.tensor(values, device=device) for values in (options.mean, options.std))
         self._scale, self._shift = 1 / (255 * std), -mean / std
@@ -141,4 +145,4 @@ class Vgg19Encoder(_Stack):
         """uint8, (n, size, size, 3), RGB, on the device → float32, (n, positions · 512), channels last."""
         x = pictures.flip(3) if self.preprocessing.order == "bgr" else pictures
         x = (x.float() * self._scale + self._shift).permute(0, 3, 1, 2).to(self.dtype)
-        return self.net["features"](x).permute(0, 2, 3, 1).flatten(1).float()
+        return self._features(x).permute(0, 2, 3, 1).flatten(1).float()

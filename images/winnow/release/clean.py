@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from winnow.core.admitted import batch_head
 from winnow.core.lake import Lake
@@ -237,7 +238,7 @@ def clean(
     days: float | None = None,
     older_than_s: float = DAY_S,
     dry: bool = False,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Remove what nothing names any more; see `Clean.run`. ConfigError for a number of releases that keeps none;
     ContractError where a release or a head is damaged: then nothing is certain; LeaseLost where another writer of a
     lake in a bucket took over."""

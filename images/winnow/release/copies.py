@@ -57,7 +57,7 @@ _BEFORE_SEALS = {
 }
 
 
-def verify(where: str | Path) -> dict[str, object]:
+def verify(where: str | Path) -> dict[str, Any]:
     """Read every file of a copy: {"ok", "read": {kind: files}, "faults": [{"what", "where", "mend"}]}. ConfigError for
     a folder that holds neither a release nor an export."""
     store = Lake(where)

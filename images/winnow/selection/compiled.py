@@ -21,11 +21,10 @@ from numba.extending import intrinsic
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` compiled on its first call; cached on disk where a cache folder can be written."""
-    options = {"error_model": "numpy", "nogil": True}
     try:
-        return numba.njit(cache=True, **options)(function)
+        return numba.njit(cache=True, error_model="numpy", nogil=True)(function)
     except (RuntimeError, OSError):  # no writable cache folder
-        return numba.njit(**options)(function)
+        return numba.njit(error_model="numpy", nogil=True)(function)
 
 
 @intrinsic

@@ -41,7 +41,8 @@ class Pool:
             self.entries = self.entries[~self.taken[self.entries]]
         if free <= wanted:
             return self.entries
-        state, drawn = mix((self.seed + GOLDEN * (n + 1)) & MASK), {}
+        state = mix((self.seed + GOLDEN * (n + 1)) & MASK)
+        drawn: dict[int, None] = {}
         while len(drawn) < wanted:
             state = (state + GOLDEN) & MASK
             clip = int(self.entries[mix(state) * len(self.entries) >> 64])

@@ -60,8 +60,8 @@ def _without_gaps(array: np.ndarray, ids: int) -> np.ndarray:
     numbers = np.cumsum(there, axis=1) - 1
     out = np.empty(array.shape, np.uint8 if numbers.max() < 1 << 8 else np.uint16)
     for first in parts:
-        for layer, column in enumerate(array[first : first + PART_ROWS].T):
-            out[first : first + PART_ROWS, layer] = numbers[layer][column]
+        for place, column in enumerate(array[first : first + PART_ROWS].T):
+            out[first : first + PART_ROWS, place] = numbers[place][column]
     return out
 
 

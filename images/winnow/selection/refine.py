@@ -117,7 +117,7 @@ def log_ratio(
     energy = 0.0
     alone_weight = np.bincount(pairs.ravel(), np.repeat(weights, 2), minlength=layers)
     for d in np.unique(pairs):
-        counts = np.bincount(rows[:, d], 1 - share, minlength=clusters)
+        counts: np.ndarray = np.bincount(rows[:, d], 1 - share, minlength=clusters)
         corpus = np.bincount(rows[:, d], minlength=clusters) + SMOOTHING / clusters
         corpus = corpus / corpus.sum()
         if math.isfinite(prior):

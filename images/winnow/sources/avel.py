@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from winnow.sources import vggsound, youtube_clips
 from winnow.sources.cells import records
@@ -38,12 +39,13 @@ def read(path: Path) -> Iterator[Row]:
         if row.values is None:
             yield row
             continue
-        video, category, start_s = row.values["video"], row.values["category"], row.values["start_s"]
+        values: Mapping[str, Any] = row.values
+        video, category, start_s = values["video"], values["category"], values["start_s"]
         if start_s is None:
             start_s = start_of(starts, str(video), str(category))
         end_s = None if start_s is None else float(start_s) + youtube_clips.CLIP_S
         name = "youtube_id" if youtube_clips.YOUTUBE_ID.match(str(video)) else "url"
-        found = {name: video, "start": start_s, "end": end_s, "labels": [category], "avel_split": row.values["split"]}
+        found = {name: video, "start": start_s, "end": end_s, "labels": [category], "avel_split": values["split"]}
         yield Row(row.number, found)
 
 

@@ -11,7 +11,8 @@ import contextlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 from winnow.core.sample import Reason, SampleFailed
 from winnow.sources import shapes, urls
@@ -28,12 +29,14 @@ _MIDS = re.compile(r"/[a-z]/[\w]+(?:\s*,\s*/[a-z]/[\w]+)+\Z")
 _LABEL_SEPARATOR = re.compile(r"[;|]")
 #: A text as JSON writes it where characters outside ASCII may stand.
 _quoted = json.encoder.encode_basestring
+#: A row's value under a column; a row has none under None.
+_Get = Callable[[str | None], object]
 
 
 def candidate(values: Mapping[str, object], header: Header) -> tuple[dict[str, object], SampleFailed | None]:
     """The columns of one row, and why it is no candidate (None when it is). A refused row keeps what could be read.
     Under a Plan a file that lies beside the list is named by its place, as `beside`, and has no url."""
-    raw, get = header.fields.get, values.get
+    raw, get = header.fields.get, cast(_Get, values.get)
     out: dict[str, object] = {}
     for name in _TEXTS:
         column = raw(name)
@@ -80,7 +83,8 @@ def _url(value: object, youtube: object) -> str:
 
 def _planned(out: dict[str, object], values: Mapping[str, object], plan: Plan) -> None:
     """Address and times of a row as its list's plan has them."""
-    text, kinds = None, frozenset()
+    text: str | None = None
+    kinds: frozenset[str] = frozenset()
     for column, found in plan.addresses:
         if text := _text(values.get(column)):
             kinds = found
@@ -231,7 +235,8 @@ def _extra(values: Mapping[str, object], header: Header, keep_duration: bool) ->
         names = [*names, header.fields["duration_s"]]
     if not names:
         return None
-    kept, texts = {}, True
+    kept: dict[str, Any] = {}
+    texts = True
     for name in names:
         value = values.get(name)
         if type(value) is str:

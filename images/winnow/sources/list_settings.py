@@ -99,10 +99,11 @@ def _settings(given: dict[str, object]) -> ListSettings:
     form = given.get("format")
     if form is not None and not isinstance(form, str):
         raise ValueError("format is a text")
+    header = given.get("header")
     return ListSettings(
         format=form,
         delimiter=delimiter,
-        header=given.get("header"),
+        header=header if isinstance(header, bool) else None,
         clip_s=None if clip_s is None else float(clip_s),  # type: ignore[arg-type]
         unit=None if unit is None else UNITS[str(unit)],
         extra=tuple(_column(name) for name in extra),

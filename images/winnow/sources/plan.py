@@ -117,8 +117,8 @@ def _named(settings: ListSettings, names: Sequence[str], all_names: Sequence[str
 
 def _addresses(made: Plan, profiles: Mapping[str, Profile], named: Mapping[str, str]) -> None:
     if "video" in named:
-        kinds = profiles[named["video"]].addresses
-        made.addresses = [(named["video"], frozenset(kinds) | _named_kinds(profiles[named["video"]], 100))]
+        column = named["video"]
+        made.addresses = [(column, frozenset(profiles[column].addresses) | _named_kinds(profiles[column], 100))]
         if not made.addresses[0][1]:
             made.addresses = []
         return

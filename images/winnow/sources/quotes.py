@@ -79,10 +79,11 @@ def records(lines: Lines, delimiter: str) -> Iterator[Record]:
             if line[0] == " " or f"{delimiter} " in line:
                 cells = [cell.lstrip(" ") for cell in cells]
         else:
-            cells, problem = _quoted(lines, line, delimiter, width, good)
-            if cells is None:
+            found, problem = _quoted(lines, line, delimiter, width, good)
+            if found is None:
                 yield Record(number, problem=f"line {number}: {problem}")
                 continue
+            cells = found
         width = width or len(cells)
         good = cells
         yield Record(number, cells)

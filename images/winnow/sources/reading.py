@@ -6,7 +6,7 @@ are held back until their content has said it, so memory is for these and a bloc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -30,6 +30,10 @@ MAX_SHOWN = 80
 Read = tuple[int, dict[str, object], SampleFailed | None]
 
 
+#: Names of columns: in a report, `list` is the list's own name.
+Names = list[str]
+
+
 @dataclass
 class ListReport:
     """What came of a list: `columns` role → column, `inferred` column → what it was taken for by its content, `extra`
@@ -40,7 +44,7 @@ class ListReport:
     format: str
     columns: dict[str, str] = field(default_factory=dict)
     inferred: dict[str, str] = field(default_factory=dict)
-    extra: list[str] = field(default_factory=list)
+    extra: Names = field(default_factory=Names)
     listed: int = 0
     rows: int = 0
     joined: int = 0
@@ -102,7 +106,9 @@ def read_general(
         return
     plans = _Plans(known, settings, beside)
     report.columns, report.inferred, report.extra = plans.whole.used(), plans.whole.inferred, plans.whole.extra
-    columns, made, captions = None, plans.whole, []
+    columns: KeysView[str] | None = None
+    made: Plan | SampleFailed = plans.whole
+    captions: list[str] = []
     for number, row in enumerate(chain(sample, clips)):
         if row.values is None:
             yield number, {}, SampleFailed(Reason.bad_row, row.problem or "unreadable")

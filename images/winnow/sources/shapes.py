@@ -100,6 +100,7 @@ def time_kind(value: object) -> str | None:
 
 def pair_of(value: object) -> tuple[object, object] | None:
     """The start and end that one value holds: [1, 2], '[1, 2]', '0:01-0:02'; None for no pair."""
+    items: object
     if isinstance(value, (list, tuple)):
         items = value
     elif isinstance(value, dict) and len(value) == 2 and {"start", "end"} == {str(key).lower() for key in value}:

@@ -7,8 +7,9 @@ several clips. VGGSound's own split is kept as `vggsound_split`: it is not VGGSo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from winnow.sources import youtube_clips
 from winnow.sources.cells import records, row_of
@@ -51,7 +52,8 @@ def starts(path: Path) -> dict[tuple[str, str | None], float]:
     for row in read(path):
         if row.values is None:
             continue
-        video, (label,), start_s = row.values["youtube_id"], row.values["labels"], float(row.values["start"])
+        values: Mapping[str, Any] = row.values
+        video, (label,), start_s = values["youtube_id"], values["labels"], float(values["start"])
         for key in ((video, label), (video, None)):
             found[key] = max(start_s, found.get(key, 0.0))
     return found

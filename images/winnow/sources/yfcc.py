@@ -93,7 +93,7 @@ def _without_header(cells: list[str]) -> list[str] | None:
     return ["path", "duration", "uploader"][: len(cells)] if len(cells) <= 3 else None
 
 
-def _row(number: int, line: int, fields: Sequence[str | None], cells: list[str]) -> Row:
+def _row(number: int, line: int, fields: Sequence[str | None], cells: Sequence[str]) -> Row:
     if len(cells) != len(fields):
         return Row(number, problem=f"line {line}: {len(cells)} cells under {len(fields)} columns")
     given = {field: cell for field, cell in zip(fields, cells, strict=True) if field and cell}

@@ -44,8 +44,10 @@ class Bridge(Pretrained):
     flow = "score"
     schema = COLUMNS
     counted = "n_frames"
+    encoder: Towers
     #: The network that tags residuals, once there are any, and its label.
-    tagger: tuple[str, PannsEncoder] | None = None
+    tagger: PannsEncoder
+    tagged_by = ""
 
     class Params(PretrainedParams, PictureParams, WindowParams):
         """model: of open_clip's; pictures (`PictureParams`): one a second by default; windows (`WindowParams`): of a
@@ -84,8 +86,8 @@ class Bridge(Pretrained):
         """An outcome for each clip. ContractError where residuals are to be tagged and the network that tagged the
         clips is no longer the catalogue's."""
         for label in sorted({str(sample.needs["panns"]["tagger"]) for sample in batch if "separate" in sample.needs}):
-            if self.tagger is None or self.tagger[0] != label:
-                self.tagger = label, self.network(label)
+            if self.tagged_by != label:
+                self.tagged_by, self.tagger = label, self.network(label)
         yield from super().process(batch)
 
     def network(self, label: str) -> PannsEncoder:
@@ -131,12 +133,11 @@ class Bridge(Pretrained):
 
         from winnow.models import residual
 
-        _, tagger = self.tagger
-        wave = residual.waveform(sample.media("flac"), tagger.rate_hz)
-        sounds = windows(wave, round(self.params.window_s * tagger.rate_hz), self.params.max_windows)
+        wave = residual.waveform(sample.media("flac"), self.tagger.rate_hz)
+        sounds = windows(wave, round(self.params.window_s * self.tagger.rate_hz), self.params.max_windows)
         with torch.inference_mode():
-            values = tagger.encode(torch.from_numpy(sounds).to(self.place)).cpu().numpy()
-        return self.said(values[:, -tagger.widths["scores"] :].max(axis=0).astype(np.float16))
+            values = self.tagger.encode(torch.from_numpy(sounds).to(self.place)).cpu().numpy()
+        return self.said(values[:, -self.tagger.widths["scores"] :].max(axis=0).astype(np.float16))
 
     def said(self, scores: object) -> np.ndarray:
         """The vector of what was heard: the highest tags' text embeddings, each times its score, added: float64, (d,).

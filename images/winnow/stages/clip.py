@@ -128,8 +128,8 @@ class Clip(Stage):
             except SampleFailed as failure:
                 yield from (_failed(sample, failure) for sample in samples)
             except Exception as error:
-                failure = self._said(error) or own_fault.internal_error(error)
-                yield from (_failed(sample, failure) for sample in samples)
+                found = self._said(error) or own_fault.internal_error(error)
+                yield from (_failed(sample, found) for sample in samples)
 
     def _video(self, index: VideoIndex, samples: list[Sample], batch: Batch, done: dict[str, str]) -> list[Outcome]:
         """All outcomes of one video's candidates. `done` names, for every clip of the shard, the candidate it is of."""
@@ -202,12 +202,10 @@ class Clip(Stage):
         if self.params.window == "diverse":
             from winnow.media.diverse_shots import scan_scenes, windows
 
-            limits = {"count": self.params.max_clips, "threshold": self.params.scene_threshold}
-            seed = (
-                self.params.seed,
-                int(video_id, 16),
-            )  # of the video, so it does not matter what else is in the shard
-            chosen = windows(scan_scenes(index), length_s=length_s, seed=seed, **limits)
+            params = self.params
+            seed = (params.seed, int(video_id, 16))  # of the video: what else is in the shard does not matter
+            count, threshold = params.max_clips, params.scene_threshold
+            chosen = windows(scan_scenes(index), length_s=length_s, count=count, threshold=threshold, seed=seed)
             return [Window(found.start_s, found.end_s, "diverse", found.shot) for found in chosen]
         half_s, params = index.half_s, self.params
         if index.silent_s > STANDS_S:

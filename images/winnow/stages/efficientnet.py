@@ -45,7 +45,7 @@ class Efficientnet(Stage):
         model: str = "lite0"
         top: int = Field(10, ge=1, le=1000)
 
-    network: PictureClasses | None = None
+    network: PictureClasses
 
     @property
     def weights(self) -> Weights:
@@ -58,7 +58,9 @@ class Efficientnet(Stage):
 
     def columns(self) -> Mapping[str, str]:
         """The schema, the vector at the network's width once it is loaded."""
-        return {**self.schema, "embedding": f"float16[{self.network.width}]"} if self.network else self.schema
+        if not hasattr(self, "network"):
+            return self.schema
+        return {**self.schema, "embedding": f"float16[{self.network.width}]"}
 
     def setup(self) -> None:
         """Check and load the checkpoint."""

@@ -46,7 +46,8 @@ class Joint(Stage):
     @property
     def weights(self) -> tuple[Weights, Weights]:
         """Both graphs in the catalogue; ConfigError for an unknown one or one without a digest."""
-        return tuple(find(self.settings.weights, side, self.params.model) for side in SIDES)
+        seen, heard = (find(self.settings.weights, side, self.params.model) for side in SIDES)
+        return seen, heard
 
     def model_digest(self) -> str:
         """Digest of both graphs' content and preprocessing."""

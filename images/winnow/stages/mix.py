@@ -9,7 +9,7 @@ one WebDataset tar: `<mixture_id>.mp4`, `.json`, and the two sounds before they 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -89,8 +89,8 @@ class Mix(Stage):
                 except SampleFailed as failure:
                     yield Outcome.failed(sample.id, failure.reason, failure.detail, values=kept)
                 except Exception as error:
-                    failure = own_fault.internal_error(error)
-                    yield Outcome.failed(sample.id, failure.reason, failure.detail, values=kept)
+                    found = own_fault.internal_error(error)
+                    yield Outcome.failed(sample.id, found.reason, found.detail, values=kept)
 
     def _render(self, sample: Sample, clips: _Clips, work: Path) -> tuple[dict[str, object], dict[str, bytes]]:
         """One mixture: what was measured of it, and its files."""
@@ -135,7 +135,7 @@ class _Clips:
         self._lake, self._stack = lake, stack
         self._tars: dict[str, ShardTar] = {}
 
-    def read(self, row: dict[str, object], number: int) -> bytes:
+    def read(self, row: Mapping[str, object], number: int) -> bytes:
         """The file of clip 1 or 2 of a row; SampleFailed with `missing_file` where it is not there as it was cut."""
         clip, key = str(row[f"clip{number}_sample_id"]), str(row[f"clip{number}_tar"])
         try:

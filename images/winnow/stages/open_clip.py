@@ -40,7 +40,7 @@ class OpenClip(Pretrained):
         model: str = "vit-b-32"
         blocks: tuple[int, ...] = ()
 
-    encoder: OpenClipEncoder | None = None
+    encoder: OpenClipEncoder
 
     def load(self, weights: Weights, state: Mapping[str, torch.Tensor], device: torch.device) -> OpenClipEncoder:
         """The image tower of a checkpoint."""

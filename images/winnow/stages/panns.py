@@ -56,7 +56,7 @@ class Panns(Pretrained):
         blocks: tuple[int, ...] = (1, 2, 4, 5)
         top: int = Field(10, ge=1, le=527)
 
-    encoder: PannsEncoder | None = None
+    encoder: PannsEncoder
 
     def load(self, weights: Weights, state: Mapping[str, torch.Tensor], device: torch.device) -> PannsEncoder:
         """Cnn14 with a checkpoint; ContractError for one of other classes than AudioSet's."""

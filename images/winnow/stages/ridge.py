@@ -36,7 +36,7 @@ class Ridge(Stage):
     fitted_by = "winnow fit --scorer ridge --batches <batches that efficientnet and yamnet have measured>"
     flow = "score"
     #: The network that hears residuals, once there are any.
-    network: SoundClasses | None = None
+    network: SoundClasses
 
     def setup(self) -> None:
         """Load the model; ConfigError when none was fitted."""
@@ -57,7 +57,7 @@ class Ridge(Stage):
                     f"their vectors cannot be compared: run `winnow run {stage}` with the model of then, or fit anew "
                     "(`winnow fit --scorer ridge`)"
                 )
-        if self.network is None and any("separate" in sample.needs for sample in batch):
+        if not hasattr(self, "network") and any("separate" in sample.needs for sample in batch):
             self.network = self.hearing(self.model.networks[1])
         yield from batch.map(self.measure)
 

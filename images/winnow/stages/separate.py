@@ -80,8 +80,8 @@ class Separate(Stage):
             except SampleFailed as failure:
                 yield Outcome.failed(sample.id, failure.reason, failure.detail)
             except Exception as error:
-                failure = own_fault.internal_error(error)
-                yield Outcome.failed(sample.id, failure.reason, failure.detail)
+                found = own_fault.internal_error(error)
+                yield Outcome.failed(sample.id, found.reason, found.detail)
 
     def _separate(self, sample: Sample, batch: Batch) -> tuple[dict[str, object], bytes]:
         """One clip: what was measured, and its residual as FLAC."""

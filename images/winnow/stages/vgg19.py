@@ -28,7 +28,7 @@ class Vgg19(BySecond):
     by row, channels last: the map after the fifth pooling."""
 
     name = "vgg19"
-    encoder: Vgg19Encoder | None = None
+    encoder: Vgg19Encoder
 
     class Params(BySecond.Params):
         """per_s: pictures a second, 16 as AVE's authors have it; decode: as of `PictureParams`."""

@@ -27,7 +27,7 @@ class Vggish(BySecond):
     after the last ReLU."""
 
     name = "vggish"
-    encoder: VggishEncoder | None = None
+    encoder: VggishEncoder
 
     class Params(BySecond.Params):
         """every_s: from one patch to the next; 0.96 for AVE's released features. The spectrum is computed in double

@@ -51,7 +51,7 @@ class Yamnet(Stage):
         model: str = "w8a8"
         top: int = Field(10, ge=1, le=521)
 
-    network: SoundClasses | None = None
+    network: SoundClasses
 
     @property
     def weights(self) -> Weights:
@@ -64,7 +64,7 @@ class Yamnet(Stage):
 
     def columns(self) -> Mapping[str, str]:
         """The schema, vectors at the network's widths once it is loaded."""
-        if self.network is None:
+        if not hasattr(self, "network"):
             return self.schema
         from winnow.models.sound_classes import known
 

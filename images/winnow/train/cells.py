@@ -4,6 +4,7 @@ table `run_metrics`, where releases read it."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from winnow.core import corpus_table
 from winnow.core.errors import ContractError
@@ -20,7 +21,7 @@ _KEY = ("release", "task", "model")
 
 def train(
     lake: Lake, settings: Settings, plan: str, cell: str, note: Callable[[str], None] = lambda text: None
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Train one cell, or go on with it; what `winnow train` answers. Nothing is computed, nor torch loaded, for one
     that is done: its name says what it follows from."""
     found = plans.read(lake, plan)
@@ -38,7 +39,7 @@ def train(
     return train_run(lake, settings, one["task"], config, run=one["run"], **shared)
 
 
-def evaluate(lake: Lake, settings: Settings, plan: str, cell: str) -> dict[str, object]:
+def evaluate(lake: Lake, settings: Settings, plan: str, cell: str) -> dict[str, Any]:
     """Try one cell on test, once: a repeated call answers what the first look saw."""
     one = plans.cell_of(plans.read(lake, plan), cell)
     run = Run(lake, one["task"], one["run"])
@@ -53,7 +54,7 @@ def evaluate(lake: Lake, settings: Settings, plan: str, cell: str) -> dict[str, 
     return {"cell": cell, "run": one["run"], "computed": computed, **{name: told[name] for name in names}}
 
 
-def collect(lake: Lake, plan: str) -> dict[str, object]:
+def collect(lake: Lake, plan: str) -> dict[str, Any]:
     """Put the figures of all cells into `run_metrics`, in the place of what was known of these models and this release;
     {"plan", "release", "rows", "computed", "results"}, the last as `winnow.estimates.learned` has them. ContractError
     for a cell that was not tried."""

@@ -14,6 +14,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -118,7 +119,7 @@ def make(
     preset: str = "demo",
     settings: Sequence[str] = (),
     size: int | None = None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Draw the sets, write lists and plan; {"plan", "release", "cells", "tasks", "computed"}. `computed` is False where
     this plan was there. ContractError where too few clips are labelled (`winnow.train.drawing.size_of`)."""
     import torch

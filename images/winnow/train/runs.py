@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from winnow.core.alone import alone
 from winnow.core.errors import ConfigError, ContractError
@@ -125,7 +126,7 @@ def summary(lake: Lake, card: Mapping) -> dict[str, object]:
     return row
 
 
-def compare(lake: Lake, task: str, names: list[str], split: str) -> dict[str, object]:
+def compare(lake: Lake, task: str, names: list[str], split: str) -> dict[str, Any]:
     """Figures of several runs of one task side by side; ContractError where they were not tried on the same
     examples."""
     if len(names) < 2:

@@ -168,8 +168,8 @@ class ClipLoader:
         except SampleFailed as failure:
             return f"{failure.reason.value}: {failure.detail}"
         except Exception as error:
-            failure = own_fault.internal_error(error)
-            return f"{failure.reason.value}: {failure.detail}"
+            found = own_fault.internal_error(error)
+            return f"{found.reason.value}: {found.detail}"
 
     def _kept(self, row: int, clip: str) -> Mapping[str, np.ndarray]:
         """A whole clip's arrays, mapped from the cache; decoded and put there where they are not."""

@@ -29,7 +29,7 @@ def graph(tensors: Mapping[str, np.ndarray], where: str, size: int = SIZE, halvi
     ContractError, with `where`, where a tensor is missing or one is left over."""
     unused = {name for name in tensors if not name.endswith("num_batches_tracked")}
     made = Graph()
-    made.tensor("zero", np.float32(0)), made.tensor("six", np.float32(6))
+    made.tensor("zero", np.array(0, np.float32)), made.tensor("six", np.array(6, np.float32))
 
     def take(name: str) -> np.ndarray:
         unused.discard(name)

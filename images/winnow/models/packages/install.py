@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from winnow.core.errors import ConfigError
 from winnow.models.packages.known import Package, packages
@@ -105,7 +106,7 @@ def listed(folder: Path) -> list[dict[str, object]]:
     ]
 
 
-def verified(folder: Path) -> dict[str, object]:
+def verified(folder: Path) -> dict[str, Any]:
     """Every checkpoint that is there, read: {"ok", "read", "faults": a line each}."""
     read, faults = [], []
     for kind, of in sorted(catalogue(folder).items()):

@@ -74,6 +74,17 @@ def fields(data: bytes) -> Iterator[Field]:
             raise ValueError(f"field {key >> 3} is of kind {key & 7}")
 
 
+def _message(value: int | str | bytes) -> bytes:
+    """A field's value that is a message or a text; ValueError for a number."""
+    if not isinstance(value, bytes):
+        raise ValueError(f"it has {value!r} where a message should be")
+    return value
+
+
+def _fields(value: int | str | bytes) -> Iterator[Field]:
+    return fields(_message(value))
+
+
 def completed(model: bytes, beside: Mapping[str, bytes], output: str, where: str) -> bytes:
     """A graph that gives the tensor `output` too, and has in itself all numbers that it kept in files.
 
@@ -82,12 +93,12 @@ def completed(model: bytes, beside: Mapping[str, bytes], output: str, where: str
     """
     try:
         outer = list(fields(model))
-        (graph,) = (list(fields(value)) for number, value in outer if number == GRAPH)
-        described = {dict(fields(value)).get(1): value for number, value in graph if number == VALUE_INFO}
+        (graph,) = (list(_fields(value)) for number, value in outer if number == GRAPH)
+        described = {dict(_fields(value)).get(1): value for number, value in graph if number == VALUE_INFO}
         if output.encode() not in described:
             raise ValueError(f"it has no tensor {output!r}")
         inside = [
-            (number, _inside(value, beside) if number == INITIALIZER else value)
+            (number, _inside(_message(value), beside) if number == INITIALIZER else value)
             for number, value in [*graph, (OUTPUT, described[output.encode()])]
         ]
         return message([(number, message(inside) if number == GRAPH else value) for number, value in outer])
@@ -103,10 +114,10 @@ def _inside(tensor: bytes, beside: Mapping[str, bytes]) -> bytes:
     entries = {}
     for number, value in known:
         if number == EXTERNAL:
-            entry = dict(fields(value))
-            entries[entry[1].decode()] = entry[2].decode()
+            entry = dict(_fields(value))
+            entries[_message(entry[1]).decode()] = _message(entry[2]).decode()
     name, at, length = entries.get("location"), int(entries.get("offset", 0)), int(entries.get("length", -1))
-    if name not in beside:
+    if name is None or name not in beside:
         raise ValueError(f"it keeps numbers in {name!r}, which is not part of it")
     if min(at, length) < 0 or at + length > len(beside[name]):
         raise ValueError(f"it wants bytes {at} to {at + length} of {name!r}, which has {len(beside[name])}")

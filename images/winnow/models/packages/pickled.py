@@ -13,6 +13,7 @@ import math
 import pickle
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class _View:
     stride: tuple[int, ...]
 
 
-def _rebuild(storage: object, offset: object, shape: object, stride: object, *_more: object) -> _View:
+def _rebuild(storage: object, offset: Any, shape: Any, stride: Any, *_more: object) -> _View:
     if not isinstance(storage, _Storage):
         raise pickle.UnpicklingError("a tensor without a storage")
     return _View(storage, int(offset), tuple(map(int, shape)), tuple(map(int, stride)))
@@ -65,7 +66,7 @@ class _Tensors(pickle.Unpickler):
             return name
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
-    def persistent_load(self, pid: object) -> _Storage:
+    def persistent_load(self, pid: Any) -> _Storage:
         """The storage that a tensor is a view of."""
         what, kind, key, _place, size, view = pid
         if what != "storage" or kind not in STORAGES or view is not None:

@@ -100,4 +100,4 @@ class Demucs:
                 progress=False,
             )[0]
         # The offset is the mixture's and goes to no source.
-        return (sum(found[i] for i in self._at) * std).cpu().numpy().astype(np.float32)
+        return (sum((found[i] for i in self._at), torch.zeros(())) * std).cpu().numpy().astype(np.float32)

@@ -101,7 +101,7 @@ class Centroids:
 
     def dumps(self) -> bytes:
         """An uncompressed .npz without pickles: equal centroids, equal bytes."""
-        arrays = {"names": np.frombuffer(json.dumps(list(self.layers)).encode(), np.uint8)}
+        arrays: dict[str, np.ndarray] = {"names": np.frombuffer(json.dumps(list(self.layers)).encode(), np.uint8)}
         for place, layer in enumerate(self.layers.values()):
             arrays |= {
                 f"{place}_centre": layer.frame.centre,
@@ -110,7 +110,7 @@ class Centroids:
                 f"{place}_centres": layer.centres,
             }
         file = io.BytesIO()
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
         return file.getvalue()
 
     @classmethod
@@ -138,7 +138,8 @@ def fit_layers(blocks: Blocks, params: KMeansParams | None = None, *, threads: i
     or whose layers' shapes differ from block to block; ConfigError for parameters.
     """
     params = params or KMeansParams()
-    layers, rows = {}, 0
+    layers: dict[str, Clustering] = {}
+    rows = 0
     with Crew(threads) as crew:
         for group in _groups(blocks, params):
             sample, rows = draw(blocks, params, group)
