@@ -1,6 +1,6 @@
 """Clean: old things go. What no release that is kept, no head and no running writer names any more is removed: tables
-of superseded versions, compact ones that no head names, what killed commands left, source videos; and the files of what
-was taken down.
+of superseded versions, compact ones that no head names, all parts of a batch but its newest, what killed commands left,
+source videos; and the files of what was taken down.
 
 Releases are kept by count or age where the deployment (`WINNOW_KEEP_RELEASES`, `WINNOW_KEEP_DAYS`) or the command says
 so; else all. A running writer is left alone: no release is made meanwhile, nothing goes that is younger than
@@ -23,7 +23,7 @@ from winnow.core.errors import ConfigError
 from winnow.core.lake import Lake
 from winnow.core.manifest import Manifest
 from winnow.core.pointer import locked
-from winnow.release import publish, steps
+from winnow.release import parts, publish, steps
 from winnow.release.roots import DAY_S, Roots, family, kept_releases, tables
 from winnow.release.taking import Taking, rows_of
 
@@ -58,6 +58,8 @@ class Clean:
             surviving = [manifest for at in tables(self.lake) for manifest in self._tables(*at)]
             for name in self.lake.list("compact"):
                 self._compact(name)
+            for name in self.lake.list("parts"):
+                self._parts(name)
             taking = Taking(self.lake, self.roots, surviving, self.dry)
             waits = taking.run()
             self.files["taken_down"] += taking.files
@@ -134,6 +136,22 @@ class Clean:
             loose = [one for one in there if f"{folder}/{one}" not in self.roots.compact]
             self._remove("tables", folder, [one for one in loose if not self._is_young(f"{folder}/{one}")])
             self._remove("scratch", folder, [one for one in hidden if not self._is_young(f"{folder}/{one}")])
+
+    def _parts(self, name: str) -> None:
+        """Parts of a batch that the next release does not begin with: all but the newest, and all of one that is gone.
+        None is lost with them: a release makes what it misses."""
+        batch = name.removeprefix("batch=")
+        with locked(self.lake) if not self.dry else contextlib.nullcontext():
+            if self._heads("", batch):
+                return
+            where = parts.folder(batch)
+            there = self.lake.list(where)
+            named = parts.newest(self.lake, batch) if batch in self.roots.heads else set()
+            loose = [one for one in there if f"{where}/{one}" not in named | self.roots.parts]
+            old = [one for one in loose if not self._is_young(f"{where}/{one}")]
+            self._remove("tables", where, sorted(old, key=lambda one: not one.endswith(".json")))
+            hidden = [path.name for path in Path(self.lake.full(where)).glob(".*")]
+            self._remove("scratch", where, [one for one in hidden if not self._is_young(f"{where}/{one}")])
 
     def _heads(self, stage: str, batch: str) -> bool:
         """Whether what says which version counts, of the stage or of the batch, is young, or moved since this began:

@@ -67,6 +67,12 @@ class Roots:
         }
         for work in self._work():
             self.compact |= set(column(work / "dbt" / "inputs.parquet", *_LISTED, below=self.lake.full("")))
+        #: Files of parts that releases that are being made read.
+        self.parts = {
+            path
+            for work in self._work()
+            for path in column(work / "dbt" / "parts.parquet", "path", below=self.lake.full(""))
+        }
 
     def _paths(self) -> Iterator[str]:
         for head in self.heads.values():
