@@ -56,3 +56,11 @@
     cast(fold as bigint) as fold,
     model
 {%- endmacro %}
+
+{# Stages whose failures are named beside a clip's rules. #}
+{% macro failing_stages() -%}
+    {{ return(
+        ['probe', 'visual', 'audio', 'fingerprint', 'tags', 'panns', 'yamnet', 'efficientnet', 'correspond']
+        + vector_scorers() + ['separate', 'rescore']
+    ) }}
+{%- endmacro %}

@@ -8,6 +8,7 @@
     The files are listed when the model is compiled, from `inputs.parquet` in the folder where dbt was started
     (winnow/release/inputs.py writes it): an explicit list, never a glob, so what a build contains is exactly what was admitted. A stage that has not run
     is a typed empty file in that list. Columns that a model does not name are never read: feature vectors stay on disk.
+    Files of batches whose parts stand already (`is_decided`) are not read: see by_batch.sql.
 #}
 {% macro stage_table(stage) -%}
     {%- do source('lake', stage) -%}
@@ -44,13 +45,12 @@
 {# The files themselves, as a subquery. Which shard a row of a compact table came from stands beside it, row for row
    (winnow/core/compact.py); of a table with one shard, in the list. #}
 {% macro stage_files(stage) -%}
-    {%- set paths = listed_paths("select path from read_parquet('inputs.parquet') where stage = '" ~ stage ~ "' order by 1") -%}
+    {%- set listed = "read_parquet('inputs.parquet') where not is_decided and stage = '" ~ stage ~ "'" -%}
+    {%- set paths = listed_paths("select path from " ~ listed ~ " order by 1") -%}
     {%- if execute and paths | trim == '[]' -%}
         {{ exceptions.raise_compiler_error("inputs name no file of stage '" ~ stage ~ "': not even the typed empty one") }}
     {%- endif -%}
-    {%- set places = listed_paths(
-        "select places from read_parquet('inputs.parquet') where stage = '" ~ stage ~ "' and places is not null order by 1"
-    ) -%}
+    {%- set places = listed_paths("select places from " ~ listed ~ " and places is not null order by 1") -%}
     (
         select
             files.* exclude (file_row_number),

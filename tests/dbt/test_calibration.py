@@ -73,7 +73,8 @@ def calibrated(
 
 def files(lake: Lake) -> dict[str, tuple[bytes, int]]:
     """Every stage table, manifest, stand and corpus table: bytes and time of change."""
-    kept = [p for p in sorted(Path(lake.root).rglob("*")) if p.is_file() and "cache" not in p.parts]
+    made = {"cache", "parts"}
+    kept = [p for p in sorted(Path(lake.root).rglob("*")) if p.is_file() and made.isdisjoint(p.parts)]
     return {p.relative_to(lake.root).as_posix(): (p.read_bytes(), p.stat().st_mtime_ns) for p in kept}
 
 

@@ -71,6 +71,24 @@ def test_a_table_without_a_key_is_one_that_has_none() -> None:
     }
 
 
+def test_what_is_not_kept_of_a_batch_is_read_by_models_of_a_batch(documented: Path) -> None:
+    """Any other would see the batches of one build only (dbt/macros/by_batch.sql)."""
+    nodes = json.loads((documented / "target/manifest.json").read_text())["nodes"]
+    by_batch = {name for name, node in nodes.items() if node["config"]["materialized"] == "by_batch"}
+    kept = {name for name in by_batch if nodes[name]["config"]["meta"].get("kept")}
+    across = {
+        node["name"]: sorted(by_batch.difference(kept).intersection(node["depends_on"].get("nodes", [])))
+        for name, node in nodes.items()
+        if name not in by_batch and not {"decide_fetch", "decide_separate"} & set(node["tags"])
+    }
+    assert len(by_batch - kept) > len(kept) > 10
+    assert {name: read for name, read in across.items() if read} == {}
+    inside = {
+        read for name in by_batch for read in nodes[name]["depends_on"]["nodes"] if not read.startswith("source.")
+    }
+    assert {read.rpartition(".")[2] for read in inside - by_batch} == {"stg_inputs", "audioset_classes", "thresholds"}
+
+
 def test_published_sql_is_deterministic() -> None:
     """Sums of floating point and picks of "any" row depend on threads; the published tables may hold none."""
     loose = re.compile(

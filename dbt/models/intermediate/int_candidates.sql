@@ -1,5 +1,6 @@
 -- One row per row of a list: how far it came, and why no further. A candidate that gave fewer clips than it should have
 -- counts as clipped, and its detail says what was lost.
+{{ config(materialized = 'by_batch') }}
 with clips as (
     select
         batch,

@@ -1,6 +1,7 @@
 -- One row per readable, screened candidate: its numbers that a rule may name before anything is fetched.
 --
 -- `keyword_<list>` is 1 where a keyword of that list stands in title or description (var keyword_lists names the lists).
+{{ config(materialized = 'by_batch') }}
 select
     ingest.batch,
     ingest.candidate_id,

@@ -10,6 +10,7 @@
 -- neither speech nor music says that something else is there, and so does sound outside the spans of speech.
 --
 -- A clip that no tagger has heard is not flagged (why: `no tags`), so a lake measured before there were tags stays as it was.
+{{ config(materialized = 'by_batch') }}
 with least as (
     select
         max(value) filter (where rule = 'speech_heard') as speech,

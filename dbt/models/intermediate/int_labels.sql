@@ -2,6 +2,7 @@
 --
 -- A list whose labels are AudioSet's was labelled by people in AudioSet's terms (AudioSet, VGGSound where the names are the
 -- same but for "playing" before an instrument); any other label is a word that only says that something is there.
+{{ config(materialized = 'by_batch') }}
 with listed as (
     select batch, candidate_id, trim(unnest(labels)) as label
     from {{ ref('stg_ingest') }}

@@ -3,6 +3,7 @@
 -- tagged_by: which of the three, by the stage's name.
 --
 -- Silence, noise, the speech's spans and what is heard outside them are the built-in tagger's in all cases.
+{{ config(materialized = 'by_batch') }}
 select
     tags.batch,
     tags.shard_number,

@@ -107,16 +107,15 @@ removed as (
         fired.measure, fired.measured, fired.op, fired.value, fired.unit, null, 'mixture'
     from tag_rules as fired
     join dropped using (batch, candidate_id, sample_id)
-{% for stage in ['probe', 'visual', 'audio', 'fingerprint', 'tags', 'panns', 'yamnet', 'efficientnet', 'correspond'] + vector_scorers() + ['separate', 'rescore'] %}
+
     union all
 
     select
         dropped.batch, dropped.candidate_id, dropped.sample_id, dropped.video_id, dropped.start_s, dropped.end_s,
-        '{{ stage }}', 'failure', failed.reason, null, false, null, null, null, null, null, null, dropped.sound
+        failed.stage, 'failure', failed.reason, null, false, null, null, null, null, null, null, dropped.sound
     from dropped
-    join {{ ref('stg_' ~ stage) }} as failed using (batch, shard_number, sample_id)
-    where failed.outcome = 'failed'
-{% endfor %}
+    join {{ ref('int_failed_samples') }} as failed using (batch, shard_number, sample_id)
+
     union all
 
     select

@@ -25,12 +25,11 @@ select
     residuals.residual_sha256,
     residuals.residual_bytes
 from {{ ref('int_clips') }} as clips
-join {{ ref('stg_clip') }} as placed using (batch, shard_number, candidate_id, sample_id)
 join {{ ref('fct_shards') }} as shards
-    on shards.stage = 'clip' and shards.batch = placed.batch and shards.shard = placed.shard
+    on shards.stage = 'clip' and shards.batch = clips.batch and shards.shard = clips.shard
 anti join {{ ref('int_takedowns') }} as taken on taken.sample_id = clips.sample_id
 left join residuals
-    on residuals.batch = placed.batch
-    and residuals.shard_number = placed.shard_number
-    and residuals.sample_id = placed.sample_id
+    on residuals.batch = clips.batch
+    and residuals.shard_number = clips.shard_number
+    and residuals.sample_id = clips.sample_id
 where clips.occurrence = 1

@@ -1,14 +1,14 @@
 -- One row per list format, host and day of trying: how many links were tried, and how many were dead.
 with links as (
     select
-        coalesce(ingest.source, 'unknown') as source,
+        coalesce(listed.source, 'unknown') as source,
         coalesce(nullif(regexp_extract(tried.url, '^[a-z]+://([^/?#]+)', 1), ''), 'inbox') as host,
         cast(timezone('UTC', shards.committed_at) as date) as tried_on,
         tried.video_id,
         bool_or(tried.outcome = 'failed') as is_failed,
         bool_or(tried.reason in ('gone', 'forbidden')) as is_dead
     from {{ ref('stg_fetch') }} as tried
-    join {{ ref('stg_ingest') }} as ingest using (batch, candidate_id)
+    join {{ ref('int_candidates') }} as listed using (batch, candidate_id)
     join {{ ref('fct_shards') }} as shards
         on shards.stage = 'fetch' and shards.batch = tried.batch and shards.shard = tried.shard
     group by all

@@ -3,19 +3,7 @@
 -- What comes in and goes on is counted from the stage tables, what did not go on from the ledger (fct_outcomes): two
 -- ways to one number, so `unexplained` must be 0 and a test says so.
 with counted as (
-    select batch, 'ingest' as step, count(*) as items from {{ ref('stg_ingest') }} group by batch
-    union all
-    select batch, 'screen', count(*) from {{ ref('stg_ingest') }} where outcome = 'ok' group by batch
-    union all
-    select batch, 'decide', count(*) from {{ ref('stg_screen') }} where outcome = 'ok' group by batch
-    union all
-    select batch, 'fetch', count(*) from {{ ref('stg_decide') }} where outcome = 'ok' group by batch
-    union all
-    select batch, 'clip', count(*) from {{ ref('stg_fetch') }} where outcome = 'ok' group by batch
-    union all
-    select batch, 'clipped', count(distinct candidate_id) from {{ ref('stg_clip') }} where outcome = 'ok' group by batch
-    union all
-    select batch, 'release', count(*) from {{ ref('stg_clip') }} where outcome = 'ok' group by batch
+    select batch, step, items from {{ ref('int_counted') }}
     union all
     select batch, 'released', count(*) from {{ ref('splits') }} group by batch
 ),
@@ -48,7 +36,7 @@ flow as (
         steps.*,
         coalesce(came.items, 0) as items_in,
         coalesce(went.items, 0) as passed
-    from (select distinct batch from {{ ref('stg_ingest') }}) as batches
+    from (select batch from counted where step = 'ingest') as batches
     cross join steps
     left join counted as came on came.batch = batches.batch and came.step = steps.step
     left join counted as went on went.batch = batches.batch and went.step = steps.next_step

@@ -1,4 +1,5 @@
 -- One row per clip, and one per fetched candidate that gave none.
+{{ config(materialized = 'by_batch') }}
 select
     lake_batch as batch,
     lake_seq as seq,

@@ -1,4 +1,5 @@
 -- One row per accepted candidate: the download.
+{{ config(materialized = 'by_batch') }}
 select
     lake_batch as batch,
     lake_shard as shard,

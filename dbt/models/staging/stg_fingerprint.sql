@@ -1,4 +1,5 @@
 -- One row per clip: whether its picture and its sound have a fingerprint, and why not (the sketches stay in the lake).
+{{ config(materialized = 'by_batch') }}
 select
     {{ of_a_sample() }},
     version,

@@ -1,4 +1,5 @@
 -- One row per row of a list, readable or not.
+{{ config(materialized = 'by_batch') }}
 select
     lake_batch as batch,
     lake_seq as seq,

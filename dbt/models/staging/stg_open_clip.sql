@@ -1,4 +1,5 @@
 -- One row per clip: whether its open_clip features were computed, and by which checkpoint (the vectors stay in the lake).
+{{ config(materialized = 'by_batch') }}
 select
     {{ of_a_sample() }},
     cast(n_frames as bigint) as n_frames,

@@ -1,4 +1,5 @@
 -- One row per clip: whether its PANNs features were computed, and by which checkpoint (the vectors stay in the lake).
+{{ config(materialized = 'by_batch') }}
 select
     {{ of_a_sample() }},
     cast(n_windows as bigint) as n_windows,

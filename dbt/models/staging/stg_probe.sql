@@ -1,4 +1,5 @@
 -- One row per clip: what is in its file.
+{{ config(materialized = 'by_batch') }}
 select
     {{ of_a_sample() }},
     {{ finite('duration_s') }} as duration_s,

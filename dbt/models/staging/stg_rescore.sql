@@ -1,4 +1,5 @@
 -- One row per separated clip: how well what is left of its sound matches what is seen, and what is still in it.
+{{ config(materialized = 'by_batch') }}
 select
     {{ builtin_scores() }},
     {{ finite('speech') }} as speech,

@@ -1,4 +1,5 @@
 -- One row per readable candidate: what its metadata alone says.
+{{ config(materialized = 'by_batch') }}
 select
     lake_batch as batch,
     sample_id as candidate_id,

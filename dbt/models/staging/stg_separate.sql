@@ -1,4 +1,5 @@
 -- One row per flagged clip: what the separator took out of its sound.
+{{ config(materialized = 'by_batch') }}
 select
     {{ of_a_sample() }},
     lake_shard as shard,

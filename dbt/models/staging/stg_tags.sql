@@ -1,4 +1,5 @@
 -- One row per clip: which of the classes that the built-in tagger knows its sound holds.
+{{ config(materialized = 'by_batch') }}
 select
     {{ of_a_sample() }},
     {{ finite('speech') }} as speech,

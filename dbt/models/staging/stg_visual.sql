@@ -1,4 +1,5 @@
 -- One row per clip: whether its visual features were measured (the vectors stay in the lake).
+{{ config(materialized = 'by_batch') }}
 select
     {{ of_a_sample() }},
     {{ finite('grid_hz') }} as grid_hz,

@@ -1,4 +1,5 @@
 -- One row per clip: the classes that YAMNet hears in its sound (the vectors stay in the lake).
+{{ config(materialized = 'by_batch') }}
 select
     {{ of_a_sample() }},
     cast(n_patches as bigint) as n_patches,

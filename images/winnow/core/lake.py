@@ -7,6 +7,7 @@
     <root>/models/<name>/<digest>.npz, .json, current               fitted models, frozen by digest
     <root>/batches/<key>.json                                       admitted batches (written by the batch gate)
     <root>/compact/batch=<key>/                                     their tables, one a stage (`winnow.core.compact`)
+    <root>/parts/batch=<key>/                                       what follows from one alone (`winnow.release.parts`)
     <root>/releases/…                                               published releases
     <root>/runs/<task>/<run>/                                       trained models, with what they answered
     <root>/vectors/<digest>/                                        what they are trained on, mapped (may be removed)

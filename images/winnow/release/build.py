@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ from winnow.release.inputs import (
     published_files,
     write_inputs,
 )
+from winnow.release.parts import Parts
 from winnow.release.scorers import scorers, trusted
 
 if TYPE_CHECKING:
@@ -48,12 +50,16 @@ def build_release(
     out = work / "dbt"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    files = [*head_files(lake, heads), *corpus_files(lake), *published_files(lake)]
+    aside = quarantined_rows(heads.values())
+    parts = Parts(lake, Path(settings.dbt_dir), heads, aside)
+    print(*parts.told(), sep="\n", end="\n" if parts.why else "", file=sys.stderr, flush=True)
+    files = [*parts.listed(head_files(lake, heads)), *corpus_files(lake), *published_files(lake)]
     files = check(lake, files) + derived_files(lake, heads)
-    write_inputs(files, out, input_columns(), quarantined_rows(heads.values()), scorers(lake))
+    write_inputs(files, out, input_columns(), aside, scorers(lake), parts.rows)
     variables = json.dumps({"split_policy": policy})
     selection = ["--exclude", "tag:decide_fetch", "tag:decide_separate", "--exclude-resource-type", "unit_test"]
     run_dbt(["build", "--vars", variables, *selection], out, settings, threads=threads, cache=lake)
+    parts.keep(out / "warehouse.duckdb", snapshot.kept_models(out), out)
     tables = snapshot.published_tables(out)
     snapshot.export(out / "warehouse.duckdb", tables, work)
     snapshot.write(tables, work)

@@ -1,6 +1,6 @@
 """Clean: old things go. What no release that is kept, no head and no running writer names any more is removed: tables
-of superseded versions, compact ones that no head names, what killed commands left, source videos; and the files of what
-was taken down.
+of superseded versions, compact ones that no head names, all parts of a batch but its newest, what killed commands left,
+source videos; and the files of what was taken down.
 
 Releases are kept by count or age where the deployment (`WINNOW_KEEP_RELEASES`, `WINNOW_KEEP_DAYS`) or the command says
 so; else all. A running writer is left alone: no release is made meanwhile, nothing goes that is younger than
@@ -28,7 +28,7 @@ from winnow.core.lake import Lake
 from winnow.core.manifest import Manifest
 from winnow.core.nearby import Nearby
 from winnow.core.pointer import locked
-from winnow.release import publish, steps
+from winnow.release import parts, publish, steps
 from winnow.release.in_bucket import Writer
 from winnow.release.listing import Entry, listed, now, written
 from winnow.release.roots import DAY_S, Roots, family, kept_releases, tables
@@ -67,6 +67,8 @@ class Clean:
             surviving = [manifest for at in tables(self.lake) for manifest in self._tables(*at)]
             for name in self.lake.list("compact"):
                 self._compact(name)
+            for name in self.lake.list("parts"):
+                self._parts(name)
             taking = Taking(self.lake, self.roots, surviving, self.dry)
             waits = taking.run()
             self.files["taken_down"] += taking.files
@@ -165,6 +167,21 @@ class Clean:
             self._remove("scratch", folder, {n: e for n, e in loose.items() if n.startswith(".")})
             if loose:
                 self._still("", batch)
+
+    def _parts(self, name: str) -> None:
+        """Parts of a batch that the next release does not begin with: all but the newest, and all of one that is gone.
+        None is lost with them: a release makes what it misses."""
+        batch = name.removeprefix("batch=")
+        with self._held():
+            if self._heads("", batch):
+                return
+            where = parts.folder(batch)
+            named = parts.newest(self.lake, batch) if batch in self.roots.heads else set()
+            old = {n: e for n, e in listed(self.lake, where).items() if not self._is_young(e)}
+            loose = {n: e for n, e in old.items() if f"{where}/{n}" not in named | self.roots.parts}
+            commits_first = sorted(loose, key=lambda n: not n.endswith(".json"))
+            self._remove("tables", where, {n: loose[n] for n in commits_first if not n.startswith(".")})
+            self._remove("scratch", where, {n: e for n, e in loose.items() if n.startswith(".")})
 
     def _heads(self, stage: str, batch: str) -> bool:
         """Whether what says which version counts, of the stage or of the batch, is young, or moved since this began:

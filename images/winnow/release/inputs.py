@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +54,14 @@ PUBLISHED_FILES = {
 #: Damaged files that a message names.
 SHOWN = 20
 _QUARANTINED_FIELDS = ("stage", "batch", "sample_id", "rules")
-_INPUT_FIELDS = ("stage", "batch", "seq", "v", "shard", "path", "sha256", "places", "shards")
+_INPUT_FIELDS = ("stage", "batch", "seq", "v", "shard", "path", "sha256", "places", "shards", "is_decided")
 
 
 @dataclass(frozen=True)
 class InputFile:
     """One file that a dbt call reads; `path` is absolute, `batch` None for what belongs to none. Beside a compact table
-    (`winnow.core.compact`) lie `shards`, the manifests that it stands for, and, unless there is one only, `places`."""
+    (`winnow.core.compact`) lie `shards`, the manifests that it stands for, and, unless there is one only, `places`.
+    What `is_decided` is listed and not read: what follows from it is kept (`winnow.release.parts`)."""
 
     stage: str
     path: str
@@ -73,6 +74,11 @@ class InputFile:
     shards: str | None = None
     places_sha256: str | None = None
     shards_sha256: str | None = None
+    is_decided: bool = field(default=False, kw_only=True)
+
+    def read(self) -> list[InputFile]:
+        """The files that a build opens: it and those beside it; of what is decided the shards' manifests alone."""
+        return [one for one in self.beside() if one.path == self.shards] if self.is_decided else [self, *self.beside()]
 
     def beside(self) -> list[InputFile]:
         """The files beside it."""
@@ -99,7 +105,7 @@ def check(lake: Lake, files: Iterable[InputFile]) -> list[InputFile]:
     current = publish.current(lake)
     published = publish.manifest(lake, current).get("files", {}) if current else {}
     wrong = []
-    for file in dict.fromkeys(one for listed in files for one in (listed, *listed.beside())):
+    for file in dict.fromkeys(one for listed in files for one in listed.read()):
         key = file.path.removeprefix(lake.full(""))
         try:
             with lake.local(key) as path:
@@ -127,7 +133,7 @@ def _copies(lake: Lake, files: Sequence[InputFile]) -> list[InputFile]:
     wanted: dict[Wanted, InputFile] = {}
     for file in files:
         if file.stage not in PUBLISHED_FILES:
-            for one in (file, *file.beside()):
+            for one in file.read():
                 wanted[_wanted(lake, one)] = one
             if file.v is not None and file.shards is None:
                 beside = Wanted(f"{_wanted(lake, file).key.rpartition('/')[0]}/{file.shard}.json")
@@ -180,10 +186,11 @@ def write_inputs(
     columns: Mapping[str, Mapping[str, str]],
     quarantined: Sequence[Mapping[str, str]] = (),
     scorers: Sequence[Mapping[str, object]] = (),
+    parts: Sequence[Mapping[str, str]] = (),
 ) -> Path:
     """Write `<out>/inputs.parquet`, with a typed empty file for every stage of `columns` that has none; its path.
-    Beside it `quarantined.parquet`: rows that gates set aside, by stage, batch and sample; and `scorers.parquet`: how
-    good fitted scorers are."""
+    Beside it `quarantined.parquet`: rows that gates set aside, by stage, batch and sample; `scorers.parquet`: how good
+    fitted scorers are; and `parts.parquet`: which rows of which model are there already, by model and path."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -193,11 +200,11 @@ def write_inputs(
     empty = out / "empty"
     empty.mkdir(parents=True, exist_ok=True)
     (empty / "none.json").write_text("{}")
-    for stage in sorted(set(columns) - {f.stage for f in listed}):
+    for stage in sorted(set(columns) - {f.stage for f in listed if not f.is_decided}):
         keyed = stage not in corpus_table.TABLES
         (empty / f"{stage}.parquet").write_bytes(table.empty(columns[stage], keyed=keyed))
         listed.append(InputFile(stage, str(empty / f"{stage}.parquet")))
-    kinds = {"seq": pa.int64()}
+    kinds = {"seq": pa.int64(), "is_decided": pa.bool_()}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in _INPUT_FIELDS])
     path = out / "inputs.parquet"
     pq.write_table(
@@ -205,6 +212,8 @@ def write_inputs(
     )
     aside = pa.schema([(name, pa.string()) for name in _QUARANTINED_FIELDS])
     pq.write_table(pa.Table.from_pylist([dict(row) for row in quarantined], schema=aside), out / "quarantined.parquet")
+    there = pa.schema([("model", pa.string()), ("path", pa.string())])
+    pq.write_table(pa.Table.from_pylist([dict(row) for row in parts], schema=there), out / "parts.parquet")
     kinds = {"model": pa.string(), "clips": pa.int64(), "groups": pa.int64(), "is_trusted": pa.bool_()}
     refit = {"kind": pa.string(), "number": pa.int64(), "clips": pa.int64(), "flipped": pa.int64()}
     kinds |= {"trusted_because": pa.string(), "refits": pa.list_(pa.struct(list(refit.items())))}

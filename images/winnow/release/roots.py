@@ -77,6 +77,12 @@ class Roots:
         } | {in_bucket.by_content(name, sha) for files in self._handed() for name, sha in files.items()}
         for work in self._work():
             self.compact |= set(column(work / "dbt" / "inputs.parquet", *_LISTED, below=self.lake.full("")))
+        #: Files of parts that releases that are being made read.
+        self.parts = {
+            path
+            for work in self._work()
+            for path in column(work / "dbt" / "parts.parquet", "path", below=self.lake.full(""))
+        }
 
     def _paths(self) -> Iterator[str]:
         for head in self.heads.values():

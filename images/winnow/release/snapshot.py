@@ -46,6 +46,16 @@ def published_tables(out: Path) -> list[PublishedTable]:
     return sorted(found, key=lambda t: (t.schema, t.name))
 
 
+def kept_models(out: Path) -> dict[str, tuple[str, list[str]]]:
+    """Schema and key, by name, of the models by batch whose rows are kept (`winnow.release.parts`)."""
+    nodes = json.loads((out / "target" / "manifest.json").read_text())["nodes"].values()
+    return {
+        node["name"]: (node["schema"], node["config"]["meta"]["key"])
+        for node in nodes
+        if node["config"]["materialized"] == "by_batch" and node["config"]["meta"].get("kept")
+    }
+
+
 def export(database: Path, tables: Iterable[PublishedTable], work: Path) -> None:
     """Write every published table as Parquet, ordered by its key."""
     import duckdb
@@ -54,7 +64,7 @@ def export(database: Path, tables: Iterable[PublishedTable], work: Path) -> None
         for table in tables:
             target = work / table.file
             target.parent.mkdir(parents=True, exist_ok=True)
-            _copy(con, f"{table.schema}.{table.name}", table.key, target)
+            copy_rows(con, f"{table.schema}.{table.name}", table.key, target)
 
 
 def copy_table(database: Path, name: str, key: Iterable[str], target: Path) -> None:
@@ -62,10 +72,11 @@ def copy_table(database: Path, name: str, key: Iterable[str], target: Path) -> N
     import duckdb
 
     with duckdb.connect(str(database), read_only=True) as con:
-        _copy(con, name, key, target)
+        copy_rows(con, name, key, target)
 
 
-def _copy(con: duckdb.DuckDBPyConnection, name: str, key: Iterable[str], target: Path) -> None:
+def copy_rows(con: duckdb.DuckDBPyConnection, name: str, key: Iterable[str], target: Path) -> None:
+    """Write a table, or what follows FROM, as Parquet, ordered by its key."""
     order = ", ".join(f'"{column}"' for column in key)
     rows = f"SELECT * FROM {name} ORDER BY {order}"
     con.execute(f"COPY ({rows}) TO {_quoted(str(target))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)")

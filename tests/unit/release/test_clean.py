@@ -62,6 +62,22 @@ def test_what_nothing_names_goes_and_all_that_is_read_stays(lake: Lake) -> None:
     assert clean(lake, older_than_s=0)["bytes"] == 0
 
 
+def test_of_a_batchs_parts_the_newest_stays_and_of_one_that_is_gone_none(lake: Lake) -> None:
+    for batch, name, rows in ((DAY, "a", ("both", "old")), (DAY, "b", ("both", "new")), ("gone", "a", ("other",))):
+        where = f"parts/batch={batch}"
+        for one in rows:
+            lake.write(f"{where}/{one}.parquet", one.encode())
+        said = {one: {"path": f"{where}/{one}.parquet"} for one in rows}
+        lake.write(f"{where}/{name}.json", json.dumps({"rows": said}).encode())
+    before = files(lake)
+    clean(lake)
+    assert {name for name in before if name.startswith("parts/")} <= files(lake), "young: a release may be reading them"
+    clean(lake, older_than_s=0)
+    assert {name for name in files(lake) if name.startswith("parts/")} == {
+        f"parts/batch={DAY}/{name}" for name in ("b.json", "both.parquet", "new.parquet")
+    }
+
+
 def test_where_a_list_of_shards_is_damaged_nothing_is_certain_and_nothing_goes(lake: Lake) -> None:
     (listed,) = (
         at["shards"]["path"] for at in json.loads(lake.read(f"batches/{DAY}.json"))["stages"].values() if "shards" in at

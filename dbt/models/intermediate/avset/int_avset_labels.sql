@@ -1,5 +1,6 @@
 -- One row per candidate and label of its list, in the list's order: the label, and the class of AudioSet that it is, by id or
 -- by display name. A label that is no class stays, without one.
+{{ config(materialized = 'by_batch') }}
 with listed as (
     select batch, candidate_id, unnest(labels) as label, unnest(range(1, len(labels) + 1)) as position
     from {{ ref('stg_ingest') }}

@@ -8,26 +8,6 @@ with clips as (
     from {{ ref('int_clips') }}
     anti join {{ ref('int_takedowns') }} using (sample_id)
     where occurrence = 1
-),
-
-pictures as (
-{%- for scorer in vector_scorers() %}
-    {%- for sound, scores in [('mixture', 'frame_scores'), ('residual', 'residual_frame_scores')] %}
-    select
-        batch,
-        shard_number,
-        sample_id,
-        '{{ scorer }}' as scorer,
-        '{{ sound }}' as sound,
-        unnest(range(1, len({{ scores }}) + 1)) as picture,
-        unnest(frame_times) as time_s,
-        unnest({{ scores }}) as frame_score
-    from {{ ref('stg_' ~ scorer) }}
-    where outcome = 'ok' and {{ scores }} is not null
-    {% if not loop.last %}union all{% endif %}
-    {%- endfor %}
-    {% if not loop.last %}union all{% endif %}
-{%- endfor %}
 )
 
 -- The stage writes float32: rounded, they are the numbers that it meant.
@@ -39,5 +19,5 @@ select
     round(pictures.time_s, 3) as time_s,
     round(pictures.frame_score, 6) as score
 from clips
-join pictures using (batch, shard_number, sample_id)
+join {{ ref('int_pictures') }} as pictures using (batch, shard_number, sample_id)
 where pictures.sound = 'mixture' or clips.is_recycled
