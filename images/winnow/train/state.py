@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,7 +73,7 @@ def optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     norms = [layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
     still = {id(p) for layer in norms for p in layer.parameters()}
     learning = [p for p in model.parameters() if p.requires_grad]
-    groups = [{"params": [p for p in learning if id(p) not in still]}]
+    groups: list[dict[str, Any]] = [{"params": [p for p in learning if id(p) not in still]}]
     if apart := [p for p in learning if id(p) in still]:
         groups.append({"params": apart, "weight_decay": 0.0})
     if not any(group["params"] for group in groups):
