@@ -82,7 +82,7 @@ class ClipLoader:
     """Batches of all epochs from a step on. `failed`: id → why it could not be decoded, of the batches given so far;
     `waited_s` grows by the time in which the caller waited for data."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (a loader's settings, by name)
         self,
         clips: ClipFiles,
         decoder: Decoder,

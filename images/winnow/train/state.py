@@ -35,6 +35,7 @@ class Model(nn.Module):
             self.register_buffer(f"scale_{name}", torch.from_numpy(np.asarray(scales[name], np.float32)))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The network's answer to inputs by name, (B, …) each."""
         given = dict(inputs)
         for name in self.inputs:
             given[name] = (given[name] - self.get_buffer(f"mean_{name}")) * self.get_buffer(f"scale_{name}")

@@ -106,6 +106,8 @@ def _command(
 
 # -- a file ------------------------------------------------------------------------------------------------------------
 def of_file(lake: Lake, path: Path, inputs: tuple[str, ...]) -> Path:
+    """The store of somebody's own vectors, made of their Parquet file where it is not there. ConfigError without that
+    file; ContractError for one of another form."""
     import pyarrow.parquet as pq
 
     if not path.is_file():
