@@ -172,7 +172,7 @@ class JobTrigger(BaseTrigger):
             self.log.info("%s", line)
 
 
-def outcome(event: dict[str, Any], what: str) -> dict[str, Any]:
+def outcome(event: dict[str, Any], what: str) -> dict[str, Any]:  # noqa: C901 (one way out a reason)
     """The summary of a command that succeeded; else the exception that makes Airflow retry or fail, with what happened
     and what to do."""
     name, message = event.get("job", "?"), event.get("message") or ""

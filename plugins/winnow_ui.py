@@ -22,6 +22,7 @@ class Pages:
     """An ASGI application that is made when it is first called."""
 
     async def __call__(self, scope: Scope, receive: Message, send: Message) -> None:
+        """Answer a request by the application."""
         await self._application(scope, receive, send)
 
     @cached_property

@@ -12,7 +12,7 @@ from typing import Any
 from winnow.core.errors import ConfigError
 
 
-def retrieval(
+def retrieval(  # noqa: PLR0913 (the options of a command, by name)
     *,
     data: Sequence[str],
     lake_root: str | None,

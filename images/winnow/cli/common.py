@@ -59,6 +59,7 @@ def answering_in_part(step: str | None = None) -> Iterator[None]:
 
 
 def json_object(_ctx: click.Context, _param: click.Parameter, value: str) -> dict:
+    """An option's text as a JSON object; click's own error for anything else."""
     try:
         parsed = json.loads(value)
     except json.JSONDecodeError as error:
@@ -69,6 +70,7 @@ def json_object(_ctx: click.Context, _param: click.Parameter, value: str) -> dic
 
 
 def comma_list(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[str]:
+    """An option's text as what stands between its commas; none for an empty one."""
     return [part.strip() for part in (value or "").split(",") if part.strip()]
 
 
@@ -80,10 +82,12 @@ class StageCommand(click.Command):
     """A command whose first argument is a stage: with it, `--help` also lists the stage's parameters."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the stage for `format_epilog`, which is asked before arguments are checked."""
         ctx.meta["stage"] = next((arg for arg in args if not arg.startswith("-")), None)
         return super().parse_args(ctx, args)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The stage's parameters; the stages that there are where none is named."""
         from winnow.core.stage import stage_class, stage_names
 
         name = ctx.meta.get("stage")

@@ -130,7 +130,7 @@ class PlannedTable:
             began=began,
         )
 
-    def commit(
+    def commit(  # noqa: PLR0913 (what its manifest says, by name)
         self,
         lake: Lake,
         batch: str,

@@ -32,13 +32,26 @@ class Files(Protocol):
     compares: bool
     fs: Any
 
-    def full(self, key: str) -> str: ...
-    def read_or_none(self, key: str) -> bytes | None: ...
-    def write(self, key: str, data: bytes) -> None: ...
-    def create(self, key: str, data: bytes) -> bool: ...
-    def etag(self, key: str) -> str: ...
-    def replace_in_store(self, key: str, data: bytes, etag: str) -> bool: ...
-    def sync_folder(self, key: str) -> None: ...
+    def full(self, key: str) -> str:
+        """Where a key lies: a path or an address."""
+
+    def read_or_none(self, key: str) -> bytes | None:
+        """A file's bytes; None where there is no such file."""
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write a file, whole or not at all."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write a file that is not there yet; False where it is."""
+
+    def etag(self, key: str) -> str:
+        """What a store calls a file's content as it is now."""
+
+    def replace_in_store(self, key: str, data: bytes, etag: str) -> bool:
+        """Write a file of a store if its content is still that; False where it is not."""
+
+    def sync_folder(self, key: str) -> None:
+        """Bring the names in a folder to the disk."""
 
 
 class StaleWriter(TransientError):

@@ -20,6 +20,7 @@ class Tensors:
         self.seconds, self.per_s, self.size, self.rate_hz = seconds, per_s, size, rate_hz
 
     def __call__(self, clip: KeptClip) -> dict[str, Any]:
+        """One clip's."""
         count, samples = max(round(self.seconds * self.per_s), 1), round(self.seconds * self.rate_hz)
         seen = torch.from_numpy(clip.pictures(self.size, self.size, self.per_s)[:count]).permute(0, 3, 1, 2)
         heard = torch.from_numpy(clip.sound(self.rate_hz)[:, :samples])

@@ -38,6 +38,7 @@ class Printer:
         return time.monotonic() - self.started
 
     def __call__(self, text: str) -> None:
+        """Print a line with the time since the start before it."""
         seconds = round(self.elapsed_s)
         print(f"[{seconds // 60:2d}:{seconds % 60:02d}] {text}", flush=True)
 

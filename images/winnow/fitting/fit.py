@@ -114,7 +114,7 @@ def stability(scorer: Scorer, corpus: Corpus, params: FitParams) -> list[dict[st
     return [*rows, {"kind": "other_folds", "number": 0, "clips": len(looked_at), "flipped": flipped}]
 
 
-def freeze(
+def freeze(  # noqa: PLR0913 (how scorers differ, by name)
     lake: Lake,
     name: str,
     batches: Sequence[str],

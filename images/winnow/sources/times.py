@@ -27,6 +27,8 @@ def find_times(
     rows: Sequence[Mapping[str, object]],
     all_names: Sequence[str],
 ) -> None:
+    """Write into a plan which columns say when clips begin and end, by the list's settings, by name, else by content;
+    `inferred` says what was taken for what. ListRefused where they cannot be understood."""
     free = [n for n in made.names if n not in settings.extra and n not in {column for column, _ in made.addresses}]
     roles = _roles(free, profiles)
     everywhere = _roles([n for n in all_names if n not in settings.extra], profiles)

@@ -36,7 +36,7 @@ def _make(target: Path, clips: ClipFiles, decoder: Decoder, names: tuple[str, ..
     import pyarrow as pa
 
     with store.placed(target) as scratch:
-        arrays: dict[str, np.ndarray] = {}
+        arrays: dict[str, np.memmap] = {}
         ids: list[str] = []
         loader = ClipLoader(clips, decoder, size=BLOCK, seed=0, epochs=1, most_failed=most_failed)
         for batch in loader.steps():

@@ -166,6 +166,6 @@ def joined(
     kept = np.flatnonzero([name in there for name in ids])
     if not len(kept):
         raise ContractError(f"no clip is left to train on: missing {len(lacking)}")
-    files = ClipFiles.of_release(lake, folder.name, ids=[ids[k] for k in kept])
+    files = ClipFiles.of_release(lake, folder.name, ids=[ids[k] for k in kept.tolist()])
     found = Clips(files, window, times, places, cache)
     return Joined(found, np.arange(len(kept)), kept, {"missing": sorted(lacking)} if lacking else {})

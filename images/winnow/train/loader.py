@@ -141,8 +141,8 @@ class Loader:
             raise ContractError(f"{len(places)} examples are no batch of {size} where the remainder is dropped")
 
     def _listed(self, epoch: int) -> list[np.ndarray]:
-        shared = {"rank": self.rank, "ranks": self.ranks, "fixed": self.fixed}
-        return batches(len(self.places), self.size, self.seed, epoch, **shared)
+        count, rank, ranks = len(self.places), self.rank, self.ranks
+        return batches(count, self.size, self.seed, epoch, rank=rank, ranks=ranks, fixed=self.fixed)
 
     def __len__(self) -> int:
         return self.per_epoch * self.epochs

@@ -183,7 +183,8 @@ def _rendered(lake: Lake, batch: str, splits: tuple[str, ...]) -> tuple[list[dic
     import pyarrow.parquet as pq
 
     lineage = Lineage(lake, batch, stage_needs(), stage_optional_needs())
-    rows, left = [], {}
+    rows: list[dict] = []
+    left: dict[str, list[str]] = {}
     names = ("sample_id", "outcome", "reason", "split", "label", "clip1_sample_id", "clip2_sample_id", "media_sha256")
     for number in lineage.numbers("mix"):
         if (manifest := lineage.committed("mix", number)) is None:

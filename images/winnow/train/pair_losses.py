@@ -35,8 +35,8 @@ def contrast(logits: Tensor, video: Tensor) -> Tensor | None:
 def quarters(first: Tensor, second: Tensor, temperature: float, video: Tensor) -> Tensor | None:
     """The released loss of four processes: each contrasts its own quarter of the batch."""
     parts = [
-        info_nce(*part, temperature, own)
-        for *part, own in zip(first.chunk(4), second.chunk(4), video.chunk(4), strict=True)
+        info_nce(one, other, temperature, own)
+        for one, other, own in zip(first.chunk(4), second.chunk(4), video.chunk(4), strict=True)
     ]
     there = [part for part in parts if part is not None]
     return torch.stack(there).mean() if there else None

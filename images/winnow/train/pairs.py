@@ -6,7 +6,7 @@ one of train."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -103,7 +103,7 @@ def columns(listed: Sequence[str]) -> tuple[str, ...]:
     return tuple(listed)
 
 
-def sizes(arrays: dict[str, np.ndarray], found: Examples, narrow: int) -> Sizes:
+def sizes(arrays: Mapping[str, np.ndarray], found: Examples, narrow: int) -> Sizes:
     """Numbers of both sides: the last axis; what is before it (seconds, positions) is averaged."""
     for name, array in arrays.items():
         if array.ndim < 2:

@@ -92,7 +92,9 @@ def _with_vectors(
     lake: Lake, folder: Path, task: str, examples: Examples, by_model: Mapping[str, TrainConfig], facts: Mapping
 ) -> tuple[Examples, dict[str, int]]:
     """The examples whose clips have the vectors of every model, and how many clips have none, by reason."""
-    module, why, seen = task_module(task), {}, set()
+    module = task_module(task)
+    why: dict[str, int] = {}
+    seen: set[str] = set()
     for config in by_model.values():
         inputs = {name: list(listed) for name, listed in module.inputs(config).items()}
         key = json.dumps([inputs, config.vectors, "" if inputs else config.model])

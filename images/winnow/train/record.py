@@ -32,6 +32,7 @@ def whole(path: Path) -> Iterator[dict]:
 
 
 def to_parquet(path: Path) -> None:
+    """Write a record's whole lines beside it as Parquet, a column a term of the loss; nothing for an empty one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -45,6 +46,7 @@ def to_parquet(path: Path) -> None:
 
 
 def mean_pace(pace: list[dict]) -> float | None:
+    """Seconds a clip: one over the mean of the epochs' clips a second; None before the first."""
     speeds = [p["clips_per_s"] for p in pace]
     return None if not speeds else len(speeds) / sum(speeds)
 

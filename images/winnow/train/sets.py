@@ -195,7 +195,8 @@ def _parse(path: Path, rows: list[dict], categories: tuple[str, ...]) -> Example
 
 
 def _names(rows: list[dict]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return tuple(np.array([row[name] or "" for row in rows], object) for name in ("sample_id", "clip", "split"))
+    ids, clip, split = (np.array([row[n] or "" for row in rows], object) for n in ("sample_id", "clip", "split"))
+    return ids, clip, split
 
 
 def listed(found: Examples, path: Path, splits: Sequence[str]) -> Examples:

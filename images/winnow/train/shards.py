@@ -82,7 +82,7 @@ class ClipLoader:
     """Batches of all epochs from a step on. `failed`: id → why it could not be decoded, of the batches given so far;
     `waited_s` grows by the time in which the caller waited for data."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (a loader's settings, by name)
         self,
         clips: ClipFiles,
         decoder: Decoder,
@@ -174,6 +174,7 @@ class ClipLoader:
     def _kept(self, row: int, clip: str) -> Mapping[str, np.ndarray]:
         """A whole clip's arrays, mapped from the cache; decoded and put there where they are not."""
         name = f"{clip}-{digest([str(said[row]) for said in self.clips.sha256.values()])}"
+        assert self.cache is not None
         folder = self.cache / clip[:2] / name
         if not folder.is_dir():
             whole = self.decoder.whole(self.clips.read(row))

@@ -47,11 +47,14 @@ def found(
         for why, names in prepared.joined.left_out.items():
             left.setdefault(why, set()).update(names)
         _bounded(prepared.joined.left_out, ids, facts, config)
+    there = shared or set()
     examples = prepared.examples
-    examples = examples.take(np.flatnonzero([one in shared for one in examples.id.tolist()]))
-    held = [row for row in sounds.clips(folder, ("val", "test")) if row["id"] not in shared]
-    columns = [[*getattr(examples, name).tolist(), *(row[name] for row in held)] for name in ("id", "split", "clip")]
-    pool = ties.pool(*columns, facts, groups)
+    examples = examples.take(np.flatnonzero([one in there for one in examples.id.tolist()]))
+    held = [row for row in sounds.clips(folder, ("val", "test")) if row["id"] not in there]
+    ids, splits, clips = (
+        [*getattr(examples, name).tolist(), *(row[name] for row in held)] for name in ("id", "split", "clip")
+    )
+    pool = ties.pool(ids, splits, clips, facts, groups)
     status = pool.status.copy()
     status[np.flatnonzero(examples.split != "train")] = "kept"  # all of them are tried on
     status[len(examples) :] = HELD

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,17 +57,19 @@ class SoundExamples:
         return self
 
 
-def examples(rows: list[Mapping[str, object]]) -> SoundExamples:
+def examples(rows: Sequence[Mapping[str, object]]) -> SoundExamples:
     """Of rows with these names, ordered by id."""
     rows = sorted(rows, key=lambda row: str(row["id"]))
     names = ("id", "clip", "split", "label", "group")
-    return SoundExamples(*(np.array([str(row[n] or "") for row in rows], object) for n in names))
+    ids, clip, split, label, group = (np.array([str(row[n] or "") for row in rows], object) for n in names)
+    return SoundExamples(ids, clip, split, label, group)
 
 
 def joined(parts: list[SoundExamples]) -> SoundExamples:
     """Several, one after the other."""
     names = ("id", "clip", "split", "label", "group")
-    return SoundExamples(*(np.concatenate([getattr(part, n) for part in parts]) for n in names))
+    ids, clip, split, label, group = (np.concatenate([getattr(part, n) for part in parts]) for n in names)
+    return SoundExamples(ids, clip, split, label, group)
 
 
 def clips(folder: Path, splits: tuple[str, ...], *, every: bool = False) -> list[dict[str, object]]:
@@ -81,7 +83,8 @@ def clips(folder: Path, splits: tuple[str, ...], *, every: bool = False) -> list
         raise ContractError(f"{path} is not there: this release lists no clips")
     there = pq.read_schema(path).names
     names = [n for n in ("sample_id", "video_id", "group_id", "label", "split", "status") if n in there]
-    rows, where = [], {}
+    rows: list[dict[str, object]] = []
+    where: dict[str, str] = {}
     for row in pq.read_table(path, columns=names).to_pylist():
         kept, group = row["status"] == "kept" and row["split"] is not None, row.get("group_id") or row["video_id"]
         if not kept and (not every or row["status"] == "kept" or group is None):

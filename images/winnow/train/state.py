@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +35,7 @@ class Model(nn.Module):
             self.register_buffer(f"scale_{name}", torch.from_numpy(np.asarray(scales[name], np.float32)))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The network's answer to inputs by name, (B, …) each."""
         given = dict(inputs)
         for name in self.inputs:
             given[name] = (given[name] - self.get_buffer(f"mean_{name}")) * self.get_buffer(f"scale_{name}")
@@ -72,7 +74,7 @@ def optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     norms = [layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
     still = {id(p) for layer in norms for p in layer.parameters()}
     learning = [p for p in model.parameters() if p.requires_grad]
-    groups = [{"params": [p for p in learning if id(p) not in still]}]
+    groups: list[dict[str, Any]] = [{"params": [p for p in learning if id(p) not in still]}]
     if apart := [p for p in learning if id(p) in still]:
         groups.append({"params": apart, "weight_decay": 0.0})
     if not any(group["params"] for group in groups):

@@ -28,6 +28,7 @@ from winnow.train.store import LAYOUT, Block, make
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 #: Rows of a Parquet file that are looked at at a time, bytes.
 BLOCK_BYTES = 64 << 20
@@ -55,8 +56,9 @@ def join(
 ) -> Joined:
     """The vectors of these clips (ids, one an example). ContractError, with the command that makes what is missing,
     when more than `most_missing` of the clips have none; and for values that are not finite or have another shape."""
+    failed: dict[str, str] = {}
     if source is not None:
-        store, failed = of_file(lake, Path(source), tuple(inputs)), {}
+        store = of_file(lake, Path(source), tuple(inputs))
     else:
         store, failed = of_stages(lake, folder, inputs, seconds)
     vectors = Vectors.open(store)
@@ -104,6 +106,8 @@ def _command(
 
 # -- a file ------------------------------------------------------------------------------------------------------------
 def of_file(lake: Lake, path: Path, inputs: tuple[str, ...]) -> Path:
+    """The store of somebody's own vectors, made of their Parquet file where it is not there. ConfigError without that
+    file; ContractError for one of another form."""
     import pyarrow.parquet as pq
 
     if not path.is_file():
@@ -135,7 +139,7 @@ def of_file(lake: Lake, path: Path, inputs: tuple[str, ...]) -> Path:
     return target
 
 
-def _column(path: Path, file: object, name: str, shape: tuple[int, ...], names: list[str]) -> Iterator[Block]:
+def _column(path: Path, file: pq.ParquetFile, name: str, shape: tuple[int, ...], names: list[str]) -> Iterator[Block]:
     width, at = int(np.prod(shape)), 0
     for batch in file.iter_batches(batch_size=max(1, BLOCK_BYTES // (4 * width)), columns=[name]):
         values = batch.column(0)

@@ -61,7 +61,7 @@ class Window:
         full scale 1.0, start_s float64 (). SampleFailed for a clip that lacks one of them or cannot be decoded."""
         length_s = mixture_render.picture_s(files["mp4"])
         start = self._start(length_s, rng)
-        found = {"start_s": np.float64(start / self._grid)}
+        found = {"start_s": np.array(start / self._grid)}
         if self.per_s:
             found["pictures"] = self._pictures(files["mp4"], start, self.pictures)
         if self.rate_hz:
@@ -71,7 +71,7 @@ class Window:
     def whole(self, files: Mapping[str, bytes]) -> dict[str, np.ndarray]:
         """All of a clip that any window may need; what `cut` takes."""
         length_s = mixture_render.picture_s(files["mp4"])
-        found = {"length_s": np.float64(length_s)}
+        found = {"length_s": np.array(length_s)}
         if self.per_s:
             found["pictures"] = self._pictures(files["mp4"], 0, self.starts(length_s) - 1 + self.pictures)
         if self.rate_hz:
@@ -84,7 +84,7 @@ class Window:
 
     def at(self, whole: Mapping[str, np.ndarray], start: int) -> dict[str, np.ndarray]:
         """The window that begins at a place of the grid, 0 to `starts` − 1."""
-        found = {"start_s": np.float64(start / self._grid)}
+        found = {"start_s": np.array(start / self._grid)}
         if self.per_s:
             found["pictures"] = np.array(whole["pictures"][start : start + self.pictures])
         if self.rate_hz:
@@ -107,7 +107,7 @@ class Window:
 
     def _pictures(self, data: bytes, first: int, count: int) -> np.ndarray:
         times_s = np.arange(first, first + count) / self.per_s
-        return moments.pictures(data, times_s, self.width, self.height, crop=self.crop)
+        return moments.pictures(data, times_s.tolist(), self.width, self.height, crop=self.crop)
 
     def _sound(self, data: bytes, length_s: float) -> np.ndarray:
         return mixture_render.sound(data, self.rate_hz, length_s).wave.astype(np.float32)

@@ -12,7 +12,8 @@ import pytest
 
 from tests.unit.media.cut_files import PLAIN, clips, merged, right
 from tests.unit.media.numbered import look, make, rewritten
-from winnow.core.sample import Reason
+from winnow.core.sample import Reason, SampleFailed
+from winnow.media import streams
 from winnow.stages import audio
 
 
@@ -79,3 +80,12 @@ def test_rows_say_what_the_source_was(tmp_path: Path) -> None:
         assert (values["sound_tracks"], values["sound_track"]) == (2, 1)
         assert values["sound_languages"] == ["und", "und"]
         assert (values["rotation"], values["mirrored"], values["times_repaired"]) == (0, False, False)
+
+
+def test_a_stream_without_a_unit_of_time_is_the_files_fault(tmp_path: Path) -> None:
+    """FFmpeg may leave it open: PyAV says None then, which no cut can count in."""
+    with av.open(str(tmp_path / "s.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        with pytest.raises(SampleFailed, match="stream 0 has no unit of time") as failed:
+            streams.clock(stream)
+    assert failed.value.reason is Reason.undecodable

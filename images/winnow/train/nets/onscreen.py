@@ -110,6 +110,8 @@ class Onscreen(nn.Module):
     (B, M, samples), logits (B, M), mixtures as given, and whether the classifier learns already (it does not in the
     first `alone` steps, in which the separator learns by itself)."""
 
+    seen_steps: Tensor
+
     def __init__(
         self,
         sizes: Sizes,

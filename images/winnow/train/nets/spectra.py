@@ -23,6 +23,9 @@ def length_of(samples: int, frames: int) -> int:
 class LogMel(nn.Module):
     """(B, samples), full scale 1 → (B, 1, bins, frames): ln(1e-6 + power)."""
 
+    weights: Tensor
+    window: Tensor
+
     def __init__(self, samples: int, rate_hz: int, bins: int, frames: int, loud_masks: bool = False) -> None:
         super().__init__()
         self.size, self.frames = length_of(samples, frames), frames

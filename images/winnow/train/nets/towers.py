@@ -237,7 +237,7 @@ class Bottleneck2d(nn.Module):
             nn.Conv2d(inner, outputs, 1, bias=False),
             _norm(nn.BatchNorm2d, outputs, last=True),
         )
-        self.short = nn.Identity()
+        self.short: nn.Module = nn.Identity()
         if inputs != outputs or stride != 1:
             self.short = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
@@ -276,6 +276,8 @@ class Sound50(nn.Module):
 # -- both --------------------------------------------------------------------------------------------------------------
 class Towers(nn.Module):
     """Both towers of a model with what prepares their inputs: `heard` (B, a), `seen` (B, v)."""
+
+    widths: tuple[int, int]
 
     def __init__(self, model: str, loud_masks: bool = False) -> None:
         super().__init__()

@@ -97,7 +97,7 @@ def calibrated(folder: Path, split: str) -> dict[str, np.ndarray]:
     path = folder / "metrics-val.json"
     if not path.is_file():
         raise ContractError(f"{path} is not there, and val says at which bias other splits are scored: train it again")
-    return {"bias": np.float64(json.loads(path.read_text())["calibration"]["bias"])}
+    return {"bias": np.array(json.loads(path.read_text())["calibration"]["bias"])}
 
 
 def score(config: TrainConfig, found: Mapping[str, np.ndarray], examples: SoundExamples) -> dict[str, object]:

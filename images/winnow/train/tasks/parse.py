@@ -79,7 +79,8 @@ def score(config: TrainConfig, found: Mapping[str, np.ndarray], examples: Exampl
     """`winnow metrics avvp` of the answers; `value` is Type@AV of segments, `chance` that of the majority answer: the
     label sets' most frequent category, everywhere."""
     gate = gate_of(config)
-    said = avvp.score(*_masks(gate, found), examples.heard, examples.seen)
+    audio, visual = _masks(gate, found)
+    said = avvp.score(audio, visual, examples.heard, examples.seen)
     guess = _majority(examples)
     chance = avvp.score(guess, guess, examples.heard, examples.seen)["segment"]["type_av"]
     return {
@@ -95,7 +96,7 @@ def score(config: TrainConfig, found: Mapping[str, np.ndarray], examples: Exampl
 def each(config: TrainConfig, found: Mapping[str, np.ndarray], examples: Examples) -> tuple[np.ndarray, np.ndarray]:
     """Value and chance of every example: (n,) float64 each; their means are those of `score`."""
     guess = _majority(examples)
-    return tuple(
+    value, chance = (
         np.array(
             [
                 avvp.score(*(side[k : k + 1] for side in (*given, examples.heard, examples.seen)))["segment"]["type_av"]
@@ -104,6 +105,7 @@ def each(config: TrainConfig, found: Mapping[str, np.ndarray], examples: Example
         )
         for given in (_masks(gate_of(config), found), (guess, guess))
     )
+    return value, chance
 
 
 def _masks(gate: str, found: Mapping[str, np.ndarray]) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ mixture itself beside them."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -84,7 +84,7 @@ def score(config: TrainConfig, found: Mapping[str, np.ndarray], examples: SoundE
     heard = np.isfinite(found["sdr_db"])
     if not heard.any():
         raise ContractError(f"a source is silent in each of {len(examples)} pairs: nothing can be scored")
-    said: dict[str, object] = {}
+    said: dict[str, dict[str, Any]] = {}
     for name in FIGURES:
         values = np.clip(found[name][heard], -100, 100)
         error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
