@@ -14,7 +14,7 @@ import grimp
 import pytest
 
 from tests import faults
-from winnow.core import corpus_table, sample, stage, table
+from winnow.core import corpus_table, sample, stage, table, thresholds
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = stage.stage_names()
@@ -266,3 +266,13 @@ def test_reasons_are_a_closed_list_with_two_kinds() -> None:
 
 def test_the_fault_matrix_is_what_its_tests_say() -> None:
     assert (ROOT / "docs" / "faults.md").read_text() == faults.page(), "run: python -m tests.faults > docs/faults.md"
+
+
+def test_what_computes_by_the_rule_of_correspondence_has_its_number() -> None:
+    """Whoever changes the rule's number is told of what else goes by it: what a fit says of itself, and proposals."""
+    from winnow.annotations.proposals import ProposalParams
+    from winnow.models.correspondence_error import RULE_Z
+
+    seed = (ROOT / "dbt" / "seeds" / "thresholds.csv").read_text(encoding="utf-8")
+    (rule,) = (row for row in thresholds.rows_of(seed, ("release",)) if row["rule"] == "low_correspondence")
+    assert RULE_Z == ProposalParams().least_z == float(rule["value"])

@@ -3,6 +3,7 @@ scratch does, and a part is made anew when, and only when, something that it fol
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,8 +15,10 @@ from tests import parsed
 from tests.dbt.conftest import DAYS, Built, three_days
 from tests.dbt.lake import Candidate, random_candidates, write_batch
 from winnow.core.admitted import batch_heads
+from winnow.core.errors import ContractError
 from winnow.core.lake import Lake
 from winnow.core.settings import Settings
+from winnow.release.inputs import check, head_files
 from winnow.release.parts import Parts, folder
 
 PROJECT = Path(Settings().dbt_dir)
@@ -116,3 +119,14 @@ def test_a_part_is_made_anew_where_its_batch_changed_or_a_file_of_it(decided: La
     write_batch(decided, DAYS[2], 2, three_days()[2], shard_size=3)
     assert third[0].exists()
     assert why(decided)[DAYS[2]] == "new"
+
+
+def test_a_table_that_is_gone_is_named_also_where_nothing_reads_it(decided: Lake) -> None:
+    heads = batch_heads(decided)
+    listed = Parts(decided, PROJECT, heads, ()).listed(head_files(decided, heads))
+    assert any(file.is_decided for file in listed)
+    check(decided, listed)
+    gone = next(Path(file.path) for file in listed if file.is_decided and file.stage == "probe")
+    gone.unlink()
+    with pytest.raises(ContractError, match=re.escape(f"{gone} is missing")):
+        check(decided, listed)

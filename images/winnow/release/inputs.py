@@ -98,13 +98,14 @@ def input_columns() -> dict[str, Mapping[str, str]]:
 
 def check(lake: Lake, files: Iterable[InputFile]) -> list[InputFile]:
     """The files, of a lake in a bucket as copies, to be read; ContractError that names every one that is not there, or
-    is no longer what was committed, added or published."""
+    is no longer what was committed, added or published. What is decided is not read: a file of it that changed is for
+    `winnow verify` to find, and on a disk one that is missing is named here."""
     files = list(files)
     if not lake.is_local:
         return _copies(lake, files)
     current = publish.current(lake)
     published = publish.manifest(lake, current).get("files", {}) if current else {}
-    wrong = []
+    wrong = [f"  {file.path} is missing" for file in files if file.is_decided and not Path(file.path).exists()]
     for file in dict.fromkeys(one for listed in files for one in listed.read()):
         key = file.path.removeprefix(lake.full(""))
         try:

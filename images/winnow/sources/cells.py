@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from winnow.sources.row import MAX_COLUMNS, MAX_ROW_BYTES, Row
+from winnow.sources.row import MAX_COLUMNS, MAX_ROW_BYTES, Row, csv_records
 
 DELIMITERS = ",\t;"
 
@@ -82,9 +82,8 @@ def _split(text: str, delimiter: str) -> tuple[list[str], str | None]:
     if '"' not in text:
         cells = text.split(delimiter)
     else:
-        csv.field_size_limit(MAX_ROW_BYTES)
         try:
-            cells = next(csv.reader([text], delimiter=delimiter, skipinitialspace=True, strict=True), [])
+            cells = next(iter(csv_records(text, delimiter)), [])
         except csv.Error as error:
             return [], f"{error}; quote the cell, double quotes inside it, one record a line"
     if len(cells) > MAX_COLUMNS:

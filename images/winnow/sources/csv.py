@@ -8,7 +8,6 @@ list. A quotation mark that is never closed spoils its own line: what it would s
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from winnow.sources import shapes
 from winnow.sources.columns import Header, is_known
 from winnow.sources.list_settings import ListSettings
 from winnow.sources.quotes import Lines, Record, records
-from winnow.sources.row import MAX_COLUMNS, MAX_ROW_BYTES, ListRefused, Row
+from winnow.sources.row import MAX_COLUMNS, ListRefused, Row, csv_records
 
 EXTENSIONS = frozenset({".csv", ".tsv"})
 TEXT_EXTENSIONS = frozenset({".txt"})
@@ -61,7 +60,6 @@ def _first_cells(line: str) -> list[str]:
 def read(path: Path, settings: ListSettings | None = None) -> Iterator[Row]:
     """Rows of a delimited list; the header is not a row. ListRefused where nothing of it can be one."""
     settings = settings or ListSettings()
-    csv.field_size_limit(2 * MAX_ROW_BYTES)
     with path.open("rb") as probe:
         encoding = "utf-16" if probe.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     errors = "replace" if encoding == "utf-16" else "surrogateescape"
@@ -142,7 +140,7 @@ def _names(first: Record, ahead: list[Record], comment: str | None, settings: Li
     if settings.header is not None:
         return None if settings.header else _numbered(cells)
     if comment is not None and not Header(_split_names(cells)).has_address:
-        said = _split_names(next(csv.reader([comment], delimiter=_delimiter(comment), skipinitialspace=True), []))
+        said = _split_names(next(iter(csv_records(comment, _delimiter(comment), strict=False)), []))
         if Header(said).has_address:
             return said
     if first.problem is not None or any(map(is_known, cells)):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from winnow.sources import shapes
-from winnow.sources.row import MAX_ROW_BYTES
+from winnow.sources.row import MAX_ROW_BYTES, csv_records
 
 #: A record goes over this many lines and characters at most.
 MAX_LINES = 2000
@@ -125,7 +125,7 @@ def _quoted(
 
 def _parse(text: str, delimiter: str) -> tuple[list[str] | None, str | None]:
     try:
-        found = list(csv.reader([text], delimiter=delimiter, skipinitialspace=True, strict=True))
+        found = csv_records(text, delimiter)
     except csv.Error as error:
         return None, str(error)
     return (found[0] if found else []), None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,3 +25,14 @@ class Row:
 class ListRefused(Exception):
     """A list of which nothing may be read: its columns name no video, or hold times that nobody understood. The text
     says what was looked for, what was found and what to do."""
+
+
+def csv_records(text: str, delimiter: str, *, strict: bool = True) -> list[list[str]]:
+    """Cells of the records in a text, as Python's csv reads them, of any length up to MAX_ROW_BYTES characters a cell;
+    csv.Error for a quotation mark out of place where `strict`. The limit of csv is one of the whole process, whose
+    other readers keep theirs."""
+    before = csv.field_size_limit(2 * MAX_ROW_BYTES)
+    try:
+        return list(csv.reader([text], delimiter=delimiter, skipinitialspace=True, strict=strict))
+    finally:
+        csv.field_size_limit(before)

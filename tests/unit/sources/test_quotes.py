@@ -68,6 +68,12 @@ def test_a_long_first_line_is_read(length: int, tmp_path: Path) -> None:
     assert rows(tmp_path, f"{'x' * length},url\n1,{URL}\n")[0].values["url"] == URL
 
 
+def test_who_else_reads_csv_in_this_process_keeps_their_limit(tmp_path: Path) -> None:
+    before = csv.field_size_limit()
+    assert rows(tmp_path, f'url,title\n{URL},"{"x" * 2 * before}"\n')[0].values["title"] == "x" * 2 * before
+    assert csv.field_size_limit() == before
+
+
 def test_a_first_line_longer_than_a_row_refuses_the_list(tmp_path: Path) -> None:
     with pytest.raises(ListRefused, match="its first line cannot be read"):
         rows(tmp_path, "x" * (MAX_ROW_BYTES + 1) + f"\nurl\n{URL}\n")
