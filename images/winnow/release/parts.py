@@ -147,7 +147,7 @@ class Parts:
     def _follows_from(self, head: Mapping[str, Any], aside: Sequence[Mapping[str, str]]) -> dict[str, str]:
         tables = {stage: at["files"] for stage, at in sorted(head["stages"].items()) if stage in self.models.stages}
         own = sorted([row["stage"], row["sample_id"], row["rules"]] for row in aside if row["batch"] == head["batch"])
-        return {"models": self.models.behaviour, "tables": digest([head["seq"], tables]), "aside": digest(own)}
+        return {"models": self.models.behaviour, "tables": digest([head.get("seq"), tables]), "aside": digest(own)}
 
     def _key(self, batch: str) -> str:
         return f"{folder(batch)}/{digest(self.follows_from[batch])}.json"
