@@ -30,7 +30,7 @@ TOWERS = ("tiny", "r3d18", "paper")
 #: Models of a task that a benchmark trains only when they are asked for by name: not every release can have them.
 ON_REQUEST: Mapping[str, tuple[str, ...]] = {"retrieve": ("zeroshot",), "contrast": TOWERS, "probe": TOWERS}
 #: Options that are names and paths: whatever YAML would make of them (a run may be called 7, or true).
-NAMES = ("clips", "lists", "vectors", "classes", "of", "cache", "labels")
+NAMES = ("clips", "vectors", "classes", "of", "cache", "labels")
 #: Tasks whose examples are a release's clips, labelled or not (`winnow.train.pairs`).
 PAIRED = ("retrieve", "contrast", "probe")
 #: Options that a task begins with, under any preset: what is compared is a whole clip.
@@ -94,9 +94,6 @@ class TrainConfig(SeparationOptions):
     family: Literal["avel", "ave", "llp"] | None = Field(None, description="whose samples; avel, or llp of task parse")
     half: bool = Field(False, description="only samples of the half set")
     clips: str | None = Field(None, description="Parquet of sample_id and split: these clips only; all without it")
-    lists: str | None = Field(
-        None, description="parse: folder of LLP's published lists; the release's labels without it"
-    )
     vectors: str | None = Field(None, description="Parquet with vectors by second; stage tables without it")
     audio: tuple[str, ...] = Field(
         ("audio.onset", "audio.a0", "audio.a1", "audio.a2", "audio.a3", "audio.a4"), description="stage.column of sound"
@@ -273,5 +270,3 @@ def _check(task: str, config: TrainConfig) -> None:
         raise ConfigError("task parse always trains on clip labels: leave --supervision out")
     if task != "parse" and config.gate:
         raise ConfigError("gate is an option of task parse")
-    if task != "parse" and config.lists:
-        raise ConfigError("lists is an option of task parse")

@@ -61,8 +61,6 @@ def train(
         if card["identity"] != digest(what):
             raise ConfigError(f"run {run} is there, with other {_differs(card['of'], what)}: give another --run")
         return {**runs.summary(lake, card), "computed": False}
-    for why, left in prepared.examples.left_out.items():
-        note(f"given lists: {len(left)} {why.replace('_', ' ')}, the first is {left[0]}")
     with target.working() as work:
         loop = _Loop(work, module, config, prepared, device, digest(what), note)
         loop.run()

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from winnow.train.tasks.probe import Base
 
-#: Options that change no number, and one of which `examples` says all: given lists.
-_ASIDE = {"tensorboard", "checkpoint_every", "cache", "lists"}
+#: Options that change no number.
+_ASIDE = {"tensorboard", "checkpoint_every", "cache"}
 #: Clips that what is fitted at once (a ridge) is made of, at most: their vectors stand in memory together.
 FITTED = 50_000
 
@@ -71,7 +71,7 @@ def prepare(
         found, left = module.arranged(lake, folder, config, found, base, test=test)
         config = module.settled(config, base)
     joined = joined_to(lake, folder, module, config, found, config.most_missing)
-    joined = replace(joined, left_out={**joined.left_out, **found.left_out, **left})
+    joined = replace(joined, left_out={**joined.left_out, **left})
     found = found.take(joined.kept)
     if not len(found.of("train")):
         raise ContractError(f"release {name} has no training clip with vectors for task {task}")

@@ -7,8 +7,8 @@ that names table, clip and reason, before anything is trained.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,8 +40,7 @@ _COLUMNS = (
 @dataclass(frozen=True)
 class Examples:
     """Examples in order. id, clip: (n,) str; split: (n,) str; target: avel: the category's index, (n,); parse: clip
-    labels, (n, C) bool. heard, seen: avel: events by second, (n, T) bool, in both; parse: (n, T, C) bool. left_out: by
-    reason, what given lists have and a run cannot use."""
+    labels, (n, C) bool. heard, seen: avel: events by second, (n, T) bool, in both; parse: (n, T, C) bool."""
 
     categories: tuple[str, ...]
     id: np.ndarray
@@ -50,7 +49,6 @@ class Examples:
     target: np.ndarray
     heard: np.ndarray
     seen: np.ndarray
-    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.id)
@@ -103,23 +101,11 @@ def read(
             f"{path} has no sample of family {family} in a split, so there are no labels for task {task}: import some "
             "(`winnow annotate import-labels`), then `winnow release`"
         )
-    return (parsed if task == "parse" else _localised)(path, rows, leaks, test)
-
-
-def parsed(path: Path, rows: list[dict], leaks: bool, test: bool) -> Examples:
-    """Examples of task parse from rows in order of clip and category, checked; `path` is named in errors."""
-    return _parse(path, *_checked(path, rows, leaks, test))
-
-
-def _localised(path: Path, rows: list[dict], leaks: bool, test: bool) -> Examples:
-    return _avel(path, *_checked(path, rows, leaks, test))
-
-
-def _checked(path: Path, rows: list[dict], leaks: bool, test: bool) -> tuple[list[dict], tuple[str, ...]]:
     apart(path, rows, leaks)
     categories = tuple(sorted({row["category"] for row in rows}))
     _taught(path, rows, categories)
-    return rows if test else [row for row in rows if row["split"] != "test"], categories
+    build = _parse if task == "parse" else _avel
+    return build(path, rows if test else [row for row in rows if row["split"] != "test"], categories)
 
 
 def _taught(path: Path, rows: list[dict], categories: tuple[str, ...]) -> None:

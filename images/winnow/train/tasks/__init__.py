@@ -39,8 +39,4 @@ def examples(folder: Path, task: str, config: TrainConfig, *, test: bool = True,
         from winnow.train import pairs
 
         return pairs.read(folder, every=every, leaks=config.allow_leaks, test=test)
-    if task == "parse" and config.lists:
-        from winnow.train import parsing_lists
-
-        return parsing_lists.read(folder, Path(config.lists), leaks=config.allow_leaks, test=test)
     return sets.read(folder, task, family=config.family, half=config.half, leaks=config.allow_leaks, test=test)
